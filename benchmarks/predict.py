@@ -3,7 +3,9 @@
 ``python -m benchmarks.predict`` has a program predict 5,000 images of the embedded service with two
 worker processes: 3 % of all requests fail, one worker process is killed, and so is the program
 itself, by SIGKILL at a third of the images; then it is started again with the same journal. It
-tells images/s and memory of the program, and fails where an image has no prediction or two.
+tells images/s and memory of the program, and fails where an image has no prediction or two. With
+``--cluster`` the workers are those of a Dask cluster, and one more is added when the program is
+started again. With ``--import-only`` ready predictions go in, and nothing fails.
 """
 
 from __future__ import annotations
@@ -17,15 +19,19 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import distributed as dask
 
 from benchmarks.files import TINY
 from benchmarks.machine import machine_facts
 from benchmarks.measure import peak_rss
 from datagym_async import DataGymClient, RetryPolicy
-from datagym_async.labels import Annotation, LabelConfig, Rectangle
+from datagym_async.distributed import predict
+from datagym_async.labels import Annotation, LabelConfig, LabeledImage, Rectangle
 from datagym_async.server import SeedDataset, SeededProject, SeedMedia, SeedProject, Server
 from datagym_async.testing import Action, CommitThenDrop, Drop, FaultPlan, Status, chance
 
@@ -52,33 +58,24 @@ def model(samples: Sequence[Sample]) -> list[list[Annotation]]:
 async def job(options: argparse.Namespace) -> None:
     """Predict, and print what came of it as JSON."""
     here = importlib.import_module("benchmarks.predict")  # where other processes find it
+    asked: dict[str, Any] = {"journal": os.environ["JOURNAL"], "decode": "bytes"}
     began = time.perf_counter()
     async with client() as mine:
-        report = await mine.predict(
-            options.job,
-            here.model,
-            processes=options.processes,
-            client=here.client,
-            journal=os.environ["JOURNAL"],
-            decode="bytes",
-        )
+        if options.scheduler:
+            asked |= {"scheduler": options.scheduler, "connect": here.client}
+            report = await predict(mine, options.job, here.model, **asked)
+        else:
+            asked |= {"processes": options.processes, "client": here.client}
+            report = await mine.predict(options.job, here.model, **asked)
     found = report.to_dict() | {"seconds": time.perf_counter() - began, "peak_rss": peak_rss()}
     sys.stdout.write(json.dumps(found) + "\n")
 
 
 async def measure(options: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     """Serve, start the program twice, and look at all tasks."""
-    plan, media = FaultPlan(), [SeedMedia(f"{n:06}.jpg", TINY) for n in range(options.images)]
-    async with Server(middlewares=[plan.middleware]) as server:
-        os.environ |= {"DATAGYM_TOKEN": server.token, "DATAGYM_BASE_URL": server.base_url}
-        os.environ |= {"DIES": str(scratch / "died"), "JOURNAL": str(scratch / "journal")}
-        os.environ["DIES_OF"] = media[options.images // 2].name
-        seed = SeedProject("Street", datasets=[SeedDataset("Photos", media=media)])
-        (made,) = await server.seed(seed)
-        async with client() as mine:
-            config = LabelConfig()
-            config.add_rectangle("car", "Car")
-            await mine.label_configs.upload(made.label_configuration_id, config)
+    os.environ |= {"DIES": str(scratch / "died"), "JOURNAL": str(scratch / "journal")}
+    os.environ["DIES_OF"] = _name(options.images // 2)
+    async with _service(options) as (plan, made), _cluster(options) as cluster:
         actions: tuple[Action, ...] = (Status(503), Drop(), CommitThenDrop())
         for number, action in enumerate(actions):
             plan.add(action, when=chance(options.faults / 3, seed=number))
@@ -88,6 +85,8 @@ async def measure(options: argparse.Namespace, scratch: Path) -> dict[str, Any]:
         if first.returncode is None:
             first.kill()
         await first.communicate()
+        if cluster is not None:
+            cluster.scale(options.processes + 1)
         output, _ = await (await _start(made, options)).communicate()
         plan.clear()
         found: dict[str, Any] = json.loads(output.splitlines()[-1])
@@ -96,8 +95,58 @@ async def measure(options: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     return found | {"a_worker_died": (scratch / "died").exists()}
 
 
+async def import_only(options: argparse.Namespace) -> dict[str, Any]:
+    """Import predictions that are ready, as a prediction does."""
+    async with _service(options) as (_, made), client() as mine:
+        images = [
+            LabeledImage(media_id=media, annotations=[Annotation("car", Rectangle(1, 1, 5, 5))])
+            for media in made.datasets[0].media_ids.values()
+        ]
+        began = time.perf_counter()
+        report = await mine.labels.import_predictions(made.id, images, keep_data=False, sizes=False)
+        return {"stored": report.stored, "seconds": time.perf_counter() - began}
+
+
+def _name(number: int) -> str:
+    return f"{number:06}.jpg"
+
+
+@asynccontextmanager
+async def _service(options: argparse.Namespace) -> AsyncIterator[tuple[FaultPlan, SeededProject]]:
+    """Serve a project of images without labels, to this process and to those that it starts."""
+    plan, media = FaultPlan(), [SeedMedia(_name(n), TINY) for n in range(options.images)]
+    async with Server(middlewares=[plan.middleware]) as server:
+        os.environ |= {"DATAGYM_TOKEN": server.token, "DATAGYM_BASE_URL": server.base_url}
+        seed = SeedProject("Street", datasets=[SeedDataset("Photos", media=media)])
+        (made,) = await server.seed(seed)
+        async with client() as mine:
+            config = LabelConfig()
+            config.add_rectangle("car", "Car")
+            await mine.label_configs.upload(made.label_configuration_id, config)
+        yield plan, made
+
+
+@asynccontextmanager
+async def _cluster(options: argparse.Namespace) -> AsyncIterator[Any]:
+    """Start the cluster, if there is to be one; the programs find it by its address."""
+    if not options.cluster:
+        yield None
+        return
+    local: Any = dask.LocalCluster(  # type: ignore[no-untyped-call]
+        n_workers=options.processes,
+        threads_per_worker=1,
+        asynchronous=True,
+        dashboard_address=None,
+        silence_logs=50,
+    )
+    async with local:
+        options.scheduler = local.scheduler_address
+        yield local
+
+
 async def _start(made: SeededProject, options: argparse.Namespace) -> asyncio.subprocess.Process:
     command = ["-m", "benchmarks.predict", "--job", made.id, "--processes", str(options.processes)]
+    command += ["--scheduler", options.scheduler] if options.scheduler else []
     return await asyncio.create_subprocess_exec(
         sys.executable, *command, stdout=asyncio.subprocess.PIPE
     )
@@ -120,12 +169,20 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=5_000, help="images (5,000)")
     parser.add_argument("--faults", type=float, default=0.03, help="share of requests that fail")
     parser.add_argument("--processes", type=int, default=2, help="worker processes (2)")
+    parser.add_argument("--cluster", action="store_true", help="workers of a Dask cluster")
+    parser.add_argument("--import-only", action="store_true", help="predictions that are ready")
     parser.add_argument("--job", help=argparse.SUPPRESS)
+    parser.add_argument("--scheduler", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.job:
         asyncio.run(job(options))
         return
     facts = machine_facts()
+    if options.import_only:
+        found = asyncio.run(import_only(options))
+        print("\n".join(f"{name}: {value}" for name, value in (found | facts).items()))
+        print(f"{found['stored'] / found['seconds']:.0f} predictions/s")
+        raise SystemExit(found["stored"] != options.images)
     with tempfile.TemporaryDirectory(prefix="datagym-predict-") as scratch:
         found = asyncio.run(measure(options, Path(scratch)))
     print("\n".join(f"{name}: {value}" for name, value in (found | facts).items()))
