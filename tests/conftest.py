@@ -57,6 +57,15 @@ def opened_obstore() -> None:
         MemoryStore().put("x", b"")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def opened_tracker() -> None:
+    """Start what multiprocessing starts beside the first process: it stays until this one ends."""
+    with contextlib.suppress(ImportError):  # Windows has none
+        from multiprocessing.resource_tracker import ensure_running
+
+        ensure_running()
+
+
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Unset the settings of whoever runs the tests, but for the address of a live server."""

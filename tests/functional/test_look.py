@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
-from multiprocessing import resource_tracker
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -272,9 +270,6 @@ async def test_thumbnails_are_made_in_processes(tmp_path: Path) -> None:
     assert gallery.failed == 0
     with Image.open(gallery.path.parent / rows[1]["t"]) as thumbnail:
         assert thumbnail.size == (32, 24)
-    # What Python starts beside the first process that is not forked stays for the life of this one.
-    tracker: Any = resource_tracker
-    await asyncio.to_thread(tracker._resource_tracker._stop)
 
 
 async def test_what_lies_in_the_way_is_left_alone(tmp_path: Path) -> None:

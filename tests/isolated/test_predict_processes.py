@@ -10,7 +10,6 @@ import sys
 import time
 from concurrent.futures import BrokenExecutor
 from multiprocessing import active_children
-from multiprocessing.resource_tracker import ensure_running
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,9 +33,6 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(sys.platform == "win32", reason="has no SIGKILL"),
 ]
-
-
-ensure_running()  # the one process of multiprocessing's own that stays
 
 
 @pytest.fixture(autouse=True)
