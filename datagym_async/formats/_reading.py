@@ -252,7 +252,8 @@ def measure(image: RawImage, picture: Path | None, losses: Losses) -> None:
         losses.add(LossKind.SIZE, image.where)
 
 
-_OF_IMAGES: Final = frozenset(("jpegimages", "images", "image", "imgs", "img", "image_2"))
+OF_IMAGES: Final = frozenset(("jpegimages", "images", "image", "imgs", "img", "image_2"))
+"""What folders of images are usually called."""
 
 
 @attrs.define
@@ -272,7 +273,7 @@ class Pictures:
             for place in around
             for _, names, _ in islice(os.walk(place), 1)
             for name in sorted(names)
-            if name.lower() in _OF_IMAGES
+            if name.lower() in OF_IMAGES
         ]
         return cls([*named, folder])
 

@@ -615,6 +615,9 @@ def test_bad_segments(tmp_path: Path) -> None:
     Image.new("RGB", (5, 5)).save(tmp_path / "panoptic" / "a.png")
     assert "a.png has 5 by 5 pixels" in str(objects(path)[1])
     path = path.rename(tmp_path / "other.json")
+    (tmp_path / "panoptic").rename(tmp_path / "masks")
+    assert "a.png has 5 by 5 pixels" in str(objects(path)[1])
+    (tmp_path / "masks").rename(tmp_path / "Images")  # photographs of these names are no segments
     with pytest.raises(FormatError, match=r"is panoptic, and a\.png was found in none of"):
         open_dataset(path)
     with pytest.raises(FormatError, match="its PNGs stand beside it"):

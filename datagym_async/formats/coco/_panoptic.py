@@ -15,7 +15,7 @@ import attrs
 from datagym_async._extras import extra_module
 from datagym_async.formats._losses import BrokenError, FormatError
 from datagym_async.formats._masks import MOST_PIXELS, compress
-from datagym_async.formats._reading import is_there
+from datagym_async.formats._reading import OF_IMAGES, is_there
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,10 +40,13 @@ class Segments:
             FormatError: There is none where they are looked for.
         """
         tried = [path.with_suffix(""), path.parent, path.parent.parent / path.stem]
-        folders = [each for each in tried if is_there(each / example, as_file=True)]
+        others = sorted(
+            each for each in path.parent.iterdir() if each.name.lower() not in OF_IMAGES
+        )
+        folders = [each for each in (*tried, *others) if is_there(each / example, as_file=True)]
         folders += [each for each in (tried[0], tried[2]) if each.is_dir()]
         if not folders:
-            places = ", ".join(map(str, tried))
+            places = ", ".join(map(str, (*tried, path.parent / "*")))
             msg = f"{path} is panoptic, and {example} was found in none of {places}"
             raise FormatError(msg)
         return cls(folders[0])
