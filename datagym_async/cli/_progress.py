@@ -372,11 +372,20 @@ class DownloadSnapshot(_RunSnapshot["DownloadProgress"]):
 
     def _bar(self) -> ProgressBar:
         progress = self.progress
+        if self._reads_labels:
+            return bar(progress.tasks_read, progress.tasks_total)
         is_unknown = progress.phase in {"listing", "labels"}
         return bar(progress.items_done, progress.items_total, pulse=is_unknown)
 
     def _done(self) -> str:
-        return f"{self.progress.items_done:,}/{self.progress.items_total:,} media"
+        progress = self.progress
+        if self._reads_labels:
+            return f"{progress.tasks_read:,}/{progress.tasks_total:,} tasks"
+        return f"{progress.items_done:,}/{progress.items_total:,} media"
+
+    @property
+    def _reads_labels(self) -> bool:
+        return self.progress.phase == "labels" and self.progress.tasks_total > 0
 
     def _figures(self) -> Iterator[str]:
         yield size(self.progress.bytes_done)

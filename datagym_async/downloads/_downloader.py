@@ -299,6 +299,8 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
                 seconds=now - self._began,
                 working=0.0 if since is None else now - since,
             ),
+            tasks_read=tally.tasks_read[0],
+            tasks_total=tally.tasks_read[1],
         )
 
     @property

@@ -93,7 +93,11 @@ async def write_labels(
         return
     changed = LossReport()
     if config.exact:
-        changed = await source.read(found, lambda *_: None, exact=True)
+
+        def note(done: int, total: int) -> None:
+            tally.tasks_read = (done, total)
+
+        changed = await source.read(found, note, exact=True)
     labelling = await source.config()
     for name in others:
         file, losses = await in_thread(

@@ -80,6 +80,8 @@ class DownloadProgress:
         items_per_second: Downloaded media a second of fetching, averaged over the run.
         bytes_per_second: Likewise, bytes.
         seconds_left: Estimate of the time left; None while nothing supports one.
+        tasks_read: Tasks whose exact labels were read, for formats that need them.
+        tasks_total: Of so many; 0 where none are read, or it is not known yet.
     """
 
     phase: str
@@ -95,6 +97,8 @@ class DownloadProgress:
     items_per_second: float
     bytes_per_second: float
     seconds_left: float | None
+    tasks_read: int = 0
+    tasks_total: int = 0
 
 
 SCHEMA = "datagym_async.download_report/1"
@@ -207,6 +211,7 @@ class DownloadTally(BulkTally[DownloadResult]):
     phase: str = "listing"
     bytes_arrived: int = 0
     bytes_downloaded: int = 0
+    tasks_read: tuple[int, int] = (0, 0)  # how many of how many, for their exact labels
     labelled: int = 0
     left_out: int = 0
     bitmaps: int = 0

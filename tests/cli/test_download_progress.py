@@ -55,6 +55,15 @@ def test_what_it_is_doing(phase: str, is_stopping: bool, verb: str) -> None:
     assert printed(snapshot.drawing())[0].startswith(verb)
 
 
+def test_labels_that_are_read_task_by_task() -> None:
+    """It is seen that it goes on, after the media are all there."""
+    progress = attrs.evolve(PROGRESS, phase="labels", tasks_read=300, tasks_total=1_200)
+    snapshot = DownloadSnapshot(progress, 0, LIMITER)
+
+    assert snapshot.line().startswith("Writing labels 300/1,200 tasks")
+    assert printed(snapshot.drawing())[0].endswith(" 300/1,200 tasks")
+
+
 def test_a_run_that_is_done_says_how_long_it_took() -> None:
     """Nothing is in flight any more, and what there was none of is not said."""
     progress = attrs.evolve(PROGRESS, phase="done", present=0, skipped=0, failed=0)

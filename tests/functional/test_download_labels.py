@@ -78,8 +78,11 @@ async def test_an_export_without_labels_is_an_empty_document(tmp_path: Path) -> 
 async def test_coco_names_the_files(here: World, tmp_path: Path) -> None:
     """Images are named as they lie in the folder, and as large as they are; losses are notes."""
     config = DownloadConfig(labels="coco")
-    report = await here.client.download_dataset(here.dataset_id, tmp_path, config=config)
+    async with here.client.downloader(here.dataset_id, tmp_path, config=config) as run:
+        report = await run.finish()
+        progress = run.progress
 
+    assert progress.tasks_read == progress.tasks_total == 2  # those that are exported
     coco = json.loads((tmp_path / "labels.coco.json").read_text())
     images = {each["file_name"]: each for each in coco["images"]}
     assert report.written == ("labels.coco.json",)
