@@ -137,7 +137,9 @@ def _places(node: ast.AST) -> Iterator[tuple[ast.AST, str, int | None, ast.AST]]
 
 
 def _is_left_alone(node: ast.AST) -> bool:
-    """Return whether it is text for people, or for a type checker."""
+    """Return whether it is text for people, or for a type checker, or of a field that none sets."""
+    if isinstance(node, ast.keyword) and node.arg == "init":
+        return True
     text = ast.unparse(node) if isinstance(node, ast.Expr | ast.If) else ""
     return isinstance(node, ast.Raise | ast.JoinedStr | ast.Import | ast.ImportFrom) or (
         text.startswith(("_log.", "if TYPE_CHECKING", "del "))

@@ -191,3 +191,13 @@ def test_the_usual_policy_is_the_documented_one() -> None:
         "quota": 500.0,
         "max_first_retries": None,
     }
+
+
+async def test_a_policy_of_none_repeats_nothing() -> None:
+    """Not even once."""
+    service = Service(["done"])
+    loop = loop_of(service, status(503), replay=Replay.SAFE, policy=RetryPolicy.none())
+    with pytest.raises(APIStatusError):
+        await loop.run()
+
+    assert service.sent == 0

@@ -117,8 +117,11 @@ async def test_a_journal_remembers_the_last_name_that_it_gave(
     write(folder, "b/x.jpg")
 
     sources = folder if kept == "paths" else arriving(b"1", b"between", b"2")
-    _, report = await run(service, sources, **options)
+    config = UploadConfig(**options)  # type: ignore[arg-type]  # a table of options
+    async with Uploader(service, service, DATASET_ID, sources, config=config) as uploader:
+        report = await uploader.finish()
 
+    assert uploader.progress.bytes_total == len(SOUND_JPEG) + 7, "the new one alone"
     assert (sorted(before), sorted(service.stored)) == (
         ["x (2).jpg", "x.jpg"],
         ["x (2).jpg", "x (3).jpg", "x.jpg"],

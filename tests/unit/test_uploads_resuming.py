@@ -335,6 +335,34 @@ async def test_bytes_in_memory_resume_by_their_hash(service: FakeService, journa
     assert counts(third) == (6, 0, 6, 0, 0, 5)
 
 
+async def test_bytes_in_memory_that_arrived_are_known_when_they_are_named_again(
+    service: FakeService, journal: Path
+) -> None:
+    """The last run was cut off before their answer; what is found waits for its source."""
+    items = [UploadItem(name, JPEG + name.encode()) for name in ("a.jpg", "b.jpg")]
+    stored = asyncio.Event()
+
+    async def store_and_hang(name: str) -> None:
+        if name == "b.jpg":
+            service.hold(name, data=JPEG)
+            stored.set()
+            await asyncio.Event().wait()
+
+    service.before = store_and_hang
+    task = asyncio.create_task(upload(service, items, journal, concurrency=1))
+    await stored.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    service.before = None
+
+    again = await upload(service, items, journal)
+    third = await upload(service, items, journal)
+
+    assert counts(again) == (2, 0, 2, 0, 0, 2)
+    assert counts(third) == (2, 0, 2, 0, 0, 2)
+
+
 async def test_links_resume(service: FakeService, journal: Path) -> None:
     """What an interrupted batch had stored is uploaded, since the target did not hold it before."""
     links = [f"http://h/{number}.jpg" for number in range(6)]
