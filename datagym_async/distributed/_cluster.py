@@ -175,8 +175,10 @@ async def opened(scheduler: Scheduler) -> AsyncIterator[Cluster]:
         try:
             async with asyncio.timeout(2 * _PATIENCE):  # Dask waits for ever for who says nothing
                 await client
-        except (OSError, ValueError) as error:
-            said = printable(str(error)) or "what listens there says nothing a scheduler says"
+        except (OSError, ValueError, MemoryError) as error:
+            # Of a web server's answer, Dask takes the first letters for a size.
+            said = "" if isinstance(error, MemoryError) else printable(str(error))
+            said = said or "what listens there says nothing a scheduler says"
             raise ConfigurationError(
                 f"No scheduler answers at {printable(scheduler)} ({said}); start one with "
                 "`dask scheduler`, and give its address, for example tcp://10.0.0.1:8786"

@@ -29,7 +29,7 @@ from datagym_async.distributed._cluster import LOOK_EVERY, Cluster
 from datagym_async.downloads._fetching import Fetcher
 from datagym_async.downloads._prefix import STATE_FOLDER, Prefix
 from datagym_async.downloads._report import DownloadResult, DownloadTally
-from datagym_async.exceptions import APIConnectionError, ConfigurationError, DataGymError
+from datagym_async.exceptions import APIConnectionError, APIError, ConfigurationError, DataGymError
 
 if TYPE_CHECKING:
     from datagym_async import DataGymClient
@@ -193,6 +193,9 @@ class Hands:
             text = f"The worker {address} was lost while it had this ({printable(repr(error))})"
             _log.warning("%s", text)
             raise APIConnectionError(text, request_sent=True) from error
+        if isinstance(answer, DataGymError) and not isinstance(answer, APIError):
+            # Of what is installed, set or mounted there: here it may be otherwise.
+            answer.args = (f"On the worker {address}: {answer}",)
         if isinstance(answer, DataGymError | OSError):
             raise answer
         return answer
@@ -219,7 +222,7 @@ class Hands:
             present = await self._cluster.workers()
         except OSError as error:
             if not self._is_told:
-                _log.warning("The scheduler does not answer: %s", printable(str(error)))
+                _log.warning("The scheduler does not answer (%s)", printable(repr(error)))
             self._is_told = True
             return
         self._is_told = False

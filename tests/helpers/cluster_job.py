@@ -131,6 +131,8 @@ async def refused() -> dict[str, Any]:
     await ask("nobody", "tcp://127.0.0.1:9")
     async with await asyncio.start_server(mute, "127.0.0.1", 0) as other:
         await ask("another", f"tcp://127.0.0.1:{other.sockets[0].getsockname()[1]}")
+    async with Server() as web:
+        await ask("a web server", web.base_url.replace("http:", "tcp:"))
     await ask("nonsense", "nonsense://there")
     await ask("no client", 3)
     one = dask.LocalCluster(n_workers=0, **QUIET)  # type: ignore[no-untyped-call]

@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
-from datagym_async import ConfigurationError
-from datagym_async.distributed._cluster import check_versions, versions
+from datagym_async import ConfigurationError, DataGymClient
+from datagym_async.distributed._cluster import Cluster, check_versions, versions
+from datagym_async.distributed._hands import Hands
+from datagym_async.exceptions import FileChangedError
 from tests.helpers.sentinel import TOKEN
 
 pytestmark = [
@@ -81,9 +83,10 @@ def test_a_worker_without_a_token_takes_no_part_and_without_workers_a_job_ends(
 def test_a_cluster_that_cannot_be_used_is_refused() -> None:
     """No scheduler, something else, no worker, another version: each with a way out."""
     said = run("refused")
-    assert said.keys() == {"nobody", "another", "nonsense", "no client", "no worker", "version"}
+    assert len(said) == 7
     assert said["nobody"].startswith("No scheduler answers at tcp://127.0.0.1:9 (")
     assert "(what listens there says nothing a scheduler says); start one" in said["another"]
+    assert "(what listens there says nothing a scheduler says); start one" in said["a web server"]
     assert said["nonsense"].startswith("No scheduler answers at nonsense://there (")
     assert "asynchronous=True" in said["no client"]
     assert said["no worker"].endswith("start one with `dask worker ADDRESS`")
@@ -100,3 +103,16 @@ def test_a_scheduler_without_the_package_and_another_dask(caplog: pytest.LogCapt
         check_versions("The scheduler", ModuleNotFoundError("No module named 'datagym_async'"))
     check_versions("The worker w", (*versions()[:2], "2026.1.0"))
     assert "The worker w has Dask 2026.1.0, and here is " in caplog.text
+
+
+async def test_what_a_worker_lacks_is_told_as_its_own() -> None:
+    """A file that it does not see is there for whoever reads the report."""
+
+    class Actor:
+        async def exchange(self) -> FileChangedError:
+            return FileChangedError("The file 'a.jpg' vanished")
+
+    hands = Hands(Cluster(None), DataGymClient, "http://here")
+    hands._actors["tcp://w"], hands._looked = (Actor(), None), float("inf")
+    with pytest.raises(FileChangedError, match=r"^On the worker tcp://w: The file 'a\.jpg' v"):
+        await hands.ask("a.jpg", "exchange")

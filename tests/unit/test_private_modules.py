@@ -47,7 +47,7 @@ SUBJECTS: Final = {
     "property/test_uploads_family.py": {"uploads._family"},
     "property/test_uploads_structure.py": {"server._images"},
     "helpers/cluster_job.py": {"distributed._cluster"},
-    "isolated/test_distributed.py": {"distributed._cluster"},
+    "isolated/test_distributed.py": {"distributed._cluster", "distributed._hands"},
     "unit/test_adaptive.py": {"_limits._adaptive"},
     "unit/test_download_plan.py": {"downloads._manifest"},
     "unit/test_exports_tasks.py": {"exports._tasks"},
