@@ -10,6 +10,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -37,6 +38,9 @@ _WORDS = {
 }
 
 
+_ODD_BYTES: Final = re.compile("[\udc80-\udcff]")  # as Python writes bytes that are no UTF-8
+
+
 def refusal(path: str, error: OSError | ValueError) -> Refusal:
     """Return the sentence for an error that the path gave."""
     if isinstance(error, NotRegularError):
@@ -47,6 +51,8 @@ def refusal(path: str, error: OSError | ValueError) -> Refusal:
         words = "is not a path that this system can open"
     if os.name != "nt" and "\\" in path and isinstance(error, FileNotFoundError):
         words += " (paths of this system have / between folders, and no drive)"
+    if isinstance(error, FileNotFoundError) and _ODD_BYTES.search(path):
+        words += " (its name is not in UTF-8; save the list that names it as UTF-8)"
     return f"{printable(path)} {words}."
 
 

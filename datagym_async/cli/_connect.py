@@ -300,7 +300,7 @@ def read_token(file: Path) -> str:
     except OSError as error:
         raise CommandError(f"The token file {file} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError:
-        raise CommandError(f"The token file {file} is not a text file.") from None
+        raise CommandError(f"The token file {file} is not in UTF-8; save it as UTF-8.") from None
     if not text or len(text.splitlines()) > 1:
         raise CommandError(
             f"The token file {file} must hold the token on one line, and nothing else."

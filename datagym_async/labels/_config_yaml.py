@@ -44,6 +44,8 @@ def read_yaml(text: str | bytes) -> object:
         return yaml.load(text, _Loader)  # noqa: S506 -- it is a SafeLoader
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         words = " ".join(str(error).split())
+        if str(getattr(error, "encoding", "")).startswith("utf"):
+            words = "it is not in UTF-8; save it as UTF-8"
         raise LabelConfigError(f"The label configuration is no YAML: {words}") from None
 
 

@@ -88,7 +88,7 @@ def test_no_token(cli: Cli) -> None:
         (None, "No such file"),
         (b"", "one line"),
         (b"a\nb\n", "one line"),
-        (b"\xff\xfe", "not a text file"),
+        (b"\xff\xfe", "not in UTF-8; save it"),
     ],
 )
 def test_a_useless_token_file(cli: Cli, tmp_path: Path, content: bytes | None, words: str) -> None:

@@ -350,6 +350,12 @@ def test_yaml_that_is_none(text: str) -> None:
         LabelConfig.from_yaml(text)
 
 
+def test_yaml_in_another_encoding() -> None:
+    """What to do is said, not what the parser met."""
+    with pytest.raises(LabelConfigError, match="is no YAML: it is not in UTF-8; save it as UTF-8"):
+        LabelConfig.from_yaml("- entryKey: ß".encode("cp1252"))
+
+
 def test_a_few_lines_that_stand_for_millions() -> None:
     """References of YAML multiply: what would not end in an hour ends at a bound."""
     entry_ = "{entryKey: k, entryValue: K, type: POINT, children: %s}"

@@ -383,6 +383,14 @@ def test_paths_of_windows_get_a_hint(photos: Path) -> None:
         )
 
 
+@pytest.mark.skipif(os.name == "nt", reason="names are Unicode there")
+def test_a_list_in_another_encoding_gets_a_hint(photos: Path) -> None:
+    """A spreadsheet may have written it in the encoding of its system."""
+    content = "path\nMüller.jpg\n".encode("cp1252")
+    (reason,) = refusals(list_file(photos, "l.csv", content))
+    assert "M\\xfcller.jpg does not exist (its name is not in UTF-8; save the list" in reason
+
+
 SLIPS = [
     "nowhere",
     "ftp://bucket/x",

@@ -250,7 +250,7 @@ class _File:
                     yield from MemberCutter(in_utf8(pieces), loads_of_python).members(wanted)
                 except (BrokenTextError, UnicodeDecodeError) as error:
                     is_other = isinstance(error, UnicodeDecodeError) or "UTF-8" in str(error)
-                    why = "it is in no encoding of Unicode" if is_other else error
+                    why = "it is not in UTF-8; save it as UTF-8" if is_other else error
                     raise FormatError(f"{source} is no JSON: {why}") from None
 
 
