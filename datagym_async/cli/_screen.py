@@ -330,7 +330,7 @@ def bar(done: float, total: float, *, pulse: bool = False) -> ProgressBar:
 
 
 def _console(*, stderr: bool) -> Console:
-    stream = sys.stderr if stderr else sys.stdout
-    # Where no terminal sets a limit, a row is one line, however long its names are.
-    width = None if stream.isatty() else 100_000
-    return Console(stderr=stderr, highlight=False, markup=False, emoji=False, width=width)
+    console = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+    if not console.is_terminal:  # a row is one line, however long its names are
+        console.width = 100_000
+    return console
