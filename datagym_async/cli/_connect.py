@@ -85,15 +85,21 @@ def _client(invocation: Invocation, **options: Any) -> DataGymClient:
 
 
 @contextlib.asynccontextmanager
-async def waiting(invocation: Invocation, client: DataGymClient) -> AsyncIterator[None]:
-    """Say while the block runs that the service is waited for, whenever nothing comes for long."""
+async def waiting(
+    invocation: Invocation, client: DataGymClient, is_reading: Callable[[], bool] = bool
+) -> AsyncIterator[None]:
+    """Say while the block runs that the service is waited for, whenever nothing comes for long.
+
+    It is not, where no request is on its way while a file is read.
+    """
 
     async def watch() -> None:
         bytes_before, silent, said_at = 0, 0.0, FIRST_WORD_AFTER
         while True:
             await asyncio.sleep(FIRST_WORD_AFTER)
             now = client.statistics()
-            silent = silent + FIRST_WORD_AFTER if now.bytes == bytes_before else 0.0
+            is_waited_for = now.bytes == bytes_before and (now.in_flight or not is_reading())
+            silent = silent + FIRST_WORD_AFTER if is_waited_for else 0.0
             if silent == 0.0:
                 bytes_before, said_at = now.bytes, FIRST_WORD_AFTER
             elif silent >= said_at:

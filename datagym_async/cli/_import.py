@@ -263,7 +263,10 @@ def import_(
         )
 
     async def run() -> None:
-        async with client, waiting(invocation, client):
+        async with (
+            client,
+            waiting(invocation, client, lambda: any(each.is_reading for each in running)),
+        ):
             job = LabelImport(
                 client.labels,
                 client.label_configs,

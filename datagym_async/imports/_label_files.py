@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 
@@ -23,6 +23,8 @@ from datagym_async.resources._labels import ConfigSource, ImportHow, of_videos
 if TYPE_CHECKING:
     from datagym_async.resources import ImportResult
     from datagym_async.resources._predictions import PredictionLike
+
+T = TypeVar("T")
 
 
 @attrs.frozen(kw_only=True)
@@ -86,6 +88,8 @@ class LabelImport:
     create_config: bool = False
     created: LabelConfig | None = attrs.field(default=None, init=False)
     is_stopping: bool = attrs.field(default=False, init=False)
+    is_reading: bool = attrs.field(default=False, init=False)
+    """Whether the file is waited for."""
 
     async def results(self) -> AsyncGenerator[ImportResult, None]:
         """Give the result of each image, in the order of the file.
@@ -101,7 +105,7 @@ class LabelImport:
             raise of_videos(self.project.id)
         config: ConfigSource = "read"
         how = self.how.copy()
-        has_classes = await in_thread_left_behind(lambda: self.source.has_classes)
+        has_classes = await self._read(lambda: self.source.has_classes)
         if self.create_config and not has_classes:
             raise ConfigurationError(
                 f"{self.source.path} has keys of a label configuration and no classes, so that none"
@@ -135,14 +139,25 @@ class LabelImport:
                 f"The label configuration of {self.project.name!r} is empty, so that no label can "
                 "be stored; create_config=True makes one of the file"
             )
-        made = await in_thread_left_behind(self.source.label_config)
+        made = await self._read(self.source.label_config)
         if not self.how.get("dry_run"):
             await self.configs.upload(self.project.label_configuration_id, made)
         return made
 
     async def _predictions(self) -> AsyncGenerator[PredictionLike, None]:
         async with aclosing(aiter(self.source)) as items:
+            self.is_reading = True
             async for item in items:
+                self.is_reading = False
                 if self.is_stopping:
                     return
                 yield item
+                self.is_reading = True
+            self.is_reading = False
+
+    async def _read(self, work: Callable[[], T]) -> T:
+        self.is_reading = True
+        try:
+            return await in_thread_left_behind(work)
+        finally:
+            self.is_reading = False

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from datagym_async import SessionStatistics
+from datagym_async.cli._connect import waiting
 from datagym_async.testing import Hang
 from tests.helpers.sentinel import TOKEN
 
@@ -99,6 +103,19 @@ def test_a_service_that_never_answers(
     assert "--timeout TIME gives up sooner" in ran.err
     assert 1 <= ran.err.count("Waiting for") <= 6  # ever less often
     assert "Error: " in ran.err.splitlines()[-1]
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize(("in_flight", "said"), [(0, 0), (1, 2)])
+async def test_a_file_that_is_read_for_long(in_flight: int, said: int) -> None:
+    """Nobody is told to wait for the service, unless a request is on its way."""
+    texts: list[str] = []
+    invocation: Any = SimpleNamespace(output=SimpleNamespace(message=texts.append))
+    now = SessionStatistics(in_flight=in_flight)
+    client: Any = SimpleNamespace(base_url="http://x/", statistics=lambda: now)
+    async with waiting(invocation, client, lambda: True):
+        await asyncio.sleep(11)
+    assert len(texts) == said
 
 
 def test_nothing_is_said_of_a_service_that_answers(at_service: Cli) -> None:

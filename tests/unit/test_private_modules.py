@@ -11,6 +11,7 @@ SUBJECTS: Final = {
     "cli/test_closing.py": {"cli._closing"},
     "cli/test_errors.py": {"_extras"},
     "cli/test_export.py": {"cli._export"},
+    "cli/test_networks.py": {"cli._connect"},
     "cli/test_output.py": {"_groups"},
     "faults/test_damage.py": {"downloads._manifest"},
     "functional/test_bitmaps.py": {"exports._bitmaps"},
