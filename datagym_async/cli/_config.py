@@ -1,6 +1,7 @@
 """`config`: the label configurations of projects; look at them, check them, replace them safely."""
 
 import asyncio
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -177,7 +178,14 @@ def restore(
     """
     file = saved / "label-config.json" if saved.is_dir() else saved
     backup = None if no_backup else backup_folder
-    return _replace(invocation, project, _read(file), backup, yes=yes, restored_from=file)
+    status = _replace(invocation, project, _read(file), backup, yes=yes, restored_from=file)
+    files = [file.with_name(name) for name in ("labels.json", "unfinished-tasks.jsonl")]
+    if status == WELL and (there := [each for each in files if each.is_file()]):
+        invocation.output.message("To have the labels back, too:")
+        for each in there:
+            words = shlex.join(["datagym-async", "import", str(each), "-p", project, "--replace"])
+            invocation.output.message(words)
+    return status
 
 
 @command(app, "backup")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shlex
 import signal
 import sys
 from pathlib import Path
@@ -153,6 +154,9 @@ def test_an_upload(labelled: Cli, file: Path, tmp_path: Path) -> None:
 
     back = labelled("config", "restore", PROJECT, backup["folder"], *command[4:])
     assert "is replaced" in back.out
+    said = [shlex.split(line) for line in back.err.splitlines() if line[:8] == "datagym-"]
+    assert [Path(words[2]).name for words in said] == ["labels.json", "unfinished-tasks.jsonl"]
+    assert [labelled(*words[1:]).status for words in said] == [0, 0]
     assert str(folder) in back.out
     assert LabelConfig.from_json(labelled("config", "show", PROJECT, "--json").out) == present()
 
