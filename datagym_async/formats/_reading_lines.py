@@ -328,11 +328,13 @@ def _told(path: Path, said: Mapping[str, Any], classes: Sequence[str]) -> _Yolo:
 
 def _listed(folder: Path, classes: Sequence[str]) -> Mapping[int, Category]:
     """Return the classes of a folder without data.yaml: as given, else of a file of names."""
-    names = dict(enumerate(classes))
+    if classes:
+        return {number: Category(number, name) for number, name in enumerate(classes)}
+    names = dict[int, str]()
     # Those beside labels (LabelImg) are of parts of the dataset, which all have the same classes.
     files = [each for each in files_below(folder, _NAMES_SUFFIXES) if each.name in _NAMES_FILES]
     above = (folder.parent / name for name in _NAMES_FILES)
-    for file in () if names else files or [*filter(Path.is_file, above)][:1]:
+    for file in files or [*filter(Path.is_file, above)][:1]:
         try:
             listed = names_of(file)
         except BrokenError as error:
