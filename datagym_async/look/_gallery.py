@@ -44,7 +44,7 @@ from datagym_async.look._marks import (
 )
 from datagym_async.look._overlap import Comparison, compare
 from datagym_async.look._pages import page
-from datagym_async.look._subjects import Looked, Subject, labels_by_name
+from datagym_async.look._subjects import MARKER, Looked, Subject, labels_by_name
 from datagym_async.look._thumbnails import Thumbnail, Thumbnails
 from datagym_async.resources._work import for_each
 
@@ -52,7 +52,6 @@ PAGE: Final = 200
 """Images of one file of data."""
 _CHUNK: Final = 5000
 _AT_ONCE: Final = 16
-_MARKER: Final = ".datagym-gallery"
 _COPIED: Final = ("gallery.js", "gallery.css", "style.css")
 
 
@@ -159,11 +158,11 @@ def _prepared(folder: Path) -> None:
     """Make the folder; of a gallery before, delete what is replaced."""
     if folder.exists() and not folder.is_dir():
         raise ConfigurationError(f"{folder} is no folder; name a new one")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / _MARKER).is_file():
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / MARKER).is_file():
         raise ConfigurationError(
             f"The folder {folder} holds other things than a gallery; name a new or an empty one"
         )
-    write_file(folder / _MARKER, b"")
+    write_file(folder / MARKER, b"")
     for name in ("data", "thumbs", "images"):
         shutil.rmtree(folder / name, ignore_errors=True)
     (folder / "index.html").unlink(missing_ok=True)

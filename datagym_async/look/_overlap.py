@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from functools import partial
 from math import isfinite
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import attrs
 
@@ -15,6 +17,8 @@ from datagym_async.look._marks import Mark, bounds_of, marks_of, rings_of, size_
 if TYPE_CHECKING:
     from datagym_async.labels import Shape
 
+_Boxed: TypeAlias = "tuple[Bounds, int, Shape]"
+"""What surrounds a mark, its number and its shape."""
 _GRID: Final = 256
 """Steps of the longer side of what two shapes cover, where areas are painted."""
 
@@ -30,28 +34,21 @@ def box_overlap(a: Bounds, b: Bounds) -> float:
     return both / union if isfinite(union) else 0.0
 
 
-def overlap(a: Shape, b: Shape, slack: float = 0.0) -> float:
+def overlap(a: Shape, b: Shape) -> float:
     """Return intersection over union of two shapes, from 0 to 1.
 
     Polygons and masks are compared as they are painted, which needs Pillow. Where one of the two is
     a rectangle, a point or a line, the boxes around them are: that is what a model of boxes gives.
-
-    Args:
-        a: A shape.
-        b: Another one.
-        slack: Pixels by which the boxes of points and lines grow on each side.
     """
-    boxes = []
-    for shape in (a, b):
-        if (box := bounds_of(shape)) is None:
-            return 0.0
-        if isinstance(shape, Point | Line):
-            box = Bounds(box.left - slack, box.top - slack, box.right + slack, box.bottom + slack)
-        boxes.append(box)
-    share = box_overlap(*boxes)
+    first, second = bounds_of(a), bounds_of(b)
+    return 0.0 if first is None or second is None else _overlap(a, b, first, second)
+
+
+def _overlap(a: Shape, b: Shape, first: Bounds, second: Bounds) -> float:
+    share = box_overlap(first, second)
     if not share or any(isinstance(shape, Rectangle | Point | Line) for shape in (a, b)):
         return share
-    return _painted_overlap(a, b, boxes)
+    return _painted_overlap(a, b, (first, second))
 
 
 def _painted_overlap(a: Shape, b: Shape, boxes: Sequence[Bounds]) -> float:
@@ -133,13 +130,36 @@ def compare(ours: LabeledImage, theirs: LabeledImage, *, least: float = 0.5) -> 
 def _pairs(
     first: Sequence[Mark], second: Sequence[Mark], slack: float, least: float
 ) -> list[tuple[float, int, int]]:
-    by_key: dict[str, list[tuple[int, Mark]]] = {}
-    for index, mark in enumerate(second):
-        by_key.setdefault(mark.key, []).append((index, mark))
+    by_key: dict[str, tuple[list[_Boxed], list[_Boxed]]] = {}
+    for side, marks in enumerate((first, second)):
+        for index, mark in enumerate(marks):
+            shape, box = mark.annotation.shape, mark.bounds
+            if isinstance(shape, Point | Line):  # which have no area of their own
+                left, top, right, bottom = box
+                box = Bounds(left - slack, top - slack, right + slack, bottom + slack)
+            by_key.setdefault(mark.key, ([], []))[side].append((box, index, shape))
     found = []
-    for index, mark in enumerate(first):
-        for other, candidate in by_key.get(mark.key, ()):
-            share = overlap(mark.annotation.shape, candidate.annotation.shape, slack)
-            if share >= least:
-                found.append((share, -index, -other))  # of equal shares the first ones go first
+    for ours, theirs in by_key.values():
+        if not ours or not theirs:
+            continue
+        # Swept along the side on which they lie further apart, few have to be looked at.
+        start = min((0, 1), key=partial(_density, [box for box, _, _ in theirs]))
+        across, end = 1 - start, start + 2
+        theirs.sort(key=lambda each: each[0][start])
+        starts = [box[start] for box, _, _ in theirs]
+        widest = max(box[end] - box[start] for box, _, _ in theirs)
+        for box, index, shape in ours:
+            before = bisect_left(starts, box[start] - widest)
+            for other, at, candidate in theirs[before : bisect_right(starts, box[end])]:
+                if other[across] > box[across + 2] or other[across + 2] < box[across]:
+                    continue
+                share = _overlap(shape, candidate, box, other)
+                if share >= least:
+                    found.append((share, -index, -at))  # of equal shares the first ones go first
     return found
+
+
+def _density(boxes: Sequence[Bounds], start: int) -> float:
+    """Return how many boxes lie side by side, seen along one of their sides."""
+    whole = max(box[start + 2] for box in boxes) - min(box[start] for box in boxes)
+    return sum(box[start + 2] - box[start] for box in boxes) / whole if whole else 0.0

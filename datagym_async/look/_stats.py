@@ -50,6 +50,8 @@ FINDINGS: Final[Mapping[FindingKind, str]] = {
 _DOUBLE: Final = 0.95
 _APART: Final = 1 / _DOUBLE - 1
 """How far apart doubles begin at most, of the side of the second one."""
+_CROWD: Final = 100
+"""Boxes that begin close to another one, from which on it counts from where they are swept."""
 _EXAMPLES: Final = 100
 _OPTIONS: Final = 200
 """Different answers to a question that are counted by themselves, and sizes of images."""
@@ -356,15 +358,25 @@ def _box_of(each: Annotation) -> _Box:
     return left, top, right - left, bottom - top, each
 
 
-def _doubled(group: list[_Box]) -> list[Annotation]:
-    """Return those of a class that cover another one, each once; boxes are swept from the left."""
+def _near(group: list[_Box]) -> list[int]:
+    """Sort boxes from the left; return the numbers of those that begin close to the one before."""
     group.sort(key=_LEFT)
-    found = []
-    for at in [
+    return [
         at
         for at, (before, box) in enumerate(pairwise(group), 1)
         if box[0] - before[0] <= box[2] * _APART
-    ]:
+    ]
+
+
+def _doubled(group: list[_Box]) -> list[Annotation]:
+    """Return those of a class that cover another one, each once; boxes are swept from the left."""
+    near = _near(group)
+    if len(near) > _CROWD:  # as in a column: seen from above, few may begin together
+        turned = [(top, left, high, wide, each) for left, top, wide, high, each in group]
+        if len(others := _near(turned)) < len(near):
+            group, near = turned, others
+    found = []
+    for at in near:
         left, top, wide, high, each = group[at]
         for back in range(at - 1, -1, -1):
             x, y, w, h, other = group[back]

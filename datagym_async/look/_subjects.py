@@ -40,6 +40,8 @@ from datagym_async.resources import LabelConfigsResource, MediaResource, TasksRe
 from datagym_async.resources._tasks import begun, finished
 from datagym_async.resources._values import labels_of
 
+MARKER: Final = ".datagym-gallery"
+"""File in the folder of a gallery, which may be replaced."""
 _IMAGES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
 
 
@@ -414,9 +416,15 @@ def _labels_below(folder: Path) -> Path:
 def _images_below(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise NotADirectoryError(f"{folder} is no folder")
-    return sorted(
-        Path(at, name)
-        for at, _, names in os.walk(folder)
-        for name in names
-        if Path(name).suffix.lower() in _IMAGES and not name.startswith(".")
-    )
+    found: list[Path] = []
+    for at, folders, names in os.walk(folder):
+        if MARKER in names:  # of a gallery of these images, which the next one would show, too
+            folders.clear()
+            continue
+        folders[:] = (each for each in folders if not each.startswith("."))
+        found += (
+            Path(at, name)
+            for name in names
+            if Path(name).suffix.lower() in _IMAGES and not name.startswith(".")
+        )
+    return sorted(found)

@@ -232,6 +232,17 @@ async def test_a_gallery_of_a_folder(tmp_path: Path) -> None:
     assert gallery.notes == ("1 image of labels.json not found here.",)
 
 
+async def test_a_gallery_among_its_images_is_none_of_them(tmp_path: Path) -> None:
+    """`gallery .` writes into a folder of the images, and shows the same ones the next time."""
+    photos(tmp_path, "a.jpg", "b/c.jpg", ".datagym/parts/d.jpg")
+
+    for _ in range(2):
+        gallery = await look.gallery(tmp_path, tmp_path / "gallery", options=IN_THREADS)
+
+        assert [row["n"] for row in data(gallery, "page")] == ["a.jpg", "b/c.jpg"]
+        assert gallery.problems == ()
+
+
 async def test_a_gallery_of_yolo(tmp_path: Path) -> None:
     """A dataset of YOLO is its own labels."""
     photos(tmp_path / "images" / "train", "a.jpg")
