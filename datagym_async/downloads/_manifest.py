@@ -76,6 +76,7 @@ CREATE TABLE IF NOT EXISTS shard (
 CREATE TABLE IF NOT EXISTS sample (
     media_id TEXT PRIMARY KEY, number INTEGER, member TEXT
 ) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS sample_numbers ON sample (number);
 CREATE TABLE IF NOT EXISTS sample_key (claim INTEGER PRIMARY KEY);
 """
 
@@ -257,6 +258,17 @@ LEFT JOIN sample USING (media_id) LEFT JOIN shard USING (number) ORDER BY seq
 """
 _SOURCES: Final = {each.value: each for each in MediaSourceType}
 _GONE = "UPDATE media SET outcome = NULL, size = NULL, sha256 = NULL WHERE seq = ?"
+_SHARD_GONE = (
+    """UPDATE media SET outcome = NULL, size = NULL, sha256 = NULL WHERE media_id IN
+    (SELECT media_id FROM sample JOIN shard USING (number) WHERE shard = ?)""",
+    "UPDATE sample SET number = NULL WHERE number = (SELECT number FROM shard WHERE shard = ?)",
+    "DELETE FROM shard WHERE shard = ?",
+)
+"""Its samples keep their keys, and the next shard gets its name, so that none lies there twice."""
+_NEXT_SHARD = """
+SELECT min(number) FROM (SELECT 0 AS number UNION ALL SELECT number + 1 FROM shard)
+WHERE number NOT IN (SELECT number FROM shard)
+"""
 
 
 @attrs.frozen
@@ -315,7 +327,7 @@ class Manifest(Planning):
         """Return the media after a number, looked for on the disk; with `verify` by their hash."""
         with self.using() as database:
             rows = database.execute(_TAKE, (after, count)).fetchall()
-        wanted, changed = [], []
+        wanted, changed, shards = [], [], set()
         for seq, media_id, name, path, source, task_id, outcome, size, sha, *shard in rows:
             if not isinstance(path, str) or "\0" in path:
                 raise DamagedError("a file in it has no name")
@@ -323,6 +335,7 @@ class Manifest(Planning):
                 if self._is_there(path, size, sha, shard, verify=verify):
                     continue
                 changed.append((seq,))
+                shards.add((shard[0],))
             is_text = isinstance(media_id, str) and isinstance(name, str)
             if not is_text or not isinstance(task_id, str | None) or source not in _SOURCES:
                 raise DamagedError("a media in it is not what a service can have listed")
@@ -330,6 +343,8 @@ class Manifest(Planning):
         if changed:
             with self.using() as database:
                 database.executemany(_GONE, changed)
+                for statement in _SHARD_GONE:
+                    database.executemany(statement, shards)
         last = rows[-1][0] if rows else 0
         return Portion(last, len(rows) - len(wanted), tuple(wanted))
 
@@ -352,8 +367,8 @@ class Manifest(Planning):
     def next_shard(self) -> str:
         """Return the name of the next shard."""
         with self.using() as database:
-            (last,) = database.execute("SELECT max(number) FROM shard").fetchone()
-        return f"shard-{0 if last is None else last + 1:06}.tar"
+            (number,) = database.execute(_NEXT_SHARD).fetchone()
+        return f"shard-{number:06}.tar"
 
     def claim_key(self, key: str, media_id: str) -> str:
         """Return the key of a sample that no other one has."""

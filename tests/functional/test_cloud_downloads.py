@@ -280,6 +280,17 @@ async def test_shards_are_complete_and_resumed(
     assert (again.downloaded, again.present) == (5, 7)
     found = samples(await tars())
     assert sorted(each["jpg"] for each in found.values()) == sorted(PHOTOS.values())
+    before, spoiled = await tars(), b"\0" + shards["shard-000001.tar"][1:]
+    if where == "store":
+        opened(place.rsplit("/", 1)[0]).put("out/shard-000001.tar", spoiled)
+    else:
+        await asyncio.to_thread((tmp_path / "out" / "shard-000001.tar").write_bytes, spoiled)
+    config = DownloadConfig(shards=5, verify=True)
+    mended = await client.download_dataset(dataset_id, folder, config=config)
+    # The new one has replaced it, so that no image is there twice.
+    assert (mended.downloaded, sorted(await tars())) == (2, sorted(before))
+    found = samples(await tars())
+    assert sorted(each["jpg"] for each in found.values()) == sorted(PHOTOS.values())
     with pytest.raises(ConfigurationError, match="is one into shards"):
         await client.download_dataset(dataset_id, folder)
 
