@@ -11,11 +11,14 @@ import contextlib
 import contextvars
 import inspect
 from collections.abc import Callable
+from concurrent.futures import CancelledError
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_NO_ERRORS = StopIteration, StopAsyncIteration, asyncio.CancelledError, CancelledError
+"""What means something else to who waits for a function: an end, or that it was cancelled."""
 PATIENCE = 1.0  # seconds that a cancelled caller waits for a thread that it may leave behind
 
 
@@ -40,7 +43,14 @@ async def in_thread_left_behind(function: Callable[P, T], *args: P.args, **kwarg
 def _started(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
     context = contextvars.copy_context()
     loop = asyncio.get_running_loop()
-    return loop.run_in_executor(None, lambda: context.run(function, *args, **kwargs))
+
+    def call() -> T:
+        try:
+            return context.run(function, *args, **kwargs)
+        except _NO_ERRORS as error:
+            raise RuntimeError(f"{type(error).__name__} was raised in a thread") from error
+
+    return loop.run_in_executor(None, call)
 
 
 async def _awaited(future: asyncio.Future[T], *, patience: float | None) -> T:

@@ -13,6 +13,7 @@ import attrs
 from datagym_async._extras import require_modules
 from datagym_async._files import from_home
 from datagym_async._runs._options import flags, one_of
+from datagym_async._threads import is_coroutine_function
 from datagym_async._wire._messages import MAX_IN_MEMORY
 from datagym_async.data._order import Even
 from datagym_async.exceptions import ConfigurationError
@@ -40,6 +41,12 @@ def _least(least: int) -> Callable[[object, attrs.Attribute[int], int], None]:
 
 def _to_path(value: str | os.PathLike[str] | None) -> Path | None:
     return None if value is None else from_home(value).absolute()
+
+
+def refuse_coroutines(name: str, function: object) -> None:
+    """Refuse a function whose results would have to be awaited."""
+    if is_coroutine_function(function):
+        raise ConfigurationError(f"{name} is a coroutine function; it must be a plain one")
 
 
 @attrs.frozen(kw_only=True, field_transformer=flags)
@@ -124,6 +131,7 @@ class LoaderConfig:
                 f'on_error is {self.on_error!r}; it can be "raise", "skip" or a function of media'
                 " and error"
             )
+        refuse_coroutines("on_error", self.on_error)
         if self.on_error == "skip" and self.even is not None:
             raise ConfigurationError(
                 f'even="{self.even}" and on_error="skip": whoever skips has fewer samples than the '

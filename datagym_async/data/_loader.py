@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Generic, Self, TypeVar, cast
 from datagym_async._home import Home
 from datagym_async._threads import in_thread
 from datagym_async.data._cache import DiskCache
-from datagym_async.data._config import LoaderConfig
+from datagym_async.data._config import LoaderConfig, refuse_coroutines
 from datagym_async.data._listing import Library, Listing, export_labels, list_media, pack
 from datagym_async.data._order import Order
 from datagym_async.data._prefetch import Loaded, Prefetcher
@@ -79,6 +79,7 @@ class DatasetLoader(Generic[T_co]):
             )
         if dataset_id is not None and media is not None:
             raise ConfigurationError("dataset_id and media both say what is loaded; pass one")
+        refuse_coroutines("transform", transform)
         self._library = library
         self._media = None if media is None else tuple(map(pack, media))
         self._config = config or LoaderConfig()

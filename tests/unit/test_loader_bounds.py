@@ -149,6 +149,17 @@ def test_options_that_cannot_be_are_refused(options: dict[str, object], words: s
     assert words in str(raised.value)
 
 
+async def test_functions_that_would_be_awaited_are_refused() -> None:
+    """Nobody awaits what they return: it would be yielded as it is, a coroutine for each sample."""
+
+    async def later(*_: object) -> None: ...
+
+    with pytest.raises(ConfigurationError, match="on_error is a coroutine function"):
+        LoaderConfig(on_error=later)
+    with pytest.raises(ConfigurationError, match="transform is a coroutine function"):
+        DatasetLoader(FakeLibrary(1).library, DATASET, transform=later)
+
+
 def test_the_options_are_shown() -> None:
     """`help` and editors show each option of ``client.loader`` with the default that it has."""
     shown = inspect.signature(DataGymClient(TOKEN).loader).parameters

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
+from concurrent import futures
 
 import pytest
 
@@ -21,6 +22,20 @@ async def test_results_and_errors_come_back() -> None:
     assert await in_thread(divmod, 7, 2) == (3, 1)
     with pytest.raises(LookupError, match="mine"):
         await in_thread(fail)
+
+
+@pytest.mark.parametrize(
+    "kind", [StopIteration, StopAsyncIteration, asyncio.CancelledError, futures.CancelledError]
+)
+async def test_what_would_mean_something_else_is_an_error(kind: type[BaseException]) -> None:
+    """A future takes no StopIteration, and a caller who is told of a cancellation was cancelled."""
+
+    def fail() -> None:
+        raise kind
+
+    with pytest.raises(RuntimeError, match=f"{kind.__name__} was raised in a thread") as raised:
+        await in_thread(fail)
+    assert isinstance(raised.value.__cause__, kind)
 
 
 async def test_context_variables_are_seen() -> None:
