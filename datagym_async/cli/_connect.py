@@ -94,14 +94,18 @@ async def waiting(
     """
 
     async def watch() -> None:
-        bytes_before, silent, said_at = 0, 0.0, FIRST_WORD_AFTER
+        bytes_before, begun_before, silent, said_at = 0, 1, 0.0, FIRST_WORD_AFTER
         while True:
             await asyncio.sleep(FIRST_WORD_AFTER)
             now = client.statistics()
-            is_waited_for = now.bytes == bytes_before and (now.in_flight or not is_reading())
+            # Answers may be empty; but a new request begins where one before it was answered.
+            begun = now.requests - now.retries
+            is_silent = now.bytes == bytes_before and begun <= begun_before
+            is_waited_for = is_silent and (now.in_flight or not is_reading())
             silent = silent + FIRST_WORD_AFTER if is_waited_for else 0.0
             if silent == 0.0:
-                bytes_before, said_at = now.bytes, FIRST_WORD_AFTER
+                bytes_before, begun_before = now.bytes, max(begun, begun_before)
+                said_at = FIRST_WORD_AFTER
             elif silent >= said_at:
                 said_at *= 2
                 invocation.output.message(

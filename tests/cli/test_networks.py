@@ -118,6 +118,26 @@ async def test_a_file_that_is_read_for_long(in_flight: int, said: int) -> None:
     assert len(texts) == said
 
 
+@pytest.mark.looptime
+@pytest.mark.parametrize(("retried", "said"), [(False, 0), (True, 2)])
+async def test_answers_without_a_body(retried: bool, said: int) -> None:
+    """Requests that go on are answered; those that are only tried again are not."""
+    texts: list[str] = []
+    invocation: Any = SimpleNamespace(output=SimpleNamespace(message=texts.append))
+    began = asyncio.get_running_loop().time()
+
+    def statistics() -> SessionStatistics:
+        requests = 1 + int(asyncio.get_running_loop().time() - began)
+        return SessionStatistics(
+            requests=requests, retries=requests - 1 if retried else 0, in_flight=1
+        )
+
+    client: Any = SimpleNamespace(base_url="http://x/", statistics=statistics)
+    async with waiting(invocation, client):
+        await asyncio.sleep(11)
+    assert len(texts) == said
+
+
 def test_nothing_is_said_of_a_service_that_answers(at_service: Cli) -> None:
     """Who answers in time is not told about."""
     assert at_service("datasets", "list").err.count("Waiting") == 0
