@@ -273,8 +273,8 @@ class Stores:
                 raise
             found = re.search(r"Configuration key: '(\w+)'", str(error))
             said = f"does not know the option {found[1]}" if found else "cannot use its options"
-            names = ", ".join(sorted((*given, *client))) if given else "none were given"
-            said = f"{said} (options: {names})"
+            names = sorted(each.partition("=")[0] for each in self.options) or ["none were given"]
+            said = f"{said} (options: {', '.join(names)}; and what the environment sets)"
             if "Account must be specified" in str(error):
                 said = "has no account; set AZURE_STORAGE_ACCOUNT_NAME, or its option account_name"
             raise ConfigurationError(f"The store {root} {said}.") from None
