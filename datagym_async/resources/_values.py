@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -35,6 +36,7 @@ from datagym_async.labels import (
     Segmentation,
     Shape,
 )
+from datagym_async.labels._json import LARGEST
 from datagym_async.models import (
     EntryType,
     LabelEntry,
@@ -239,8 +241,8 @@ class ValuesResource(Resource):
             does not stop the others, unless the service cannot be reached any more.
 
         Raises:
-            ConfigurationError: A key is unknown, a shape is not that of its key, or an option is
-                not in the list, or it is a video's task; nothing was written.
+            ConfigurationError: A key is unknown, a shape is not that of its key or cannot be drawn,
+                an option is not in the list, or it is a video's task; nothing was written.
             APIError: The task cannot be read; nothing was written.
         """
         if not isinstance(labels, LabeledImage):
@@ -537,6 +539,32 @@ def _shape_fields(shape: Shape) -> dict[str, Any]:
     return {}
 
 
+def _shape_problem(shape: Shape) -> str:
+    """Return why a shape cannot be drawn: the service would store an invalid label."""
+    rings: Sequence[Sequence[Point]]
+    match shape:
+        case Rectangle(x, y, width, height):
+            if width < 0 or height < 0:
+                return "has a width or height below zero"
+            rings, least = [(Point(x, y), Point(width, height))], 0
+        case Point():
+            rings, least = [(shape,)], 1
+        case Line(points):
+            rings, least = [points], 2
+        case Polygon(points):
+            rings, least = [points], 3
+        case Segmentation(found):
+            rings, least = found or [()], 3
+        case _:
+            return "is not complete"
+    if any(len(ring) < least for ring in rings):
+        return f"has fewer than {least} points"
+    numbers = chain.from_iterable((each.x, each.y) for ring in rings for each in ring)
+    if not all(-LARGEST <= number <= LARGEST for number in numbers):
+        return "has a coordinate that is too large, or no number"
+    return ""
+
+
 @attrs.frozen
 class _Answer:
     """What a classification's value will say; without `fields` it stays as it is."""
@@ -571,11 +599,11 @@ class _Planner:
             entry = known.get(each.key.lower())
             if entry is None:
                 self.problems.append(f"{where} has the key of no geometry there")
-            elif isinstance(each.shape, Incomplete):
-                self.problems.append(f"{where} is not complete")
-            elif each.shape.type is not entry.type:
+            elif not isinstance(each.shape, Incomplete) and each.shape.type is not entry.type:
                 drawn, kind = each.shape.type.value.lower(), entry.type.value.lower()
                 self.problems.append(f"{where} is a {drawn}, its key is a {kind}'s")
+            elif wrong := _shape_problem(each.shape):
+                self.problems.append(f"{where} {wrong}")
             else:
                 yield _Geometry(
                     entry,

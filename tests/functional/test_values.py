@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from math import nan
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -129,14 +130,17 @@ async def test_answers_take_the_place_of_earlier_ones(here: World) -> None:
     assert (scene.value, [each.options for each in scene.children]) == ("a", [(), ("a",)])
 
 
+CORNERS = [(1, 2), (9, 2), (9, 8)]
 MISFITS: dict[str, tuple[Annotation | Classification, str]] = {
     "key": (Annotation("nope", Point(1, 2)), "annotation 0 .'nope'. has the key of no geometry"),
     "shape": (Annotation("spot", Line([])), "is a line, its key is a point's"),
     "incomplete": (Annotation("spot", Incomplete(EntryType.POINT, [])), "is not complete"),
     "nested": (
-        Annotation("area", Polygon([]), (), [Annotation("spot", Point(1, 2))]),
+        Annotation("area", Polygon(CORNERS), (), [Annotation("spot", Point(1, 2))]),
         "annotation 0 .'area'., nested annotation 0 .'spot'. has the key of no",
     ),
+    "points": (Annotation("area", Polygon(CORNERS[:2])), "'area'. has fewer than 3 points"),
+    "number": (Annotation("spot", Point(nan, 2)), "has a coordinate that is too large, or no nu"),
     "question": (Classification.select("area", "a"), "answer 'area' has the key of no question"),
     "option": (Classification.select("scene", "c"), "has no option 'c'"),
     "two": (Classification("scene", ("a", "b")), "has 2 values where one is allowed"),

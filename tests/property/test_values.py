@@ -61,13 +61,14 @@ ENTRIES = [*map(geometry, KINDS), question("whole")]
 
 NUMBERS = st.floats(-1e6, 1e6, allow_nan=False)
 POINTS = st.builds(Point, NUMBERS, NUMBERS)
-RINGS = st.lists(POINTS, max_size=4)
+SIDES = st.floats(0, 1e6)
+RINGS = st.lists(POINTS, min_size=3, max_size=4)
 SHAPES: dict[str, SearchStrategy[Shape]] = {
     "POINT": POINTS,
-    "LINE": st.builds(Line, RINGS),
+    "LINE": st.builds(Line, st.lists(POINTS, min_size=2, max_size=4)),
     "POLYGON": st.builds(Polygon, RINGS),
-    "RECTANGLE": st.builds(Rectangle, NUMBERS, NUMBERS, NUMBERS, NUMBERS),
-    "IMAGE_SEGMENTATION": st.builds(Segmentation, st.lists(RINGS, max_size=3)),
+    "RECTANGLE": st.builds(Rectangle, NUMBERS, NUMBERS, SIDES, SIDES),
+    "IMAGE_SEGMENTATION": st.builds(Segmentation, st.lists(RINGS, min_size=1, max_size=3)),
 }
 CHOICES = st.lists(st.sampled_from(sorted(OPTIONS)), unique=True)
 TEXTS = st.none() | st.text(st.characters(codec="utf-8"), min_size=1, max_size=99)
