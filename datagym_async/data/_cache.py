@@ -24,6 +24,7 @@ import attrs
 
 from datagym_async._files import PART_SUFFIX, PRIVATE, Part, private_folder
 from datagym_async._logs import logger
+from datagym_async._regular_files import regular_only
 
 _log = logger(__name__)
 
@@ -50,7 +51,7 @@ class DiskCache:
         """Return the bytes of a media, or None if they are not here, or not as they were."""
         path = self._path(media_id)
         try:
-            with path.open("rb") as file:
+            with open(path, "rb", opener=regular_only) as file:
                 header, data = file.read(_HEADER), file.read()
             if header != _header(data):
                 _log.warning("a damaged file of the cache is fetched again: media %s", media_id)

@@ -70,6 +70,18 @@ async def test_a_damaged_file_is_fetched_again(
     assert victim.read_bytes() == whole
 
 
+async def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    """A device in place of a file has no end, and a pipe no beginning."""
+    world, config = FakeLibrary(3, size=100), LoaderConfig(cache=tmp_path)
+    first = await epoch(world, config)
+    victim = files(tmp_path)[0]
+    victim.unlink()
+    victim.symlink_to("/dev/zero")
+
+    assert await epoch(world, config) == first
+    assert (len(world.asked), victim.is_symlink()) == (4, False)
+
+
 def test_what_was_not_used_for_longest_goes_first(tmp_path: Path) -> None:
     """The bound holds after each write, and what was read lately is kept."""
     cache = DiskCache(tmp_path, max_bytes=10 * (100 + OVERHEAD))
