@@ -398,3 +398,20 @@ async def test_a_lost_upload_is_still_looked_up_with_the_budget_spent() -> None:
 
     settled = attrs.evolve(UPLOAD, replay=Replay.SETTLE)
     assert await session.request_or_settle(settled, look) == "found"
+
+
+async def test_a_slot_that_is_free_counts_for_the_rate() -> None:
+    """A second one at the same moment has to wait; what was answered is added up."""
+    limits = Limits(LimitsConfig(rate=4.0))
+    first = limits.free_slot(Lane.UPLOAD)
+    assert first is not None
+    assert limits.free_slot(Lane.UPLOAD) is None
+    await asyncio.sleep(0.25)
+    second = limits.free_slot(Lane.UPLOAD)
+    assert second is not None
+    for slot, seconds in ((first, 0.5), (second, 0.25)):
+        with slot:
+            slot.answered("media", size=10, seconds=seconds)
+
+    assert limits.waited.sending == 0.75
+    assert [*limits.waited.latencies] == [0.5, 0.25]
