@@ -70,8 +70,13 @@ _HELD: Final = frozenset({errno.EAGAIN, errno.EACCES, errno.EDEADLK})
 def from_home(path: str | os.PathLike[str], instead: str = "give a path without ~") -> Path:
     """Return a path with a home folder for its ``~``; a `ConfigurationError` where there is none.
 
-    A container may run for a user that its system does not know.
+    A container may run for a user that its system does not know. Neither does any system know a
+    path with a null character.
     """
+    if "\0" in os.fspath(path):
+        raise ConfigurationError(
+            f"{printable(os.fspath(path))} holds a null character; give another path."
+        )
     try:
         return Path(path).expanduser()
     except RuntimeError:

@@ -220,6 +220,15 @@ async def test_a_folder_with_other_things_in_it_is_refused(tmp_path: Path) -> No
     assert files_below(tmp_path) == {"mine.jpg": b"mine"}
 
 
+async def test_a_folder_with_a_null_character_is_refused() -> None:
+    """No system has one; what Python says of it names neither the folder nor a way out."""
+    async with world() as here:
+        with pytest.raises(ConfigurationError, match="holds a null character"):
+            await here.client.download_dataset(here.dataset_id, "out\0")
+        with pytest.raises(ConfigurationError, match="holds a null character"):
+            here.client.loader(here.dataset_id, cache="out\0")
+
+
 async def test_a_file_that_is_not_ours_is_not_replaced(tmp_path: Path) -> None:
     """What somebody has put into the folder since keeps its name."""
     async with world(*photos(["a.jpg"])) as here:
