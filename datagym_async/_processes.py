@@ -38,10 +38,11 @@ class WorkerProcesses(ProcessPoolExecutor):
         wait for it at its end, for ever.
         """
         started = [process for process in self.context.started if process.pid is not None]
-        if any(process.exitcode is not None for process in started):
+        if self._broken:  # or Python's own thread might wait for one that it has not ended
             for process in started:
                 process.kill()
         self.shutdown(cancel_futures=True)
         for process in started:
+            process.kill()  # all have ended by now but one that came late
             process.join()
             process.close()
