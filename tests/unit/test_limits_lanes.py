@@ -131,6 +131,18 @@ async def test_who_leaves_lets_one_in() -> None:
     await asyncio.wait(waiting)
 
 
+async def test_who_is_cancelled_waits_no_longer() -> None:
+    """It is taken out of the line at once, and not when its turn would have come."""
+    bound = limits(calls=1)
+    with await bound.slot(Lane.CALL):
+        waiting = asyncio.create_task(bound.slot(Lane.CALL))
+        await asyncio.sleep(0)
+        assert "call 1/1, 1 waiting" in repr(bound)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        assert "call 1/1, 0 waiting" in repr(bound)
+
+
 async def test_a_place_that_came_with_a_cancellation_is_the_next_one_s() -> None:
     """Let in and cancelled in the same turn of the loop."""
     bound = limits(calls=1)
