@@ -226,6 +226,14 @@ async def test_a_cancelled_wait_for_the_rate_lets_no_two_begin_as_one() -> None:
     assert begun == pytest.approx([0.0, 0.5, 0.75])
 
 
+async def test_a_wait_for_the_rate_alone_counts() -> None:
+    """The lane has room, and the first one does not wait."""
+    bound = limits(calls=2, rate=1)
+    for _ in range(3):
+        (await bound.slot(Lane.CALL)).__exit__()
+    assert bound.waited.count == 2
+
+
 async def test_waits_are_counted_by_what_they_are_for() -> None:
     """A second for a place is a second of the lane; a quarter for the rate is one of the rate."""
     bound = limits(calls=1, rate=4.0)
