@@ -81,8 +81,10 @@ def main() -> int:
         for style in SITE.rglob("*.css")
         if _IN_STYLES.search(style.read_text(encoding="utf-8"))
     ]
+    if not (SITE / "search" / "search_index.js").exists():
+        found.append("the search has no index that pages on the disk can load")
     for page in pages():
-        ids = built[SITE / page.file.removesuffix(".md") / "index.html"].ids
+        ids = built[(SITE / page.file).with_suffix(".html")].ids
         found += [f"{page.file}: {name} is missing" for name in page.anchors - ids]
     print(*found or [f"{len(built)} pages, no dead link, nothing from another host"], sep="\n")
     return int(bool(found))

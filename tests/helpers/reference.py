@@ -1,6 +1,6 @@
 """The reference of the site: a page for each public package, with all that it exports.
 
-MkDocs calls `on_config` and `on_files` (``hooks`` in mkdocs.yml). What is exported is read from the
+MkDocs calls the functions `on_...` (``hooks`` in mkdocs.yml). What is exported is read from the
 source, so that no extra has to be installed; mkdocstrings then writes signatures and docstrings. A
 name stands on the page of its home, the innermost package that exports it, and is named on the
 others.
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import griffe
+from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
 
 if TYPE_CHECKING:
@@ -137,6 +138,14 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for page in pages():
         files.append(File.generated(config, page.file, content=page.markdown()))
     return files
+
+
+@event_priority(-100)
+def on_post_build(config: MkDocsConfig) -> None:
+    """Write the index of the search as a script, which is all that a page on the disk may load."""
+    index = Path(config.site_dir) / "search" / "search_index.json"
+    text = index.read_text(encoding="utf-8")
+    index.with_suffix(".js").write_text(f"var __index = {text}", encoding="utf-8")
 
 
 class Attrs(griffe.Extension):
