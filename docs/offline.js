@@ -7,11 +7,9 @@ if (location.protocol === "file:") {
       frame.hidden = true;
       document.body.append(frame);
       this.frame = frame.contentWindow;
-      this.frame.postMessage = this.frame.postMessage.bind(this.frame);
       const inside = frame.contentDocument;
       inside.open();
-      inside.write("<script>var answer = parent; var ask = window.postMessage;"
-        + "window.postMessage = value => answer.postMessage(value, '*');</script>");
+      inside.write("<script>window.postMessage = value => parent.postMessage(value, '*')</script>");
       inside.close();
       const script = inside.createElement("script");
       script.src = address;
