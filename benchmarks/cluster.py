@@ -35,6 +35,17 @@ from datagym_async import DataGymClient, UploadConfig
 from datagym_async.distributed import through
 
 
+def local_cluster(workers: int) -> Any:
+    """Return a cluster of so many processes, to be entered."""
+    return dask.LocalCluster(  # type: ignore[no-untyped-call]
+        n_workers=workers,
+        threads_per_worker=1,
+        asynchronous=True,
+        dashboard_address=None,
+        silence_logs=50,
+    )
+
+
 @attrs.define
 class Found:
     """What one upload took, and what the service saw of it."""
@@ -103,15 +114,8 @@ async def measure(what: str, options: argparse.Namespace) -> Found:
         if what == "one process":
             output, _ = await (await start()).communicate()
         else:
-            local: Any = dask.LocalCluster(  # type: ignore[no-untyped-call]
-                n_workers=options.workers,
-                threads_per_worker=1,
-                asynchronous=True,
-                dashboard_address=None,
-                silence_logs=50,
-            )
             async with (
-                local,
+                local_cluster(options.workers) as local,
                 dask.Client(local, asynchronous=True) as client,  # type: ignore[no-untyped-call]
             ):
                 before, ours = await client.run(cpu_seconds), cpu_seconds()

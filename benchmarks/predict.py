@@ -24,8 +24,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import distributed as dask
-
+from benchmarks.cluster import local_cluster
 from benchmarks.files import TINY
 from benchmarks.machine import machine_facts
 from benchmarks.measure import peak_rss
@@ -132,14 +131,7 @@ async def _cluster(options: argparse.Namespace) -> AsyncIterator[Any]:
     if not options.cluster:
         yield None
         return
-    local: Any = dask.LocalCluster(  # type: ignore[no-untyped-call]
-        n_workers=options.processes,
-        threads_per_worker=1,
-        asynchronous=True,
-        dashboard_address=None,
-        silence_logs=50,
-    )
-    async with local:
+    async with local_cluster(options.processes) as local:
         options.scheduler = local.scheduler_address
         yield local
 

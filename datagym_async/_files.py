@@ -85,6 +85,20 @@ def from_home(path: str | os.PathLike[str], instead: str = "give a path without 
         ) from None
 
 
+def usual_folder(own: str, windows: str, xdg: str, usual: str) -> Path:
+    """Return our folder where the system's user has such things; errors are those of `from_home`.
+
+    Args:
+        own: The variable that would name it instead.
+        windows: The variable of Windows for the folder around it.
+        xdg: That of other systems.
+        usual: What the latter stands for where it is not set.
+    """
+    is_windows = sys.platform == "win32"
+    known = os.environ.get(windows if is_windows else xdg)
+    return from_home(known or ("~" if is_windows else usual), f"set {own}") / "datagym-async"
+
+
 def lock(descriptor: int) -> bool | None:
     """Lock an open file until it is closed, or its process ends in whatever way.
 

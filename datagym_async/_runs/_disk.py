@@ -11,7 +11,6 @@ import errno
 import hashlib
 import os
 import re
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Final, TypeAlias
@@ -19,7 +18,16 @@ from urllib.parse import unquote
 
 import attrs
 
-from datagym_async._files import NO_ROOM, PRIVATE, Part, from_home, is_open_at, lock, private_folder
+from datagym_async._files import (
+    NO_ROOM,
+    PRIVATE,
+    Part,
+    from_home,
+    is_open_at,
+    lock,
+    private_folder,
+    usual_folder,
+)
 from datagym_async._printable import printable, quoted
 from datagym_async._regular_files import NotRegularError, kind_of
 from datagym_async.exceptions import ConfigurationError
@@ -104,10 +112,8 @@ def state_folder() -> Path:
     """Return the folder of what jobs keep between runs (`jobs_folder` says which it is)."""
     if given := os.environ.get("DATAGYM_STATE_DIR"):
         return from_home(given)
-    is_windows = sys.platform == "win32"
-    usual = "~" if is_windows else "~/.local/state"
-    known = os.environ.get("LOCALAPPDATA" if is_windows else "XDG_STATE_HOME")
-    return from_home(known or usual, "set DATAGYM_STATE_DIR") / "datagym-async"
+    names = ("DATAGYM_STATE_DIR", "LOCALAPPDATA", "XDG_STATE_HOME")
+    return usual_folder(*names, usual="~/.local/state")
 
 
 _NOTE: Final = 200  # bytes that the file of a lock may hold

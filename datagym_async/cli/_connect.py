@@ -16,7 +16,15 @@ import attrs
 
 from datagym_async._client import DataGymClient
 from datagym_async._client_jobs import BASE_URL_VARIABLE, DEFAULT_BASE_URL
-from datagym_async._files import PRIVATE, from_home, lock, private_folder, telling, write_private
+from datagym_async._files import (
+    PRIVATE,
+    from_home,
+    lock,
+    private_folder,
+    telling,
+    usual_folder,
+    write_private,
+)
 from datagym_async._retry import RetryPolicy
 from datagym_async._transport import Timeout, check_base_url
 from datagym_async.cli._command import TOKEN_VARIABLE, Invocation
@@ -189,11 +197,8 @@ def profiles_file() -> Path:
     """
     if given := os.environ.get("DATAGYM_CONFIG_DIR"):
         return from_home(given, "correct DATAGYM_CONFIG_DIR") / "profiles.toml"
-    is_windows = sys.platform == "win32"
-    usual = "~" if is_windows else "~/.config"
-    known = os.environ.get("APPDATA" if is_windows else "XDG_CONFIG_HOME")
-    folder = from_home(known or usual, "set DATAGYM_CONFIG_DIR")
-    return folder / "datagym-async" / "profiles.toml"
+    names = ("DATAGYM_CONFIG_DIR", "APPDATA", "XDG_CONFIG_HOME")
+    return usual_folder(*names, usual="~/.config") / "profiles.toml"
 
 
 def read_profiles() -> Profiles:

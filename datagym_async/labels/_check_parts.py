@@ -23,6 +23,7 @@ from datagym_async.labels._config_entries import GEOMETRIES, EntryLike
 from datagym_async.labels._config_rules import LONGEST_TEXT
 from datagym_async.labels._json import LARGEST
 from datagym_async.labels._payload_annotations import CLASSIFICATIONS, NESTED, SHAPE_MEMBERS
+from datagym_async.labels._values import FEWEST
 from datagym_async.models import EntryType
 
 PartPath: TypeAlias = tuple[str | int, ...]
@@ -245,8 +246,8 @@ _MEMBERS = SHAPE_MEMBERS.keys() | {CLASSIFICATIONS, NESTED}
 _COUNTS = {
     EntryType.POINT: range(1, 2),
     EntryType.RECTANGLE: range(1, 2),
-    EntryType.LINE: range(2, sys.maxsize),
-    EntryType.POLYGON: range(3, sys.maxsize),
+    EntryType.LINE: range(FEWEST[EntryType.LINE], sys.maxsize),
+    EntryType.POLYGON: range(FEWEST[EntryType.POLYGON], sys.maxsize),
 }
 _NO_COORDINATES = "it has no coordinates; the service stores an invalid label"
 _NO_SEGMENTATION = (

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeAlias
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.labels._json import ShapeError, as_list, as_object, kind_of
 from datagym_async.labels._values import (
+    FEWEST,
     Annotation,
     Classification,
     Form,
@@ -157,8 +158,8 @@ def _segmentation(items: list[Any]) -> Read:
 
 _READERS: Final[Mapping[str, Callable[[list[Any]], Read]]] = {
     "point": partial(_single, Point, "xy"),
-    "line": partial(_outline, Line, 2),
-    "polygon": partial(_outline, Polygon, 3),
+    "line": partial(_outline, Line, FEWEST[EntryType.LINE]),
+    "polygon": partial(_outline, Polygon, FEWEST[EntryType.POLYGON]),
     "rectangle": partial(_single, Rectangle, "xywh"),
     "image_segmentation": _segmentation,
 }

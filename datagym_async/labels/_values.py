@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, TypeAlias, TypeVar
 
 import attrs
 
@@ -221,6 +221,8 @@ class Incomplete:
 
 Shape: TypeAlias = Point | Line | Polygon | Rectangle | Segmentation | Incomplete
 """What an annotation outlines."""
+FEWEST: Final = {EntryType.LINE: 2, EntryType.POLYGON: 3, EntryType.IMAGE_SEGMENTATION: 3}
+"""Points that a shape, or each ring of it, has at least where it is more than one point."""
 
 
 def _bounds(points: Sequence[Point]) -> Bounds:

@@ -37,6 +37,7 @@ from datagym_async.labels import (
     Shape,
 )
 from datagym_async.labels._json import LARGEST
+from datagym_async.labels._values import FEWEST
 from datagym_async.models import (
     EntryType,
     LabelEntry,
@@ -549,12 +550,10 @@ def _shape_problem(shape: Shape) -> str:
             rings, least = [(Point(x, y), Point(width, height))], 0
         case Point():
             rings, least = [(shape,)], 1
-        case Line(points):
-            rings, least = [points], 2
-        case Polygon(points):
-            rings, least = [points], 3
+        case Line(points) | Polygon(points):
+            rings, least = [points], FEWEST[shape.type]
         case Segmentation(found):
-            rings, least = found or [()], 3
+            rings, least = found or [()], FEWEST[shape.type]
         case _:
             return "is not complete"
     if any(len(ring) < least for ring in rings):

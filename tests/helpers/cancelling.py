@@ -1,4 +1,4 @@
-"""Cancel a piece of work at each of its awaits in turn."""
+"""Cancel a piece of work: at a moment that is waited for, or at each of its awaits in turn."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import asyncio
 import types
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any, TypeVar
+
+import pytest
 
 T = TypeVar("T")
 
@@ -51,3 +53,12 @@ async def cancelled_at(work: Coroutine[Any, Any, object], at: int) -> bool:
     if not task.cancelled():
         task.result()
     return met
+
+
+async def cancelled_when(moment: asyncio.Event, work: Coroutine[Any, Any, object]) -> None:
+    """Run work, and cancel it at a moment that it comes to; it must end by that."""
+    task = asyncio.create_task(work)
+    await moment.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task

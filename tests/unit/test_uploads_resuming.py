@@ -19,6 +19,7 @@ from datagym_async.exceptions import (
 )
 from datagym_async.uploads import UploadConfig, Uploader, UploadItem
 from datagym_async.uploads.plan import JobSummary, show_job
+from tests.helpers.cancelling import cancelled_when
 from tests.helpers.fake_service import DATASET_ID, FakeService
 
 if TYPE_CHECKING:
@@ -349,11 +350,7 @@ async def test_bytes_in_memory_that_arrived_are_known_when_they_are_named_again(
             await asyncio.Event().wait()
 
     service.before = store_and_hang
-    task = asyncio.create_task(upload(service, items, journal, concurrency=1))
-    await stored.wait()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
+    await cancelled_when(stored, upload(service, items, journal, concurrency=1))
     service.before = None
 
     again = await upload(service, items, journal)
@@ -377,11 +374,7 @@ async def test_links_resume(service: FakeService, journal: Path) -> None:
         await asyncio.Event().wait()
 
     service.before = cut
-    task = asyncio.create_task(upload(service, links, journal))
-    await begun.wait()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
+    await cancelled_when(begun, upload(service, links, journal))
     service.before = None
 
     again = await upload(service, links, journal)

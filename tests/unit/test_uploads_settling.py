@@ -14,6 +14,7 @@ from datagym_async.models import Dataset, DatasetMedia, MediaSourceType
 from datagym_async.uploads import UploadConfig, Uploader, UploadItem
 from datagym_async.uploads._settling import SharedListing
 from datagym_async.uploads._target import find_media
+from tests.helpers.cancelling import cancelled_when
 from tests.helpers.fake_service import DATASET_ID, FakeService
 from tests.helpers.parts import parts_of
 
@@ -234,11 +235,7 @@ async def leave_sending(
 ) -> None:
     """Cancel a run while one image is on its way."""
     service.before = held_at = Held(name)
-    task = asyncio.create_task(upload(service, folder, journal=journal))
-    await held_at.reached.wait()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
+    await cancelled_when(held_at.reached, upload(service, folder, journal=journal))
 
 
 async def test_already_there_is_ours_only_after_an_attempt_of_ours(
