@@ -562,15 +562,8 @@ def _first(retry: RetryPolicy) -> RetryPolicy:
 
 def _tell(request: Request, status: int, size: int, seconds: float, number: int) -> None:
     """Log an answer that has come whole."""
-    _log.debug(
-        "%s %s -> %d, %d bytes in %.0f ms (attempt %d)",
-        request.method,
-        request.path,
-        status,
-        size,
-        seconds * 1000,
-        number,
-    )
+    text = "%s %s -> %d, %d bytes in %.0f ms (attempt %d)"
+    _log.debug(text, request.method, request.path, status, size, seconds * 1000, number)
 
 
 def _overload_sign(error: APIError) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol, TypeAlias, TypeVar
 
@@ -48,6 +48,12 @@ AnyPoint: TypeAlias = Point | StoredPoint  # a point of a shape, or one as the s
 def points_body(points: Iterable[AnyPoint]) -> list[dict[str, float | None]]:
     """Return points as the service reads them."""
     return [{"x": point.x, "y": point.y} for point in points]
+
+
+def first_few(findings: Sequence[object], most: int) -> tuple[str, ...]:
+    """Return the first findings as sentences, and how many there are besides."""
+    more = len(findings) - most
+    return (*map(str, findings[:most]), *([f"and {more} more"] if more > 0 else ()))
 
 
 DECODED_ON_THE_LOOP = 256 * 1024

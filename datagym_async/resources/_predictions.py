@@ -49,6 +49,7 @@ from datagym_async.labels._geometry import Fitted, InShares, fitted
 from datagym_async.labels._json import ShapeError
 from datagym_async.models._basics import count as counted
 from datagym_async.models._names import MediaIndex, decode_name
+from datagym_async.resources._base import first_few
 from datagym_async.resources._datasets import DatasetsResource
 from datagym_async.resources._projects import ProjectsResource, chosen
 from datagym_async.resources._tasks import TasksResource
@@ -433,9 +434,9 @@ class PredictionScreening:
             index,
             media_id,
             outcome,
-            reasons=_cut(wrong),
-            left_out=_cut(left_out),
-            warnings=_cut(warnings),
+            reasons=first_few(wrong, _SHOWN),
+            left_out=first_few(left_out, _SHOWN),
+            warnings=first_few(warnings, _SHOWN),
             media_name=named.media_name,
             remarks=_summed(
                 ImportRemark(word, each.kind, first=str(each))
@@ -454,11 +455,6 @@ class PredictionScreening:
                 found = fitted(parse_image(prediction), size, clip=True)
                 return found if found.left_out or found.warnings else None
         return None
-
-
-def _cut(findings: Sequence[Finding]) -> tuple[str, ...]:
-    more = len(findings) - _SHOWN
-    return (*map(str, findings[:_SHOWN]), *([f"and {more} more"] if more > 0 else ()))
 
 
 _NAMES = ("external_media_ID", "external_image_ID")

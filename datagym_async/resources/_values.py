@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -36,27 +36,20 @@ from datagym_async.labels import (
     Segmentation,
     Shape,
 )
+from datagym_async.labels._config_entries import CLASSIFICATIONS
+from datagym_async.labels._config_rules import LONGEST_TEXT
 from datagym_async.labels._json import LARGEST
 from datagym_async.labels._values import FEWEST
-from datagym_async.models import (
-    EntryType,
-    LabelEntry,
-    LabelValue,
-    MediaType,
-    StoredPoint,
-    TaskDetail,
-)
+from datagym_async.models import EntryType, LabelEntry, LabelValue, MediaType, TaskDetail
 from datagym_async.models import _ids as ids
-from datagym_async.resources._base import AnyPoint, Resource, points_body
+from datagym_async.resources._base import AnyPoint, Resource, first_few, points_body
 from datagym_async.resources._work import to_its_answer
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-
 _TIDYING = 10.0  # seconds that a cancelled write takes at most to delete what it has begun
 _SHOWN = 5
-_LONGEST_TEXT = 255
 
 
 @attrs.frozen
@@ -227,11 +220,10 @@ class ValuesResource(Resource):
         """Add annotations to a task, and answer the questions about its image.
 
         This writes what an import cannot: segmentations with holes, and several answers below one
-        answer. It takes several requests for each annotation, one after
-        the other. An annotation is written as a whole, or what was created of it is deleted again,
-        also where the call is cancelled, which can take some seconds for that. Answers take the
-        place of earlier ones, annotations are added to those that are there: to write twice is to
-        draw twice.
+        answer. It takes several requests for each annotation, one after the other. An annotation is
+        written as a whole, or what was created of it is deleted again, also where the call is
+        cancelled, which can take some seconds for that. Answers take the place of earlier ones,
+        annotations are added to those that are there: to write twice is to draw twice.
 
         Args:
             task_id: UUID of the task, in any state; its state stays.
@@ -257,11 +249,9 @@ class ValuesResource(Resource):
         geometries = [*planner.geometries(labels.annotations, entries, "")]
         answers = [*planner.answers(labels.classifications, entries, "")]
         if planner.problems:
-            more = len(planner.problems) - _SHOWN
-            rest = f"; and {more} more" if more > 0 else ""
             raise ConfigurationError(
                 "The labels do not fit the label configuration, nothing was written:"
-                f" {'; '.join(planner.problems[:_SHOWN])}{rest}."
+                f" {'; '.join(first_few(planner.problems, _SHOWN))}."
             )
         # One after the other: the service locks itself up otherwise.
         writer = _Writer(self, before)
@@ -293,8 +283,6 @@ class ValuesResource(Resource):
 
 # --- The values of a task as labels: every digit of their coordinates, unlike an export -----------
 
-QUESTIONS = frozenset({EntryType.SELECT, EntryType.CHECKLIST, EntryType.FREETEXT})
-
 
 def labels_of(task: TaskDetail) -> LabeledImage:
     """Return the labels that a task's values say."""
@@ -315,12 +303,12 @@ def _annotations(values: Iterable[LabelValue]) -> list[Annotation]:
             value.entry_key, shape_of(value), _answers(value.children), _annotations(value.children)
         )
         for value in values
-        if value.entry_type not in QUESTIONS
+        if value.entry_type not in CLASSIFICATIONS
     ]
 
 
 def _answers(values: Iterable[LabelValue]) -> list[Classification]:
-    return [answer_of(value) for value in values if value.entry_type in QUESTIONS]
+    return [answer_of(value) for value in values if value.entry_type in CLASSIFICATIONS]
 
 
 def answer_of(value: LabelValue) -> Classification:
@@ -352,7 +340,7 @@ def shape_of(value: LabelValue) -> Shape:
     return Incomplete(value.entry_type, _payload(value))
 
 
-def _points(stored: Iterable[StoredPoint]) -> list[Point] | None:
+def _points(stored: Iterable[AnyPoint]) -> list[Point] | None:
     """Return the points, or None if a coordinate of one is missing."""
     pairs = [(each.x, each.y) for each in stored]
     points = [Point(x, y) for x, y in pairs if x is not None and y is not None]
@@ -395,10 +383,6 @@ class _Writer:
         """Draw, or delete what was created of it with all that hangs on it."""
         made: list[str] = []
 
-        async def draw() -> str:
-            await self._draw(planned, None, made)
-            return made[0]
-
         async def undo(error: APIError | None) -> tuple[str, ...]:
             try:
                 if made:
@@ -419,21 +403,18 @@ class _Writer:
                 and not (value.points or value.rings or (value.point and value.point.x is not None))
             )
 
-        return await self._as_a_whole(planned.entry, draw, undo)
+        return await self._as_a_whole(planned.entry, partial(self._draw, planned, None, made), undo)
 
     async def answer(self, planned: _Answer) -> ValueOutcome:
         """Answer a question about the whole image, or put back what was answered before."""
         changed: list[LabelValue] = []
-
-        async def fill() -> str:
-            values = self._task.label_iteration.values
-            return (await self._fill(values, planned, None, changed)).id
+        fill = partial(self._fill, self._task.label_iteration.values, planned, None, changed)
 
         async def undo(_: APIError | None) -> tuple[str, ...]:
             left = []
             for value in reversed(changed):
                 try:
-                    await self._put(value, _said_by(value))
+                    await self._answer(value, answer_of(value))
                 except APIError:
                     left.append(value.id)
             return tuple(left)
@@ -462,15 +443,15 @@ class _Writer:
                     await undo(None)
             raise
 
-    async def _draw(self, planned: _Geometry, parent: str | None, made: list[str]) -> None:
+    async def _draw(self, planned: _Geometry, parent: str | None, made: list[str]) -> str:
         # Cancelled, it waits for the answer: that alone says what is to be deleted.
-        creation = self._create(planned.entry, parent, made)
-        value = await to_its_answer(creation, within=_TIDYING)
+        value = await to_its_answer(self._create(planned.entry, parent, made), within=_TIDYING)
         await self._put(value, planned.fields)
         for answer in planned.answers:
             await self._fill(value.children, answer, value.id, [])
         for nested in planned.nested:
             await self._draw(nested, value.id, made)
+        return value.id
 
     async def _fill(
         self,
@@ -478,17 +459,18 @@ class _Writer:
         planned: _Answer,
         parent: str | None,
         changed: list[LabelValue],
-    ) -> LabelValue:
+    ) -> str:
         """Write an answer and those below it to their values; note each before it is changed."""
         found = next((value for value in there if value.entry_id == planned.entry.id), None)
         value = found or await self._create(planned.entry, parent, [])
-        if planned.fields is not None and (_is_said(planned.fields) or _is_said(_said_by(value))):
+        # Without values nothing is said at all, not even that it is unset.
+        if planned.said.values and (planned.said.is_set or answer_of(value).is_set):
             changed.append(value)
             # Cancelled, it waits: carried out late, it would undo what is put back.
-            await to_its_answer(self._put(value, planned.fields), within=_TIDYING)
+            await to_its_answer(self._answer(value, planned.said), within=_TIDYING)
         for child in planned.children:
             await self._fill(value.children, child, value.id, changed)
-        return value
+        return value.id
 
     async def _create(self, entry: LabelEntry, parent: str | None, made: list[str]) -> LabelValue:
         value = await self._values.create(
@@ -502,6 +484,14 @@ class _Writer:
         made.append(value.id)
         return value
 
+    async def _answer(self, value: LabelValue, said: Classification) -> None:
+        """Give an answer, or take it back."""
+        if value.entry_type is EntryType.CHECKLIST:
+            await self._put(value, {"checkedValues": list(said.options)})
+        else:
+            member = "selectKey" if value.entry_type is EntryType.SELECT else "text"
+            await self._put(value, {member: said.value})
+
     async def _put(self, value: LabelValue, fields: Mapping[str, Any]) -> None:
         ids = {
             "lcEntryId": value.entry_id,
@@ -511,65 +501,44 @@ class _Writer:
         await self._values.put(value.id, {**_given(ids), **fields})
 
 
-def _is_said(fields: Mapping[str, Any]) -> bool:
-    return any(said not in (None, []) for said in fields.values())
+def _shape_fields(shape: Shape, kind: EntryType) -> dict[str, Any]:
+    """Return the members of a request that draw a shape for an entry of a type.
 
-
-def _said_by(value: LabelValue) -> dict[str, Any]:
-    return _answer_fields(answer_of(value), value.entry_type)
-
-
-def _answer_fields(answer: Classification, kind: EntryType) -> dict[str, Any]:
-    """Return the members of a request that give an answer, or take it back."""
-    if kind is EntryType.CHECKLIST:
-        return {"checkedValues": list(answer.options)}
-    return {"selectKey" if kind is EntryType.SELECT else "text": answer.value}
-
-
-def _shape_fields(shape: Shape) -> dict[str, Any]:
-    """Return the members of a request that draw a shape; none for an incomplete one."""
-    match shape:
-        case Point(x, y):
-            return {"x": x, "y": y}
-        case Rectangle(x, y, width, height):
-            return {"x": x, "y": y, "width": width, "height": height}
-        case Line(points) | Polygon(points):
-            return {"points": points_body(points)}
-        case Segmentation(rings):
-            return {"pointsCollection": _rings(rings)}
-    return {}
-
-
-def _shape_problem(shape: Shape) -> str:
-    """Return why a shape cannot be drawn: the service would store an invalid label."""
+    Raises:
+        ValueError: It cannot be drawn: the service would store an invalid label.
+    """
+    if not isinstance(shape, Incomplete) and shape.type is not kind:
+        raise ValueError(f"is a {shape.type.value.lower()}, its key is a {kind.value.lower()}'s")
+    fields: dict[str, Any]
     rings: Sequence[Sequence[Point]]
     match shape:
+        case Point(x, y):
+            fields, rings = {"x": x, "y": y}, [(shape,)]
         case Rectangle(x, y, width, height):
             if width < 0 or height < 0:
-                return "has a width or height below zero"
-            rings, least = [(Point(x, y), Point(width, height))], 0
-        case Point():
-            rings, least = [(shape,)], 1
+                raise ValueError("has a width or height below zero")
+            fields = {"x": x, "y": y, "width": width, "height": height}
+            rings = [(Point(x, y), Point(width, height))]
         case Line(points) | Polygon(points):
-            rings, least = [points], FEWEST[shape.type]
-        case Segmentation(found):
-            rings, least = found or [()], FEWEST[shape.type]
+            fields, rings = {"points": points_body(points)}, [points]
+        case Segmentation(rings):
+            fields = {"pointsCollection": _rings(rings)}
         case _:
-            return "is not complete"
-    if any(len(ring) < least for ring in rings):
-        return f"has fewer than {least} points"
-    numbers = chain.from_iterable((each.x, each.y) for ring in rings for each in ring)
-    if not all(-LARGEST <= number <= LARGEST for number in numbers):
-        return "has a coordinate that is too large, or no number"
-    return ""
+            raise ValueError("is not complete")
+    least = FEWEST.get(shape.type, 1)
+    if any(len(ring) < least for ring in rings or [()]):
+        raise ValueError(f"has fewer than {least} points")
+    if not all(-LARGEST <= n <= LARGEST for ring in rings for at in ring for n in (at.x, at.y)):
+        raise ValueError("has a coordinate that is too large, or no number")
+    return fields
 
 
 @attrs.frozen
 class _Answer:
-    """What a classification's value will say; without `fields` it stays as it is."""
+    """What a classification's value will say."""
 
     entry: LabelEntry
-    fields: Mapping[str, Any] | None
+    said: Classification
     children: tuple[_Answer, ...]
 
 
@@ -592,29 +561,26 @@ class _Planner:
     def geometries(
         self, annotations: Iterable[Annotation], entries: Iterable[LabelEntry], at: str
     ) -> Iterator[_Geometry]:
-        known = {entry.key.lower(): entry for entry in entries if entry.type not in QUESTIONS}
+        known = {entry.key.lower(): entry for entry in entries if entry.type not in CLASSIFICATIONS}
         for index, each in enumerate(annotations):
             where = f"{at}annotation {index} ({each.key!r})"
             entry = known.get(each.key.lower())
             if entry is None:
                 self.problems.append(f"{where} has the key of no geometry there")
-            elif not isinstance(each.shape, Incomplete) and each.shape.type is not entry.type:
-                drawn, kind = each.shape.type.value.lower(), entry.type.value.lower()
-                self.problems.append(f"{where} is a {drawn}, its key is a {kind}'s")
-            elif wrong := _shape_problem(each.shape):
+                continue
+            try:
+                fields = _shape_fields(each.shape, entry.type)
+            except ValueError as wrong:
                 self.problems.append(f"{where} {wrong}")
-            else:
-                yield _Geometry(
-                    entry,
-                    _shape_fields(each.shape),
-                    tuple(self.answers(each.classifications, entry.children, f"{where}, ")),
-                    tuple(self.geometries(each.nested, entry.children, f"{where}, nested ")),
-                )
+                continue
+            answers = self.answers(each.classifications, entry.children, f"{where}, ")
+            nested = self.geometries(each.nested, entry.children, f"{where}, nested ")
+            yield _Geometry(entry, fields, tuple(answers), tuple(nested))
 
     def answers(
         self, given: Iterable[Classification], entries: Iterable[LabelEntry], at: str
     ) -> Iterator[_Answer]:
-        known = {entry.key.lower(): entry for entry in entries if entry.type in QUESTIONS}
+        known = {entry.key.lower(): entry for entry in entries if entry.type in CLASSIFICATIONS}
         for each in given:
             where = f"{at}answer {each.key!r}"
             entry = known.get(each.key.lower())
@@ -623,13 +589,11 @@ class _Planner:
                 continue
             if entry.type is not EntryType.CHECKLIST and len(each.values) > 1:
                 self.problems.append(f"{where} has {len(each.values)} values where one is allowed")
-            longest = entry.max_length or _LONGEST_TEXT
+            longest = min(entry.max_length or LONGEST_TEXT, LONGEST_TEXT)
             for value in each.options:
                 if entry.type is EntryType.FREETEXT and len(value) > longest:
                     self.problems.append(f"{where} is longer than {longest} characters")
                 if entry.type is not EntryType.FREETEXT and value not in entry.options:
                     self.problems.append(f"{where} has no option {value!r}")
-            # Without values nothing is said at all, not even that it is unset.
-            fields = _answer_fields(each, entry.type) if each.values else None
-            children = tuple(self.answers(each.children, entry.children, f"{where}, "))
-            yield _Answer(entry, fields, children)
+            children = self.answers(each.children, entry.children, f"{where}, ")
+            yield _Answer(entry, each, tuple(children))

@@ -19,7 +19,7 @@ from functools import partial
 from itertools import chain, groupby
 from operator import itemgetter
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeGuard, cast
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 import attrs
 import orjson
@@ -162,9 +162,8 @@ def open_dataset(*sources: Source, images: Source | None = None) -> RawDataset:
         for source in sources:
             opened.add(source)
         opened.finish()
-    where = ", ".join(each.where for each in opened.files)
     return RawDataset(
-        where=where,
+        where=opened.where,
         categories=opened.categories,
         images=opened.images,
         outlines=opened.outlines,
@@ -217,16 +216,14 @@ class _File:
 
     def place(self, index: int, member: str = "") -> str:
         """Return where something stands; without a member an annotation or a result."""
-        return (
-            f"{self.prefix}{member or ('results' if self.has_results else 'annotations')}[{index}]"
-        )
+        member = member or ("results" if self.has_results else "annotations")
+        return f"{self.prefix}{member}[{index}]"
 
     def record(self, index: int) -> Mapping[str, Any]:
         """Return an annotation or a result of a document."""
         source: Any = self.source
-        return cast(
-            "Mapping[str, Any]", (source if self.has_results else source["annotations"])[index]
-        )
+        records: Sequence[Mapping[str, Any]] = source if self.has_results else source["annotations"]
+        return records[index]
 
     def parts(self, wanted: Sequence[str]) -> Iterator[tuple[str, Sequence[Any]]]:
         """Give the lists that are wanted, in parts."""
@@ -280,6 +277,10 @@ class _Opened:
         self._database.executescript(_TABLES)
 
     @property
+    def where(self) -> str:
+        return ", ".join(each.where for each in self.files)
+
+    @property
     def categories(self) -> tuple[Category, ...]:
         return tuple(self._known.values())
 
@@ -331,7 +332,7 @@ class _Opened:
                         self._boxes += 1
                     elif raw.get("segmentation"):
                         self._outlines += 1
-                    if _is_filled(points := raw.get("keypoints")):
+                    if isinstance(points := raw.get("keypoints"), list | tuple) and any(points):
                         category = identifier(raw.get("category_id"))
                         file.lengths.setdefault(category, set()).add(len(points))
                     of = 0 if file.has_results and self._lists_images else space
@@ -477,21 +478,19 @@ class _Opened:
             kind = LossKind.UNKNOWN_IMAGE if is_unknown else LossKind.AMBIGUOUS
             self._losses.add(kind, f"{at}: image {means}")
         for file, number, count in execute(_DOUBLED):
-            self._losses.add(
-                LossKind.SAME_NUMBER, f"{self.files[file].prefix}id {number}", count=count
-            )
+            at = f"{self.files[file].prefix}id {number}"
+            self._losses.add(LossKind.SAME_NUMBER, at, count=count)
 
     def _without_images(self) -> str:
-        where = ", ".join(each.where for each in self.files)
         if any(each.has_results for each in self.files) and not self._lists_images:
             return (
-                f"{where} has results, which mean images and categories by their numbers: name the "
-                "COCO file that lists both as `images`"
+                f"{self.where} has results, which mean images and categories by their numbers: "
+                "name the COCO file that lists both as `images`"
             )
         of_images = (LossKind.RECORD, LossKind.CLASH)
         faults = [each for each in self._losses.report().items if each.kind in of_images]
         why = f": {'; '.join(map(str, faults))}" if faults else ""
-        return f"{where} has no image in its list images{why}"
+        return f"{self.where} has no image in its list images{why}"
 
     # --- Giving the images ------------------------------------------------------------------------
 
@@ -539,14 +538,9 @@ class _Opened:
 
     def _add_object(self, image: RawImage, found: _Found, losses: Losses) -> None:
         faults: list[str] = []
+        is_result = found.latest.has_results
         try:
-            made = object_of(
-                found.fields,
-                found.category,
-                found.at,
-                faults,
-                is_result=found.latest.has_results,
-            )
+            made = object_of(found.fields, found.category, found.at, faults, is_result=is_result)
         except BrokenError as error:
             losses.add(LossKind.BROKEN, f"{image.name}: {found.at}: {error}")
             return
@@ -589,10 +583,6 @@ class _Opened:
         if found is None and file.has_results and isinstance(name := raw.get("category_name"), str):
             found = file.categories.get(name)
         return found
-
-
-def _is_filled(points: object) -> TypeGuard[Sequence[object]]:
-    return isinstance(points, list | tuple) and any(points)
 
 
 def _contradict(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
