@@ -264,7 +264,7 @@ _SHARD_GONE = (
     "UPDATE sample SET number = NULL WHERE number = (SELECT number FROM shard WHERE shard = ?)",
     "DELETE FROM shard WHERE shard = ?",
 )
-"""Its samples keep their keys, and the next shard gets its name, so that none lies there twice."""
+"""Its samples keep their keys. Its file is deleted first, so that none of them is there twice."""
 _NEXT_SHARD = """
 SELECT min(number) FROM (SELECT 0 AS number UNION ALL SELECT number + 1 FROM shard)
 WHERE number NOT IN (SELECT number FROM shard)
@@ -341,6 +341,8 @@ class Manifest(Planning):
                 raise DamagedError("a media in it is not what a service can have listed")
             wanted.append(Wanted(media_id, name, path, _SOURCES[source], task_id))
         if changed:
+            for name in (each for (each,) in shards if each is not None):
+                self._delete_shard(name)
             with self.using() as database:
                 database.executemany(_GONE, changed)
                 for statement in _SHARD_GONE:
@@ -364,6 +366,14 @@ class Manifest(Planning):
 
     # Shards.
 
+    def _delete_shard(self, name: str) -> None:
+        if self.prefix is not None:
+            self.prefix.delete(name)
+        else:
+            path = path_in(self.root, name)
+            with telling(path):
+                path.unlink(missing_ok=True)
+
     def next_shard(self) -> str:
         """Return the name of the next shard."""
         with self.using() as database:
@@ -371,7 +381,7 @@ class Manifest(Planning):
         return f"shard-{number:06}.tar"
 
     def claim_key(self, key: str, media_id: str) -> str:
-        """Return the key of a sample that no other one has."""
+        """Return the key of a sample that no other one has, the same after a kill."""
         with self.using() as database:
             kept = database.execute(
                 "SELECT member FROM sample WHERE media_id = ?", (media_id,)
@@ -380,6 +390,8 @@ class Manifest(Planning):
             if kept is None and not database.execute(sql, (claim_of(key),)).rowcount:
                 key = f"{key}_{media_id[:13]}"
                 database.execute(sql, (claim_of(key),))
+            if kept is None:
+                database.execute("INSERT INTO sample VALUES (?, NULL, ?)", (media_id, key))
         return key if kept is None else str(PurePosixPath(kept[0]).with_suffix(""))
 
     def note_shard(

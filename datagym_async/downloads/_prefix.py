@@ -55,6 +55,14 @@ class Prefix:
         with told_of(at.address):
             await store.put_async(at.key, file, chunk_size=PART, max_concurrency=4)
 
+    def delete(self, path: str) -> None:
+        """Delete a file that `holds` was asked for, if it is there; blocks."""
+        at, sql = self._at(path), "SELECT 1 FROM held WHERE path = ?"
+        # What is missing takes no right to delete.
+        if self._held is not None and self._held.execute(sql, (path,)).fetchone() is not None:
+            with told_of(at.address):
+                self.stores.open(at.root).delete(at.key)
+
     async def put_rest(self) -> None:
         """Put what has been written beside the media, labels and lists, and delete it here."""
         for file in await in_thread(self._rest):

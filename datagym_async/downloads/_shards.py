@@ -92,7 +92,8 @@ class Shards:
             name = self._manifest.next_shard()
             self._part = HashedPart.within(parts, self._manifest.root / name)
             stream = cast("Any", _Writing(self._part))
-            self._tar = tarfile.open(fileobj=stream, mode="w|")  # noqa: SIM115 -- over several calls
+            # Not as a stream ("w|"), which writes when it is dropped, too.
+            self._tar = tarfile.open(fileobj=stream, mode="w")  # noqa: SIM115 -- over several calls
         path = PurePosixPath(wanted.path)
         key = str(path.with_name(path.stem.replace(".", "_")))
         key = self._manifest.claim_key(key, wanted.media_id)
@@ -142,6 +143,9 @@ def _header(name: str, size: int) -> tarfile.TarInfo:
 @attrs.frozen
 class _Writing:
     part: HashedPart
+
+    def tell(self) -> int:
+        return self.part.size
 
     def write(self, data: bytes) -> None:
         self.part.write([data])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import gc
 import io
 import json
 import shutil
@@ -287,12 +288,50 @@ async def test_shards_are_complete_and_resumed(
         await asyncio.to_thread((tmp_path / "out" / "shard-000001.tar").write_bytes, spoiled)
     config = DownloadConfig(shards=5, verify=True)
     mended = await client.download_dataset(dataset_id, folder, config=config)
-    # The new one has replaced it, so that no image is there twice.
+    # The new one has its name.
     assert (mended.downloaded, sorted(await tars())) == (2, sorted(before))
     found = samples(await tars())
     assert sorted(each["jpg"] for each in found.values()) == sorted(PHOTOS.values())
     with pytest.raises(ConfigurationError, match="is one into shards"):
         await client.download_dataset(dataset_id, folder)
+
+
+@pytest.mark.parametrize("where", ["folder", "store"])
+async def test_a_damaged_shard_is_gone_before_its_images_are_in_another(
+    client: DataGymClient, dataset_id: str, place: str, tmp_path: Path, where: str
+) -> None:
+    """It is found while a shard is written that has another name: no image is there twice."""
+    folder = place if where == "store" else str(tmp_path / "out")
+    await client.download_dataset(dataset_id, folder, config=DownloadConfig(shards=6))
+    if where == "store":
+        store = opened(place.rsplit("/", 1)[0])
+        for at in range(2):
+            store.put(f"out/shard-00000{at}.tar", b"damaged")
+    else:
+        for at in range(2):
+            path = tmp_path / "out" / f"shard-00000{at}.tar"
+            await asyncio.to_thread(path.write_bytes, b"damaged")
+    report = await client.download_dataset(dataset_id, folder, config=DownloadConfig(shards=50))
+    assert (report.downloaded, report.present, report.complete) == (12, 0, True)
+    names = held(place) if where == "store" else {path.name for path in Path(folder).iterdir()}
+    assert [name for name in names if name.endswith(".tar")] == ["shard-000000.tar"]
+
+
+@pytest.mark.filterwarnings("error")
+async def test_a_shard_that_was_cut_off_leaves_its_keys_as_they_were(
+    client: DataGymClient, dataset_id: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The next run has the same keys as one that nothing happened to, and nothing is written."""
+    config = DownloadConfig(shards=100)
+    async with client.downloader(dataset_id, tmp_path / "out", config=config) as run:
+        for _ in range(5):
+            await anext(run)
+    gc.collect()
+    report = await client.download_dataset(dataset_id, tmp_path / "out", config=config)
+    assert report.downloaded == len(PHOTOS)
+    with tarfile.open(tmp_path / "out" / "shard-000000.tar") as tar:
+        assert sorted(tar.getnames()) == sorted(PHOTOS)
+    assert capfd.readouterr().err == ""
 
 
 async def test_keys_are_one_for_each_image_and_labels_lie_beside(tmp_path: Path) -> None:
