@@ -123,13 +123,17 @@ def _target(thing: griffe.Object | griffe.Alias) -> str:
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Add what is listed by itself to ``nav``: these pages, and the decisions."""
+    """Add what lists itself to ``nav``: the pages here, and the decisions."""
     decisions = sorted((ROOT / "docs" / "decisions").glob("*.md"))
-    config.nav = [
-        *(config.nav or ()),
-        {"Reference": [{page.path.removeprefix(f"{PACKAGE}."): page.file} for page in pages()]},
-        {"Decisions": [f"decisions/{each.name}" for each in decisions]},
-    ]
+    listed = {
+        "Reference": {
+            "Python": [{page.path.removeprefix(f"{PACKAGE}."): page.file} for page in pages()]
+        },
+        "Explanation": {"Decisions": [f"decisions/{each.name}" for each in decisions]},
+    }
+    for section in config.nav or ():
+        for name in section.keys() & listed.keys():
+            section[name].append(listed[name])
     return config
 
 

@@ -278,7 +278,7 @@ def test_the_tables_have_all_formats() -> None:
 
 def test_the_table_of_losses_has_all_kinds() -> None:
     """Each once, and no others."""
-    lines = PAGE.read_text(encoding="utf-8").partition("## Loss reports")[2].partition("\n## ")[0]
+    lines = PAGE.read_text(encoding="utf-8").partition("## Kinds of loss")[2].partition("\n## ")[0]
     cells = [line.split("|")[1] for line in lines.splitlines() if line.startswith("| `")]
     named = re.findall(r"`(\w+)`", " ".join(cells))
     assert sorted(named) == sorted(kind.value for kind in LossKind)
