@@ -26,10 +26,12 @@ class Events:
     def __init__(self) -> None:
         self.paths: set[str] = set()
         self.ticks = 0
+        self.watches = 0
 
     async def __call__(
         self, folder: str, stop: asyncio.Event, tick: float
     ) -> AsyncGenerator[Collection[str], None]:
+        self.watches += 1
         yield set()
         while not stop.is_set():
             await asyncio.sleep(tick)
@@ -122,6 +124,26 @@ async def test_a_new_folder_is_walked(folder: Path, events: Events) -> None:
         watched.stop()
 
     assert names == ["0 old.jpg", "2 day/one/a.jpg"]
+
+
+@pytest.mark.looptime
+async def test_a_folder_that_is_made_again_is_watched_again(folder: Path, events: Events) -> None:
+    """Also where it is not there for a while, and where the new one has the number of the old."""
+    watched = FolderWatch(folder, settle=SETTLE, changes=events)
+    names: list[str] = []
+    async with asyncio.TaskGroup() as group:
+        group.create_task(given(watched, Rules(), names))
+        await asyncio.sleep(1)
+        folder.rename(folder.with_name("away"))
+        await asyncio.sleep(8)
+        write(folder / "new.jpg", age=60)
+        await asyncio.sleep(4)
+        events.paths = {str(folder)}  # as the end of a folder is told
+        await asyncio.sleep(4)
+        watched.stop()
+
+    assert names == ["0 old.jpg", "10 new.jpg"]
+    assert events.watches == 3
 
 
 @pytest.mark.looptime

@@ -9,6 +9,7 @@ programs give to half-written files do not count. The operating system reports n
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 import os
 import stat
@@ -16,6 +17,7 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Generator, Iterator
 from contextlib import aclosing, closing
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self, TypeAlias
@@ -133,17 +135,39 @@ class FolderWatch:
         folder = await in_thread(os.path.realpath, self.folder)
         arriving = _Arriving(folder, rules, self.settle)
         loop = asyncio.get_running_loop()
-        async with aclosing(self._changes(folder, self._stopped, self.settle / 2)) as changes:
-            # Watched before it is walked, so that nothing falls in between.
-            new: Collection[str] = (folder,)
-            async for paths in changes:
-                with closing(arriving.at({*new, *paths})) as found:
-                    while (step := await in_thread(arriving.met, found, loop.time())) is not None:
-                        for candidate in step:
+        while not self._stopped.is_set():
+            # What is watched is this very folder, and nothing that takes its place: it may be
+            # removed and made again, or its disk be mounted.
+            if (watched := await in_thread(_identity, folder)) is None:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self.settle / 2):
+                        await self._stopped.wait()
+                continue
+            opened = aclosing(self._changes(folder, self._stopped, self.settle / 2))
+            with contextlib.suppress(FileNotFoundError):  # it was gone before it was watched
+                async with opened as changes:
+                    # Watched before it is walked, so that nothing falls in between.
+                    new: Collection[str] = (folder,)
+                    async for paths in changes:
+                        with closing(arriving.at({*new, *paths})) as found:
+                            met = partial(arriving.met, found)
+                            while (step := await in_thread(met, loop.time())) is not None:
+                                for candidate in step:
+                                    yield candidate
+                        for candidate in await in_thread(arriving.settled, loop.time()):
                             yield candidate
-                for candidate in await in_thread(arriving.settled, loop.time()):
-                    yield candidate
-                new = ()
+                        new = ()
+                        # A new one may have the number of the old one, whose end was told then.
+                        if folder in paths or await in_thread(_identity, folder) != watched:
+                            break
+
+
+def _identity(folder: str) -> tuple[int, int] | None:
+    """Return by which numbers the system knows a folder; None where there is none."""
+    status = look(folder)
+    if isinstance(status, str) or not stat.S_ISDIR(status.st_mode):
+        return None
+    return status.st_dev, status.st_ino
 
 
 class _Look(NamedTuple):
