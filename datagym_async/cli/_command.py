@@ -1,9 +1,8 @@
 """What all commands share: how a function becomes a command, and what stops it.
 
 `@command(app, "name")` makes a command of a function whose first parameter is the `Invocation` and
-which returns an exit status. The shared options join its own; errors become sentences. A parameter
-whose type is an attrs class stands for a group of options, one for each attribute. A command with a
-table of options gets what the table gathers as its second parameter, `Given`.
+which returns an exit status. The shared options join its own; errors become sentences. A command
+with a table of options gets what the table gathers as its second parameter, `Given`.
 """
 
 import contextlib
@@ -12,7 +11,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any, Concatenate, ParamSpec, get_type_hints
+from typing import Any, Concatenate, ParamSpec
 
 import attrs
 import typer
@@ -77,7 +76,8 @@ def command(
         own = own_parameters(function)
         rows = table.parameters({each.name: each for each in own}) if table else ()
         in_table = {row.name for row in table.rows} if table else set()
-        options = (each for one in own if one.name not in in_table for each in _options_of(one))
+        keyword = inspect.Parameter.KEYWORD_ONLY
+        options = (each.replace(kind=keyword) for each in own if each.name not in in_table)
         sign(run, (*options, *rows), shared)
         # A paragraph is one line for rich, which breaks it where the terminal ends.
         paragraphs = inspect.cleandoc(function.__doc__ or "").split("\n\n")
@@ -99,31 +99,9 @@ def arguments_of(
     function: Callable[..., int], options: dict[str, Any], table: OptionTable | None = None
 ) -> dict[str, Any]:
     """Return the arguments of a command for the options that were given."""
-    own = own_parameters(function)
-    taken: dict[str, Any] = {}
-    if table:
-        taken["given"] = table.take(options, {each.name: each for each in own})
-    for each in own:
-        if attrs.has(each.annotation):
-            names = [field.name for field in attrs.fields(each.annotation)]
-            taken[each.name] = each.annotation(**{name: options[name] for name in names})
-        else:
-            taken[each.name] = options[each.name]
-    return taken
-
-
-def _options_of(parameter: inspect.Parameter) -> Iterator[inspect.Parameter]:
-    if not attrs.has(parameter.annotation):
-        yield parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-        return
-    hints = get_type_hints(parameter.annotation, include_extras=True)
-    for each in attrs.fields(parameter.annotation):
-        yield inspect.Parameter(
-            each.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            annotation=hints[each.name],
-            default=each.default,
-        )
+    own = {each.name: each for each in own_parameters(function)}
+    taken = {"given": table.take(options, own)} if table else {}
+    return taken | {name: options[name] for name in own}
 
 
 def _guarded(invocation: Invocation, work: Callable[[], int]) -> int:

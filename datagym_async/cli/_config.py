@@ -11,8 +11,9 @@ from datagym_async._runs._text import counted
 from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._connect import with_client
 from datagym_async.cli._errors import INTERRUPTED, SOME_FAILED, WELL, CommandError
-from datagym_async.cli._import import FileOptions
+from datagym_async.cli._import import READING, By, Outlined, source_of
 from datagym_async.cli._lookup import project_of
+from datagym_async.cli._option_table import Given
 from datagym_async.cli._options import ProjectArgument, Yes, argument, flag
 from datagym_async.cli._screen import Column, Output, plain
 from datagym_async.cli._signals import on_stop_signals
@@ -112,10 +113,10 @@ def upload(
     return _replace(invocation, project, config, None if no_backup else backup_folder, yes=yes)
 
 
-@command(app, "from")
+@command(app, "from", table=READING)
 def from_labels(
     invocation: Invocation,
-    reading: FileOptions,
+    given: Given,
     file: Annotated[
         Path, argument("FILE", "A file or folder of labels: COCO, YOLO, Pascal VOC and others.")
     ],
@@ -133,6 +134,8 @@ def from_labels(
     backup_folder: BackupFolder = _BACKUPS,
     no_backup: NoBackup = False,
     yes: Yes = False,
+    shape: Outlined | None = None,
+    by: By = "supercategory",
 ) -> int:
     """Make a label configuration that takes all labels of a file or folder.
 
@@ -141,7 +144,7 @@ def from_labels(
     """
     if add and project is None:
         raise CommandError("--add needs --upload.")
-    source = reading.source(file)
+    source = source_of(file, given, shape, by)
     present = _seen(invocation, project) if add and project is not None else None
     config = source.label_config(present)
     if problems := config.problems():

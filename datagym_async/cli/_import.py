@@ -3,8 +3,9 @@
 import asyncio
 import shlex
 from contextlib import aclosing
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import attrs
 
@@ -22,6 +23,7 @@ from datagym_async.cli._errors import (
     sentence_of,
 )
 from datagym_async.cli._lookup import project_of
+from datagym_async.cli._option_table import Given, Option, OptionTable
 from datagym_async.cli._options import argument, flag
 from datagym_async.cli._progress import LINES_OF_PROBLEMS
 from datagym_async.cli._screen import Output, plain
@@ -41,137 +43,91 @@ _NAMES: Final = 3  # names in a line about several images
 app = group("import")
 
 
-@attrs.frozen(kw_only=True)
-class HowOptions:
-    check: Annotated[bool, flag("--check", "Only say what would be imported; import nothing.")] = (
-        False
-    )
-    append: Annotated[
-        bool,
-        flag(
-            "--append", "Append to the labels of each image; imported twice, they are there twice."
-        ),
-    ] = False
-    replace: Annotated[
-        bool, flag("--replace", "Replace all labels of each image that the file names.")
-    ] = False
-    partial: Annotated[
-        bool,
-        flag("--partial", "Leave out the labels that cannot be imported, and import the rest."),
-    ] = False
-    strict: Annotated[bool, flag("--strict", "Also hold back predictions with warnings.")] = False
-    unannotated: Annotated[
-        bool,
-        flag(
-            "--unannotated",
-            "Also import images without labels; with --replace they lose the labels they have.",
-        ),
-    ] = False
-    by_name: Annotated[
-        bool, flag("--by-name", "Find images by name if they have no id in the JSON.")
-    ] = False
-    lossy_ok: Annotated[
-        bool,
-        flag(
-            "--lossy-ok",
-            "Exit with 0 even if something of the file was left out. It is still reported.",
-        ),
-    ] = False
-    create_config: Annotated[
-        bool,
-        flag(
-            "--create-config",
-            "Make a label configuration from the file if the project has none.",
-        ),
-    ] = False
-    sizes: Annotated[
-        bool,
-        flag(
-            "--sizes/--no-sizes",
-            "Compare width and height in the file with those of the image, one request for each "
-            "image.",
-        ),
-    ] = True
-    rescale: Annotated[
-        bool,
-        flag(
-            "--rescale",
-            "Scale labels to an image of another size, if the aspect ratio is exactly the same.",
-        ),
-    ] = False
-    clip: Annotated[
-        bool, flag("--clip", "Cut shapes off at the edges of their image. The report counts them.")
-    ] = False
-    batch_size: Annotated[
-        int, flag("--batch-size N", "Predictions in one request.", min=1, max=500)
-    ] = 50
+Outlined: TypeAlias = Literal["rectangle", "polygon", "segmentation"]
+By: TypeAlias = Literal["supercategory", "category"]
 
+_READ: Final = (
+    Option("--format -f FORMAT", f"{', '.join(_FORMATS)}. Detected by default."),
+    Option(
+        "--shape", "What an object with an outline becomes in a configuration made from the file."
+    ),
+    Option(
+        "--by",
+        "Which name of a class becomes the entry; the other becomes the answer of its nested "
+        "select.",
+    ),
+    Option(
+        "--classes FILE",
+        "Names of the classes, if labels have only numbers: a data.yaml, a COCO file, or a file "
+        "with one name a line.",
+        type=Path | None,
+        convert=lambda file: file or (),
+    ),
+    Option("--split NAME", "The part to read, such as train or val. Default: all."),
+    Option(
+        "--images PATH",
+        "Where the images are, if not beside the labels. For COCO results: the file that lists "
+        "images and categories.",
+    ),
+    Option("--min-score N", "Leave out objects with a lower score (0 to 1).", least=0),
+    Option("--zero-based", "For Pascal VOC files whose first pixel is 0. The format says 1."),
+)
+_FILE: Final = "datagym_async.formats:PredictionFile"
+READING: Final = OptionTable(_FILE, {"": _READ})
 
-@attrs.frozen(kw_only=True)
-class FileOptions:
-    file_format: Annotated[
-        str | None, flag("--format -f FORMAT", f"{', '.join(_FORMATS)}. Detected by default.")
-    ] = None
-    shape: Annotated[
-        Literal["rectangle", "polygon", "segmentation"] | None,
-        flag(
-            "--shape",
-            "What an object with an outline becomes in a configuration made from the file.",
-        ),
-    ] = None
-    by: Annotated[
-        Literal["supercategory", "category"],
-        flag(
-            "--by",
-            "Which name of a class becomes the entry; the other becomes the answer of its "
-            "nested select.",
-        ),
-    ] = "supercategory"
-    classes: Annotated[
-        Path | None,
-        flag(
-            "--classes FILE",
-            "Names of the classes, if labels have only numbers: a data.yaml, a COCO file, or a "
-            "file with one name a line.",
-        ),
-    ] = None
-    split: Annotated[
-        str | None, flag("--split NAME", "The part to read, such as train or val. Default: all.")
-    ] = None
-    images: Annotated[
-        Path | None,
-        flag(
-            "--images PATH",
-            "Where the images are, if not beside the labels. For COCO results: the file that "
-            "lists images and categories.",
-        ),
-    ] = None
-    min_score: Annotated[
-        float | None,
-        flag("--min-score N", "Leave out objects with a lower score (0 to 1).", min=0.0),
-    ] = None
-    zero_based: Annotated[
-        bool,
-        flag(
-            "--zero-based",
-            "For Pascal VOC files whose first pixel is 0. The format says 1.",
-        ),
-    ] = False
-
-    def source(self, path: Path, *, unannotated: bool = False) -> PredictionFile:
-        if not path.exists():
-            raise CommandError(f"There is no file or folder {path}.")
-        return PredictionFile(
-            path,
-            format=self.file_format,
-            mapping=LabelMapping(shape=self.shape, by=self.by),
-            classes=self.classes or (),
-            split=self.split,
-            min_score=self.min_score,
-            zero_based=self.zero_based,
-            images=self.images,
-            unannotated=unannotated,
+_option: Final = partial(Option, type=bool, default=False)
+_HOW: Final = (
+    _option("--check", "Only say what would be imported; import nothing.", field="dry_run"),
+    _option("--partial", "Leave out the labels that cannot be imported, and import the rest."),
+    _option("--strict", "Also hold back predictions with warnings."),
+    _option("--by-name", "Find images by name if they have no id in the JSON."),
+    _option(
+        "--sizes/--no-sizes",
+        "Compare width and height in the file with those of the image, one request for each image.",
+        default=True,
+    ),
+    _option(
+        "--rescale",
+        "Scale labels to an image of another size, if the aspect ratio is exactly the same.",
+    ),
+    _option("--clip", "Cut shapes off at the edges of their image. The report counts them."),
+    Option(
+        "--batch-size N", "Predictions in one request.", type=int, default=50, least=1, most=500
+    ),
+)
+IMPORT: Final = OptionTable(
+    _FILE,
+    {
+        "": (
+            Option(
+                "--append",
+                "Append to the labels of each image; imported twice, they are there twice.",
+            ),
+            Option("--replace", "Replace all labels of each image that the file names."),
+            *_HOW,
+            Option(
+                "--unannotated",
+                "Also import images without labels; with --replace they lose the labels they have.",
+            ),
+            Option(
+                "--lossy-ok",
+                "Exit with 0 even if something of the file was left out. It is still reported.",
+            ),
+            Option(
+                "--create-config",
+                "Make a label configuration from the file if the project has none.",
+            ),
+            *_READ,
         )
+    },
+)
+
+
+def source_of(file: Path, given: Given, shape: Outlined | None, by: By) -> PredictionFile:
+    """Return the file or folder that is read, as the options say."""
+    if not file.exists():
+        raise CommandError(f"There is no file or folder {file}.")
+    return PredictionFile(file, mapping=LabelMapping(shape=shape, by=by), **given.config)
 
 
 @attrs.define
@@ -187,6 +143,8 @@ class _Kind:
 class _Account:
     """What has become of the predictions so far, kept where an interruption cannot take it."""
 
+    lossy_ok: bool
+    is_check: bool
     counts: dict[ImportOutcome, int] = attrs.field(factory=lambda: dict.fromkeys(ImportOutcome, 0))
     kinds: dict[tuple[str, str], _Kind] = attrs.field(factory=dict)
     told: list[ImportResult] = attrs.field(factory=list)
@@ -229,15 +187,20 @@ class _Account:
         return lines
 
 
-@command(app, "import")
+@command(app, "import", table=IMPORT)
 def import_(
     invocation: Invocation,
-    how: HowOptions,
-    reading: FileOptions,
+    given: Given,
     file: Annotated[
         Path, argument("FILE", "A file or folder of labels: COCO, YOLO, an export and others.")
     ],
     project: Annotated[str, flag("--project -p NAME|ID", "The project.")],
+    append: bool = False,
+    replace: bool = False,
+    lossy_ok: bool = False,
+    create_config: bool = False,
+    shape: Outlined | None = None,
+    by: By = "supercategory",
 ) -> int:
     """Import labels of a file or folder into a project.
 
@@ -245,13 +208,14 @@ def import_(
     first: what the service would drop, break or refuse is held back and named. The exit status is 1
     if something of the file did not arrive.
     """
-    if how.append == how.replace and not how.check:
+    how: Any = {row.library_name: given.config.pop(row.library_name) for row in _HOW}
+    if append == replace and not how["dry_run"]:
         raise CommandError(
             "Choose --append or --replace: keep the labels that are there, or replace them."
         )
-    output, source = invocation.output, reading.source(file, unannotated=how.unannotated)
+    output, source = invocation.output, source_of(file, given, shape, by)
     source.format = source.found_format
-    account = _Account()
+    account = _Account(lossy_ok=lossy_ok, is_check=how["dry_run"])
     client = client_for(invocation)
     running: list[LabelImport] = []
 
@@ -272,18 +236,9 @@ def import_(
                 client.label_configs,
                 await project_of(client, project),
                 source,
-                keep_data=how.append,
-                how={
-                    "partial": how.partial,
-                    "strict": how.strict,
-                    "by_name": how.by_name,
-                    "dry_run": how.check,
-                    "sizes": how.sizes,
-                    "rescale": how.rescale,
-                    "clip": how.clip,
-                    "batch_size": how.batch_size,
-                },
-                create_config=how.create_config,
+                keep_data=append,
+                how=how,
+                create_config=create_config,
             )
             running.append(job)
             with ending_in_two_steps(stop):
@@ -298,24 +253,24 @@ def import_(
         stopped = True
     except DataGymError as error:
         if account.total:
-            _close(output, account, source, how)
+            _close(output, account, source)
         status = SOME_FAILED if account.counts[ImportOutcome.STORED] else STOPPED
         raise CommandError(sentence_of(error), status=status) from error
     else:
         stopped = running[0].is_stopping
     account.created = running[0].created if running else None
-    status = _close(output, account, source, how)
+    status = _close(output, account, source)
     if stopped:
         output.warning("Interrupted; predictions that are not listed were not imported.")
         return INTERRUPTED
     return status
 
 
-def _close(output: Output, account: _Account, source: PredictionFile, how: HowOptions) -> int:
+def _close(output: Output, account: _Account, source: PredictionFile) -> int:
     losses, created = source.losses, account.created
     counts = {outcome.value: count for outcome, count in account.counts.items()}
     all_fine = all(count == 0 or outcome in _FINE for outcome, count in account.counts.items())
-    is_whole = how.lossy_ok or not (account.left_out or losses.is_loss)
+    is_whole = account.lossy_ok or not (account.left_out or losses.is_loss)
     ok = all_fine and is_whole and account.total > 0 and account.is_complete
     if output.as_json:
         document = {
@@ -337,7 +292,7 @@ def _close(output: Output, account: _Account, source: PredictionFile, how: HowOp
         output.document(in_shell_words(document))
     if created is not None:
         entries = counted(len(created), "entry", "entries")
-        would = "would be" if how.check else "was"
+        would = "would be" if account.is_check else "was"
         output.message(f"A label configuration of {entries} {would} made of the file.")
     lines = account.lines()
     for line in lines[:LINES_OF_PROBLEMS]:

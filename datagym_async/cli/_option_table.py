@@ -1,8 +1,9 @@
 """A table of options: what a row says, and what is made of it.
 
-An option of `upload` or `download` is a row in `_job_options`, one of `export` in `_export`. Its
-flag, its help, the field of the configuration that it sets, the command that `jobs show` prints,
-hints in the library's sentences and the row in docs/cli.md come from it.
+An option of `upload` or `download` is a row in `_job_options`, one of `export` or `import` a row in
+the module of that command. Its flag, its help, the field of the configuration that it sets, the
+command that `jobs show` prints, hints in the library's sentences and the row in docs/cli.md come
+from it.
 """
 
 import itertools

@@ -3,9 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
-from typing import Annotated, Final, Literal
-
-import attrs
+from typing import Annotated, Final, Literal, NamedTuple
 
 from datagym_async._client import DataGymClient
 from datagym_async._runs._text import counted
@@ -45,21 +43,23 @@ Search = Annotated[
 ]
 
 
-@attrs.frozen(kw_only=True)
-class Chosen:
+Tasks = Annotated[list[str] | None, argument("TASK", "Ids of tasks.")]
+OfProject = Annotated[
+    str | None,
+    flag(
+        "--project -p PROJECT", "Name or id of a project: all its tasks in the states of --state."
+    ),
+]
+
+
+class Chosen(NamedTuple):
     """Which tasks are meant: named one by one, or all of a project in some states."""
 
-    tasks: Annotated[list[str] | None, argument("TASK", "Ids of tasks.")] = None
-    project: Annotated[
-        str | None,
-        flag(
-            "--project -p PROJECT",
-            "Name or id of a project: all its tasks in the states of --state.",
-        ),
-    ] = None
-    state: States = None
-    search: Search = None
-    yes: Yes = False
+    tasks: list[str] | None
+    project: str | None
+    state: list[str] | None
+    search: str | None
+    yes: bool
 
 
 @command(app, "list")
@@ -90,21 +90,35 @@ def list_tasks(
 
 
 @command(app, "complete")
-def complete(invocation: Invocation, chosen: Chosen) -> int:
+def complete(
+    invocation: Invocation,
+    tasks: Tasks = None,
+    project: OfProject = None,
+    state: States = None,
+    search: Search = None,
+    yes: Yes = False,
+) -> int:
     """Complete single tasks, or all of a project in some states, if their labels are complete.
 
     It asks first, unless tasks are named; --yes skips the question.
     """
-    return _settle(invocation, chosen, "complete")
+    return _settle(invocation, Chosen(tasks, project, state, search, yes), "complete")
 
 
 @command(app, "skip")
-def skip(invocation: Invocation, chosen: Chosen) -> int:
+def skip(
+    invocation: Invocation,
+    tasks: Tasks = None,
+    project: OfProject = None,
+    state: States = None,
+    search: Search = None,
+    yes: Yes = False,
+) -> int:
     """Skip single tasks, or all of a project in some states; their labels stay.
 
     It asks first, unless tasks are named; --yes skips the question.
     """
-    return _settle(invocation, chosen, "skip")
+    return _settle(invocation, Chosen(tasks, project, state, search, yes), "skip")
 
 
 def _settle(invocation: Invocation, chosen: Chosen, verb: Verb) -> int:
