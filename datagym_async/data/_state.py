@@ -36,6 +36,7 @@ class Known:
         return self.media
 
 
+_MOST = 1 << 40  # media or shards: nobody has more
 _COUNT = (attrs.validators.instance_of(int), attrs.validators.ge(0))
 
 
@@ -61,6 +62,11 @@ class LoaderState:
     shards: int = attrs.field(default=1, validator=_COUNT)
     passed: int = attrs.field(default=0, validator=_COUNT)
     ahead: int = attrs.field(default=0, converter=_to_bits, validator=_COUNT)
+
+    def __attrs_post_init__(self) -> None:
+        ends = self.base + self.done.bit_length(), self.passed + self.ahead.bit_length()
+        if not (self.shard < self.shards <= _MOST and max(ends) <= self.media <= _MOST):
+            raise ValueError
 
     @classmethod
     def of(cls, state: State) -> LoaderState:

@@ -355,6 +355,27 @@ async def test_what_is_no_state_is_refused(full: World, state: dict[str, object]
         await full.client.loader(full.dataset_id).load_state_dict(state)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"shards": 0},
+        {"shard": 1},
+        {"passed": 24},
+        {"base": 24},
+        {"ahead": "f" * 9},
+        {"media": 1 << 99},
+    ],
+)
+async def test_a_state_that_cannot_be_is_refused(full: World, change: dict[str, object]) -> None:
+    """Numbers that no loader stands at, in a state that is one but for them."""
+    loader = full.client.loader(full.dataset_id)
+    await anext(loader)
+    state = loader.state_dict()
+    await loader.load_state_dict(state)
+    with pytest.raises(ConfigurationError, match="pass what state_dict"):
+        await loader.load_state_dict(state | change)
+
+
 async def test_a_loader_belongs_to_one_loop(full: World) -> None:
     """In another event loop it says so at once, as the client does, instead of hanging."""
     loader = full.client.loader(full.dataset_id)
