@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 # A body in memory goes out in slices, and its end only when what is before it has gone: so one
 # that was cut short is known to have been. Each slice takes a turn of the loop.
 _SLICE = 1024 * 1024
-ALL_AT_ONCE = 256 * 1024
-# Up to here it goes out with the headers, in one piece; above, joining them would copy the body.
-WITH_HEAD = 64 * 1024
+# Up to here it goes out with the headers, in one piece: a packet of their own costs more than the
+# copy that some event loops make of both.
+_ALL_AT_ONCE = 256 * 1024
 LONGEST_FIELD = 64 * 1024
 """Bytes of a header field that are read: gateways set cookies of more than aiohttp's 8 kB."""
 _SHORT = 4096
@@ -110,7 +110,7 @@ class BodyInMemory(OutgoingBody):
     def __init__(self, data: bytes) -> None:
         # Written out: one is made for each of many small uploads.
         self.whole = not data
-        self.goes_with_head = len(data) <= WITH_HEAD
+        self.goes_with_head = len(data) <= _ALL_AT_ONCE
         self.failure = None
         self.when_sent = _nothing
         self.data = data
@@ -133,7 +133,7 @@ class BodyInMemory(OutgoingBody):
     def slices(self) -> Iterator[memoryview]:
         """Give a large body in slices; it counts as gone when the last one is asked for."""
         view = memoryview(self.data)
-        end = max(0, len(view) - ALL_AT_ONCE)
+        end = max(0, len(view) - _ALL_AT_ONCE)
         for start in range(0, end, _SLICE):
             yield view[start : min(start + _SLICE, end)]
         self.whole = True

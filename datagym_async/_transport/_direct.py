@@ -28,7 +28,6 @@ from yarl import URL
 
 from datagym_async._logs import logger
 from datagym_async._transport._connections import (
-    ALL_AT_ONCE,
     BodyInMemory,
     Connector,
     Kept,
@@ -255,13 +254,7 @@ class Direct:
                 elif body.goes_with_head:
                     # Noted before it is handed over: what comes after is out of our hands.
                     body.whole = True
-                    transport.write(b"".join((head[0].value, head[1], body.data)))
-                elif len(body.data) <= ALL_AT_ONCE:
-                    # Not joined, which would copy it; and no task, for there is one slice.
-                    transport.write(head[0].value + head[1])
-                    body.whole = True
-                    transport.write(body.data)
-                    body.when_sent()
+                    transport.writelines((head[0].value, head[1], body.data))
                 else:
                     transport.write(head[0].value + head[1])
                     writing = self._loop.create_task(_write(protocol, body))
