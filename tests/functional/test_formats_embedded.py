@@ -30,7 +30,7 @@ PICTURE = jpeg(3000)
 )
 async def test_coco_into_the_service_and_out_again(shape: formats.Shape, by: formats.By) -> None:
     """Counts and geometry are as before, but for fractions of pixels, which are cut off."""
-    instances, captions = coco_files(images=60, annotations=2400)
+    instances, captions = coco_files(images=60, annotations=1200)
     mapping = formats.LabelMapping(shape=shape, by=by)
     read = await asyncio.to_thread(coco.read, instances, captions, mapping=mapping)
     media = tuple(SeedMedia(each["file_name"].upper(), PICTURE) for each in instances["images"])
