@@ -10,13 +10,21 @@ import contextlib
 import os
 import sqlite3
 from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
 from typing import Final
 
 import attrs
 
 from datagym_async._files import PRIVATE, from_home
 from datagym_async._printable import printable
-from datagym_async._runs._database import DamagedError, Database, check, of_a_database, unseal
+from datagym_async._runs._database import (
+    DamagedError,
+    Database,
+    check,
+    is_of_the_disk,
+    of_a_database,
+    unseal,
+)
 from datagym_async._runs._disk import JournalLock
 from datagym_async.exceptions import ConfigurationError
 
@@ -104,11 +112,13 @@ class PredictJournal:
                 connection.close()
             lock.release()
             if (found := of_a_database(error)) is not None:
-                raise ConfigurationError(
-                    f"The file {shown} is not the journal of a prediction, or is damaged ({found});"
-                    " give another path."
-                ) from error
+                raise ConfigurationError(_trouble(path, found)) from error
             raise
+
+    def failure_text(self, error: sqlite3.Error) -> str:
+        """Return what to say when the database fails in the midst of a run."""
+        path = self._database.path
+        return _trouble(path, error) if path else f"The temporary file of the run failed: {error}"
 
     def outcomes(self, media_ids: Iterable[str]) -> dict[str, str]:
         """Return what is known of these media, a few hundred at most, by id."""
@@ -127,3 +137,16 @@ class PredictJournal:
         """Close it; may be called again."""
         with contextlib.suppress(sqlite3.Error):
             self._database.close()
+
+
+def _trouble(path: Path, error: sqlite3.Error | OSError) -> str:
+    shown = printable(str(path))
+    if is_of_the_disk(error):
+        return (
+            f"The journal {shown} cannot be written ({error}); make room on its disk, then the "
+            "same prediction again resumes."
+        )
+    return (
+        f"The file {shown} is not the journal of a prediction, or is damaged ({error}); give "
+        "another path."
+    )

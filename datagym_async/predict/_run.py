@@ -13,6 +13,7 @@ import contextlib
 import enum
 import os
 import pickle
+import sqlite3
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
@@ -299,9 +300,10 @@ async def predict(
             await run.bring_in()
     except ExceptionGroup as errors:
         error = first_of(errors)
-        if not isinstance(error, DataGymError | OSError):
+        if not isinstance(error, DataGymError | OSError | sqlite3.Error):
             raise error from errors
-        text = f"The prediction stopped: {error}"
+        words = journal.failure_text(error) if isinstance(error, sqlite3.Error) else error
+        text = f"The prediction stopped: {words}"
         raise TransferError(text, report=run.report(complete=False)) from error
     finally:
         await in_thread(journal.close)

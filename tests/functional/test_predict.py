@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import re
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from datagym_async import ConfigurationError, RetryPolicy, TaskState, TransferEr
 from datagym_async._runs import lock_path
 from datagym_async.labels import Annotation, Classification, LabelConfig, LabeledImage, Rectangle
 from datagym_async.predict import PredictOutcome, PredictProgress, PredictReport
+from datagym_async.predict._journal import PredictJournal
 from datagym_async.server import SeedMedia
 from datagym_async.testing import CommitThenDrop, Drop, Status
 from tests.helpers import models
@@ -288,6 +290,36 @@ async def test_a_service_that_is_gone_ends_the_run_with_its_report(tmp_path: Pat
         there.here.plan.clear()
         report = await there.predict(journal=journal)
         assert (report.skipped, report.stored, report.ok) == (50, 40, True)
+        assert await there.held() == there.wanted
+
+
+@pytest.mark.parametrize("after", [0, 1, 4], ids=["begin", "sending", "settled"])
+async def test_a_full_disk_under_the_journal_ends_the_run_with_its_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    """The error names the journal and the way out; with room, the same call does what is left."""
+    journal = tmp_path / "predict.journal"
+    note, noted = PredictJournal.note, 0
+
+    def full(self: PredictJournal, outcomes: Iterable[tuple[str, str]]) -> None:
+        nonlocal noted
+        noted += 1
+        if noted > after:
+            with self._database.using() as connection:
+                connection.execute("PRAGMA max_page_count = 1")
+                connection.execute("CREATE TABLE filler (x)")
+        note(self, outcomes)
+
+    async with bench() as there:
+        with monkeypatch.context() as patch:
+            patch.setattr(PredictJournal, "note", full)
+            words = re.escape(f"{journal} cannot be written (database or disk is full); make room")
+            with pytest.raises(TransferError, match=words) as stopped:
+                await there.predict(journal=journal)
+        assert not report_of(stopped.value).complete
+        report = await there.predict(journal=journal)
+        assert report.ok
+        assert report.skipped + report.stored == IMAGES
         assert await there.held() == there.wanted
 
 
