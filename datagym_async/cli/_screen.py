@@ -209,10 +209,10 @@ class Output:
             shutil.copyfileobj(file, sys.stdout.buffer)
         sys.stdout.buffer.flush()
 
-    def message(self, text: str, *, style: str = "") -> None:
+    def message(self, text: str) -> None:
         """Say what is going on."""
         if not self.silent:
-            self._print(self._err, self._text(text, style))
+            self._print(self._err, self._text(text))
 
     def tell(self, text: str, *, style: str = "") -> None:
         """Say a line of a story that is itself the result (`demo`), unless that is unwanted."""

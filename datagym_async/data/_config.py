@@ -29,14 +29,10 @@ _MIB = 1 << 20
 _MODULES = {"bytes": (), "pillow": ("PIL",), "numpy": ("PIL", "numpy")}
 
 
-def _least(least: int) -> Callable[[object, attrs.Attribute[int], int], None]:
-    def check(_: object, attribute: attrs.Attribute[int], value: Any) -> None:
-        if value is not None and (
-            isinstance(value, bool) or not hasattr(value, "__index__") or value < least
-        ):
-            raise ConfigurationError(f"{attribute.name} is {value!r}; it must be {least} or more")
-
-    return check
+def _one_or_more(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    is_number = hasattr(value, "__index__") and not isinstance(value, bool)
+    if value is not None and not (is_number and value >= 1):
+        raise ConfigurationError(f"{attribute.name} is {value!r}; it must be 1 or more")
 
 
 def _to_path(value: str | os.PathLike[str] | None) -> Path | None:
@@ -90,9 +86,9 @@ class LoaderConfig:
             best number found out.
     """
 
-    prefetch: int = attrs.field(default=64, validator=_least(1))
-    prefetch_bytes: int = attrs.field(default=256 * _MIB, validator=_least(1))
-    max_bytes: int = attrs.field(default=MAX_IN_MEMORY, validator=_least(1))
+    prefetch: int = attrs.field(default=64, validator=_one_or_more)
+    prefetch_bytes: int = attrs.field(default=256 * _MIB, validator=_one_or_more)
+    max_bytes: int = attrs.field(default=MAX_IN_MEMORY, validator=_one_or_more)
     ordered: bool = True
     shuffle: int | None = None
     shard: tuple[int, int] = (0, 1)
@@ -100,14 +96,14 @@ class LoaderConfig:
     decode: Decode = attrs.field(default="bytes", validator=one_of(*get_args(Decode)))
     dtype: DType = attrs.field(default="uint8", validator=one_of(*get_args(DType)))
     orientation: Orientation = attrs.field(default="keep", validator=one_of(*get_args(Orientation)))
-    batch_size: int | None = attrs.field(default=None, validator=_least(1))
+    batch_size: int | None = attrs.field(default=None, validator=_one_or_more)
     drop_last: bool = False
     on_error: OnError = "raise"
     cache: Path | None = attrs.field(default=None, converter=_to_path)
-    cache_bytes: int = attrs.field(default=10 * 1024 * _MIB, validator=_least(1))
+    cache_bytes: int = attrs.field(default=10 * 1024 * _MIB, validator=_one_or_more)
     links: Links = attrs.field(default="refuse", validator=one_of(*get_args(Links)))
     labels: bool = True
-    concurrency: int | None = attrs.field(default=None, validator=_least(1))
+    concurrency: int | None = attrs.field(default=None, validator=_one_or_more)
 
     def __attrs_post_init__(self) -> None:
         if isinstance(self.shuffle, bool) or not isinstance(self.shuffle, int | None):

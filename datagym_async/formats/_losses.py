@@ -256,12 +256,6 @@ SELECT = "subcategory"
 """Key of the select whose answer is the class, as COCO labels have it by default."""
 
 
-def class_of(annotation: Annotation, select: str) -> str:
-    """Return the class of an annotation: the answer to a select, else its key."""
-    found = (each.value for each in annotation.classifications if each.key == select)
-    return next(filter(None, found), annotation.key)
-
-
 def outlines_of(annotation: Annotation) -> list[Sequence[Point]]:
     """Return the outline of a shape, then its holes; nothing if it covers nothing."""
     match annotation.shape:

@@ -73,10 +73,6 @@ class Screening:
             return ""
         return f"The image has {size:,} bytes, more than max_bytes ({self.max_bytes:,})."
 
-    def of_whole(self, data: bytes) -> str:
-        """Return why the service is sure to refuse a JPEG or PNG file, or an empty text."""
-        return self.look(data)[0]
-
     def look(self, data: bytes) -> tuple[str, bool]:
         """Return why the service is sure to refuse it, or an empty text, and whether it is turned.
 

@@ -53,7 +53,7 @@ def is_taken(data: bytes) -> bool:
 @given(damaged())
 def test_what_is_sound_is_never_refused(data: bytes) -> None:
     """Neither what decodes, nor what the embedded service takes, which looks less close."""
-    reason = Screening().of_whole(data)
+    reason = Screening().look(data)[0]
 
     assert not reason or not decodes(data)
     assert not reason or DECODERS_WORD.search(reason) or not is_taken(data)
@@ -62,6 +62,6 @@ def test_what_is_sound_is_never_refused(data: bytes) -> None:
 @given(st.binary(max_size=300), st.sampled_from([b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"]))
 def test_no_bytes_make_it_fail(data: bytes, head: bytes) -> None:
     """It answers with a sentence or nothing, whatever it is given."""
-    reason = Screening().of_whole(head + data)
+    reason = Screening().look(head + data)[0]
 
     assert reason == "" or reason.endswith(".")

@@ -59,7 +59,7 @@ HEAD = b"\x89PNG\r\n\x1a\n"
 )
 def test_what_the_service_may_take_is_sound(data: bytes) -> None:
     """In doubt it is the service that decides."""
-    assert Screening().of_whole(data) == ""
+    assert Screening().look(data)[0] == ""
 
 
 @pytest.mark.parametrize(
@@ -90,8 +90,8 @@ def test_what_the_service_may_take_is_sound(data: bytes) -> None:
 )
 def test_what_the_service_answers_with_500_is_found(data: bytes, words: str) -> None:
     """The reason says what is broken."""
-    assert words in Screening().of_whole(data)
-    assert Screening().of_whole(data).startswith("The image is corrupt: ")
+    assert words in Screening().look(data)[0]
+    assert Screening().look(data)[0].startswith("The image is corrupt: ")
 
 
 def exif(orientation: int, order: str = "MM", before: bytes = b"") -> bytes:
