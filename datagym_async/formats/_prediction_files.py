@@ -27,10 +27,10 @@ from datagym_async._wire._codec import decode_value
 from datagym_async._wire._cutting import BrokenTextError, ElementCutter
 from datagym_async.exceptions import APIResponseValidationError
 from datagym_async.formats._labelled import images_of
-from datagym_async.formats._losses import FormatError, Losses, LossReport
+from datagym_async.formats._losses import FormatError, Losses, LossKind, LossReport
 from datagym_async.formats._mapping import LabelMapping, config_of
 from datagym_async.formats._raw import RawDataset
-from datagym_async.formats._table import format_info, open_dataset, sniff
+from datagym_async.formats._table import format_info, not_read, open_dataset, sniff
 from datagym_async.formats._written import Fixed, classes_from
 from datagym_async.labels import LabelConfig, LabeledImage
 from datagym_async.models import TaskDetail
@@ -47,6 +47,7 @@ OWN_FORMATS: Final = ("json", "jsonl")
 _PIECE = 64 * 1024
 _RESULTS = re.compile(rb'"(?:image_id|category_id)"')
 _LINES = re.compile(rb'"data_row"')  # of Labelbox
+_IDS = re.compile(rb'"(?:in|ex)ternal_(?:media|image)_ID"')
 _OWN = re.compile(rb'^\{[^{\[]*"internal_(?:media|image)_ID"')
 _AT_ONCE = 50
 """Items read in one step in a thread: as many as go into one request."""
@@ -124,6 +125,8 @@ class PredictionFile:
                 return "jsonl"
             # A list of results of COCO is an array, too.
             is_own = start.startswith(b"[") and not _RESULTS.search(start)
+            if is_own and not _IDS.search(start) and (why := not_read(self.path)):
+                raise FormatError(why)
             if is_own or _OWN.search(start):
                 return "json"
         return sniff(self.path)
@@ -185,7 +188,12 @@ class PredictionFile:
                 items.close()
 
     def _items(self) -> Generator[Item, None, None]:
+        # How names were spelled in the configuration that was just made is not told again.
+        told = self._losses.report().items if self._opened else ()
         self._losses, self.skipped = Losses(), 0
+        for each in told:
+            if each.kind in (LossKind.SPELLED, LossKind.COLLISION):
+                self._losses.add(each.kind, *each.examples, count=each.count)
         if self.has_classes:
             dataset = self._opened or self._dataset(in_shares=self.in_shares)
             self._opened = None

@@ -84,6 +84,12 @@ class Element:
         found = self.find(*tags)
         return found.text.strip() if found else ""
 
+    def is_strange(self, read: Collection[str]) -> bool:
+        """Return whether it says something and is not read; of attributes their own text is not."""
+        is_text = bool(self.text.strip())
+        inside = is_text or any(each.text.strip() or each.children for each in self.children)
+        return is_text if self.tag == "attributes" else inside and self.tag not in read
+
 
 class _Builder(ContentHandler):
     """Builds the elements that are wanted, wherever they stand, and keeps no others.
@@ -209,6 +215,8 @@ _OF_OBJECTS: Final = frozenset((
     *VOC_MARKS, "name", "bndbox", "robndbox", "polygon", "type", "part", "attributes",
 ))  # fmt: skip
 """Tags in an object that are read, or say how it was drawn."""
+_OF_WEB_TOOL: Final = _OF_OBJECTS | {"deleted", "verified", "date", "id"}
+"""Those that LabelMe's web tool writes in each object; it has attributes as one text."""
 
 
 def open_voc(path: Path, options: Options) -> RawDataset:
@@ -245,7 +253,10 @@ class _Voc:
     def image(self, file: Path, whole: Element) -> RawImage:
         name, stem = whole.said("filename"), stem_of(file, self._folder)
         image = RawImage(name=name, where=str(file))
-        sides = (pixels_of(whole.said("size", side)) for side in ("width", "height"))
+        sides = (
+            pixels_of(whole.said("size", side) or whole.said("imagesize", lines))
+            for side, lines in (("width", "ncols"), ("height", "nrows"))
+        )
         image.width, image.height = sides
         if not name or not image.width or not image.height:
             picture = self._pictures.of(stem) or self._pictures.of(Path(name).stem)
@@ -258,7 +269,8 @@ class _Voc:
         image.name = below(self._folder, file, image.name)
         image.is_labelled = whole.find("object") is not None
         for each in whole.all("object"):
-            self._add(each, image, file)
+            if each.said("deleted") != "1":  # LabelMe's web tool keeps what somebody deleted
+                self._add(each, image, file)
         return image
 
     def _add(self, each: Element, image: RawImage, file: Path) -> None:
@@ -275,12 +287,14 @@ class _Voc:
         else:
             said = {mark: each.said(mark) for mark in VOC_MARKS}
             found.extra = {
-                mark: said[mark] for mark in VOC_MARKS if said[mark] not in ("", VOC_MARKS[mark])
+                mark: said[mark]
+                for mark in VOC_MARKS
+                if said[mark] not in ("", "no", VOC_MARKS[mark])
             }
             own = {mark: given.pop(mark, "") for mark in _OF_CVAT}
             found.extra |= {mark: own[mark] for mark in own if own[mark].lower() not in _NOTHING}
-            others = (one for one in each.children if one.text.strip() or one.children)
-            strange = next((one.tag for one in others if one.tag not in _OF_OBJECTS), None)
+            read = _OF_WEB_TOOL if each.find("deleted") else _OF_OBJECTS
+            strange = next((one.tag for one in each.children if one.is_strange(read)), None)
             if strange and not found.extra:
                 self._losses.add(LossKind.EXTRA, f"{where}: {strange[:40]}")
             answers(where, {name: 1 for name, value in given.items() if value}, self._losses)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
@@ -68,7 +68,8 @@ def _open_coco(path: Path, options: Options) -> RawDataset:
         if not files:
             text = f"{path} holds no images; looked for .json files of COCO"
             raise FormatError(f"{text} with {part!r} in their names" if part else text)
-    return open_files_of_coco(*files, images=None if listed and listed.is_dir() else listed)
+    listed = None if listed and listed.is_dir() else listed
+    return open_files_of_coco(*files, images=listed, of_folder=True)
 
 
 _COCO: Final = "the .json of annotations or of results, or a folder of such files"
@@ -102,6 +103,7 @@ def format_info(name: str) -> FormatInfo:
 
 _HEAD: Final = 64 * 1024
 _ARCHIVES: Final = (b"PK\x03\x04", b"\x1f\x8b", b"7z\xbc\xaf", b"Rar!")
+_FOREIGN: Final = 20  # files of a folder that may say of which tool they are
 _TRIED: Final = 5  # files of a suffix, before others in a folder are taken for something else
 _COMMENT: Final = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _ROOT: Final = re.compile(r"<\s*([A-Za-z_][\w.:-]*)")
@@ -120,6 +122,22 @@ _MARKERS: Final[dict[str, FormatName]] = {
     "annotations.xml": "cvat",
     "schema.json": "lightly",
 }
+_IS_NOT_COCO: Final = re.compile(r'"(?:annotations|categories)"\s*:\s*\{')
+_NOT_READ: Final = {
+    "Label Studio": r'"(?:from_name|lead_time)"\s*:',
+    "VGG Image Annotator": r'"(?:_via_\w+|shape_attributes|file_attributes)"\s*:',
+    "Supervisely": r'"classTitle"\s*:',
+    "VoTT": r'"(?:securityToken|lastVisitedAssetId)"\s*:',
+    "CVAT's own JSON": r'"(?:z_order|data_meta)"\s*:',
+    "Datumaro": r'"(?:dm_format_version|label_id)"\s*:',
+    "Create ML": r'"coordinates"\s*:\s*\{',
+    "Labelbox before 2023": r'"Labeled Data"\s*:',
+    "BDD100K": r'"(?:box2d|poly2d)"\s*:',
+    "Cityscapes": r'"imgHeight"\s*:',
+    "KITTI's tracklets": "<boost_serialization",
+    "YOLO for Keras": r"\A\S.*\.(?:jpe?g|png) \d+,\d+,\d+,\d+,\d+",
+}
+"""Whose own files are not read, and what stands in these alone."""
 _LOOKED_FOR: Final = (
     "data.yaml or obj.data (yolo), label_2 (kitti), annotations.xml (cvat), schema.json (lightly), "
     "and .xml, .json and .txt files that voc, cvat, labelme, yolo or kitti have"
@@ -138,10 +156,23 @@ def sniff(path: str | Path) -> FormatName:
     found = _of_folder(place) if place.is_dir() else _of_file(place)
     if found is None:
         raise FormatError(
-            f"{path} is of no format that is known by its content; name it with format=...: "
+            not_read(place)
+            or f"{path} is of no format that is known by its content; name it with format=...: "
             f"{', '.join(each.name for each in FORMATS)}"
         )
     return found
+
+
+def not_read(path: Path) -> str:
+    """Return what to do with a file of a tool whose own files are not read; empty if it is none."""
+    with open(path, "rb", opener=regular_only) as file:
+        head = file.read(_HEAD).decode("utf-8", "replace")
+    tools = (f"a file of {tool}" for tool, mark in _NOT_READ.items() if re.search(mark, head))
+    what = "a table (CSV)" if path.suffix.lower() == ".csv" else next(tools, "")
+    return what and (
+        f"{path} is {what}, which is not read; export or convert its labels to COCO, YOLO, Pascal "
+        "VOC or CVAT"
+    )
 
 
 def _of_file(path: Path) -> FormatName | None:
@@ -163,7 +194,9 @@ def _of_file(path: Path) -> FormatName | None:
             return "labelbox"
         # Categories alone are a list of names beside other files (notes.json of Label Studio).
         are_names = {*members} == {"categories"} and len(head) < _HEAD
-        return known[members[0]] if members and not are_names else None
+        if are_names or _IS_NOT_COCO.search(text):
+            return None
+        return known[members[0]] if members else None
     return None
 
 
@@ -192,6 +225,9 @@ def _of_folder(path: Path) -> FormatName:
     if found:
         both = " and ".join(f"{file} ({name})" for name, file in found.items())
         raise FormatError(f"{path} holds files of several formats: {both}; name one with format")
+    of_others = chain(files, files_below(path, {".csv"}))
+    if why := next(filter(None, map(not_read, islice(of_others, _FOREIGN))), ""):
+        raise FormatError(f"{path} holds no labels that are known: {why}")
     there = Counter(each.suffix.lower() or each.name for each in path.iterdir() if each.is_file())
     folders = [f"{each.name}/" for each in sorted(path.iterdir()) if each.is_dir()]
     kinds = [f"{count} {suffix}" for suffix, count in there.most_common(5)]

@@ -105,3 +105,11 @@ def test_a_class_that_is_not_there_is_rejected_by_name(bench: Bench) -> None:
     assert ran.status == 1
     assert "'собака'" in ran.err
     assert bench.stored() == {7: ("koshka", None)}
+
+
+def test_an_import_that_makes_a_configuration_says_how_names_are_spelled(bench: Bench) -> None:
+    """It says once what `config from` says, and all of the file is stored."""
+    ran = bench.run("import", {"кошка": 5}, "", "-p", "streets", "--replace", "--create-config")
+    assert ran.status == 0, ran.err
+    assert ran.err.count("'кошка' is 'koshka'") == 1
+    assert bench.stored() == {5: ("koshka", None)}

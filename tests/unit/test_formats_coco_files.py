@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from datagym_async.formats import FormatError, LabelMapping, LossKind, LossReport, coco
+from datagym_async.formats import _table as formats_table
 from datagym_async.formats._losses import Losses
 from datagym_async.formats._masks import compress, decode, trace
 from datagym_async.formats._raw import Category, RawImage, RawObject
@@ -650,3 +651,39 @@ def test_kinds_of_losses() -> None:
     kept = {LossKind.DOUBLED, LossKind.DOUBLED_CLASS, LossKind.SAME_NUMBER}
     assert all(each.is_loss for each in gone)
     assert not any(each.is_loss for each in kept)
+
+
+def test_a_folder_goes_on_without_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    """It is one loss, and nothing of it is left: neither images nor objects nor classes."""
+    saved(tmp_path / "a.json", document(annotation(id=1)))
+    cut = json.dumps(document(annotation(id=2), images=[{**IMAGE, "id": 9, "file_name": "b.jpg"}]))
+    (tmp_path / "b.json").write_text(cut.replace('"dog"', '"cat"')[:-3])
+    saved(tmp_path / "c.json", {**document(), "annotations": 3})
+    losses = Losses()
+    dataset = formats_table.open_dataset(tmp_path)
+    (image,) = dataset.images(losses)
+    assert (image.name, len(image.objects)) == (IMAGE["file_name"], 1)
+    assert [each.name for each in dataset.categories] == ["car", "dog"]
+    assert counts(losses.report()) == {"broken": 2}
+    assert losses.report().is_loss
+    assert "b.json is no JSON" in str(losses.report())
+    for name in "ab":
+        (tmp_path / f"{name}.json").write_text('{"images": [')
+    with pytest.raises(FormatError, match=r"no image.*3 x .*a\.json is no JSON"):
+        formats_table.open_dataset(tmp_path, "coco")
+
+
+def test_objects_of_one_image_in_several_files_are_told(tmp_path: Path) -> None:
+    """They may be two images of one name; captions and what repeats an object say nothing."""
+    saved(tmp_path / "a.json", document(annotation(id=1)))
+    captions = document({"id": 5, "image_id": IMAGE["id"], "caption": "a car"})
+    saved(tmp_path / "b.json", captions)
+    saved(tmp_path / "c.json", document(annotation(id=1)))
+    losses = Losses()
+    list(formats_table.open_dataset(tmp_path).images(losses))
+    assert not losses.report()
+    saved(tmp_path / "d.json", document(annotation(id=2)))
+    (image,) = formats_table.open_dataset(tmp_path).images(losses)
+    assert (len(image.objects), image.captions) == (2, ["a car"])
+    assert counts(losses.report()) == {"doubled": 1}
+    assert "a.json and " in str(losses.report())

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -468,6 +470,37 @@ def test_what_is_of_no_format(tmp_path: Path) -> None:
         formats.read(tmp_path / "pipe")
     with pytest.raises(FormatError, match="no format 'tfrecord' to be read; use one of yolo"):
         formats.read(tmp_path, "tfrecord")  # type: ignore[arg-type]  # the mistake
+
+
+TOOLS = {
+    "Label Studio": [{"id": 1, "annotations": [{"result": [{"from_name": "label"}]}]}],
+    "VGG Image Annotator": {"a.jpg9": {"filename": "a.jpg", "regions": [{"shape_attributes": {}}]}},
+    "Supervisely": {"objects": [{"classTitle": "car"}]},
+    "VoTT": {"name": "p", "securityToken": "t", "assets": {}},
+    "CVAT's own JSON": {"data_meta": {}, "annotations": {"shapes": [{"label_id": 1}]}},
+    "Datumaro": {"dm_format_version": "1.0", "categories": {"label": {"labels": []}}, "items": []},
+    "Create ML": [{"image": "a.jpg", "annotations": [{"coordinates": {"x": 1}}]}],
+    "Labelbox before 2023": [{"Labeled Data": "a.jpg", "Label": {}}],
+    "BDD100K": [{"name": "a.jpg", "labels": [{"box2d": {}}]}],
+    "Cityscapes": {"imgHeight": 1, "objects": []},
+    "KITTI's tracklets": "<boost_serialization/>",
+    "YOLO for Keras": "train/a b.jpg 32,676,872,726,7 1,2,3,4,0",
+    "a table (CSV)": "filename,width,height,class,xmin",
+}
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+async def test_the_tool_of_a_file_that_is_not_read(tmp_path: Path, tool: str) -> None:
+    """A file and a folder are refused by its name, and none is taken for the service's own JSON."""
+    content = TOOLS[tool]
+    is_text = isinstance(content, str)
+    name = "a.csv" if "CSV" in tool else "a.txt" if "Keras" in tool else "a.xml"
+    file = tmp_path / (name if is_text else "a.json")
+    text(file, content if isinstance(content, str) else json.dumps(content))
+    what = re.escape(tool if "CSV" in tool else f"a file of {tool}")
+    for path in (file, tmp_path):
+        with pytest.raises(FormatError, match=f"{file.name} is {what}, which is not read; export"):
+            [each async for each in formats.PredictionFile(path)]
 
 
 @pytest.mark.parametrize("name", [each.name for each in formats.FORMATS])

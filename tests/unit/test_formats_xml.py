@@ -643,3 +643,29 @@ def test_values_of_cvat(tmp_path: Path) -> None:
     (image,) = found.images
     assert [each.shape.type for each in image.annotations] == ["POLYGON", "POLYGON", "LINE"]
     assert {each.kind.value: each.count for each in found.losses.items} == {"box": 1}
+
+
+def web_tool(name: str, more: str, attributes: str = "") -> str:
+    """What stands in an object of LabelMe's web tool, which also CVAT writes."""
+    points = "".join(f"<pt><x>{x}</x><y>{y}</y></pt>" for x, y in [(1, 2), (30, 2), (30, 40)])
+    marks = "<verified>0</verified><occluded>no</occluded><date>1-May-2020</date><id>3</id>"
+    parts = "<parts><hasparts></hasparts><ispartof></ispartof></parts>"
+    return (
+        f"<name>{name}</name>{more}{marks}{parts}<attributes>{attributes}</attributes>"
+        f"<polygon><username>me</username>{points}</polygon>"
+    )
+
+
+def test_labelmes_web_tool(tmp_path: Path) -> None:
+    """What somebody deleted stays in its files, and is none; sizes are rows and columns."""
+    kept, gone = (f"<deleted>{each}</deleted>" for each in "01")
+    objects = [web_tool("car", kept), web_tool("old", gone), web_tool("cat", kept, "red, small")]
+    whole = voc(*objects, size="").replace(
+        "<size></size>", "<imagesize><nrows>100</nrows><ncols>200</ncols></imagesize>"
+    )
+    (image,), lost = read(dataset := open_dataset(text(tmp_path / "a.xml", whole)))
+    assert (image.width, image.height) == (200, 100)
+    assert [each.category.name for each in image.objects] == ["car", "cat"]
+    assert [each.name for each in dataset.categories] == ["car", "cat"]
+    assert rings(image.objects[0]) == [[[(1, 2), (30, 2), (30, 40)]]]
+    assert lost == {"extra": 1}

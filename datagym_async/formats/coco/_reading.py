@@ -149,18 +149,22 @@ def label_config(*sources: Source, mapping: LabelMapping | None = None) -> Label
     return config_of(open_dataset(*sources), mapping or LabelMapping())
 
 
-def open_dataset(*sources: Source, images: Source | None = None) -> RawDataset:
+def open_dataset(
+    *sources: Source, images: Source | None = None, of_folder: bool = False
+) -> RawDataset:
     """Return what COCO files say, joined by image, in the order of the images.
 
     They are read once; what they hold stays on the disk for as long as the dataset is kept.
-    Arguments and errors are those of `read`.
+    Arguments and errors are those of `read`. Of several files of a folder, one that cannot be read
+    is a loss, and the others are read.
     """
     opened = _Opened(len(sources) > 1)
+    add = opened.add_if_readable if of_folder and len(sources) > 1 else opened.add
     with _room_on_disk():
         if images is not None:
             opened.add_images(images)
         for source in sources:
-            opened.add(source)
+            add(source)
         opened.finish()
     return RawDataset(
         where=opened.where,
@@ -344,6 +348,17 @@ class _Opened:
         if not file.has_results and "images" not in counts:
             raise FormatError(f"{file.where} is no COCO file: it has no member images")
 
+    def add_if_readable(self, source: Source) -> None:
+        """Read a file, or count it as lost, with all that it holds."""
+        known, space = dict(self._known), len(self.files)
+        try:
+            self.add(source)
+        except (FormatError, OSError) as error:
+            self._losses.add(LossKind.BROKEN, str(error))
+            self._known, self.files[space] = known, _File(source)
+            for place in ("objects WHERE file", "numbers WHERE space", "images WHERE file"):
+                self._database.execute(f"DELETE FROM {place} = ?", (space,))  # noqa: S608 -- ours
+
     def _add_image(self, space: int, raw: Mapping[str, Any], index: int) -> None:
         name, number = text(raw.get("file_name")), identifier(raw.get("id"))
         if name is None and (url := text(raw.get("coco_url"))):  # all that LVIS has
@@ -487,7 +502,7 @@ class _Opened:
                 f"{self.where} has results, which mean images and categories by their numbers: "
                 "name the COCO file that lists both as `images`"
             )
-        of_images = (LossKind.RECORD, LossKind.CLASH)
+        of_images = (LossKind.RECORD, LossKind.CLASH, LossKind.BROKEN)
         faults = [each for each in self._losses.report().items if each.kind in of_images]
         why = f": {'; '.join(map(str, faults))}" if faults else ""
         return f"{self.where} has no image in its list images{why}"
@@ -506,6 +521,7 @@ class _Opened:
         at = self.files[file].place(index, "images")
         image = RawImage(name=name, where=at, width=width, height=height, media_id=media_id)
         found: dict[object, _Found] = {}
+        begun = set[str]()  # files that have objects of the image which none before has
         image.is_labelled = any(row[-3] is not None for row in rows)
         for file, raw, number, at in self._records(image, rows, losses):
             if isinstance(caption := raw.get("caption"), str):
@@ -520,6 +536,7 @@ class _Opened:
             # An object has its number in all files; one that is doubled in a file has none.
             key = (category.names, at if number is None else number)
             known = found.get(key)
+            begun |= set() if known else {file.where}
             if known is None:
                 found[key] = _Found(category, raw, at, file, key[1])
             elif known.latest is file:
@@ -532,6 +549,8 @@ class _Opened:
                 known.fields, known.latest = {**known.fields, **raw}, file
                 if raw.get("keypoints"):
                     known.category = category
+        if len(begun) > 1:
+            losses.add(LossKind.DOUBLED, f"{name}: {' and '.join(sorted(begun))}")
         for each in found.values():
             self._add_object(image, each, losses)
         return image
