@@ -7,7 +7,8 @@ import contextlib
 import inspect
 import logging
 import os
-from collections.abc import AsyncIterator, Iterator
+import sys
+from collections.abc import AsyncIterator, Generator, Iterator
 
 import hypothesis
 import pytest
@@ -22,6 +23,23 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.register_profile("explore", max_examples=500, deadline=None)
 hypothesis.settings.load_profile("ci")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    """Run what is marked as uncounted without the tracer of coverage.
+
+    It is put back and not started anew, as by `no_cover` of pytest-cov: a new one takes a lock at
+    each first call into a file, which then looks like a blocking call of ours.
+    """
+    if not pyfuncitem.get_closest_marker("uncounted"):
+        return (yield)
+    tracer = sys.gettrace()
+    sys.settrace(None)
+    try:
+        return (yield)
+    finally:
+        sys.settrace(tracer)
 
 
 @pytest.fixture(scope="session")

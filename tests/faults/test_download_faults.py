@@ -350,7 +350,7 @@ def _point_outside(manifest: Path) -> None:
 @pytest.mark.slow
 @settings(max_examples=25)
 @given(turns=st.integers(0, 120), slow=st.booleans())
-@pytest.mark.no_cover
+@pytest.mark.uncounted
 async def test_a_run_cancelled_at_any_moment_is_gone_on_with(turns: int, slow: bool) -> None:
     """Whole files alone are left, nothing runs or is open, and the same download goes on."""
     with tempfile.TemporaryDirectory() as scratch:

@@ -375,7 +375,7 @@ async def test_a_cancelled_replacement_says_where_the_labels_are(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("lost", [False, True], ids=["well", "lost"])
-@pytest.mark.no_cover
+@pytest.mark.uncounted
 async def test_cancelled_at_any_await(lost: bool) -> None:
     """Wherever it is cancelled, the project has the old or the new one; nothing is left running."""
     reached, at = True, 0

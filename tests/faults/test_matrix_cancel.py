@@ -62,7 +62,7 @@ async def cancelled(run: Uploader, *, at: int, turns: int) -> bool:
 @pytest.mark.slow
 @settings(max_examples=30)
 @given(at=st.integers(1, 45), turns=st.integers(0, 25))
-@pytest.mark.no_cover
+@pytest.mark.uncounted
 async def test_a_run_cancelled_at_any_await_is_gone_on_with(at: int, turns: int) -> None:
     """Nothing is open, report and journal agree, and the same upload again ends complete."""
     images = {name_of(number): jpeg(2_000, seed=number) for number in range(IMAGES)}

@@ -40,7 +40,7 @@ async def steady(dataset_id: str, size: int) -> None:
     await asyncio.sleep(CHANCE.uniform(0.045, 0.055))
 
 
-@pytest.mark.no_cover
+@pytest.mark.uncounted
 async def test_a_service_that_takes_longer_the_more_a_dataset_holds() -> None:
     """It is told from a slow line, and what is said of smaller datasets comes true."""
     grown = await simulated_run(OneLine(cost), images(4_000))
@@ -55,7 +55,7 @@ async def test_a_service_that_takes_longer_the_more_a_dataset_holds() -> None:
     assert "line" not in spread.advice
 
 
-@pytest.mark.no_cover
+@pytest.mark.uncounted
 async def test_datasets_that_are_too_large() -> None:
     """It does not matter that the time falls with each new dataset."""
     report = await simulated_run(OneLine(cost), images(4_000), config=config(max_per_dataset=2_000))
@@ -109,7 +109,7 @@ async def test_images_that_get_larger() -> None:
     assert "max_per_dataset" not in report.advice
 
 
-@pytest.mark.no_cover
+@pytest.mark.uncounted
 async def test_a_slow_line() -> None:
     """Larger bodies take longer in proportion, and more at once do not help."""
     free_at = 0.0

@@ -7,4 +7,4 @@ import pytest
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Have their lines not counted, which takes three times as long: other tests run them, too."""
-    item.add_marker(pytest.mark.no_cover)
+    item.add_marker(pytest.mark.uncounted)

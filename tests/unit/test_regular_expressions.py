@@ -16,7 +16,7 @@ import datagym_async
 from tests.helpers.regex_steps import NEVER, Steps, TooManyStepsError, hostile_text, hostile_texts
 
 # None of the package's code runs here, and to have each line counted takes three times as long.
-pytestmark = pytest.mark.no_cover
+pytestmark = pytest.mark.uncounted
 
 PACKAGE: Final = Path(datagym_async.__file__).parent
 SHORT, LONG = 60, 240
