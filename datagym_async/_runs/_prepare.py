@@ -103,6 +103,7 @@ class Prepared:
     data: bytes | None = None
     reason: str = ""
     warnings: tuple[str, ...] = ()
+    may_pass: bool = False  # the reason is not one of the image's
 
 
 def prepare(source: bytes | str, steps: Steps) -> Prepared:

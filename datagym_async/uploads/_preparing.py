@@ -1,7 +1,7 @@
 """Prepare the images of a run (`_prepare`), several at once, in processes of their own.
 
 Foreign images are decoded in processes of their own: decoding takes a core for each, and what
-crashes one of these processes is an image that is rejected. They are plain subprocesses, not
+crashes two of these processes is an image that has failed. They are plain subprocesses, not
 `multiprocessing`, which would run a script without a guard for its main module once more in each.
 They end with their standard input, however the run has ended.
 """
@@ -46,28 +46,35 @@ class Workers:
         self._is_open = True
 
     def prepare(self, source: bytes | str) -> Prepared:
-        """Return what `prepare` does, from another process; blocks."""
-        try:
-            worker = self._take()
-        except OSError as error:
-            return Prepared(reason=f"No process could be begun to prepare the image: {error}.")
-        if worker is None or worker.stdin is None or worker.stdout is None:
-            return Prepared(reason="The upload ended before the image was prepared.")
-        try:
-            pickle.dump((source, self._steps), worker.stdin)
-            worker.stdin.flush()
-            found: Prepared = pickle.load(worker.stdout)  # noqa: S301 -- our own process answers
-        except (OSError, ValueError, EOFError, pickle.UnpicklingError):
+        """Return what `prepare` does, from another process; blocks.
+
+        A process may be ended by somebody else: its image goes to another one, once.
+        """
+        for _ in range(2):
+            try:
+                worker = self._take()
+            except OSError as error:
+                reason = f"No process could be begun to prepare the image: {error}."
+                return Prepared(reason=reason, may_pass=True)
+            if worker is None or worker.stdin is None or worker.stdout is None:
+                reason = "The upload ended before the image was prepared."
+                return Prepared(reason=reason, may_pass=True)
+            try:
+                pickle.dump((source, self._steps), worker.stdin)
+                worker.stdin.flush()
+                found: Prepared = pickle.load(worker.stdout)  # noqa: S301 -- our own process answers
+            except (OSError, ValueError, EOFError, pickle.UnpicklingError):
+                with self._lock:
+                    if worker in self._all:
+                        self._all.remove(worker)
+                _end(worker)
+                continue
             with self._lock:
-                if worker in self._all:
-                    self._all.remove(worker)
-            _end(worker)
-            return Prepared(
-                reason="The image cannot be prepared: the process that decoded it crashed."
-            )
-        with self._lock:
-            self._idle.append(worker)
-        return found
+                self._idle.append(worker)
+            return found
+        # Where there is too little memory, that is not the image's.
+        reason = "The image cannot be prepared: two processes that decoded it crashed."
+        return Prepared(reason=reason, may_pass=True)
 
     def _take(self) -> subprocess.Popen[bytes] | None:
         with self._lock:
@@ -156,7 +163,7 @@ class Preparer:
             given = str(planned.item.content) if body.data is None else body.data
         found = self._workers.prepare(given)
         if found.reason:
-            planned.reject(found.reason)
+            (planned.fail if found.may_pass else planned.reject)(found.reason)
             return None
         data, size = found.data, body.size
         if data is not None:

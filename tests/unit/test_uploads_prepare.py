@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import pickle
-import signal
 import sys
 import threading
 from pathlib import Path
@@ -16,6 +15,7 @@ from PIL import Image
 
 from datagym_async import ConfigurationError, UploadConfig, UploadItem
 from datagym_async._runs._prepare import Prepared, Steps, prepare, serve_on
+from datagym_async.uploads import Outcome, _preparing
 from datagym_async.uploads._preparing import Preparer, Workers
 from datagym_async.uploads._screening import Screening
 from datagym_async.uploads.plan import Planned
@@ -279,23 +279,32 @@ def test_a_process_has_no_token(monkeypatch: pytest.MonkeyPatch, workers: Worker
         assert b"DATAGYM_TOKEN" not in environment.read_bytes()
 
 
-def test_what_crashes_a_process_is_rejected(workers: Workers) -> None:
-    """The next image finds another one."""
+def test_an_image_whose_process_is_ended_goes_to_another_one(workers: Workers) -> None:
+    """The system may have ended it for want of memory."""
     workers.prepare(b"")
-    os.kill(workers._all[0].pid, signal.SIGKILL)
+    workers._all[0].kill()
     workers._all[0].wait()
 
-    assert "the process that decoded it crashed" in workers.prepare(b"hello").reason
     assert workers.prepare(b"hello") == Prepared()
 
 
-def test_an_image_is_rejected_where_no_process_can_be_begun(
-    workers: Workers, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("how", ["crashes", "cannot be begun"])
+def test_an_image_that_no_process_has_looked_at_has_failed(
+    monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    """It is one item's end, and not that of the run."""
-    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    """That is no verdict on the image: the next run tries it again."""
+    if how == "crashes":
+        monkeypatch.setattr(_preparing, "_COMMAND", "pass")
+        words = "two processes that decoded it crashed"
+    else:
+        monkeypatch.setattr(sys, "executable", "/nowhere/python")
+        words = "No process could be begun"
+    item = planned(gif())
+    prepared(item, CONVERT)
 
-    assert "No process could be begun" in workers.prepare(b"").reason
+    assert item.verdict is not None
+    assert item.verdict.outcome is Outcome.FAILED
+    assert words in item.verdict.reason
 
 
 def test_closing_ends_processes_and_begins_none() -> None:
