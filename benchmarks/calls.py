@@ -85,6 +85,7 @@ def main() -> None:
     if options.job:
         stay_on(0)
         call = ours if options.job == OURS else peer
+        run(call(options.base_url, IN_FLIGHT), options)  # the modules, before the clock
         with measured(["aiohttp"]):
             run(call(options.base_url, options.count), options)
         return
