@@ -519,7 +519,7 @@ class ClientJobs:
             OSError: The file cannot be read.
         """
         from datagym_async.formats import LabelMapping, PredictionFile
-        from datagym_async.imports._label_files import LabelImport, import_labels
+        from datagym_async.imports import LabelImport
         from datagym_async.models._ids import id_of
         from datagym_async.resources._projects import chosen
 
@@ -544,7 +544,7 @@ class ClientJobs:
             how=how,
             create_config=create_config,
         )
-        return await import_labels(run, on_result)
+        return await run.finish(on_result)
 
     @property
     def _opened(self) -> Opened:

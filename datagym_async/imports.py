@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+__all__ = ["ImportedLabels", "LabelImport"]
+
 
 @attrs.frozen(kw_only=True)
 class ImportedLabels:
@@ -44,24 +46,6 @@ class ImportedLabels:
     def ok(self) -> bool:
         """Return whether something was imported (or can be), and all that the file holds."""
         return bool(self.report.results) and self.report.ok and not self.losses.is_loss
-
-
-async def import_labels(
-    run: LabelImport, on_result: Callable[[ImportResult], None] | None
-) -> ImportedLabels:
-    """Bring an import to its end."""
-    results: list[ImportResult] = []
-    async with aclosing(run.results()) as given:
-        async for result in given:
-            results.append(result)
-            if on_result is not None:
-                on_result(result)
-    return ImportedLabels(
-        report=ImportReport(tuple(results)),
-        losses=run.source.losses,
-        unannotated=run.source.skipped,
-        created=run.created,
-    )
 
 
 @attrs.define
@@ -90,6 +74,19 @@ class LabelImport:
     is_stopping: bool = attrs.field(default=False, init=False)
     is_reading: bool = attrs.field(default=False, init=False)
     """Whether the file is waited for."""
+
+    async def finish(self, on_result: Callable[[ImportResult], None] | None) -> ImportedLabels:
+        """Bring it to its end; errors are those of `results`."""
+        results: list[ImportResult] = []
+        async with aclosing(self.results()) as given:
+            async for result in given:
+                results.append(result)
+                if on_result is not None:
+                    on_result(result)
+        report, source = ImportReport(tuple(results)), self.source
+        return ImportedLabels(
+            report=report, losses=source.losses, unannotated=source.skipped, created=self.created
+        )
 
     async def results(self) -> AsyncGenerator[ImportResult, None]:
         """Give the result of each image, in the order of the file.
