@@ -59,6 +59,7 @@ SUBJECTS: Final = {
         "formats._losses",
         "formats._masks",
         "formats._raw",
+        "formats._table",
         "formats.coco._reading",
     },
     "unit/test_formats_geometry.py": {"formats._geometry", "labels._geometry"},
