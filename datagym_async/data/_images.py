@@ -20,16 +20,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import attrs
 
 from datagym_async._runs._decode import UPRIGHT, orientation_of
-from datagym_async.labels import (
-    Annotation,
-    Incomplete,
-    LabeledTask,
-    Line,
-    Point,
-    Polygon,
-    Rectangle,
-    Segmentation,
-)
+from datagym_async.labels import LabeledTask, Point
+from datagym_async.labels._geometry import moved, reshaped
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,7 +29,6 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from datagym_async.data._config import LoaderConfig
-    from datagym_async.labels._values import Shape
 
     Array: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -120,27 +111,11 @@ def turned(task: LabeledTask, orientation: int, size: tuple[int, int]) -> Labele
     }
     if orientation not in turn:
         return task
-    moved = turn[orientation]
-
-    def shape_of(shape: Shape) -> Shape:
-        if isinstance(shape, Point):
-            return moved(shape.x, shape.y)
-        if isinstance(shape, Line | Polygon):
-            return attrs.evolve(shape, points=[moved(each.x, each.y) for each in shape.points])
-        if isinstance(shape, Segmentation):
-            return Segmentation([[moved(each.x, each.y) for each in ring] for ring in shape.rings])
-        if isinstance(shape, Incomplete):
-            return shape
-        left, top, right, bottom = shape.bounds
-        one, other = moved(left, top), moved(right, bottom)
-        return Rectangle(
-            min(one.x, other.x), min(one.y, other.y), abs(one.x - other.x), abs(one.y - other.y)
-        )
-
-    def annotation_of(each: Annotation) -> Annotation:
-        nested = tuple(map(annotation_of, each.nested))
-        return attrs.evolve(each, shape=shape_of(each.shape), nested=nested)
-
+    move = turn[orientation]
+    annotations = [
+        each
+        for whole in task.annotations
+        for each in reshaped(whole, lambda shape: [moved(shape, move)])
+    ]
     shown = (task.width, task.height) if orientation < 5 else (task.height, task.width)
-    annotations = tuple(map(annotation_of, task.annotations))
     return attrs.evolve(task, annotations=annotations, width=shown[0], height=shown[1])

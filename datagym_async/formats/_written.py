@@ -40,14 +40,11 @@ from datagym_async.labels import (
     LabeledImage,
     Line,
     Point,
-    Polygon,
     Rectangle,
-    Segmentation,
-    Shape,
 )
 from datagym_async.labels._config import entries_of
 from datagym_async.labels._config_rules import grouped
-from datagym_async.labels._geometry import clipped, sticks_out
+from datagym_async.labels._geometry import clipped, moved, sticks_out
 from datagym_async.models import EntryType
 
 if TYPE_CHECKING:
@@ -508,12 +505,15 @@ def fitted(image: LabeledImage, losses: Losses, *, clip: bool) -> LabeledImage:
     if not any(sticks_out(each.shape, width, height) for each in image.walk()):
         return image
 
+    def snap(x: float, y: float) -> Point:
+        return Point(snapped(x, width), snapped(y, height))
+
     def fit(annotation: Annotation) -> Iterator[Annotation]:
         nested = [each for inner in annotation.nested for each in fit(inner)]
         shape, where = annotation.shape, f"{image.media_name}: {annotation.key}"
         kept = [shape]
         if sticks_out(shape, width, height):
-            kept = [shape := _snapped(shape, width, height)]
+            kept = [shape := moved(shape, snap)]
         if isinstance(shape, Rectangle) and not all(map(math.isfinite, attrs.astuple(shape))):
             kept = []
             losses.add(LossKind.INCOMPLETE, where)
@@ -528,22 +528,3 @@ def fitted(image: LabeledImage, losses: Losses, *, clip: bool) -> LabeledImage:
 
     annotations = [each for root in image.annotations for each in fit(root)]
     return attrs.evolve(image, annotations=annotations)
-
-
-def _snapped(shape: Shape, width: int, height: int) -> Shape:
-    def near(points: Iterable[Point]) -> list[Point]:
-        return [Point(snapped(each.x, width), snapped(each.y, height)) for each in points]
-
-    match shape:
-        case Rectangle():
-            (left, top), _, (right, bottom), _ = map(attrs.astuple, near(shape.bounds.corners))
-            return Rectangle(left, top, right - left, bottom - top)
-        case Point():
-            return near([shape])[0]
-        case Line(points):
-            return Line(near(points))
-        case Polygon(points):
-            return Polygon(near(points))
-        case Segmentation(rings):
-            return Segmentation(map(near, rings))
-    return shape

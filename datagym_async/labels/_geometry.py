@@ -127,24 +127,34 @@ def clip_line(points: Sequence[Pair], width: float, height: float) -> list[list[
     return pieces
 
 
-def scaled(shape: Shape, across: float, down: float) -> Shape:
-    """Return a shape of an image that was scaled by these factors."""
+def moved(shape: Shape, move: Callable[[float, float], Point]) -> Shape:
+    """Return a shape with each of its points moved; a rectangle is one afterwards, too."""
 
-    def ring(points: Iterable[Point]) -> list[Pair]:
-        return [(each.x * across, each.y * down) for each in points]
+    def ring(points: Iterable[Point]) -> list[Point]:
+        return [move(each.x, each.y) for each in points]
 
     match shape:
-        case Rectangle(x, y, width, height):
-            return Rectangle(x * across, y * down, width * across, height * down)
         case Point(x, y):
-            return Point(x * across, y * down)
+            return move(x, y)
         case Line(points):
             return Line(ring(points))
         case Polygon(points):
             return Polygon(ring(points))
         case Segmentation(rings):
             return Segmentation(map(ring, rings))
+        case Rectangle():
+            one, other = ring(shape.bounds.corners[::2])
+            left, top = min(one.x, other.x), min(one.y, other.y)
+            return Rectangle(left, top, abs(one.x - other.x), abs(one.y - other.y))
     return shape
+
+
+def scaled(shape: Shape, across: float, down: float) -> Shape:
+    """Return a shape of an image that was scaled by these factors."""
+    if isinstance(shape, Rectangle):  # by its width, which is exact; a right edge is a sum
+        x, y, width, height = attrs.astuple(shape)
+        return Rectangle(x * across, y * down, width * across, height * down)
+    return moved(shape, lambda x, y: Point(x * across, y * down))
 
 
 def reshaped(
