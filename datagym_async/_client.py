@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import attrs
 
+from datagym_async._checks import checked
 from datagym_async._client_jobs import BASE_URL_VARIABLE, DEFAULT_BASE_URL, TOKEN_VARIABLE
 from datagym_async._client_reading import ClientReading
 from datagym_async._retry import RetryPolicy
@@ -167,8 +168,6 @@ class DataGymClient(ClientReading):
         self._settings = Settings(
             token=source or check_token(given),
             base_url=address,
-            timeout=timeout.for_pace(max_upload_rate),
-            retry=retry,
             limits=LimitsConfig(
                 calls=max_calls,
                 uploads=max_uploads,
@@ -177,6 +176,8 @@ class DataGymClient(ClientReading):
                 upload_rate=max_upload_rate,
                 concurrency=concurrency,
             ),
+            timeout=timeout.for_pace(max_upload_rate),
+            retry=retry,
             dialect=dialect,
             auth=auth,
             proxy=proxy_for(address, through, trust_env=trust_env) if own else Secret(""),
@@ -264,8 +265,8 @@ class DataGymClient(ClientReading):
             ConfigurationError: An option is of another type, or `on_answer` a coroutine function.
             ClientClosedError: The client is not open.
         """
+        from datagym_async._checks import is_coroutine_function
         from datagym_async._runs._options import Listener
-        from datagym_async._threads import is_coroutine_function
 
         listener = Listener(on_answer, "call", "on_answer")
 
@@ -296,6 +297,7 @@ class DataGymClient(ClientReading):
         view._others = others
         return view
 
+    @checked
     async def request(
         self,
         method: str,

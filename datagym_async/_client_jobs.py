@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
+from datagym_async._checks import checked, listed
 from datagym_async._transport import check_kind
 from datagym_async._wire._messages import Lane
 from datagym_async.exceptions import ClientClosedError
@@ -54,6 +55,7 @@ BASE_URL_VARIABLE = "DATAGYM_BASE_URL"
 BITMAPS_AT_ONCE = 16
 
 
+@checked
 class ClientJobs:
     """What `DataGymClient` can do once it is open; it is no client by itself."""
 
@@ -342,6 +344,8 @@ class ClientJobs:
         from datagym_async.models._ids import id_of
 
         several = (keys,) if isinstance(keys, str) else keys
+        if several is not None:
+            several = listed("keys", several, str)
         return BitmapSource(self.labels, self.tasks, id_of(project_id, "project id"), several)
 
     async def export_labels(

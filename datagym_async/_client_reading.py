@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast, overload
 
 import attrs
 
+from datagym_async._checks import checked
 from datagym_async._client_jobs import (
     BASE_URL_VARIABLE,
     DEFAULT_BASE_URL,
@@ -46,6 +47,7 @@ def _loader_options() -> Iterable[inspect.Parameter]:
     return loader_parameters()
 
 
+@checked
 class ClientReading(ClientJobs):
     """What `DataGymClient` can do with the images and labels that the service has."""
 

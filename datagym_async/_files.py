@@ -35,6 +35,7 @@ from typing import BinaryIO, Final, Protocol, Self, TypeVar
 
 import attrs
 
+from datagym_async._checks import PATH, check
 from datagym_async._printable import printable
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import ConfigurationError, DataGymError, FileWriteError
@@ -70,13 +71,9 @@ _HELD: Final = frozenset({errno.EAGAIN, errno.EACCES, errno.EDEADLK})
 def from_home(path: str | os.PathLike[str], instead: str = "give a path without ~") -> Path:
     """Return a path with a home folder for its ``~``; a `ConfigurationError` where there is none.
 
-    A container may run for a user that its system does not know. Neither does any system know a
-    path with a null character.
+    A container may run for a user that its system does not know.
     """
-    if "\0" in os.fspath(path):
-        raise ConfigurationError(
-            f"{printable(os.fspath(path))} holds a null character; give another path."
-        )
+    check(PATH, path=path)
     try:
         return Path(path).expanduser()
     except RuntimeError:

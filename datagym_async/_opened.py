@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 import aiohttp
 import attrs
 
+from datagym_async._checks import is_coroutine_function
 from datagym_async._limits import Limits, LimitsConfig
 from datagym_async._retry import RetryPolicy
 from datagym_async._session import Session
-from datagym_async._threads import is_coroutine_function
 from datagym_async._transport import (
     AiohttpTransport,
     Auth,

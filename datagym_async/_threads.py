@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-import inspect
 from collections.abc import Callable
 from concurrent.futures import CancelledError
 from typing import ParamSpec, TypeVar
@@ -66,8 +65,3 @@ async def _awaited(future: asyncio.Future[T], *, patience: float | None) -> T:
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.wait((future,), timeout=until and until - loop.time())
         raise
-
-
-def is_coroutine_function(function: object) -> bool:
-    """Return whether a call of a user's function, or of an object like one, is to be awaited."""
-    return any(map(inspect.iscoroutinefunction, (function, type(function).__call__)))

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from datagym_async._checks import is_whole, shown
 from datagym_async._limits._adaptive import Gradient, LimiterState
 from datagym_async.exceptions import ConfigurationError
 
@@ -131,5 +132,5 @@ class BoundedLane:
 
 def check_pin(limit: Any, what: str = "concurrency") -> None:
     """Raise `ConfigurationError` if a lane cannot have a number for its limit."""
-    if not hasattr(limit, "__index__") or limit < 1:
-        raise ConfigurationError(f"{what} is {limit!r}; it must be 1 or more")
+    if not is_whole(limit, 1):
+        raise ConfigurationError(f"{what} is {shown(limit)}; it must be 1 or more")

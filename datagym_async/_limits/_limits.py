@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import attrs
 
+from datagym_async._checks import is_number, shown
 from datagym_async._limits._lanes import BoundedLane, check_pin
 from datagym_async._limits._pacer import Pacer, watched
 from datagym_async._limits._pause import PauseGate
@@ -31,10 +32,10 @@ def _check_lane(_: object, attribute: attrs.Attribute[int], value: Any) -> None:
 
 
 def _check_rate(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if value is not None and (not hasattr(value, "__float__") or not value > 0):
+    if value is not None and not (is_number(value) and value > 0):
         option, unit = _RATES[attribute.name]
         raise ConfigurationError(
-            f"{option} is {value!r}; give {unit} a second above 0, or None for no limit"
+            f"{option} is {shown(value)}; give {unit} a second above 0, or None for no limit"
         )
 
 

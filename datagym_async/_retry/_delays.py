@@ -9,12 +9,14 @@ from typing import Any
 
 import attrs
 
+from datagym_async._checks import is_number, shown
 from datagym_async.exceptions import ConfigurationError
 
 
 def _check_not_negative(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if not hasattr(value, "__float__") or value < 0 or math.isnan(value):
-        raise ConfigurationError(f"RetryPolicy {attribute.name} is {value!r}; it must be 0 or more")
+    if not is_number(value, 0):
+        msg = f"RetryPolicy {attribute.name} is {shown(value)}; it must be 0 or more"
+        raise ConfigurationError(msg)
 
 
 _OR_NONE: Any = attrs.validators.optional(_check_not_negative)

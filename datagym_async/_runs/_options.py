@@ -1,4 +1,4 @@
-"""Options that jobs have in common: what a value may be, and the limits at which a run ends."""
+"""What options jobs have in common: the limits at which a run ends, and who hears of it."""
 
 from __future__ import annotations
 
@@ -7,59 +7,11 @@ from typing import Any
 
 import attrs
 
+from datagym_async._checks import above_zero, is_coroutine_function
 from datagym_async._logs import logger
-from datagym_async._threads import is_coroutine_function
 from datagym_async.exceptions import ConfigurationError
 
 _log = logger(__name__)
-
-
-def within(least: int, most: int) -> Any:  # attrs' own type of a validator is not generic enough
-    """Return a validator of numbers from one to another; None is fine where it is the default."""
-
-    def check(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
-        if value is None and attribute.default is None:
-            return
-        is_number = hasattr(value, "__index__")
-        if not is_number or not least <= value <= most:
-            kind = "" if is_number else "a whole number "
-            raise ConfigurationError(
-                f"{attribute.name} is {value!r}; it must be {kind}from {least} to {most}."
-            )
-
-    return check
-
-
-def one_of(*words: str | None) -> Any:
-    """Return a validator of words, and of tuples of them."""
-
-    def check(_: object, attribute: attrs.Attribute[Any], value: str | tuple[str, ...]) -> None:
-        for each in value if isinstance(value, tuple) else (value,):
-            if each not in words:
-                known = ", ".join(map(repr, words))
-                raise ConfigurationError(
-                    f"{attribute.name} is {each!r}; it must be one of {known}."
-                )
-
-    return check
-
-
-def above_zero(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
-    """Refuse a limit that no run could keep."""
-    if value is not None and (not hasattr(value, "__float__") or not value > 0):
-        raise ConfigurationError(
-            f"{attribute.name} is {value!r}; it must be a number above 0, or None for no limit."
-        )
-
-
-def flags(_: type, fields: list[attrs.Attribute[Any]]) -> list[attrs.Attribute[Any]]:
-    """Have a class check its options that are True or False: as a text, "false" would be true."""
-    return [each.evolve(validator=_flag) if str(each.type) == "bool" else each for each in fields]
-
-
-def _flag(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if value is None or not hasattr(value, "__bool__"):
-        raise ConfigurationError(f"{attribute.name} is {value!r}; it must be True or False.")
 
 
 @attrs.frozen(kw_only=True)

@@ -25,6 +25,7 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO, Final
 
 import attrs
 
+from datagym_async._checks import SEVERAL, check
 from datagym_async._extras import extra_module
 from datagym_async._regular_files import regular_only
 from datagym_async._runs._decode import require_pillow
@@ -91,7 +92,8 @@ class Steps:
 
 def steps_in(value: str | Iterable[str] | None) -> tuple[str, ...]:
     """Return single words for steps that may be given joined by commas."""
-    words = (value,) if isinstance(value, str) else tuple(value or ())
+    words: Iterable[object] = (value,) if isinstance(value, str) else () if value is None else value
+    check(SEVERAL, prepare=words)
     parts = [part.strip() for word in words for part in str(word).split(",")]
     return tuple(dict.fromkeys(part for part in parts if part))
 

@@ -12,6 +12,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import attrs
 
+from datagym_async._checks import is_number, shown
 from datagym_async._printable import printable
 from datagym_async._wire._redact import Secret
 from datagym_async.exceptions import ClientClosedError, ConfigurationError
@@ -31,8 +32,8 @@ _TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
 def _check_positive(_: object, attribute: attrs.Attribute[float], value: Any) -> None:
-    if not hasattr(value, "__float__") or not value > 0:
-        msg = f"Timeout {attribute.name} is {value!r}; it must be a number of seconds above 0"
+    if not (is_number(value) and value > 0):
+        msg = f"Timeout {attribute.name} is {shown(value)}; it must be a number of seconds above 0"
         raise ConfigurationError(msg)
 
 

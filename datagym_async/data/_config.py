@@ -10,10 +10,16 @@ from typing import Any, Literal, TypeAlias, TypedDict, get_args
 
 import attrs
 
+from datagym_async._checks import (
+    by_annotation,
+    is_coroutine_function,
+    is_whole,
+    one_of,
+    shown,
+    to_path,
+)
 from datagym_async._extras import require_modules
 from datagym_async._files import from_home
-from datagym_async._runs._options import flags, one_of
-from datagym_async._threads import is_coroutine_function
 from datagym_async._wire._messages import MAX_IN_MEMORY
 from datagym_async.data._order import Even
 from datagym_async.exceptions import ConfigurationError
@@ -30,13 +36,19 @@ _MODULES = {"bytes": (), "pillow": ("PIL",), "numpy": ("PIL", "numpy")}
 
 
 def _one_or_more(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
-    is_number = hasattr(value, "__index__") and not isinstance(value, bool)
-    if value is not None and not (is_number and value >= 1):
-        raise ConfigurationError(f"{attribute.name} is {value!r}; it must be 1 or more")
+    if not (value is None and attribute.default is None) and not is_whole(value, 1):
+        raise ConfigurationError(f"{attribute.name} is {shown(value)}; it must be 1 or more")
+
+
+def _seed(_: object, __: object, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | None):
+        msg = f"shuffle is {shown(value)}; give a seed, for example shuffle=0"
+        raise ConfigurationError(msg)
 
 
 def _to_path(value: str | os.PathLike[str] | None) -> Path | None:
-    return None if value is None else from_home(value).absolute()
+    path = to_path("cache", value)
+    return None if path is None else from_home(path).absolute()
 
 
 def refuse_coroutines(name: str, function: object) -> None:
@@ -45,7 +57,7 @@ def refuse_coroutines(name: str, function: object) -> None:
         raise ConfigurationError(f"{name} is a coroutine function; it must be a plain one")
 
 
-@attrs.frozen(kw_only=True, field_transformer=flags)
+@attrs.frozen(kw_only=True, field_transformer=by_annotation)
 class LoaderConfig:
     """The options of a `DatasetLoader`.
 
@@ -90,7 +102,7 @@ class LoaderConfig:
     prefetch_bytes: int = attrs.field(default=256 * _MIB, validator=_one_or_more)
     max_bytes: int = attrs.field(default=MAX_IN_MEMORY, validator=_one_or_more)
     ordered: bool = True
-    shuffle: int | None = None
+    shuffle: int | None = attrs.field(default=None, validator=_seed)
     shard: tuple[int, int] = (0, 1)
     even: Even | None = attrs.field(default=None, validator=one_of(*get_args(Even), None))
     decode: Decode = attrs.field(default="bytes", validator=one_of(*get_args(Decode)))
@@ -106,13 +118,11 @@ class LoaderConfig:
     concurrency: int | None = attrs.field(default=None, validator=_one_or_more)
 
     def __attrs_post_init__(self) -> None:
-        if isinstance(self.shuffle, bool) or not isinstance(self.shuffle, int | None):
-            msg = f"shuffle is {self.shuffle!r}; give a seed, for example shuffle=0"
-            raise ConfigurationError(msg)
-        index, count = self.shard
-        if not 0 <= index < count:
+        shard = tuple(self.shard)
+        if [*map(is_whole, shard)] != [True, True] or not 0 <= shard[0] < shard[1]:
             raise ConfigurationError(
-                f"shard is {self.shard!r}; give (index, count) with an index from 0 to count - 1"
+                f"shard is {shown(self.shard)}; give (index, count) with an index from 0 to count "
+                "- 1"
             )
         if self.decode != "numpy" and self.dtype != "uint8":
             raise ConfigurationError('dtype="keep" is of arrays; add decode="numpy"')
@@ -122,10 +132,10 @@ class LoaderConfig:
             )
         what, instead = f'decode="{self.decode}"', 'load with decode="bytes"'
         require_modules(what, "images,formats", *_MODULES[self.decode], instead=instead)
-        if not callable(self.on_error) and self.on_error not in {"raise", "skip"}:
+        if not callable(self.on_error) and self.on_error not in ("raise", "skip"):
             raise ConfigurationError(
-                f'on_error is {self.on_error!r}; it can be "raise", "skip" or a function of media'
-                " and error"
+                f'on_error is {shown(self.on_error)}; it can be "raise", "skip" or a function of '
+                "media and error"
             )
         refuse_coroutines("on_error", self.on_error)
         if self.on_error == "skip" and self.even is not None:

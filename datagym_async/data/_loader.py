@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Generic, Self, TypeVar, cast
+from typing import Generic, Self, TypeVar, cast
 
+from datagym_async._checks import listed
 from datagym_async._home import Home
 from datagym_async._threads import in_thread
 from datagym_async.data._cache import DiskCache
@@ -22,9 +23,7 @@ from datagym_async.data._prefetch import Loaded, Prefetcher
 from datagym_async.data._samples import Sample, SampleLoader
 from datagym_async.data._state import Position, State
 from datagym_async.exceptions import ConfigurationError
-
-if TYPE_CHECKING:
-    from datagym_async.models import DatasetMedia
+from datagym_async.models import DatasetMedia
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -81,7 +80,9 @@ class DatasetLoader(Generic[T_co]):
             raise ConfigurationError("dataset_id and media both say what is loaded; pass one")
         refuse_coroutines("transform", transform)
         self._library = library
-        self._media = None if media is None else tuple(map(pack, media))
+        self._media = (
+            None if media is None else tuple(map(pack, listed("media", media, DatasetMedia)))
+        )
         self._config = config or LoaderConfig()
         self._source = dataset_id, project_id
         self._transform = transform

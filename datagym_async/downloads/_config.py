@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 
 import attrs
 
-from datagym_async._runs._options import Stops, above_zero, check_on_event, flags, one_of, within
+from datagym_async._checks import above_zero, by_annotation, one_of, shown, to_path, within
+from datagym_async._runs._options import Stops, check_on_event
 from datagym_async._runs._stores import check_store_options, store_options
 from datagym_async._wire._messages import MAX_IN_PIECES
 from datagym_async.downloads._events import OnDownloadEvent
@@ -25,10 +27,14 @@ LabelFormat: TypeAlias = Literal["json", "jsonl", WrittenFormat]
 MAX_CONCURRENCY = 64
 
 
-def _formats(value: object) -> tuple[str, ...]:
+def _formats(value: object) -> tuple[object, ...]:
     if isinstance(value, str):
         return (value,)
-    return tuple(map(str, value)) if isinstance(value, Iterable) else (str(value),)
+    return tuple(value) if isinstance(value, Iterable) else (value,)
+
+
+def _classes(value: str | os.PathLike[str] | None) -> Path | None:
+    return to_path("classes", value)
 
 
 def _split(_: object, __: object, value: str | None) -> None:
@@ -43,16 +49,17 @@ def _project(value: ProjectId | None) -> str | None:
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)([kMGT])(i?)B?")
 
 
-def bound_of(value: int | str) -> tuple[int, int]:
+def bound_of(value: object) -> tuple[int, int]:
     """Return the most media and the most bytes of a shard, one of them 0 for no bound."""
-    text = str(value).strip()
+    text = str(value).strip() if isinstance(value, int | str) else ""
     if text.isdecimal() and int(text):
         return int(text), 0
     if (found := _SIZE.fullmatch(text)) and float(found[1]):
         step = 1024 if found[3] else 1000
         return 0, int(float(found[1]) * step ** ("kMGT".index(found[2]) + 1))
     raise ConfigurationError(
-        f"shards is {value!r}; give the media of one, such as 1000, or its size, such as '500M'."
+        f"shards is {shown(value)}; give the media of one, such as 1000, or its size, such as "
+        "'500M'."
     )
 
 
@@ -61,7 +68,7 @@ def _bounded(_: object, __: object, value: int | str | None) -> None:
         bound_of(value)
 
 
-@attrs.frozen(kw_only=True, field_transformer=flags)
+@attrs.frozen(kw_only=True, field_transformer=by_annotation)
 class DownloadConfig:
     """Say how a bulk download is done.
 
@@ -123,7 +130,7 @@ class DownloadConfig:
         default=(), converter=_formats, validator=one_of(*get_args(LabelFormat))
     )
     exact: bool = True
-    classes: Path | None = attrs.field(default=None, converter=attrs.converters.optional(Path))
+    classes: Path | None = attrs.field(default=None, converter=_classes)
     clip: bool = False
     zero_based: bool = False
     split: str | None = attrs.field(default=None, validator=_split)
@@ -137,7 +144,7 @@ class DownloadConfig:
     tree: bool = False
     verify: bool = False
     concurrency: int | None = attrs.field(default=None, validator=within(1, MAX_CONCURRENCY))
-    max_bytes: int = attrs.field(default=MAX_IN_PIECES, validator=above_zero)
+    max_bytes: int = attrs.field(default=MAX_IN_PIECES, validator=within(1, 1 << 60))
     max_files: int | None = attrs.field(default=None, validator=above_zero)
     max_bytes_total: int | None = attrs.field(default=None, validator=above_zero)
     max_failures: int | None = attrs.field(default=None, validator=above_zero)

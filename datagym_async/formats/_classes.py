@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Final, TypeAlias
 
+from datagym_async._checks import checked
 from datagym_async._extras import extra_module
 from datagym_async.formats._losses import FormatError, Losses, LossKind, writable
 from datagym_async.labels._config_rules import LONGEST_KEY, LONGEST_TEXT, TAKEN_IN_TEXTS
@@ -46,6 +47,7 @@ def composed(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
+@checked
 def service_key(name: str, reserved: Collection[str] = ()) -> str:
     """Return a key for a name, the same for the same name, whatever else there is.
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, get_a
 
 import attrs
 
+from datagym_async._checks import by_annotation, one_of
 from datagym_async.formats._classes import (
     Entries,
     Names,
@@ -38,7 +39,7 @@ Shape: TypeAlias = Literal["rectangle", "polygon", "segmentation"]
 By: TypeAlias = Literal["supercategory", "category"]
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=by_annotation)
 class LabelMapping:
     """What of a file becomes what.
 
@@ -59,11 +60,8 @@ class LabelMapping:
             out, outlines of crowds are simplified, and holes are objects of their own.
     """
 
-    shape: Shape | None = attrs.field(
-        default=None,
-        validator=attrs.validators.optional(attrs.validators.in_(get_args(Shape))),
-    )
-    by: By = attrs.field(default="supercategory", validator=attrs.validators.in_(get_args(By)))
+    shape: Shape | None = attrs.field(default=None, validator=one_of(*get_args(Shape), None))
+    by: By = attrs.field(default="supercategory", validator=one_of(*get_args(By)))
     select: str | None = None
     caption: str = "caption"
     sdk: bool = False

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import attrs
 import orjson
 
+from datagym_async._checks import checked
 from datagym_async._json import BOM, loads
 from datagym_async._printable import printable
 from datagym_async._regular_files import regular_only
@@ -286,6 +287,7 @@ class Matching:
         return printable("; ".join(parts) + ".")
 
 
+@checked
 def match(
     images: Iterable[LabeledImage],
     media: Iterable[NamedMedia],

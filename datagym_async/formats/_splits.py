@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
+from datagym_async._checks import checked
 from datagym_async.formats._losses import FormatError
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ SPLITS: Final = ("train", "val", "test")
 """The parts that trainers know."""
 
 
+@checked
 def shares_of(text: str) -> dict[str, float]:
     """Return shares of a dataset as they are written: ``"train=0.8,val=0.1,test=0.1"``.
 
@@ -46,6 +48,7 @@ def checked_shares(shares: Mapping[str, float]) -> dict[str, float]:
     return {name: shares[name] / total for name in SPLITS if name in shares}
 
 
+@checked
 def split_of(key: str, shares: Mapping[str, float]) -> str:
     """Return the part that a key belongs to, the same whatever other keys there are.
 
@@ -62,6 +65,7 @@ def split_of(key: str, shares: Mapping[str, float]) -> str:
     return next(name for name in reversed([*shares]) if shares[name])
 
 
+@checked
 def grouping(group: str | None) -> Callable[[LabeledImage], str]:
     """Return what gives the key of an image: those with one key are in the same part.
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import attrs
 
+from datagym_async._checks import checked
 from datagym_async._regular_files import regular_only
 from datagym_async.formats._labelled import images_of
 from datagym_async.formats._losses import Conversion, FormatError, Losses, LossKind
@@ -144,6 +145,7 @@ _LOOKED_FOR: Final = (
 )
 
 
+@checked
 def sniff(path: str | Path) -> FormatName:
     """Return the format of a file or folder, by what it holds.
 
@@ -285,6 +287,7 @@ def _scored(dataset: RawDataset, least: float) -> RawDataset:
     return attrs.evolve(dataset, images=images)
 
 
+@checked
 def read(
     path: str | Path,
     format: FormatName | None = None,  # noqa: A002 - as above
@@ -337,6 +340,7 @@ def read(
     return Conversion(found, losses.report())
 
 
+@checked
 def label_config(
     path: str | Path,
     format: FormatName | None = None,  # noqa: A002 - as above

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Literal, TextIO, TypeAlias, get_args
 
 import attrs
 
+from datagym_async._checks import checked
 from datagym_async._file_names import folded_name, numbered_file, safe_name, with_room
 from datagym_async._files import FolderPart, placed, telling
 from datagym_async.formats import _label_texts as texts
@@ -179,6 +180,7 @@ class _Chosen:
     """Empty where there is one part alone."""
 
 
+@checked
 def write(
     images: Iterable[LabeledImage],
     path: str | Path,

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import attrs
 
+from datagym_async._checks import PATH, check, listed
 from datagym_async.formats._classes import Names, class_names, composed, service_key
 from datagym_async.formats._geometry import snapped
 from datagym_async.formats._losses import (
@@ -74,9 +75,10 @@ def classes_from(given: Fixed) -> tuple[Category, ...]:
         FormatError: It cannot be read, it lists no classes, or one of them twice.
     """
     if not isinstance(given, str | Path):
-        every = enumerate(given)
+        every = enumerate(listed("classes", given, str, Category))
         found = [each if isinstance(each, Category) else Category(n, each) for n, each in every]
         return _distinct(found, "the classes given")
+    check(PATH, classes=given)
     path = Path(given)
     try:
         match path.suffix.lower():

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import attrs
 
+from datagym_async._checks import checked
 from datagym_async._extras import extra_module
 from datagym_async._printable import printable
 from datagym_async.exceptions import LabelConfigError
@@ -220,6 +221,7 @@ class ConfigDiff:
         return "\n".join(map(str, (*self.removed, *self.changed, *self.added)))
 
 
+@checked
 def diff(current: Entries, wanted: Entries) -> ConfigDiff:
     """Return what has to change for one configuration to become another.
 

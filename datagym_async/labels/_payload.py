@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import attrs
 
+from datagym_async._checks import checked
 from datagym_async.labels._json import ShapeError, as_list, as_number, as_object, as_text
 from datagym_async.labels._json import as_whole_number as as_whole
 from datagym_async.labels._payload_annotations import (
@@ -70,6 +71,7 @@ class LabelClass:
         return self.geometry_type or self.classification_type
 
 
+@checked
 def class_types(classes: Iterable[LabelClass]) -> dict[str, EntryType]:
     """Return the type of each key that has the same type in all trees it is used in."""
     found: dict[str, EntryType | None] = {}
@@ -112,6 +114,7 @@ MEMBERS: Final = frozenset(
 _TASK_ID: Final = re.compile(r"/export(?:/bitmap|VideoTask)/([^/?#]+)")
 
 
+@checked
 def parse_task(element: object, classes: Iterable[LabelClass] | ClassTypes = ()) -> LabeledTask:
     """Return an exported task as values.
 
@@ -154,6 +157,7 @@ def parse_task(element: object, classes: Iterable[LabelClass] | ClassTypes = ())
     )
 
 
+@checked
 def parse_image(item: object, classes: Iterable[LabelClass] | ClassTypes = ()) -> LabeledImage:
     """Return the labels of an item of an import (or an export) as values.
 
@@ -196,6 +200,7 @@ def _optional(task: dict[str, Any], member: str, read: Callable[..., Any]) -> An
     return None if value is None else read(value, path=f".{member}")
 
 
+@checked
 def to_payload(labels: LabeledImage) -> dict[str, Any]:
     """Return labels as an export has them; a task that was read gives what was read.
 
@@ -224,6 +229,7 @@ def to_payload(labels: LabeledImage) -> dict[str, Any]:
     return form.ordered(values, usual=(*names.values(), "labeler", _STATUS, *shown))
 
 
+@checked
 def to_prediction(labels: LabeledImage, keep_data: bool | None = None) -> dict[str, Any]:
     """Return labels as an import takes them, in the current form and without what it ignores.
 
@@ -464,6 +470,7 @@ def _notes(objects: Iterable[VideoObject]) -> Iterator[str]:
                 yield f"object {each.id}: {what} ({where})"
 
 
+@checked
 def with_keys(labels: VideoLabels, values: Iterable[LabelValue]) -> VideoLabels:
     """Return a video's labels with what its export leaves out and its task says.
 
@@ -495,6 +502,7 @@ def _with_type(answer: Classification, types: Mapping[str, EntryType]) -> Classi
     return attrs.evolve(answer, type=types.get(answer.key), children=children)
 
 
+@checked
 def to_video_payload(labels: VideoLabels) -> dict[str, Any]:
     """Return a video's labels as an export has them; what was read gives what was read.
 

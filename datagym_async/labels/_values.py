@@ -9,13 +9,17 @@ objects, each with its keyframes, and where each object is seen.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from numbers import Real
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, TypeAlias, TypeVar
+from types import NoneType
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, TypeAlias, TypeVar, get_args
 
 import attrs
 
+from datagym_async._checks import SEVERAL, by_annotation, check, check_is, is_number, listed, shown
 from datagym_async._extras import extra_module
 from datagym_async._shown import Shown
+from datagym_async.exceptions import ConfigurationError
 from datagym_async.models import EntryType, MediaId, TaskState
 from datagym_async.models._basics import count
 from datagym_async.models._ids import id_of
@@ -72,6 +76,10 @@ class Point:
     type: ClassVar[EntryType] = EntryType.POINT
     area: ClassVar[float] = 0.0
 
+    def __attrs_post_init__(self) -> None:
+        if type(self.x) not in _NUMBERS or type(self.y) not in _NUMBERS:
+            _check_numbers(self)
+
     @property
     def bounds(self) -> Bounds:
         """Return the point twice."""
@@ -80,6 +88,16 @@ class Point:
     def to_numpy(self) -> NDArray[np.float64]:
         """Return x and y, shape (2,). Needs numpy."""
         return _array([self.x, self.y])
+
+
+_NUMBERS = frozenset({int, float})  # what nearly all coordinates are: files have millions
+
+
+def _check_numbers(shape: Point | Rectangle) -> None:
+    for name, value in attrs.asdict(shape).items():
+        if isinstance(value, bool) or not isinstance(value, Real):
+            kind = type(shape).__name__
+            raise ConfigurationError(f"{name} of a {kind} is {shown(value)}; it must be a number.")
 
 
 Pair: TypeAlias = "Point | Sequence[float]"  # a point, or its x and y
@@ -98,6 +116,7 @@ def _points(given: Iterable[Pair]) -> tuple[Point, ...]:
 
 
 def _rings(given: Iterable[Iterable[Pair]]) -> tuple[tuple[Point, ...], ...]:
+    check(SEVERAL, rings=given)
     return tuple(_points(ring) for ring in given)
 
 
@@ -160,6 +179,10 @@ class Rectangle:
     height: float
     type: ClassVar[EntryType] = EntryType.RECTANGLE
 
+    def __attrs_post_init__(self) -> None:
+        if not {type(self.x), type(self.y), type(self.width), type(self.height)} <= _NUMBERS:
+            _check_numbers(self)
+
     @property
     def bounds(self) -> Bounds:
         """Return its four edges."""
@@ -203,7 +226,7 @@ class Segmentation:
         return [_array([(each.x, each.y) for each in ring], width=2) for ring in self.rings]
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=by_annotation)
 class Incomplete:
     """A shape of which coordinates are missing, as the service wrote it.
 
@@ -221,6 +244,7 @@ class Incomplete:
 
 Shape: TypeAlias = Point | Line | Polygon | Rectangle | Segmentation | Incomplete
 """What an annotation outlines."""
+_SHAPES: Final = get_args(Shape)
 FEWEST: Final = {EntryType.LINE: 2, EntryType.POLYGON: 3, EntryType.IMAGE_SEGMENTATION: 3}
 """Points that a shape, or each ring of it, has at least where it is more than one point."""
 
@@ -294,11 +318,15 @@ class Form:
 
 
 def _answers(given: Iterable[Classification]) -> tuple[Classification, ...]:
-    return tuple(given)
+    return listed("classifications", given, Classification) if given != () else ()
 
 
 def _annotations(given: Iterable[Annotation]) -> tuple[Annotation, ...]:
-    return tuple(given)
+    return listed("annotations", given, Annotation) if given != () else ()
+
+
+def _values(given: Iterable[str | None]) -> tuple[str | None, ...]:
+    return listed("values", given, str, NoneType)
 
 
 @attrs.frozen
@@ -317,9 +345,13 @@ class Classification:
     """
 
     key: str
-    values: tuple[str | None, ...] = attrs.field(default=(None,), converter=tuple[str | None, ...])
+    values: tuple[str | None, ...] = attrs.field(default=(None,), converter=_values)
     children: tuple[Classification, ...] = attrs.field(default=(), converter=_answers)
     type: EntryType | None = attrs.field(default=None, eq=False)
+
+    def __attrs_post_init__(self) -> None:
+        check_is("key", self.key, str)
+        check_is("type", self.type, EntryType, NoneType)
 
     @classmethod
     def select(cls, key: str, option: str | None, *children: Classification) -> Classification:
@@ -331,7 +363,7 @@ class Classification:
         cls, key: str, options: Iterable[str], *children: Classification
     ) -> Classification:
         """Return the answer to a checklist: the keys of the ticked options, or none for unset."""
-        return cls(key, tuple(options) or (None,), children, EntryType.CHECKLIST)
+        return cls(key, _values(options) or (None,), children, EntryType.CHECKLIST)
 
     @classmethod
     def freetext(cls, key: str, text: str | None, *children: Classification) -> Classification:
@@ -374,6 +406,10 @@ class Annotation:
     extra: Mapping[str, Any] = attrs.field(factory=dict, kw_only=True, repr=False)
     form: Form | None = attrs.field(default=None, kw_only=True, eq=False, repr=False)
 
+    def __attrs_post_init__(self) -> None:
+        check_is("key", self.key, str)
+        check_is("shape", self.shape, *_SHAPES)
+
 
 def _media_id(value: MediaId) -> str:
     return id_of(value, "media id")
@@ -399,6 +435,12 @@ class LabeledImage(Shown):
     classifications: tuple[Classification, ...] = attrs.field(default=(), converter=_answers)
     width: int | None = None
     height: int | None = None
+
+    def __attrs_post_init__(self) -> None:
+        check_is("media_name", self.media_name, str)
+        for name, value in (("width", self.width), ("height", self.height)):
+            if value is not None and not is_number(value):
+                raise ConfigurationError(f"{name} is {shown(value)}; it must be a number or None.")
 
     def annotations_of(self, key: str) -> tuple[Annotation, ...]:
         """Return the annotations under one key, in order."""

@@ -20,6 +20,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from datagym_async._checks import checked
 from datagym_async._public import publish
 from datagym_async.look._drawing import draw, require_look
 from datagym_async.look._gallery import Gallery, GalleryOptions, build_gallery
@@ -49,6 +50,7 @@ __all__ = [
 ]
 
 
+@checked
 async def stats(path: str | os.PathLike[str], *, tiny: float = 4.0) -> LabelStatistics:
     """Return what the labels of a file hold.
 
@@ -66,6 +68,7 @@ async def stats(path: str | os.PathLike[str], *, tiny: float = 4.0) -> LabelStat
     return await file_statistics(Path(path), tiny=tiny)
 
 
+@checked
 async def gallery(
     folder: str | os.PathLike[str],
     output: str | os.PathLike[str],

@@ -10,6 +10,7 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from datagym_async._checks import checked
 from datagym_async._extras import require_modules
 from datagym_async._regular_files import regular_only
 from datagym_async.look._marks import (
@@ -73,6 +74,7 @@ def in_colors(image: Image) -> Image:
     return image.convert("RGB")
 
 
+@checked
 def draw(
     image: Drawable,
     labels: LabeledImage,

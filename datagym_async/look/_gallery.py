@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ from urllib.parse import quote
 
 import attrs
 
+from datagym_async._checks import by_annotation, to_path, within
 from datagym_async._file_names import safe_name
 from datagym_async._files import write_file
 from datagym_async._printable import printable
@@ -55,7 +57,11 @@ _AT_ONCE: Final = 16
 _COPIED: Final = ("gallery.js", "gallery.css", "style.css")
 
 
-@attrs.frozen(kw_only=True)
+def _compare(value: str | os.PathLike[str] | None) -> Path | None:
+    return to_path("compare", value)
+
+
+@attrs.frozen(kw_only=True, field_transformer=by_annotation)
 class GalleryOptions:
     """How a gallery is made.
 
@@ -69,17 +75,15 @@ class GalleryOptions:
         on_progress: Called with how many images are done; must not raise.
     """
 
-    size: int = 480
+    size: int = attrs.field(default=480, validator=within(32, 4096))
     originals: bool = False
-    compare: Path | None = None
+    compare: Path | None = attrs.field(default=None, converter=_compare)
     least: float = 0.5
-    workers: int | None = None
+    workers: int | None = attrs.field(default=None, validator=within(0, 256))
     on_progress: Callable[[int], None] = lambda _: None
 
     def __attrs_post_init__(self) -> None:
         """Check the options."""
-        if not 32 <= self.size <= 4096:
-            raise ConfigurationError(f"size is {self.size}; use 32 to 4096 pixels")
         if not 0 < self.least <= 1:
             raise ConfigurationError(f"least is {self.least}; use an IoU above 0, 1 at most")
 

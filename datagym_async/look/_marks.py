@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import attrs
 
+from datagym_async._checks import checked
 from datagym_async._printable import printable
 from datagym_async.labels import (
     Annotation,
@@ -164,6 +165,7 @@ def number(value: float) -> str:
 # --- Colours --------------------------------------------------------------------------------------
 
 
+@checked
 def colors_of(config: LabelConfiguration | LabelConfig | Iterable[Any] | None) -> Colors:
     """Return the colours that a label configuration gives to its geometries, by key.
 
@@ -228,6 +230,7 @@ def size_of(labels: LabeledImage) -> tuple[float, float]:
     return max(right, 1.0), max(bottom, 1.0)
 
 
+@checked
 def svg(
     labels: LabeledImage,
     width: float | None = None,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import attrs
 
+from datagym_async._checks import checked
 from datagym_async.labels import Bounds, LabeledImage, Line, Point, Rectangle
 from datagym_async.look._drawing import covered
 from datagym_async.look._marks import Mark, bounds_of, marks_of, rings_of, size_of
@@ -99,6 +100,7 @@ class Comparison:
         return self.missed + self.false + sum(1 - share for share in self.shares)
 
 
+@checked
 def compare(ours: LabeledImage, theirs: LabeledImage, *, least: float = 0.5) -> Comparison:
     """Return which objects of two sets are the same: of one class, and overlapping enough.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import attrs
 
+from datagym_async._checks import by_annotation
 from datagym_async._files import replaced_file
 from datagym_async._printable import printable
 from datagym_async._threads import in_thread
@@ -34,7 +35,7 @@ FORMS: Final = {".png": "PNG", ".jpg": "JPEG", ".webp": "WEBP", ".pdf": "PDF"}
 _GROUND, _INK, _BROKEN = "#ffffff", "#16181d", "#d3d7de"
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=by_annotation)
 class Choice:
     """Which images are shown.
 

@@ -23,8 +23,8 @@ from uuid import uuid4
 
 import attrs
 
+from datagym_async._checks import by_annotation, within
 from datagym_async._groups import first_of
-from datagym_async._runs._options import within
 from datagym_async._runs._text import counted, said_counts
 from datagym_async._threads import in_thread
 from datagym_async.data import LoaderConfig
@@ -164,7 +164,7 @@ def _function(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
         raise ConfigurationError(f"{attribute.name} is {value!r}; it must be a function")
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=by_annotation)
 class PredictOptions:
     """What is asked for; ``DataGymClient.predict`` explains it."""
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from datagym_async._checks import checked
 from datagym_async._wire import _routes as routes
 from datagym_async.models import AiSegResult, MediaId
 from datagym_async.models._ids import id_of
 from datagym_async.resources._base import AnyPoint, Resource, points_body
 
 
+@checked
 class AiSegmentationResource(Resource):
     """Outlines proposed by the service's AI: prepare an image, calculate, finish.
 

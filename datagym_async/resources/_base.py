@@ -9,7 +9,7 @@ from typing import Protocol, TypeAlias, TypeVar
 
 from datagym_async._wire._codec import check_empty, decode
 from datagym_async._wire._messages import Request, Response
-from datagym_async.exceptions import APIStatusError, ConfigurationError
+from datagym_async.exceptions import APIStatusError
 from datagym_async.labels import Point
 from datagym_async.models import Dataset, Project, StoredPoint
 from datagym_async.models._names import fold_name
@@ -108,13 +108,6 @@ async def _nothing() -> None:
 
 
 N = TypeVar("N", Dataset, Project)
-
-
-def check_name(name: object, what: str) -> None:
-    """Raise `ConfigurationError` for a name that is no text; `what` is to be named."""
-    if not isinstance(name, str):
-        given = "None" if name is None else f"of the type {type(name).__name__}"
-        raise ConfigurationError(f"The name of the {what} is {given}; pass a text")
 
 
 def find_by_name(items: Iterable[N], name: str) -> N | None:

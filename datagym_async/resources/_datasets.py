@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import attrs
 
+from datagym_async._checks import checked
 from datagym_async._wire import _routes as routes
 from datagym_async._wire._codec import decode_items, decode_value, read_json, unreadable
 from datagym_async._wire._cutting import ListingCutter, Portion
@@ -17,11 +18,12 @@ from datagym_async._wire._messages import Request, Response
 from datagym_async.exceptions import AlreadyExistsError
 from datagym_async.models import Dataset, DatasetId, DatasetMedia
 from datagym_async.models._names import fold_name
-from datagym_async.resources._base import Door, OpenAnswer, Resource, check_name, find_by_name
+from datagym_async.resources._base import Door, OpenAnswer, Resource, find_by_name
 
 T = TypeVar("T")
 
 
+@checked
 class DatasetsResource(Resource):
     """The datasets of the token's organisation.
 
@@ -91,7 +93,6 @@ class DatasetsResource(Resource):
         Names are compared as the service does, without case and trailing blanks. An exact match
         goes first, and the oldest of several.
         """
-        check_name(name, "dataset")
         folded = fold_name(name)
 
         async def pick(parts: AsyncIterator[Dataset]) -> Dataset | None:
@@ -149,7 +150,6 @@ class DatasetsResource(Resource):
         name, for one who knows that it is most likely free: a listing holds all media there are.
         `AlreadyExistsError` then means that the service lists no dataset of the name.
         """
-        check_name(name, "dataset")
         async with self._creating:
             return await self._create(routes.create_dataset(name, ""), name, exist_ok=True)
 

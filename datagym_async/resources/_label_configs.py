@@ -22,6 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias
 
+from datagym_async._checks import checked
 from datagym_async._files import (
     PRIVATE,
     PRIVATE_FOLDER,
@@ -69,6 +70,7 @@ _log = logger(__name__)
 DEFAULT_BACKUPS = "datagym-backups"  # folder for backups, below the working directory
 
 
+@checked
 class LabelConfigsResource(Resource):
     """The label configurations of projects; `Project.label_configuration_id` names them.
 

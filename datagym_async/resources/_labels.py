@@ -9,6 +9,7 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Literal, TypeAlias, TypedDict
 
+from datagym_async._checks import checked
 from datagym_async._files import replaced_file
 from datagym_async._threads import in_thread
 from datagym_async._wire import _routes as routes
@@ -66,6 +67,7 @@ class ImportHow(TypedDict, total=False):
     batch_size: int
 
 
+@checked
 class LabelsResource(Resource):
     """The labels of projects.
 

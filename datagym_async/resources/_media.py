@@ -21,9 +21,9 @@ from urllib.parse import urlsplit
 import attrs
 from aiofiles.threadpool import wrap
 
+from datagym_async._checks import PATH, check, checked
 from datagym_async._files import replaced_file
 from datagym_async._logs import logger
-from datagym_async._printable import quoted
 from datagym_async._regular_files import regular_only
 from datagym_async._threads import in_thread
 from datagym_async._wire import _routes as routes
@@ -38,7 +38,7 @@ from datagym_async.exceptions import (
 )
 from datagym_async.models import Dataset, DatasetId, Media, MediaId, UrlResult
 from datagym_async.models._names import fold_name, fold_written
-from datagym_async.resources._base import Door, OpenAnswer, Resource, check_name
+from datagym_async.resources._base import Door, OpenAnswer, Resource
 from datagym_async.resources._urls import DEFAULT_BATCH, upload_in_batches
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ Dialect: TypeAlias = Literal["auto", "image", "media"]
 """``media``: today's servers; ``image``: the public documentation; ``auto``: ask the service."""
 
 
+@checked
 class MediaResource(Resource):
     """The images and videos of datasets.
 
@@ -103,8 +104,6 @@ class MediaResource(Resource):
                 a folder, which are not opened, it is a `DataGymError` as well.
             ConfigurationError: Bytes without a name, a name that is too long, or another source.
         """
-        if name is not None:
-            check_name(name, "media")
         if isinstance(source, bytes | bytearray | memoryview):
             if name is None:
                 raise ConfigurationError("Bytes have no name of their own; pass name=... as well")
@@ -114,11 +113,8 @@ class MediaResource(Resource):
                 f"upload_file takes a path or bytes, not {type(source).__name__}; client.upload "
                 "takes open files, arrays and PIL images as UploadItem(name, ...)"
             )
+        check(PATH, source=source)
         path = Path(source)
-        if "\0" in str(path):
-            raise ConfigurationError(
-                f"The path {quoted(str(path))} holds a NUL character, and no path does"
-            )
         body = await asyncio.to_thread(_body_of, path)
         return await self.upload_body(dataset_id, path.name if name is None else name, body)
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from datagym_async._checks import checked
 from datagym_async._wire import _routes as routes
 from datagym_async.exceptions import NotFoundError
 from datagym_async.models import DatasetId, Project, ProjectId
-from datagym_async.resources._base import Resource, check_name, find_by_name
+from datagym_async.resources._base import Resource, find_by_name
 
 
+@checked
 class ProjectsResource(Resource):
     """The projects of the token's organisation. The service's API cannot create or delete any.
 
@@ -36,7 +38,6 @@ class ProjectsResource(Resource):
         Names are compared as the service does, without case. An exact match goes first, and the
         oldest of several.
         """
-        check_name(name, "project")
         return find_by_name(await self.list(), name)
 
     async def add_dataset(self, project_id: ProjectId, dataset_id: DatasetId) -> None:

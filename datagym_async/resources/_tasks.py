@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 
 import attrs
 
+from datagym_async._checks import checked, listed
 from datagym_async._wire import _routes as routes
 from datagym_async._wire._codec import decode_value
 from datagym_async.exceptions import (
@@ -72,6 +73,7 @@ class TasksReport:
         return tuple(outcome for outcome in self.outcomes if not outcome.ok)
 
 
+@checked
 class TasksResource(Resource):
     """The labelling tasks of projects.
 
@@ -246,9 +248,6 @@ async def _settle_all(
     concurrency: int,
     on_outcome: Callable[[TaskOutcome], None] | None,
 ) -> TasksReport:
-    listed: object = task_ids
-    if isinstance(listed, str) or not isinstance(listed, Iterable | AsyncIterable):
-        raise ConfigurationError(f"task_ids is {listed!r}; give a list of ids, also of one.")
     outcomes: list[TaskOutcome] = []
 
     async def settle(given: TaskId) -> None:
@@ -288,7 +287,7 @@ def queries(states: States, *, search: str | None, limit: int) -> list[dict[str,
         common["limit"] = str(limit)
     if states is None:
         return [common]
-    wanted: Iterable[TaskState | str] = (states,) if isinstance(states, str) else states
+    wanted = listed("states", (states,) if isinstance(states, str) else states, str)
     given = {TaskState(each): each for each in (_KNOWN if states == "all" else wanted)}
     if not given:
         raise ConfigurationError('No task state is given; name at least one, or "all"')

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from datagym_async._checks import checked
 from datagym_async._wire import _routes as routes
 from datagym_async.exceptions import (
     APIError,
@@ -108,6 +109,7 @@ class WriteReport:
         return tuple(value_id for each in self.problems for value_id in each.left_behind)
 
 
+@checked
 class ValuesResource(Resource):
     """The label values of tasks: the only way to write image segmentations.
 

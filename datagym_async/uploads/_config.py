@@ -8,9 +8,17 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
 
 import attrs
 
+from datagym_async._checks import (
+    above_zero,
+    by_annotation,
+    is_whole,
+    one_of,
+    shown,
+    within,
+)
 from datagym_async._runs._decode import require_pillow
 from datagym_async._runs._disk import journal_files
-from datagym_async._runs._options import above_zero, check_on_event, flags, one_of, within
+from datagym_async._runs._options import check_on_event
 from datagym_async._runs._prepare import Steps, steps_in
 from datagym_async._runs._stores import Stores, check_store_options, store_options
 from datagym_async.exceptions import ConfigurationError
@@ -83,21 +91,20 @@ def _checking(instance: object, attribute: attrs.Attribute[str], value: str) -> 
 
 
 def _positive(_: object, attribute: attrs.Attribute[int | None], value: Any) -> None:
-    if value is not None and (not hasattr(value, "__index__") or value < 1):
-        msg = f"{attribute.name} is {value!r}; it must be at least 1, or None."
+    if value is not None and not is_whole(value, 1):
+        msg = f"{attribute.name} is {shown(value)}; it must be at least 1, or None."
         raise ConfigurationError(msg)
 
 
 def _spreading(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    if value == AUTO:
-        return
-    if isinstance(value, str):
-        msg = f"max_per_dataset is {value!r}; give a number, {AUTO!r}, or None."
+    if isinstance(value, str) and value != AUTO:
+        msg = f"max_per_dataset is {shown(value)}; give a number, {AUTO!r}, or None."
         raise ConfigurationError(msg)
-    _positive(instance, attribute, cast("int | None", value))
+    if not isinstance(value, str):
+        _positive(instance, attribute, cast("int | None", value))
 
 
-@attrs.frozen(kw_only=True, field_transformer=flags)
+@attrs.frozen(kw_only=True, field_transformer=by_annotation)
 class UploadConfig:
     """Hold the options of one bulk upload.
 

@@ -11,6 +11,7 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 import attrs
 
+from datagym_async._checks import check_is, shown
 from datagym_async._printable import printable, quoted
 from datagym_async._runs._stores import is_stored
 from datagym_async._runs._text import RESUMED, BulkReport, counted, problem_row, said_counts, size
@@ -164,6 +165,9 @@ class UploadItem:
                 "An UploadItem of bytes, pixels or an open file without a path needs a name, for "
                 "example UploadItem('photo.jpg', data)."
             )
+        check_is("origin", origin, str)
+        if file is not None and not is_readable(file):
+            raise ConfigurationError(f"file is {shown(file)}; it must be an open file.")
         self.__attrs_init__(name, content, origin=origin, file=picture or file)
 
     @property

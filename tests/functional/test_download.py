@@ -223,9 +223,9 @@ async def test_a_folder_with_other_things_in_it_is_refused(tmp_path: Path) -> No
 async def test_a_folder_with_a_null_character_is_refused() -> None:
     """No system has one; what Python says of it names neither the folder nor a way out."""
     async with world() as here:
-        with pytest.raises(ConfigurationError, match="holds a null character"):
+        with pytest.raises(ConfigurationError, match=r"folder is .*without NUL"):
             await here.client.download_dataset(here.dataset_id, "out\0")
-        with pytest.raises(ConfigurationError, match="holds a null character"):
+        with pytest.raises(ConfigurationError, match=r"cache is .*without NUL"):
             here.client.loader(here.dataset_id, cache="out\0")
 
 

@@ -195,5 +195,5 @@ async def test_concurrency_has_bounds(concurrency: int) -> None:
 
 async def test_one_id_is_no_list() -> None:
     """A text would be taken for a list of letters."""
-    with pytest.raises(ConfigurationError, match="list of ids"):
+    with pytest.raises(ConfigurationError, match="task_ids is 'abc'; it must be a list"):
         await TasksResource(FakeSession()).complete_many("abc")

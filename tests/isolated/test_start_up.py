@@ -30,6 +30,7 @@ def test_importing_the_client_loads_its_options_alone() -> None:
 
     assert {each for each in loaded if each.startswith("datagym_async")} == {
         "datagym_async",
+        "datagym_async._checks",
         "datagym_async._client",
         "datagym_async._client_jobs",
         "datagym_async._client_reading",

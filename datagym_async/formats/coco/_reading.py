@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 import attrs
 import orjson
 
+from datagym_async._checks import checked
 from datagym_async._json import in_utf8, loads_of_python
 from datagym_async._regular_files import regular_only
 from datagym_async._wire._cutting import BrokenTextError, MemberCutter
@@ -102,6 +103,7 @@ WHERE number IS NOT NULL GROUP BY file, number HAVING COUNT(*) > 1
 """
 
 
+@checked
 def read(
     *sources: Source, mapping: LabelMapping | None = None, images: Source | None = None
 ) -> Conversion:
@@ -132,6 +134,7 @@ def read(
     return Conversion(found, losses.report())
 
 
+@checked
 def label_config(*sources: Source, mapping: LabelMapping | None = None) -> LabelConfig:
     """Return a label configuration that takes all labels of COCO files.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 import orjson
 
+from datagym_async._checks import checked
 from datagym_async._files import write_file
 from datagym_async.formats._losses import (
     FormatError,
@@ -56,6 +57,7 @@ class CocoDocument:
     losses: LossReport
 
 
+@checked
 def to_document(
     images: Iterable[LabeledImage],
     *,
@@ -104,6 +106,7 @@ def document_of(
     return writer.document()
 
 
+@checked
 def write(
     images: Iterable[LabeledImage],
     path: str | Path,
@@ -256,6 +259,7 @@ class _Writer:
 # --- As the official SDK sends it -----------------------------------------------------------------
 
 
+@checked
 def sdk_items(images: Iterable[LabeledImage]) -> list[dict[str, Any]]:
     """Return what the official SDK sends for images: the body of an import.
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import attrs
 
+from datagym_async._checks import checked
 from datagym_async._printable import printable
 from datagym_async._runs._disk import JournalLock, is_locked
 from datagym_async.exceptions import ConfigurationError
@@ -64,6 +65,7 @@ class JobSummary:
     problem: str = ""
 
 
+@checked
 def list_jobs(folder: str | os.PathLike[str] | None = None) -> list[JobSummary]:
     """Return a summary of each journal in a folder (None: `jobs_folder`), last written first."""
     where = jobs_folder() if folder is None else Path(folder)
@@ -75,6 +77,7 @@ def _last_written(job: JobSummary) -> float:
     return job.last_active.timestamp() if job.last_active else 0.0
 
 
+@checked
 def show_job(path: str | os.PathLike[str]) -> JobSummary:
     """Return the summary of one journal, also of one that a process holds.
 
@@ -123,6 +126,7 @@ def _summary(path: Path, size: int, database: sqlite3.Connection) -> JobSummary:
     )
 
 
+@checked
 def clean_jobs(
     folder: str | os.PathLike[str] | None = None,
     *,

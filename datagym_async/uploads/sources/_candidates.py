@@ -25,6 +25,7 @@ from typing import Literal, TypeAlias
 
 import attrs
 
+from datagym_async._checks import shown
 from datagym_async._printable import printable
 from datagym_async._regular_files import regular_only
 from datagym_async._runs._disk import full_path
@@ -51,11 +52,13 @@ class UnnamableError(ValueError):
 
 def check_name(value: object) -> None:
     """Refuse what is no policy: neither a known word, nor a sound template, nor a function."""
-    if callable(value) or value in {"basename", "relative"}:
+    if callable(value):
+        return
+    if isinstance(value, str) and value in {"basename", "relative"}:
         return
     if not isinstance(value, str) or "{" not in value:
         raise ConfigurationError(
-            f'name is {value!r}; it must be "basename", "relative", a template such as '
+            f'name is {shown(value)}; it must be "basename", "relative", a template such as '
             '"{parent}_{name}", or a function of an UploadItem.'
         )
     template = f"name is the template {value!r}"

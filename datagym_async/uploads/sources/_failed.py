@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 
+from datagym_async._checks import checked
 from datagym_async._json import check_depth
 from datagym_async._printable import printable
 from datagym_async.exceptions import ConfigurationError
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from datagym_async.uploads.sources._leaves import Source
 
 
+@checked
 def failed_items(
     report: UploadReport | str | os.PathLike[str], *, rejected: bool = False
 ) -> Collection[Source]:

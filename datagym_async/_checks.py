@@ -1,0 +1,283 @@
+"""What arguments may be, checked where they come in: the error names the argument and the rule.
+
+Most annotations say what an argument may be. `checked` has a function, or a class with its public
+methods, look at that when it is called; `by_annotation` has a class of options look at its fields.
+"""
+
+from __future__ import annotations
+
+import operator
+import os
+import re
+import sys
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from functools import wraps
+from inspect import iscoroutinefunction
+from numbers import Real
+from pathlib import Path
+from types import FunctionType, NoneType
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, SupportsIndex, TypeVar, cast
+
+from datagym_async._printable import printable
+from datagym_async.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    import attrs
+
+T = TypeVar("T", bound=Callable[..., object])
+V = TypeVar("V")
+
+_LONGEST = 80  # characters of a value that an error shows
+
+
+class Kind(NamedTuple):
+    """A kind of argument: what it must be, in words, and whether a value is."""
+
+    words: str
+    fits: Callable[[object], bool]
+
+
+def is_whole(value: object, least: float = float("-inf"), most: float = float("inf")) -> bool:
+    """Return whether a value is a whole number within bounds; numbers of numpy are."""
+    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
+        return False
+    try:
+        return least <= operator.index(value) <= most
+    except TypeError:  # an array has the method, but is a number only if it holds one
+        return False
+
+
+def is_number(value: object, least: float = float("-inf")) -> bool:
+    """Return whether a value is a number, not below a bound; NaN is none."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return False
+    try:
+        return float(value) >= least
+    except OverflowError:
+        return False
+
+
+def _is_flag(value: object) -> bool:
+    # As a text, "false" would be true; an array is true and false.
+    return hasattr(type(value), "__bool__") and value is not None and not hasattr(value, "__len__")
+
+
+def _is_path(value: object) -> bool:
+    if not isinstance(value, str | os.PathLike):
+        return False
+    try:
+        return b"\0" not in (os.fsencode(value) or b"\0")
+    except UnicodeEncodeError:
+        return False
+
+
+def is_coroutine_function(function: object) -> bool:
+    """Return whether a call of a user's function, or of an object like one, is to be awaited."""
+    return any(map(iscoroutinefunction, (function, type(function).__call__)))
+
+
+def _is_function(value: object) -> bool:
+    return callable(value) and not is_coroutine_function(value)
+
+
+def _is_several(value: object) -> bool:
+    return isinstance(value, Iterable) and not isinstance(value, str | bytes)
+
+
+def _of(kind: type, words: str) -> Kind:
+    return Kind(words, lambda value: isinstance(value, kind))
+
+
+FLAG: Final = Kind("True or False", _is_flag)
+WHOLE: Final = Kind("a whole number", is_whole)
+TEXT: Final = _of(str, "a text")
+SEVERAL: Final = Kind("a list", _is_several)
+PATH: Final = Kind("a path, not empty and without NUL characters", _is_path)
+FUNCTION: Final = Kind("a plain function, no coroutine function", _is_function)
+
+_KINDS: Final[Mapping[str, Kind]] = {
+    "None": Kind("None", lambda value: value is None),
+    "bool": FLAG,
+    "int": WHOLE,
+    "float": Kind("a number", is_number),
+    "str": TEXT,
+    "bytes": _of(bytes, "bytes"),
+    "Path": PATH,
+    "os.PathLike": PATH,
+    "Callable": FUNCTION,
+    "Mapping": _of(Mapping, "a mapping"),
+    **dict.fromkeys(("Iterable", "Sequence", "Collection", "list", "tuple"), SEVERAL),
+    "AsyncIterable": _of(AsyncIterable, "an async iterable"),
+}
+
+
+def check(kind: Kind, **given: object) -> None:
+    """Raise `ConfigurationError` for the first of the arguments that is not of a kind."""
+    for name, value in given.items():
+        if not kind.fits(value):
+            raise ConfigurationError(f"{name} is {shown(value)}; it must be {kind.words}.")
+
+
+def check_is(what: str, value: object, *kinds: type) -> None:
+    """Raise `ConfigurationError` for what is of none of the classes."""
+    if not isinstance(value, kinds):
+        *others, last = [kind.__name__ for kind in kinds if kind is not NoneType]
+        named = f"{', '.join(others)} or {last}" if others else last
+        raise ConfigurationError(f"{what} is {shown(value)}; it must be of the type {named}.")
+
+
+def listed(what: str, given: Iterable[V], *kinds: type) -> tuple[V, ...]:
+    """Return what is given, all of it of the classes; a text would be a list of letters."""
+    check(SEVERAL, **{what: given})
+    found = tuple(given)
+    for each in found:
+        check_is(f"one of the {what}", each, *kinds)
+    return found
+
+
+def shown(value: object) -> str:
+    """Return what an error shows of a value: the beginning of what `repr` says."""
+    try:
+        text = printable(repr(value))
+    except Exception:  # of the caller's own class, or a number of more digits than Python writes
+        text = f"of the type {type(value).__name__}"
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+
+
+# --- By annotations -------------------------------------------------------------------------------
+
+
+def checked(thing: T) -> T:
+    """Have a function, or the public methods of a class, check what they are called with.
+
+    An annotation counts where it names built-in types, paths, functions, collections, and classes
+    that its module has loaded. What has another name has a rule of its own.
+    """
+    if isinstance(thing, FunctionType):
+        return cast("T", _checking(thing))
+    for name, each in [*vars(thing).items()]:
+        if isinstance(each, FunctionType) and not name.startswith("_"):
+            setattr(thing, name, _checking(each))
+        elif isinstance(each, classmethod) and not name.startswith("_"):
+            setattr(thing, name, classmethod(_checking(each.__func__)))
+    return thing
+
+
+def _checking(function: Any) -> Any:
+    names = function.__code__.co_varnames[: function.__code__.co_argcount]
+    kinds: dict[str, Kind] | None = None
+
+    def look(args: tuple[object, ...], named: dict[str, object]) -> None:
+        nonlocal kinds
+        if kinds is None:  # at the first call, when all modules are there
+            kinds = {}
+            for name, annotation in function.__annotations__.items():
+                if kind := _kind_of(str(annotation), function.__globals__):
+                    kinds[name] = kind
+        for name, value in (*zip(names, args, strict=False), *named.items()):
+            if name in kinds:
+                check(kinds[name], **{name: value})
+
+    if iscoroutinefunction(function):
+
+        @wraps(function)
+        async def awaited(*args: Any, **named: Any) -> Any:
+            look(args, named)
+            return await function(*args, **named)
+
+        return awaited
+
+    @wraps(function)
+    def called(*args: Any, **named: Any) -> Any:
+        look(args, named)
+        return function(*args, **named)
+
+    return called
+
+
+def by_annotation(cls: type, fields: list[attrs.Attribute[Any]]) -> list[attrs.Attribute[Any]]:
+    """Have a class check its fields as `checked` does, where they have no rule of their own."""
+    here = vars(sys.modules[cls.__module__])
+
+    def with_rule(field: attrs.Attribute[Any]) -> attrs.Attribute[Any]:
+        kind = _kind_of(str(field.type), here)
+        if kind is None or field.validator is not None or field.converter is not None:
+            return field
+        return field.evolve(validator=lambda _, own, value: check(kind, **{own.name: value}))
+
+    return [with_rule(field) for field in fields]
+
+
+_BRACKETS: Final = re.compile(r"\[[^\[\]]*\]")
+
+
+def _kind_of(annotation: str, here: Mapping[str, Any]) -> Kind | None:
+    """Return the kind that an annotation says, or None where it holds a name of another sort."""
+    if "Awaitable" in annotation:  # a coroutine function is fine, and so is what returns one
+        return None
+    while annotation != (bare := _BRACKETS.sub("", annotation)):
+        annotation = bare
+    kinds = dict.fromkeys(_kind_by_name(each, here) for each in annotation.split(" | "))
+    if PATH in kinds:
+        kinds.pop(TEXT, None)
+    known = [kind for kind in kinds if kind is not None]
+    if len(known) < len(kinds):
+        return None
+    *before, last = [kind.words for kind in known]
+    words = f"{', '.join(before)} or {last}" if before else last
+    return Kind(words, lambda value: any(kind.fits(value) for kind in known))
+
+
+def _kind_by_name(name: str, here: Mapping[str, Any]) -> Kind | None:
+    kind = _KINDS.get(name) or here.get(name)
+    if kind is not Any and isinstance(kind, type) and not getattr(kind, "_is_protocol", False):
+        return _of(kind, f"a {kind.__name__}")
+    return kind if isinstance(kind, Kind) else None
+
+
+# --- Rules of single fields -----------------------------------------------------------------------
+
+
+def to_path(name: str, value: str | os.PathLike[str] | None) -> Path | None:
+    """Convert the path that a field of a name is given; None stays."""
+    if value is None:
+        return None
+    check(PATH, **{name: value})
+    return Path(value)
+
+
+def one_of(*words: str | None) -> Any:  # attrs' own type of a validator is not generic enough
+    """Return a validator of words; a field whose default is a tuple may have several."""
+
+    def rule(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        for each in value if isinstance(value, tuple) and attribute.default == () else (value,):
+            if not isinstance(each, str | None) or each not in words:
+                known = ", ".join(map(repr, words))
+                raise ConfigurationError(
+                    f"{attribute.name} is {shown(each)}; it must be one of {known}."
+                )
+
+    return rule
+
+
+def within(least: int, most: int) -> Any:
+    """Return a validator of numbers from one to another; None is fine where it is the default."""
+
+    def rule(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        if (value is None and attribute.default is None) or is_whole(value, least, most):
+            return
+        kind = "" if is_whole(value) else "a whole number "
+        raise ConfigurationError(
+            f"{attribute.name} is {shown(value)}; it must be {kind}from {least} to {most}."
+        )
+
+    return rule
+
+
+def above_zero(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    """Refuse a limit that no run could keep."""
+    if value is not None and not (is_number(value) and value > 0):
+        raise ConfigurationError(
+            f"{attribute.name} is {shown(value)}; it must be a number above 0, or None for no "
+            "limit."
+        )

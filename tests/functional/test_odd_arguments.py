@@ -1,0 +1,156 @@
+"""Every public call with arguments that cannot be: a sentence of ours, and nothing is sent."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pytest
+
+from datagym_async import DataGymClient, formats, look, uploads
+from datagym_async.exceptions import ConfigurationError, DataGymError
+from datagym_async.formats import coco
+from datagym_async.labels import (
+    Annotation,
+    Classification,
+    LabeledImage,
+    Point,
+    Polygon,
+    Rectangle,
+    to_prediction,
+)
+from tests.helpers.sentinel import TOKEN
+
+NOUNS = ("datasets", "projects", "media", "labels", "label_configs", "tasks", "values")
+FUNCTIONS: tuple[Callable[..., Any], ...] = (
+    *(formats.read, formats.label_config, formats.sniff, formats.match, formats.write),
+    *(coco.to_document, coco.write, coco.sdk_items, to_prediction),
+    *(look.stats, look.gallery, look.svg, look.draw, look.compare),
+    *(uploads.list_jobs, uploads.show_job, uploads.clean_jobs, uploads.failed_items),
+)
+OTHERS = (
+    "with_options",
+    "predict",
+    "loader",
+    "upload_body",
+)  # which take values of classes of ours
+# What no annotation of these kinds can mean.
+ODD: dict[str, tuple[object, ...]] = {
+    "bool": (None, "", "no", [], np.zeros((2, 2)), object(), Decimal, ()),
+    "int": ("", "4", 1.5, True, [], float("nan"), np.zeros((2, 2)), int),
+    "float": ("", "4", True, [], float("nan"), Decimal("1.5"), 10**400, np.zeros((2, 2))),
+    "str": (0, b"x", [], {}, object(), 1.5),
+    "str | os.PathLike[str]": (None, "", 0, b"x", [], "a\0b", "\ud800", object()),
+    "Callable": ("x", 0, [], object(), inspect.getmodule),
+    "Iterable": (0, 1.5, "text", b"x", object(), print),
+}
+
+
+def given(each: inspect.Parameter) -> tuple[object, ...]:
+    """Return odd values for a parameter, by its annotation; none where a rule of its own has it."""
+    said = str(each.annotation).removesuffix(" | None")
+    head = said.partition("[")[0] if said.startswith(("Callable", "Iterable")) else said
+    if "Awaitable" in said or " | AsyncIterable" in said:
+        return ()
+    odd = ODD.get(head, ())
+    wanted = odd[:-1] if head == "Callable" else odd
+    return tuple(value for value in wanted if value is not None or said == str(each.annotation))
+
+
+async def said_of(call: Callable[..., Any], name: str, value: object) -> str:
+    """Return what is said of an argument when the others are right enough."""
+    parameters = inspect.signature(call).parameters.values()
+    needed = [each for each in parameters if each.default is each.empty and each.name != name]
+    right = {each.name: "5d0f1d4e-2c6b-4c59-9a2e-0123456789ab" for each in needed}
+    right |= {each.name: [] for each in needed if "Iterable" in str(each.annotation)}
+    right |= {each.name: True for each in needed if each.annotation == "bool"}
+    right |= {each.name: LabeledImage() for each in needed if each.annotation == "LabeledImage"}
+    try:
+        answer = call(**right, **{name: value})
+        if inspect.isawaitable(answer):
+            await answer
+        else:
+            async for _ in answer:
+                pass
+    except DataGymError as error:
+        return f"{type(error).__name__}: {error}"
+    except Exception as error:  # what must not come out
+        return f"raw {error!r}"
+    return "taken"
+
+
+async def test_no_argument_gives_a_raw_error() -> None:
+    """Whatever the kind of the parameter: the sentence names it and its rule."""
+    wrong = []
+    async with DataGymClient(TOKEN, "http://127.0.0.1:9", dialect="media") as client:
+        holders = [client, *(getattr(client, noun) for noun in NOUNS)]
+        methods = [
+            call
+            for holder in holders
+            for name, call in inspect.getmembers(holder, inspect.ismethod)
+            if not name.startswith("_") and name not in OTHERS
+        ]
+        tried = 0
+        for call in (*methods, *FUNCTIONS):
+            for each in inspect.signature(call).parameters.values():
+                for value in given(each):
+                    tried += 1
+                    said = await said_of(call, each.name, value)
+                    if not said.startswith(f"ConfigurationError: {each.name} is "):
+                        wrong.append((call.__qualname__, each.name, repr(value), said))
+
+        assert (wrong, client.statistics().requests) == ([], 0)
+    assert tried > 1000
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: Point("1", 2), "x of a Point is '1'; it must be a number"),
+        (lambda: Point(1, None), "y of a Point is None; it must be a number"),
+        (lambda: Rectangle(1, 2, True, 4), "width of a Rectangle is True; it must be a number"),
+        (lambda: Polygon([(1, 2), ("a", "b")]), "x of a Point is 'a'"),
+        (lambda: Annotation(None, Point(1, 2)), "key is None; it must be of the type str"),
+        (
+            lambda: Annotation("car", (1, 2, 3, 4)),
+            r"shape is \(1, 2, 3, 4\); it must be",
+        ),
+        (
+            lambda: Annotation("car", Point(1, 2), "red"),
+            "classifications is 'red'; it must",
+        ),
+        (lambda: Annotation("car", Point(1, 2), ["red"]), "one of the classifications is 'red'"),
+        (
+            lambda: Annotation("car", Point(1, 2), [], [Point(1, 2)]),
+            "one of the annotations is Point",
+        ),
+        (lambda: Classification("w", "sun"), "values is 'sun'; it must be a list"),
+        (
+            lambda: Classification.select("w", 5),
+            "one of the values is 5; it must be of the type str",
+        ),
+        (lambda: Classification.checklist("w", "sun"), "values is 'sun'; it must be a list"),
+        (lambda: Classification("w", ("sun",), (), "SELECT"), "type is 'SELECT'; .* EntryType"),
+        (lambda: LabeledImage(media_name=5), "media_name is 5; it must be of the type str"),
+        (lambda: LabeledImage(width="640"), "width is '640'; it must be a number"),
+        (lambda: LabeledImage(annotations=[Point(1, 2)]), "one of the annotations"),
+        (lambda: formats.LabelMapping(shape="box"), "shape is 'box'; it must be one of"),
+        (lambda: formats.LabelMapping(sdk="no"), "sdk is 'no'; it must be True or False"),
+        (lambda: look.GalleryOptions(size="480"), "size is '480'; it must be a whole number"),
+        (lambda: formats.classes_from([5]), "one of the classes is 5; it must be of the type str"),
+    ],
+)
+def test_labels_are_checked_when_they_are_made(make: Callable[[], object], words: str) -> None:
+    """A slip shows where it is made, and not where the labels are used."""
+    with pytest.raises(ConfigurationError, match=words):
+        make()
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    """Models give them."""
+    box = Rectangle(np.float32(1), np.int64(2), 3, 4)  # type: ignore[arg-type]  # on purpose
+
+    assert box.bounds == (1, 2, 4, 6)
