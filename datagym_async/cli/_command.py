@@ -37,6 +37,7 @@ class Invocation:
     output: Output
     token: str = attrs.field(default="", repr=False)
     profile: dict[str, str] | None = attrs.field(default=None, repr=False)  # read once
+    no_file: str = ""  # what the command was given and is no file: a name, or a slip
     is_login: bool = False  # whether the profile is about to be made
 
     def may_go_on(self, *, yes: bool, danger: str = "") -> None:

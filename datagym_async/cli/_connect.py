@@ -25,6 +25,7 @@ from datagym_async._files import (
     usual_folder,
     write_private,
 )
+from datagym_async._printable import quoted
 from datagym_async._retry import RetryPolicy
 from datagym_async._transport import Timeout, check_base_url
 from datagym_async.cli._command import TOKEN_VARIABLE, Invocation
@@ -287,9 +288,15 @@ def find_token(invocation: Invocation, *, is_new: bool = False) -> str:
             known = _profile(invocation).get("base_url")
             address = address_of(invocation)
             other = f" for {address} (the profile's is for {known})" if known else ""
+            what = f"No token{other}"
+            if invocation.no_file:
+                what = (
+                    f"There is no file or folder {quoted(invocation.no_file)}, and a project or "
+                    "dataset needs a token"
+                )
             raise CommandError(
-                f"No token{other}: run `datagym-async auth login`, set {TOKEN_VARIABLE}, or name a "
-                "file that holds the token with --token-file."
+                f"{what}: run `datagym-async auth login`, set {TOKEN_VARIABLE}, or name a file that"
+                " holds the token with --token-file."
             )
         else:
             try:

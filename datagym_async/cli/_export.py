@@ -205,7 +205,9 @@ def step_of(progress: ExportProgress, seconds: float) -> Step:
 def _close(output: Output, exported: ExportedLabels, *, to_stdout: bool) -> None:
     if output.as_json:
         names = ("format", "size", "tasks", "annotations", "left_out")
-        document = {"path": str(exported.path)} | {name: getattr(exported, name) for name in names}
+        document = {"ok": exported.ok, "path": str(exported.path)} | {
+            name: getattr(exported, name) for name in names
+        }
         losses = [plain(each) | {"text": each.kind.text} for each in exported.losses.items]
         output.document(document | {"losses": losses})
     for loss in exported.losses.items:

@@ -14,7 +14,7 @@ from datagym_async._threads import in_thread
 from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._connect import client_for, waiting
 from datagym_async.cli._errors import INTERRUPTED, SOME_FAILED, WELL, CommandError
-from datagym_async.cli._lookup import is_id, project_of, subject_of
+from datagym_async.cli._lookup import lies_here, project_of, subject_of
 from datagym_async.cli._options import argument, flag
 from datagym_async.cli._progress import Step, showing
 from datagym_async.cli._screen import plain
@@ -34,11 +34,6 @@ class Subjects:
     subject: str
     project: str | None = None
     labels: Path | None = None
-
-    @property
-    def is_local(self) -> bool:
-        """Return whether it lies on the disk, which goes first; an id never does."""
-        return not is_id(self.subject) and Path(self.subject).exists()
 
     async def local(self) -> Looked:
         """Return the images of a folder, or an image alone."""
@@ -148,7 +143,7 @@ def gallery(
             async with client, waiting(invocation, client), showing(shown, look):
                 return await build(await subjects.at(client))
 
-    client = None if subjects.is_local else client_for(invocation)
+    client = None if lies_here(invocation, subject) else client_for(invocation)
     try:
         made = run_in_loop(run())
     except (KeyboardInterrupt, asyncio.CancelledError):

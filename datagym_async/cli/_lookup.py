@@ -2,6 +2,7 @@
 
 import contextlib
 import difflib
+import os
 import re
 from collections.abc import AsyncIterator, Sequence
 from typing import Final, TypeVar
@@ -9,6 +10,7 @@ from typing import Final, TypeVar
 import attrs
 
 from datagym_async._client import DataGymClient
+from datagym_async.cli._command import Invocation
 from datagym_async.cli._errors import CommandError
 from datagym_async.exceptions import NotFoundError
 from datagym_async.models import Dataset, Project
@@ -108,6 +110,13 @@ async def subject_of(client: DataGymClient, wanted: str) -> Project | Dataset:
 def is_id(text: str) -> bool:
     """Return whether a text can only be meant as an id."""
     return _UUID.fullmatch(text) is not None
+
+
+def lies_here(invocation: Invocation, subject: str) -> bool:
+    """Return whether a subject is a file or folder, which goes first; an id never is."""
+    is_here = not is_id(subject) and os.path.exists(subject)  # noqa: PTH110 -- any text is fine
+    invocation.no_file = "" if is_here else subject
+    return is_here
 
 
 def _unknown(wanted: str, among: Sequence[Dataset | Project], *, kind: str, hint: str = "") -> str:

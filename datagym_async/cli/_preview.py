@@ -12,7 +12,7 @@ from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._connect import with_client
 from datagym_async.cli._errors import WELL, CommandError
 from datagym_async.cli._gallery import Subjects
-from datagym_async.cli._lookup import is_id, project_of
+from datagym_async.cli._lookup import is_id, lies_here, project_of
 from datagym_async.cli._options import argument, flag
 from datagym_async.cli._signals import run_in_loop
 from datagym_async.exceptions import NotFoundError
@@ -81,7 +81,7 @@ def preview(
             return await _one(client, subject, project, output, text=text)
         return await build_sheet(looked, output, choice, text=text)
 
-    shown = run_in_loop(local()) if subjects.is_local else with_client(invocation, at)
+    shown = run_in_loop(local()) if lies_here(invocation, subject) else with_client(invocation, at)
     images = counted(shown, "image")
     document = {"path": str(output), "images": shown}
     invocation.output.outcome(document, f"{images} in {output}.")

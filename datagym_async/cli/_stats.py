@@ -11,7 +11,7 @@ from datagym_async._runs._text import counted
 from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._connect import with_client
 from datagym_async.cli._errors import SOME_FAILED, WELL, CommandError
-from datagym_async.cli._lookup import subject_of
+from datagym_async.cli._lookup import lies_here, subject_of
 from datagym_async.cli._options import argument, flag
 from datagym_async.cli._screen import Column, Output
 from datagym_async.look import LabelStatistics
@@ -71,7 +71,7 @@ def stats(
         if file.suffix.lower() not in _SUFFIXES:
             raise CommandError(f"The file {file} must end in .html, .svg or .json.")
     path = Path(subject)
-    if path.exists():
+    if lies_here(invocation, subject):
         found = asyncio.run(stats_of_file(path, tiny=tiny))
     else:
 

@@ -105,6 +105,7 @@ def test_json_lines(bench: Bench) -> None:
     assert sorted(tasks) == ["a.jpg", "b.jpg", "c.jpg"]
     assert tasks["a.jpg"]["labels"]["vehicle"][0]["rectangle"] == [{"x": 1, "y": 2, "w": 3, "h": 4}]
     assert ran.document == {
+        "ok": True,
         "path": str(bench.folder / "labels.jsonl"),
         "format": "jsonl",
         "size": (bench.folder / "labels.jsonl").stat().st_size,

@@ -136,6 +136,22 @@ def test_a_gallery_of_a_project_and_a_dataset(at_service: Cli, tmp_path: Path, o
     assert (tmp_path / "site" / "index.html").is_file()
 
 
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("stats", "no.json"),
+        ("gallery", "no.json", "-o", "g"),
+        ("preview", "no.json", "-o", "p.png"),
+    ],
+)
+def test_a_slip_in_a_path_is_not_about_the_token_alone(cli: Cli, argv: tuple[str, ...]) -> None:
+    """What is no file may be a project or dataset; without a token the file is what was meant."""
+    ran = cli(*argv)
+
+    assert ran.status == 2
+    assert "There is no file or folder 'no.json', and a project or dataset needs a tok" in ran.err
+
+
 def test_a_gallery_of_a_folder_needs_no_token(cli: Cli, tmp_path: Path) -> None:
     """What cannot be decoded is named, and makes status 1."""
     (tmp_path / "in").mkdir()
