@@ -64,7 +64,7 @@ async def said_of(call: Callable[..., Any], name: str, value: object) -> str:
     """Return what is said of an argument when the others are right enough."""
     parameters = inspect.signature(call).parameters.values()
     needed = [each for each in parameters if each.default is each.empty and each.name != name]
-    right = {each.name: "5d0f1d4e-2c6b-4c59-9a2e-0123456789ab" for each in needed}
+    right: dict[str, Any] = {each.name: "5d0f1d4e-2c6b-4c59-9a2e-0123456789ab" for each in needed}
     right |= {each.name: [] for each in needed if "Iterable" in str(each.annotation)}
     right |= {each.name: True for each in needed if each.annotation == "bool"}
     right |= {each.name: LabeledImage() for each in needed if each.annotation == "LabeledImage"}
@@ -86,67 +86,61 @@ async def test_no_argument_gives_a_raw_error() -> None:
     """Whatever the kind of the parameter: the sentence names it and its rule."""
     wrong = []
     async with DataGymClient(TOKEN, "http://127.0.0.1:9", dialect="media") as client:
-        holders = [client, *(getattr(client, noun) for noun in NOUNS)]
-        methods = [
+        holders: list[object] = [client, *(getattr(client, noun) for noun in NOUNS)]
+        methods: list[Callable[..., Any]] = [
             call
             for holder in holders
             for name, call in inspect.getmembers(holder, inspect.ismethod)
             if not name.startswith("_") and name not in OTHERS
         ]
         tried = 0
-        for call in (*methods, *FUNCTIONS):
+        methods += FUNCTIONS
+        for call in methods:
             for each in inspect.signature(call).parameters.values():
                 for value in given(each):
                     tried += 1
                     said = await said_of(call, each.name, value)
                     if not said.startswith(f"ConfigurationError: {each.name} is "):
-                        wrong.append((call.__qualname__, each.name, repr(value), said))
+                        wrong.append((str(call), each.name, repr(value), said))
 
         assert (wrong, client.statistics().requests) == ([], 0)
     assert tried > 1000
 
 
+SPOT = Point(1, 2)
+
+
 @pytest.mark.parametrize(
-    ("make", "words"),
+    ("make", "args", "named", "words"),
     [
-        (lambda: Point("1", 2), "x of a Point is '1'; it must be a number"),
-        (lambda: Point(1, None), "y of a Point is None; it must be a number"),
-        (lambda: Rectangle(1, 2, True, 4), "width of a Rectangle is True; it must be a number"),
-        (lambda: Polygon([(1, 2), ("a", "b")]), "x of a Point is 'a'"),
-        (lambda: Annotation(None, Point(1, 2)), "key is None; it must be of the type str"),
-        (
-            lambda: Annotation("car", (1, 2, 3, 4)),
-            r"shape is \(1, 2, 3, 4\); it must be",
-        ),
-        (
-            lambda: Annotation("car", Point(1, 2), "red"),
-            "classifications is 'red'; it must",
-        ),
-        (lambda: Annotation("car", Point(1, 2), ["red"]), "one of the classifications is 'red'"),
-        (
-            lambda: Annotation("car", Point(1, 2), [], [Point(1, 2)]),
-            "one of the annotations is Point",
-        ),
-        (lambda: Classification("w", "sun"), "values is 'sun'; it must be a list"),
-        (
-            lambda: Classification.select("w", 5),
-            "one of the values is 5; it must be of the type str",
-        ),
-        (lambda: Classification.checklist("w", "sun"), "values is 'sun'; it must be a list"),
-        (lambda: Classification("w", ("sun",), (), "SELECT"), "type is 'SELECT'; .* EntryType"),
-        (lambda: LabeledImage(media_name=5), "media_name is 5; it must be of the type str"),
-        (lambda: LabeledImage(width="640"), "width is '640'; it must be a number"),
-        (lambda: LabeledImage(annotations=[Point(1, 2)]), "one of the annotations"),
-        (lambda: formats.LabelMapping(shape="box"), "shape is 'box'; it must be one of"),
-        (lambda: formats.LabelMapping(sdk="no"), "sdk is 'no'; it must be True or False"),
-        (lambda: look.GalleryOptions(size="480"), "size is '480'; it must be a whole number"),
-        (lambda: formats.classes_from([5]), "one of the classes is 5; it must be of the type str"),
+        (Point, ("1", 2), {}, "x of a Point is '1'; it must be a number"),
+        (Point, (1, None), {}, "y of a Point is None; it must be a number"),
+        (Rectangle, (1, 2, True, 4), {}, "width of a Rectangle is True; it must be a number"),
+        (Polygon, ([(1, 2), ("a", "b")],), {}, "x of a Point is 'a'"),
+        (Annotation, (None, SPOT), {}, "key is None; it must be of the type str"),
+        (Annotation, ("car", (1, 2)), {}, r"shape is \(1, 2\); it must be of the type"),
+        (Annotation, ("car", SPOT, "red"), {}, "classifications is 'red'; it must be a list"),
+        (Annotation, ("car", SPOT, ["red"]), {}, "one of the classifications is 'red'"),
+        (Annotation, ("car", SPOT, [], [SPOT]), {}, "one of the annotations is Point"),
+        (Classification, ("w", "sun"), {}, "values is 'sun'; it must be a list"),
+        (Classification.select, ("w", 5), {}, "one of the values is 5; it must be of the type s"),
+        (Classification.checklist, ("w", "sun"), {}, "values is 'sun'; it must be a list"),
+        (Classification, ("w", ("s",), (), "SELECT"), {}, r"type is 'SELECT'; .* EntryType"),
+        (LabeledImage, (), {"media_name": 5}, "media_name is 5; it must be of the type str"),
+        (LabeledImage, (), {"width": "640"}, "width is '640'; it must be a number"),
+        (LabeledImage, (), {"annotations": [SPOT]}, "one of the annotations is Point"),
+        (formats.LabelMapping, (), {"shape": "box"}, "shape is 'box'; it must be one of"),
+        (formats.LabelMapping, (), {"sdk": "no"}, "sdk is 'no'; it must be True or False"),
+        (look.GalleryOptions, (), {"size": "480"}, "size is '480'; it must be a whole number"),
+        (formats.classes_from, ([5],), {}, "one of the classes is 5; it must be of the type str"),
     ],
 )
-def test_labels_are_checked_when_they_are_made(make: Callable[[], object], words: str) -> None:
+def test_labels_are_checked_when_they_are_made(
+    make: Callable[..., object], args: tuple[Any, ...], named: dict[str, Any], words: str
+) -> None:
     """A slip shows where it is made, and not where the labels are used."""
     with pytest.raises(ConfigurationError, match=words):
-        make()
+        make(*args, **named)
 
 
 def test_numbers_of_numpy_are_numbers() -> None:
