@@ -7,7 +7,7 @@ image. The details of a task, a request each, say all of it with every digit (ob
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, suppress
 from typing import Final
 
@@ -24,13 +24,10 @@ from datagym_async.labels import (
     LabelConfig,
     LabeledImage,
     LabeledTask,
-    Line,
-    Point,
-    Polygon,
     Rectangle,
-    Segmentation,
     Shape,
 )
+from datagym_async.labels._geometry import rings_of
 from datagym_async.models import Dataset, LabelEntry, MediaType, Task, TaskDetail, TaskState
 from datagym_async.resources import LabelsResource, TasksResource
 from datagym_async.resources._tasks import FINISHED, States, queries
@@ -236,19 +233,11 @@ def _cut(image: LabeledImage) -> list[tuple[str, tuple[int, ...] | None]]:
 
 
 def _coordinates(shape: Shape) -> tuple[int, ...] | None:
-    numbers: Iterable[float] = ()
-    match shape:
-        case Incomplete():
-            return None
-        case Point(x, y):
-            numbers = (x, y)
-        case Rectangle(x, y, width, height):
-            numbers = (x, y, width, height)
-        case Line(points) | Polygon(points):
-            numbers = (number for point in points for number in (point.x, point.y))
-        case Segmentation():
-            numbers = (n for ring in shape.rings for each in ring for n in (each.x, each.y))
-    return tuple(map(int, numbers))
+    if isinstance(shape, Incomplete):
+        return None
+    if isinstance(shape, Rectangle):
+        return tuple(map(int, attrs.astuple(shape)))
+    return tuple(int(n) for ring in rings_of(shape) for each in ring for n in (each.x, each.y))
 
 
 def _labelled(detail: TaskDetail, task: Task) -> LabeledTask:

@@ -127,6 +127,20 @@ def clip_line(points: Sequence[Pair], width: float, height: float) -> list[list[
     return pieces
 
 
+def rings_of(shape: Shape) -> tuple[tuple[Point, ...], ...]:
+    """Return the corners of a shape: of a mask the outline first, then its holes."""
+    match shape:
+        case Point():
+            return ((shape,),)
+        case Rectangle():
+            return (shape.bounds.corners,)
+        case Segmentation():
+            return tuple(ring for ring in shape.rings if ring)
+        case Incomplete():
+            return ()
+    return (shape.points,)
+
+
 def moved(shape: Shape, move: Callable[[float, float], Point]) -> Shape:
     """Return a shape with each of its points moved; a rectangle is one afterwards, too."""
 

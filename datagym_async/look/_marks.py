@@ -26,9 +26,9 @@ from datagym_async.labels import (
     LabelConfig,
     LabeledImage,
     Point,
-    Rectangle,
     Segmentation,
 )
+from datagym_async.labels._geometry import rings_of
 from datagym_async.models import EntryType
 
 if TYPE_CHECKING:
@@ -125,20 +125,6 @@ def bounds_of(shape: Shape) -> Bounds | None:
     except ValueError:  # it has no point
         return None
     return bounds if all(map(isfinite, bounds)) else None
-
-
-def rings_of(shape: Shape) -> tuple[tuple[Point, ...], ...]:
-    """Return the corners of a shape: of a mask the outline first, then its holes."""
-    match shape:
-        case Point():
-            return ((shape,),)
-        case Rectangle():
-            return (shape.bounds.corners,)
-        case Segmentation():
-            return tuple(ring for ring in shape.rings if ring)
-        case Incomplete():
-            return ()
-    return (shape.points,)
 
 
 def caption_of(annotation: Annotation) -> str:

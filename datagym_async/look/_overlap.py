@@ -12,8 +12,9 @@ import attrs
 
 from datagym_async._checks import checked
 from datagym_async.labels import Bounds, LabeledImage, Line, Point, Rectangle
+from datagym_async.labels._geometry import rings_of
 from datagym_async.look._drawing import covered
-from datagym_async.look._marks import Mark, bounds_of, marks_of, rings_of, size_of
+from datagym_async.look._marks import Mark, bounds_of, marks_of, size_of
 
 if TYPE_CHECKING:
     from datagym_async.labels import Shape
