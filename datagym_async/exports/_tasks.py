@@ -16,9 +16,8 @@ import attrs
 from datagym_async._runs._needs import DatasetLookup
 from datagym_async.exceptions import ConfigurationError, NotFoundError
 from datagym_async.formats import LossKind, LossReport
-from datagym_async.formats._losses import Losses
+from datagym_async.formats._losses import Losses, answers_set
 from datagym_async.labels import (
-    Classification,
     ExportReader,
     Incomplete,
     LabelConfig,
@@ -46,11 +45,8 @@ def states_of(given: States) -> frozenset[TaskState]:
 
 def is_labelled(image: LabeledImage) -> bool:
     """Return whether something is drawn on an image, or said of it."""
-
-    def said(answers: Sequence[Classification]) -> bool:
-        return any(each.is_set or said(each.children) for each in answers)
-
-    return bool(image.annotations) or said(image.classifications)
+    said = answers_set("", image.classifications)
+    return bool(image.annotations) or next(said, None) is not None
 
 
 @attrs.define

@@ -13,7 +13,7 @@ import attrs
 import orjson
 
 from datagym_async.formats._geometry import snapped, to_voc
-from datagym_async.formats._losses import Losses, LossKind, outlines_of, writable
+from datagym_async.formats._losses import Losses, LossKind, answers_set, outlines_of, writable
 from datagym_async.formats._mapping import LabelMapping
 from datagym_async.formats._reading_kitti import KITTI_MARKS
 from datagym_async.formats._reading_xml import VOC_MARKS
@@ -28,7 +28,7 @@ from datagym_async.labels import Bounds, LabeledImage, Line, Point, Polygon, Rec
 from datagym_async.labels._geometry import sticks_out
 
 if TYPE_CHECKING:
-    from datagym_async.labels import Annotation, Classification
+    from datagym_async.labels import Annotation
 
 
 @attrs.frozen(kw_only=True)
@@ -329,13 +329,13 @@ def cvat(sheet: Sheet) -> str:
                 own |= {"occluded": str(int(is_hidden)), **place, "z_order": "0"}
                 own |= {"group_id": str(groups)} if outer.nested else {}
                 found = _add(root, tag, **own)
-                for path, text in _told(each.classifications, but=sheet.select):
-                    _add(found, "attribute", text, name=path)
+                for path, said in answers_set("", each.classifications, but=sheet.select):
+                    _add(found, "attribute", ", ".join(said.options), name=path)
     for answer in image.classifications:
-        told = [*_told([answer])]
+        told = [*answers_set("", [answer])]
         found = _add(root, "tag", label=answer.key, source="manual") if told else root
-        for path, text in told:
-            _add(found, "attribute", text, name=path)
+        for path, said in told:
+            _add(found, "attribute", ", ".join(said.options), name=path)
     indent(root)
     return tostring(root, "unicode") + "\n"
 
@@ -367,16 +367,6 @@ def _cvat_label(annotation: Annotation, outer: Annotation, classes: Classes) -> 
     if parent and isinstance(annotation.shape, Point):
         return classes.of(parent, None).point(annotation.key)
     return classes.of(annotation, parent).text
-
-
-def _told(
-    answers: Iterable[Classification], above: str = "", but: str = ""
-) -> Iterator[tuple[str, str]]:
-    """Give the path and the text of each answer that is set, but for the class."""
-    for each in answers:
-        if each.is_set and each.key != but:
-            yield f"{above}{each.key}", ", ".join(each.options)
-        yield from _told(each.children, f"{above}{each.key}.")
 
 
 def cvat_head(classes: Classes) -> str:

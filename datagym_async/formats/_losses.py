@@ -268,14 +268,14 @@ def outlines_of(annotation: Annotation) -> list[Sequence[Point]]:
     return []
 
 
-def paths_of_answers(
+def answers_set(
     where: str, answers: Iterable[Classification], *, but: str = ""
-) -> Iterator[str]:
-    """Give the path of each answer that is set, behind `where`, nested ones included.
+) -> Iterator[tuple[str, Classification]]:
+    """Give each answer that is set, nested ones included, with its path behind `where`.
 
-    The answer with the key `but` is kept; those nested in it are not.
+    The answer with the key `but` is left out; those nested in it are not.
     """
     for each in answers:
         if each.is_set and each.key != but:
-            yield f"{where}{each.key}"
-        yield from paths_of_answers(f"{where}{each.key}.", each.children)
+            yield f"{where}{each.key}", each
+        yield from answers_set(f"{where}{each.key}.", each.children)

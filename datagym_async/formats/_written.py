@@ -25,8 +25,8 @@ from datagym_async.formats._losses import (
     FormatError,
     Losses,
     LossKind,
+    answers_set,
     outlines_of,
-    paths_of_answers,
 )
 from datagym_async.formats._mapping import LabelMapping, Place, keypoint_names, places_of
 from datagym_async.formats._raw import Category
@@ -487,11 +487,11 @@ def count_answers(
     """Count the answers that a file cannot hold: all but the class, and some about the image."""
     for each, _ in with_parents(image):
         where = f"{image.media_name}: {each.key}."
-        for lost in paths_of_answers(where, each.classifications, but=select):
+        for lost, _ in answers_set(where, each.classifications, but=select):
             losses.add(LossKind.CLASSIFICATION, lost)
     for answer in image.classifications:
         but = answer.key if answer.key in kept else ""
-        for lost in paths_of_answers(f"{image.media_name}: ", [answer], but=but):
+        for lost, _ in answers_set(f"{image.media_name}: ", [answer], but=but):
             losses.add(LossKind.CLASSIFICATION, lost)
 
 
