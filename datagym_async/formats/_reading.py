@@ -252,7 +252,7 @@ def measure(image: RawImage, picture: Path | None, losses: Losses) -> None:
         losses.add(LossKind.SIZE, image.where)
 
 
-OF_IMAGES: Final = frozenset(("jpegimages", "images", "image", "imgs", "img", "image_2"))
+OF_IMAGES: Final = frozenset(("jpegimages", "images", "image", "imgs", "img", "image_2", "data"))
 """What folders of images are usually called."""
 
 

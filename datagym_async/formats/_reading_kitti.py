@@ -40,8 +40,9 @@ KITTI_FOLDERS: Final = ("label_2", "training/label_2", "labels")
 
 def open_kitti(path: Path, options: Options) -> RawDataset:
     """Open a folder of KITTI's label files, or one that holds ``label_2``."""
-    inside = (path / each for each in KITTI_FOLDERS)
-    folder = next((each for each in inside if each.is_dir()), path)
+    inside = [each for each in (path / each for each in KITTI_FOLDERS) if each.is_dir()]
+    of_parts = [*path.glob("*/label_2")]  # as CVAT has them, mostly of one part
+    folder = next(iter(inside or (of_parts if len(of_parts) == 1 else ())), path)
     pictures = Pictures.of_labels(folder, options, folder.parent)
     files = [each for each in files_below(folder, {".txt"}) if each.stem.lower() not in NO_LABELS]
     root = folder.parent.parent if folder.parent.name == "training" else folder.parent

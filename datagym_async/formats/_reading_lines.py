@@ -50,7 +50,7 @@ _DOTA_HEADS: Final = ("imagesource:", "gsd:")  # lines before those of objects
 _YAML: Final = (".yaml", ".yml")
 NO_LABELS: Final = frozenset((
     "classes", "predefined_classes", "names", "labels", "train", "val", "valid", "test", "notes",
-    "license", "requirements", "readme", "readme.dataset", "readme.roboflow",
+    "label_colors", "license", "requirements", "readme", "readme.dataset", "readme.roboflow",
 ))  # fmt: skip
 """Stems of files beside those of labels."""
 _FIRST: Final = 20  # label files that say of which kind a dataset is

@@ -212,7 +212,10 @@ def _of_folder(path: Path) -> FormatName:
     files = [each for each in every if "ImageSets" not in each.relative_to(path).parts]
     found: dict[FormatName, Path] = {}
     for suffix in (".xml", ".json", ".txt"):
-        for file in islice((each for each in files if each.suffix.lower() == suffix), _TRIED):
+        of_it = [each for each in files if each.suffix.lower() == suffix]
+        # An empty file, of an image without labels, may be of any format.
+        filled = (each for each in of_it if each.is_file() and each.stat().st_size)
+        for file in [*islice(filled, _TRIED)] or of_it[:_TRIED]:
             name: FormatName | None = None
             if suffix != ".txt":
                 name = _of_file(file)

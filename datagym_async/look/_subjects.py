@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from array import array
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -408,9 +408,12 @@ async def labels_by_name(
 
 
 def _labels_below(folder: Path) -> Path:
-    """Return the one JSON file of a folder, or the folder itself."""
+    """Return the one JSON file of a folder, if it has labels, or the folder itself."""
     found = [path for pattern in ("*.json", "annotations/*.json") for path in folder.glob(pattern)]
-    return found[0] if len(found) == 1 else folder
+    with suppress(FormatError):  # such as the notes.json beside YOLO of Label Studio
+        if len(found) == 1 and PredictionFile(found[0]).found_format:
+            return found[0]
+    return folder
 
 
 def _images_below(folder: Path) -> list[Path]:

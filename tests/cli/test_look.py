@@ -104,6 +104,17 @@ def test_statistics_of_a_file(cli: Cli, tmp_path: Path) -> None:
     )
 
 
+def test_a_gallery_of_a_folder_has_the_labels_in_it(cli: Cli, tmp_path: Path) -> None:
+    """The one JSON file is asked first; the one that Label Studio puts beside YOLO has none."""
+    (tmp_path / "in" / "labels").mkdir(parents=True)
+    (tmp_path / "in" / "a.jpg").write_bytes(jpeg(3000))
+    (tmp_path / "in" / "labels" / "a.txt").write_text("0 0.5 0.5 0.2 0.2\n")
+    (tmp_path / "in" / "classes.txt").write_text("car\n")
+    (tmp_path / "in" / "notes.json").write_text('{"categories": [{"id": 0, "name": "car"}]}')
+    ran = cli("gallery", tmp_path / "in", "-o", tmp_path / "site", "--workers", 0, "--json")
+    assert (ran.status, ran.document["objects"], ran.document["notes"]) == (0, 1, [])
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

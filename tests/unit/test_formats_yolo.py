@@ -652,6 +652,22 @@ def test_tracks_of_kitti_are_no_classes(tmp_path: Path) -> None:
     assert lost == {"broken": 2, "size": 1}
 
 
+@pytest.mark.parametrize(
+    ("labels", "images"), [("default/label_2", "default/image_2"), ("labels", "data")]
+)
+def test_kitti_as_tools_write_it(tmp_path: Path, labels: str, images: str) -> None:
+    """CVAT and FiftyOne have an empty file for each image without labels, which is of no format."""
+    for name in "abcdefg":
+        text(tmp_path / labels / f"{name}.txt", f"{TRUCK}\n" if name == "g" else "")
+        picture(tmp_path / images / f"{name}.png", 1224, 370)
+    text(tmp_path / "label_colors.txt", "0 0 0 Truck\n")
+    found, lost = read(open_dataset(tmp_path))
+    assert [each.name for each in found] == [f"{name}.png" for name in "abcdefg"]
+    assert {each.width for each in found} == {1224}
+    assert [len(each.objects) for each in found] == [0, 0, 0, 0, 0, 0, 1]
+    assert not lost
+
+
 def test_kitti_as_it_is_written_here(tmp_path: Path) -> None:
     """training/label_2 beside training/image_2, with lists of the images of each part."""
     for name in ("a", "b"):
