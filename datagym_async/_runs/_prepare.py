@@ -28,7 +28,7 @@ import attrs
 from datagym_async._checks import SEVERAL, check
 from datagym_async._extras import extra_module
 from datagym_async._regular_files import regular_only
-from datagym_async._runs._decode import require_pillow
+from datagym_async._runs._decode import orientation_of, require_pillow
 from datagym_async.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
@@ -53,7 +53,6 @@ CONVERTIBLE: Final[tuple[tuple[int, bytes, str], ...]] = (
 """The kinds that can be converted: offset, bytes there, and what it looks like."""
 _HEAD_SIZE: Final = 64
 _FORMATS: Final = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF")
-_ORIENTATION: Final = 0x0112
 _BITS, _SUBFILE, _DNG_VERSION = 258, 254, 50706
 """Tags of a TIFF."""
 
@@ -160,8 +159,8 @@ def _prepared(stream: BinaryIO, head: bytes, steps: Steps) -> Prepared:
         is_sent_so = kind in {"JPEG", "PNG"}
         is_large = steps.resize is not None and max(image.size) > steps.resize
         # A PNG is decoded whole by a look at the EXIF that it may have at its end.
-        may_turn = steps.orientation and (kind == "JPEG" or _holds(stream, b"eXIf"))
-        is_turned = is_sent_so and may_turn and _orientation(image) > 1
+        may_turn = steps.orientation and (kind == "JPEG" or _has_exif(stream))
+        is_turned = is_sent_so and may_turn and orientation_of(image) > 1
         if not (is_turned or is_large if is_sent_so else steps.convert):
             return Prepared()
         if kind == "TIFF" and _is_raw(image, head):
@@ -184,21 +183,12 @@ def _prepared(stream: BinaryIO, head: bytes, steps: Steps) -> Prepared:
         return Prepared(encoded(found, target), "", tuple(warnings))
 
 
-def _holds(stream: BinaryIO, name: bytes) -> bool:
+def _has_exif(stream: BinaryIO) -> bool:
     at = stream.tell()
     stream.seek(0)
-    found = name in stream.read()
+    found = b"eXIf" in stream.read()
     stream.seek(at)
     return found
-
-
-def _orientation(image: Image) -> int:
-    """Return the EXIF orientation, 1 where it is upright or nobody can say."""
-    try:
-        found = image.getexif().get(_ORIENTATION, 1)
-    except Exception:  # whatever is wrong with the EXIF: the picture itself may be sound
-        return 1
-    return found if found in range(2, 9) else 1
 
 
 def _upright(image: Image) -> Image:
@@ -215,7 +205,7 @@ def _upright(image: Image) -> Image:
         7: Transpose.TRANSVERSE,
         8: Transpose.ROTATE_90,
     }
-    turn = turns.get(_orientation(image))
+    turn = turns.get(orientation_of(image))
     return image if turn is None else image.transpose(turn)
 
 

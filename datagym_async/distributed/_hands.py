@@ -23,6 +23,7 @@ from datagym_async._extras import extra_module
 from datagym_async._logs import logger
 from datagym_async._printable import printable
 from datagym_async._runs._disk import tidy
+from datagym_async._runs._engine import UNREACHABLE_AFTER
 from datagym_async._runs._needs import DownloadSources
 from datagym_async._runs._stores import is_stored
 from datagym_async.distributed._cluster import LOOK_EVERY, Cluster
@@ -44,7 +45,6 @@ Connect: TypeAlias = "Callable[[], AbstractAsyncContextManager[DataGymClient]]"
 
 _log = logger(__name__)
 _PATIENCE = 10.0  # seconds that a worker may take to open its client before the others begin
-_UNREACHABLE_AFTER = 8  # media in a row without an answer, as in a download of one machine
 
 
 class Hand:
@@ -105,7 +105,7 @@ class Hand:
                 config,
                 retry,
                 DownloadTally(1),
-                _UNREACHABLE_AFTER,
+                UNREACHABLE_AFTER,
                 prefix,
             )
             self._opened.push_async_callback(fetcher.aclose)

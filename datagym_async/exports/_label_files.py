@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import unicodedata
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import aclosing
@@ -33,6 +32,7 @@ from datagym_async.formats import (
     shares_of,
     write,
 )
+from datagym_async.formats._classes import composed
 from datagym_async.formats._writing import check_target
 from datagym_async.formats._written import Fixed
 from datagym_async.labels import LabeledImage, LabeledTask, to_payload
@@ -309,13 +309,13 @@ def files_in(folder: Path) -> Callable[[LabeledImage], Path | None]:
         for parent, _, names in os.walk(folder):
             for name in names:
                 path = Path(parent, name)
-                found[_composed(path.relative_to(folder).as_posix())] = path
-                last[_composed(name)] = path
+                found[composed(path.relative_to(folder).as_posix())] = path
+                last[composed(name)] = path
     counts = Counter(PurePosixPath(each).name for each in found)
 
     def file_of(image: LabeledImage) -> Path | None:
-        name = _composed(image.media_name)
-        for each in (name, name.replace("\\", "/"), _composed(safe_name(image.media_name))):
+        name = composed(image.media_name)
+        for each in (name, name.replace("\\", "/"), composed(safe_name(image.media_name))):
             if each in found:
                 return found[each]
         own = PurePosixPath(name.replace("\\", "/")).name
@@ -339,7 +339,3 @@ def _downloaded(folder: Path) -> dict[str, Path]:
             if outcome == "downloaded":
                 found[media_id] = path_in(folder, file)
     return found
-
-
-def _composed(name: str) -> str:
-    return unicodedata.normalize("NFC", name)
