@@ -251,7 +251,7 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
             self._opened_manifest.note(noted)
 
     async def _finish(self) -> None:
-        if self._shards is not None and self.error is None:
+        if self._shards is not None:  # whatever has stopped the run: what has arrived stays
             await self._shards.end()
         if self.error is None and not self.stopped:
             self._tally.phase = "labels"
@@ -309,12 +309,17 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
     def report(self) -> DownloadReport:
         """Return the account of the run so far; final once the iteration has ended."""
         tally, has_ended = self._tally, self._running is not None and self.error is None
+        counts, size = tally.counts(*DownloadOutcome), tally.bytes_downloaded
+        if self._shards is not None:
+            media, open_bytes = self._shards.open
+            counts["downloaded"] = max(0, counts["downloaded"] - media)
+            size = max(0, size - open_bytes)
         return DownloadReport(
             name=self._listing.name,
             folder=self._place,
             planned=tally.planned,
-            **tally.counts(*DownloadOutcome),
-            bytes=tally.bytes_downloaded,
+            **counts,
+            bytes=size,
             seconds=self._now() - self._began,
             complete=has_ended and tally.phase == "done" and tally.done == tally.planned,
             labelled=tally.labelled,

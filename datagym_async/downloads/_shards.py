@@ -46,6 +46,8 @@ class Shards:
     _part: HashedPart | None = attrs.field(default=None, init=False)
     _tar: tarfile.TarFile | None = attrs.field(default=None, init=False)
     _rows: list[tuple[str, int, str, str]] = attrs.field(factory=list, init=False)
+    _labelled: int = attrs.field(default=0, init=False)  # of these
+    _is_broken: bool = attrs.field(default=False, init=False)
     _texts: sqlite3.Connection = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -69,21 +71,33 @@ class Shards:
         Where that fails it is a `FileWriteError`: it would fail all that are in it.
         """
         async with self._lock:
+            if self._is_broken:
+                raise FileWriteError("The shard before could not be written.")
             try:
                 await in_thread(self._append, wanted, part)
                 media, size = self._bound
                 if len(self._rows) == media or 0 < size <= (self._part.size if self._part else 0):
                     await self._seal()
-            except OSError as error:
+            except BaseException as error:
+                # Half of a file may be in it, behind which no other can be read.
+                self._is_broken = True
+                self._rows = [row for row in self._rows if row[0] != wanted.media_id]
                 if isinstance(error, StoreError):
                     raise FileWriteError(str(error)) from None
-                raise FileWriteError.of(self._manifest.root, error) from error
+                if isinstance(error, OSError):
+                    raise FileWriteError.of(self._manifest.root, error) from error
+                raise
 
     async def end(self) -> None:
-        """Put the last shard in its place."""
+        """Put the last shard in its place, if it is sound."""
         async with self._lock:
-            if self._rows:
+            if not self._is_broken:
                 await self._seal()
+
+    @property
+    def open(self) -> tuple[int, int]:
+        """Return how many media, and bytes of them, are in no shard that is in its place."""
+        return len(self._rows), sum(size for _, size, _, _ in self._rows)
 
     def _append(self, wanted: Wanted, part: HashedPart) -> None:
         part.file.close()
@@ -107,25 +121,31 @@ class Shards:
             labels = json.loads(found[0]) if found else None
             text = json.dumps(about | {"labels": labels}).encode()
             self._tar.addfile(_header(f"{key}.json", len(text)), io.BytesIO(text))
-            self._tally.labelled += found is not None
+            self._labelled += found is not None
         self._rows.append((wanted.media_id, part.size, part.hash.hexdigest(), member))
 
     async def _seal(self) -> None:
-        part, tar, rows = self._part, self._tar, self._rows
+        part, tar = self._part, self._tar
         if part is None or tar is None:
             return
-        name = part.target.name
         await in_thread(tar.close)
-        if self._prefix is None:
-            await in_thread(part.put)
-        else:
+        if self._prefix is not None:
             await in_thread(part.file.close)
-            await self._prefix.put(part.path, name)
-            await in_thread(part.drop)
-        self._part, self._tar, self._rows = None, None, []
-        await in_thread(self._manifest.note_shard, name, part.size, part.hash.hexdigest(), rows)
+            await self._prefix.put(part.path, part.target.name)
+        await in_thread(self._note, part)
+
+    def _note(self, part: HashedPart) -> None:
+        """Note a shard that is in its place, or goes there now, in one go: what it holds counts."""
+        name = part.target.name
+        if self._prefix is None:
+            part.put()
+        else:
+            part.drop()
+        self._manifest.note_shard(name, part.size, part.hash.hexdigest(), self._rows)
         if self._has_labels:
             self._tally.written.append(name)
+            self._tally.labelled += self._labelled
+        self._part, self._tar, self._rows, self._labelled = None, None, [], 0
 
     def close(self) -> None:
         """Drop what is not in its place; blocks."""

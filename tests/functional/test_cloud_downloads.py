@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import errno
 import gc
 import io
 import json
+import os
 import shutil
 import tarfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +21,14 @@ from datagym_async import (
     ConfigurationError,
     DataGymClient,
     DownloadConfig,
+    DownloadReport,
     NotFoundError,
     TransferError,
 )
+from datagym_async._runs import HashedPart
 from datagym_async.labels import Annotation, Rectangle
 from datagym_async.server import SeedMedia, Server
+from datagym_async.testing import RefuseToken
 from datagym_async.uploads import UploadItem
 from tests.helpers.photos import jpeg
 from tests.helpers.sentinel import TOKEN
@@ -332,6 +337,54 @@ async def test_a_shard_that_was_cut_off_leaves_its_keys_as_they_were(
     with tarfile.open(tmp_path / "out" / "shard-000000.tar") as tar:
         assert sorted(tar.getnames()) == sorted(PHOTOS)
     assert capfd.readouterr().err == ""
+
+
+async def test_nothing_goes_into_a_shard_behind_half_a_file(
+    client: DataGymClient, dataset_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that was full has room again once what had arrived is dropped."""
+    out, write, left = tmp_path / "out", HashedPart.write, 9
+
+    def full(part: HashedPart, chunks: Sequence[bytes]) -> None:
+        nonlocal left
+        left -= part.target.suffix == ".tar"
+        if left == 0:
+            write(part, [chunks[0][:100]])
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write(part, chunks)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(HashedPart, "write", full)
+        config = DownloadConfig(shards=5, concurrency=4)
+        with pytest.raises(TransferError, match="make room on its disk") as stopped:
+            await client.download_dataset(dataset_id, out, config=config)
+    assert isinstance(stopped.value.report, DownloadReport)
+    assert (stopped.value.report.downloaded, stopped.value.report.pending) == (0, 12)
+    assert not await asyncio.to_thread(lambda: list(out.glob("*.tar")))
+    report = await client.download_dataset(dataset_id, out, config=DownloadConfig(shards=5))
+    assert (report.downloaded, report.ok) == (12, True)
+
+
+@pytest.mark.looptime
+async def test_what_has_arrived_is_kept_and_counted_whatever_stops_the_run(tmp_path: Path) -> None:
+    """An error puts the last shard in its place; who leaves early has what is in its place."""
+    media = [SeedMedia(name, data) for name, data in PHOTOS.items()]
+    config = DownloadConfig(shards=5, concurrency=1)
+    async with world(*media) as here:
+        here.plan.add(RefuseToken(), method="GET", path=r"/media/[0-9a-f-]{36}$", nth=9)
+        with pytest.raises(TransferError) as stopped:
+            await here.client.download_dataset(here.dataset_id, tmp_path / "o", config=config)
+        here.plan.clear()
+        assert isinstance(stopped.value.report, DownloadReport)
+        assert (stopped.value.report.downloaded, stopped.value.report.pending) == (8, 4)
+        report = await here.client.download_dataset(here.dataset_id, tmp_path / "o", config=config)
+        assert (report.downloaded, report.present) == (4, 8)
+        async with here.client.downloader(here.dataset_id, tmp_path / "p", config=config) as run:
+            for _ in range(8):
+                await anext(run)
+        assert (run.report.downloaded, run.report.pending) == (5, 7)
+        report = await here.client.download_dataset(here.dataset_id, tmp_path / "p", config=config)
+        assert (report.downloaded, report.present) == (7, 5)
 
 
 async def test_keys_are_one_for_each_image_and_labels_lie_beside(tmp_path: Path) -> None:
