@@ -154,7 +154,7 @@ def sniff(path: str | Path) -> FormatName:
             and what is there.
         OSError: It cannot be read.
     """
-    place = Path(path)
+    place = Path(path).absolute()
     found = _of_folder(place) if place.is_dir() else _of_file(place)
     if found is None:
         raise FormatError(
@@ -260,7 +260,7 @@ def open_dataset(
 
     With `in_shares`, images of unknown size are given, too (`RawImage.in_shares`).
     """
-    place = Path(path)
+    place = Path(path).absolute()  # readers look at names of folders, which "." does not have
     try:
         info = format_info(format or sniff(place))
         options = Options(

@@ -445,6 +445,17 @@ def test_a_format_is_found_by_what_is_there(
     assert formats.sniff(make(tmp_path)) == name
 
 
+@pytest.mark.parametrize(("make", "name"), FOUND)
+def test_from_within_a_folder_all_is_as_from_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], Path], name: str
+) -> None:
+    """Names of folders count, and the folder that one is in has none as it is given."""
+    path, classes = make(tmp_path), ["car"] if "yolo" in name else []
+    found = read(open_dataset(path, classes=classes))
+    monkeypatch.chdir(path if path.is_dir() else path.parent)
+    assert read(open_dataset("." if path.is_dir() else path.name, classes=classes)) == found
+
+
 def test_what_is_of_no_format(tmp_path: Path) -> None:
     """The error says what was looked for, and what is there."""
     with pytest.raises(FormatError, match=r"looked for data\.yaml.*found nothing"):
