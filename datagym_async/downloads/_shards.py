@@ -47,7 +47,7 @@ class Shards:
     _tar: tarfile.TarFile | None = attrs.field(default=None, init=False)
     _rows: list[tuple[str, int, str, str]] = attrs.field(factory=list, init=False)
     _labelled: int = attrs.field(default=0, init=False)  # of these
-    _is_broken: bool = attrs.field(default=False, init=False)
+    _failure: BaseException | None = attrs.field(default=None, init=False)  # of all that follow
     _texts: sqlite3.Connection = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -71,8 +71,8 @@ class Shards:
         Where that fails it is a `FileWriteError`: it would fail all that are in it.
         """
         async with self._lock:
-            if self._is_broken:
-                raise FileWriteError("The shard before could not be written.")
+            if self._failure is not None:
+                raise self._failure
             try:
                 await in_thread(self._append, wanted, part)
                 media, size = self._bound
@@ -80,18 +80,18 @@ class Shards:
                     await self._seal()
             except BaseException as error:
                 # Half of a file may be in it, behind which no other can be read.
-                self._is_broken = True
                 self._rows = [row for row in self._rows if row[0] != wanted.media_id]
+                self._failure = error
                 if isinstance(error, StoreError):
-                    raise FileWriteError(str(error)) from None
-                if isinstance(error, OSError):
-                    raise FileWriteError.of(self._manifest.root, error) from error
-                raise
+                    self._failure = FileWriteError(str(error))
+                elif isinstance(error, OSError):
+                    self._failure = FileWriteError.of(self._manifest.root, error)
+                raise self._failure from None
 
     async def end(self) -> None:
         """Put the last shard in its place, if it is sound."""
         async with self._lock:
-            if not self._is_broken:
+            if self._failure is None:
                 await self._seal()
 
     @property
