@@ -130,7 +130,7 @@ def listed(what: str, given: Iterable[V], *kinds: type) -> tuple[V, ...]:
     """Return what is given, all of it of the classes; a text would be a list of letters."""
     check(SEVERAL, **{what: given})
     found = tuple(given)
-    for each in found:
+    for each in found if kinds else ():
         check_is(f"one of the {what}", each, *kinds)
     return found
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Mapping
-from copy import copy
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, Self, SupportsIndex, TypeVar
 
 import attrs
 
@@ -203,6 +202,10 @@ class DataGymClient(ClientReading):
         if getattr(self, "_open", None) is not None and not self._is_view:
             warnings.warn(f"Unclosed {self!r}; use `async with` or aclose()", _warn, stacklevel=2)
 
+    def __reduce_ex__(self, _: SupportsIndex) -> NoReturn:
+        """Refuse to be copied or pickled: connections belong to one process and event loop."""
+        raise TypeError(f"{self!r} is neither copied nor pickled; make one where it is needed")
+
     async def __aenter__(self) -> Self:
         return await self.open()
 
@@ -287,7 +290,8 @@ class DataGymClient(ClientReading):
         return self._view(session)
 
     def _view(self, session: Session) -> DataGymClient:
-        view = copy(self)
+        view = object.__new__(type(self))
+        view.__dict__ |= self.__dict__
         view._open, view._is_view = self._opened.over(session), True
         return view
 

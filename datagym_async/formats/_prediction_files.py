@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import attrs
 import orjson
 
-from datagym_async._checks import checked
+from datagym_async._checks import by_annotation, checked
 from datagym_async._json import BOM, loads
 from datagym_async._printable import printable
 from datagym_async._regular_files import regular_only
@@ -54,7 +54,7 @@ _AT_ONCE = 50
 """Items read in one step in a thread: as many as go into one request."""
 
 
-@attrs.define
+@attrs.define(field_transformer=by_annotation)
 class PredictionFile:
     """A file of labels in any of the forms that an import takes; it can be iterated again.
 

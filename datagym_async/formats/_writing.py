@@ -10,11 +10,12 @@ from contextlib import ExitStack
 from functools import partial
 from itertools import count
 from pathlib import Path, PurePosixPath
+from types import NoneType
 from typing import TYPE_CHECKING, Final, Literal, TextIO, TypeAlias, get_args
 
 import attrs
 
-from datagym_async._checks import checked
+from datagym_async._checks import check_is, checked, listed
 from datagym_async._file_names import folded_name, numbered_file, safe_name, with_room
 from datagym_async._files import FolderPart, placed, telling
 from datagym_async.formats import _label_texts as texts
@@ -140,6 +141,7 @@ _LAYOUTS: Final[Mapping[str, _Layout]] = {
 
 
 def _layout(format: str) -> _Layout:  # noqa: A002 - as for `write`
+    check_is("format", format, str)
     if format not in _LAYOUTS:
         known = ", ".join(get_args(WrittenFormat))
         raise FormatError(f"Nothing writes a format {format!r}; use one of {known}")
@@ -237,7 +239,9 @@ def write(
             shares cannot be read, or there are no keypoints for ``"yolo-pose"``.
         FileWriteError: It cannot be written.
     """
-    path, every, layout = Path(path), [*images], _layout(format)
+    if not callable(images_from):
+        check_is("images_from", images_from, Mapping, NoneType)
+    path, every, layout = Path(path), listed("images", images, LabeledImage), _layout(format)
     is_file = format == "coco" and images_from is None and split is None
     if not is_file:
         check_target(path, format, overwrite=overwrite)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from datagym_async._checks import SEVERAL, check
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.labels._check_parts import (
     Finding,
@@ -133,6 +134,7 @@ def _check(
     prediction: object, entries: Iterable[EntryLike] | None, keep_data: bool | None
 ) -> Callable[[object], Iterator[Finding]]:
     """Return the check of a prediction as JSON, which may lack some of its parts by then."""
+    check(SEVERAL, entries=() if entries is None else entries)
     size: Frame = (None, None)
     if isinstance(prediction, LabeledImage):
         size = (prediction.width, prediction.height)

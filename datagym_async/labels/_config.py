@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import attrs
 
-from datagym_async._checks import checked
+from datagym_async._checks import SEVERAL, check, checked
 from datagym_async._extras import extra_module
 from datagym_async._printable import printable
 from datagym_async.exceptions import LabelConfigError
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _NAMED = 10
 
 
+@checked
 class LabelConfig(EntryList):
     """A label configuration being made: what labellers draw and answer in a project.
 
@@ -240,6 +241,7 @@ def diff(current: Entries, wanted: Entries) -> ConfigDiff:
 def entries_of(given: Entries) -> tuple[ConfigEntry, ...]:
     """Return the root entries of whatever holds some."""
     found: Iterable[EntryLike] = given if not hasattr(given, "entries") else given.entries
+    check(SEVERAL, entries=found)
     return tuple(map(ConfigEntry.of, found))
 
 

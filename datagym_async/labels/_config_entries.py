@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 import attrs
 
+from datagym_async._checks import by_annotation, check_is, checked, listed
 from datagym_async._json import check_depth
 from datagym_async.exceptions import LabelConfigError
 from datagym_async.models import EntryType, LabelEntry
@@ -26,15 +27,18 @@ CLASSIFICATIONS = CHOICES | {EntryType.FREETEXT}  # types that ask instead of dr
 
 
 def _key(given: str) -> str:
+    check_is("key", given, str)
     # The service stores keys in lower case, and exports know them so (observed).
     return given.lower()
 
 
 def _type(given: EntryType | str) -> EntryType:
+    check_is("type", given, str)  # what an EntryType is, too
     return EntryType(given)
 
 
 def _options(given: Mapping[str, str]) -> Mapping[str, str]:
+    check_is("options", given, Mapping)
     return dict(given)
 
 
@@ -42,7 +46,11 @@ def _shortcut(given: str | int | None) -> str | None:
     return None if given is None or given == "" else str(given)
 
 
-@attrs.frozen
+def _children(given: Iterable[ConfigEntry]) -> tuple[ConfigEntry, ...]:
+    return listed("children", given, ConfigEntry)
+
+
+@attrs.frozen(field_transformer=by_annotation)
 class ConfigEntry:
     """One entry of a label configuration, with the entries nested in it.
 
@@ -68,9 +76,7 @@ class ConfigEntry:
     max_length: int | None = attrs.field(default=None, kw_only=True)
     required: bool = attrs.field(default=False, kw_only=True)
     options: Mapping[str, str] = attrs.field(factory=dict, converter=_options, kw_only=True)
-    children: tuple[ConfigEntry, ...] = attrs.field(
-        default=(), converter=tuple["ConfigEntry", ...], kw_only=True
-    )
+    children: tuple[ConfigEntry, ...] = attrs.field(default=(), converter=_children, kw_only=True)
 
     @classmethod
     def of(cls, entry: EntryLike | EntryHandle) -> ConfigEntry:
@@ -79,6 +85,7 @@ class ConfigEntry:
             return entry
         if isinstance(entry, EntryHandle):
             return entry.to_entry()
+        check_is("entry", entry, LabelEntry)
         members = {each.alias: getattr(entry, each.name) for each in attrs.fields(cls)}
         return cls(**{**members, "children": map(cls.of, entry.children)})
 
@@ -111,6 +118,7 @@ EntryLike: TypeAlias = ConfigEntry | LabelEntry
 Children: TypeAlias = "Iterable[EntryLike | EntryHandle] | None"
 
 
+@checked
 class EntryList:
     """Entries that can be added to: those of a configuration, and those nested in one entry.
 
@@ -119,7 +127,8 @@ class EntryList:
     """
 
     def __init__(self, entries: Iterable[EntryLike] = ()) -> None:
-        self._handles = [EntryHandle(ConfigEntry.of(each)) for each in entries]
+        found = listed("entries", entries, ConfigEntry, LabelEntry)
+        self._handles = [EntryHandle(ConfigEntry.of(each)) for each in found]
 
     @property
     def entries(self) -> tuple[ConfigEntry, ...]:
@@ -286,11 +295,12 @@ class EntryList:
         shortcut: str | int | None = None,
         **answers: Any,
     ) -> EntryHandle:
-        nested = map(ConfigEntry.of, children or ())
+        nested = map(ConfigEntry.of, listed("children", children or ()))
         looks: dict[str, Any] = {"children": nested, "color": color, "shortcut": shortcut}
         return self.append_entry(ConfigEntry(key, value, kind, **looks, **answers))
 
 
+@checked
 class EntryHandle(EntryList):
     """An entry of a configuration that is being made: what is added to it is nested in it."""
 

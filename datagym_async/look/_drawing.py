@@ -10,9 +10,11 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from datagym_async._checks import checked
+from datagym_async._checks import check_is, checked, shown
 from datagym_async._extras import require_modules
 from datagym_async._regular_files import regular_only
+from datagym_async.exceptions import ConfigurationError
+from datagym_async.labels import LabeledImage
 from datagym_async.look._marks import (
     FILLED,
     Colors,
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageFont import FreeTypeFont, ImageFont
 
-    from datagym_async.labels import LabeledImage, Point
+    from datagym_async.labels import Point
 
 Drawable: TypeAlias = "Image | str | os.PathLike[str] | bytes | Any"
 """An image of Pillow's, a path, the bytes of a file, or an array of numpy's."""
@@ -59,6 +61,10 @@ def opened(image: Drawable) -> Image:
     if isinstance(image, str | os.PathLike):
         with open(image, "rb", opener=regular_only) as file:
             return Image.open(io.BytesIO(file.read()))
+    if not hasattr(image, "__array_interface__"):
+        raise ConfigurationError(
+            f"image is {shown(image)}; give a path, bytes, an image or an array."
+        )
     return Image.fromarray(image)
 
 
@@ -106,6 +112,7 @@ def draw(
         ConfigurationError: Pillow is not installed.
         OSError: The image cannot be read.
     """
+    check_is("labels", labels, LabeledImage)
     require_modules("Drawing labels", "look", "PIL")
     canvas = in_colors(opened(image).copy())
     marks = list(marks_of(labels, classes))

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol, TypeAlias, TypeVar
 
+from datagym_async._checks import listed
 from datagym_async._wire._codec import check_empty, decode
 from datagym_async._wire._messages import Request, Response
 from datagym_async.exceptions import APIStatusError
@@ -47,7 +48,8 @@ AnyPoint: TypeAlias = Point | StoredPoint  # a point of a shape, or one as the s
 
 def points_body(points: Iterable[AnyPoint]) -> list[dict[str, float | None]]:
     """Return points as the service reads them."""
-    return [{"x": point.x, "y": point.y} for point in points]
+    found = listed("points", points, Point, StoredPoint)
+    return [{"x": point.x, "y": point.y} for point in found]
 
 
 def first_few(findings: Sequence[object], most: int) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ from datagym_async.labels import (
     VideoLabels,
     with_keys,
 )
+from datagym_async.labels._config import entries_of
 from datagym_async.models import LabelConfiguration, MediaType, ProjectId, TaskDetail, TaskId
 from datagym_async.models._ids import id_of
 from datagym_async.resources._base import DECODED_ON_THE_LOOP, Resource
@@ -332,7 +333,7 @@ class LabelsResource(Resource):
 
         entries: Sequence[EntryLike] | None = None
         if check and config is not None and not isinstance(config, str):
-            entries = tuple(config.entries)
+            entries = entries_of(config)
         elif check and config is not None:
             task = await read_task(self._session, project_id)
             if task is not None and task.project_type is MediaType.VIDEO:

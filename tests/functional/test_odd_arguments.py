@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
+import pickle
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -16,10 +18,13 @@ from datagym_async.formats import coco
 from datagym_async.labels import (
     Annotation,
     Classification,
+    ConfigEntry,
+    LabelConfig,
     LabeledImage,
     Point,
     Polygon,
     Rectangle,
+    diff,
     to_prediction,
 )
 from tests.helpers.sentinel import TOKEN
@@ -129,6 +134,24 @@ SPOT = Point(1, 2)
         (LabeledImage, (), {"media_name": 5}, "media_name is 5; it must be of the type str"),
         (LabeledImage, (), {"width": "640"}, "width is '640'; it must be a number"),
         (LabeledImage, (), {"annotations": [SPOT]}, "one of the annotations is Point"),
+        (LabelConfig, ("car",), {}, "entries is 'car'; it must be a list"),
+        (
+            LabelConfig,
+            ([{"key": "car"}],),
+            {},
+            "one of the entries is .*; it must be of",
+        ),
+        (LabelConfig().add_rectangle, (5, "Car"), {}, "entry_key is 5; it must be a text"),
+        (
+            LabelConfig().add_select,
+            ("k", "K", ["a"]),
+            {},
+            r"options is .*; it must be a mapping",
+        ),
+        (ConfigEntry, ("k", None, "LINE"), {}, "value is None; it must be a text"),
+        (ConfigEntry, ("k", "K", 5), {}, "type is 5; it must be of the type str"),
+        (ConfigEntry, ("k", "K", "LINE"), {"color": 5}, "color is 5; it must be a text or None"),
+        (diff, ([], 5), {}, "entries is 5; it must be a list"),
         (formats.LabelMapping, (), {"shape": "box"}, "shape is 'box'; it must be one of"),
         (formats.LabelMapping, (), {"sdk": "no"}, "sdk is 'no'; it must be True or False"),
         (look.GalleryOptions, (), {"size": "480"}, "size is '480'; it must be a whole number"),
@@ -141,6 +164,14 @@ def test_labels_are_checked_when_they_are_made(
     """A slip shows where it is made, and not where the labels are used."""
     with pytest.raises(ConfigurationError, match=words):
         make(*args, **named)
+
+
+async def test_a_client_is_neither_copied_nor_pickled() -> None:
+    """A copy would share the connections, and warn of them at its end."""
+    async with DataGymClient(TOKEN, "http://127.0.0.1:9") as client:
+        for use in (copy.copy, copy.deepcopy, pickle.dumps):
+            with pytest.raises(TypeError, match="neither copied nor pickled; make one where"):
+                use(client)
 
 
 def test_numbers_of_numpy_are_numbers() -> None:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 import attrs
 import orjson
 
-from datagym_async._checks import checked
+from datagym_async._checks import checked, listed
 from datagym_async._json import in_utf8, loads_of_python
 from datagym_async._regular_files import regular_only
 from datagym_async._wire._cutting import BrokenTextError, MemberCutter
@@ -191,7 +191,7 @@ def _room_on_disk() -> Iterator[None]:
 def categories_of(given: Source | Iterable[Category]) -> list[Category]:
     """Return categories, those of a file in its order; errors are as for `open_dataset`."""
     if not isinstance(given, str | Path | Mapping):
-        return [each for each in given if isinstance(each, Category)]
+        return [*listed("categories", cast("Iterable[Category]", given), Category)]
     file, found = _File(given), list[Category]()
     for index, raw in enumerate(chain.from_iterable(part for _, part in file.parts(_MEMBERS[:1]))):
         try:

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self, TypeAlias
 
 import attrs
 
+from datagym_async._checks import by_annotation
 from datagym_async._extras import require_modules
 from datagym_async._printable import printable
 from datagym_async._runs._disk import look
@@ -68,7 +69,7 @@ def _path(value: str | os.PathLike[str]) -> str:
     return str(os.fspath(value))
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, field_transformer=by_annotation)
 class FolderWatch:
     """Watch a folder for files to upload, beginning with what is there: a source without an end.
 
