@@ -198,7 +198,7 @@ async def _found(
 
 async def file_statistics(path: Path, *, tiny: float) -> LabelStatistics:
     """Return what the labels of a file or folder hold, in any format that an import takes."""
-    tally = StatisticsTally(path.name, tiny=tiny)
+    tally = StatisticsTally(path.name or str(path), tiny=tiny)
     async with aclosing(labels_in(path, tally.notes)) as images:
         async for image in images:
             tally.add(image)

@@ -104,8 +104,13 @@ def test_statistics_of_a_file(cli: Cli, tmp_path: Path) -> None:
     )
 
 
-def test_a_gallery_of_a_folder_has_the_labels_in_it(cli: Cli, tmp_path: Path) -> None:
-    """The one JSON file is asked first; the one that Label Studio puts beside YOLO has none."""
+def test_a_gallery_of_a_folder_has_the_labels_in_it(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one JSON file is asked first; the one that Label Studio puts beside YOLO has none.
+
+    The folder that one is in is called ".".
+    """
     (tmp_path / "in" / "labels").mkdir(parents=True)
     (tmp_path / "in" / "a.jpg").write_bytes(jpeg(3000))
     (tmp_path / "in" / "labels" / "a.txt").write_text("0 0.5 0.5 0.2 0.2\n")
@@ -113,6 +118,8 @@ def test_a_gallery_of_a_folder_has_the_labels_in_it(cli: Cli, tmp_path: Path) ->
     (tmp_path / "in" / "notes.json").write_text('{"categories": [{"id": 0, "name": "car"}]}')
     ran = cli("gallery", tmp_path / "in", "-o", tmp_path / "site", "--workers", 0, "--json")
     assert (ran.status, ran.document["objects"], ran.document["notes"]) == (0, 1, [])
+    monkeypatch.chdir(tmp_path / "in")
+    assert cli("stats", ".").out.startswith(".: 1 image with 1 object of 1 class.")
 
 
 @pytest.mark.parametrize(
