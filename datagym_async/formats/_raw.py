@@ -7,12 +7,14 @@ the left upper corner of the first pixel.
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import attrs
 
-from datagym_async.formats._losses import Losses
+from datagym_async.formats._losses import FormatError, Losses
 
 Pair: TypeAlias = tuple[float, float]
 """x and y."""
@@ -113,3 +115,15 @@ class RawDataset:
     """Reads the images, one after the other, as often as it is called, and counts what is lost."""
     outlines: bool = False
     """Whether it has outlines of objects without their boxes, so that boxes would be less."""
+
+
+@contextlib.contextmanager
+def room_on_disk() -> Iterator[None]:
+    """Tell of a disk that has no room for the temporary database of a file that is read."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise FormatError(
+            f"the temporary database of a file of labels cannot be written: {error}; make room, or "
+            "name another folder for it in the environment variable SQLITE_TMPDIR"
+        ) from None

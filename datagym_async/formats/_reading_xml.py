@@ -25,7 +25,15 @@ from datagym_async._regular_files import regular_only
 from datagym_async.formats._geometry import ellipse_ring, from_voc, snapped, turned_box
 from datagym_async.formats._losses import BrokenError, FormatError, Losses, LossKind
 from datagym_async.formats._masks import MOST_PIXELS, trace
-from datagym_async.formats._raw import Category, Pair, RawDataset, RawImage, RawObject, Ring
+from datagym_async.formats._raw import (
+    Category,
+    Pair,
+    RawDataset,
+    RawImage,
+    RawObject,
+    Ring,
+    room_on_disk,
+)
 from datagym_async.formats._reading import (
     Classes,
     Options,
@@ -373,7 +381,7 @@ def open_cvat(path: Path, options: Options) -> RawDataset:
         cvat = _Cvat(str(file), classes, losses, apart)
         # Tracks go on disk until all are read: what is on a frame stands in any of them. A file
         # without a name is temporary, and gone when it is closed.
-        with closing(sqlite3.connect("", check_same_thread=False)) as frames:
+        with room_on_disk(), closing(sqlite3.connect("", check_same_thread=False)) as frames:
             frames.execute("CREATE TABLE shapes (task TEXT, frame INTEGER, label TEXT, body BLOB)")
             try:
                 for each in elements(file, "annotations", {"meta", "image", "track"}):

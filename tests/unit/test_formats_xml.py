@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -548,6 +549,23 @@ def test_cvat_for_video(tmp_path: Path) -> None:
     assert images[0].objects[1].where == f"{tmp_path}/annotations.xml, line 11"
     assert lost == {"track": 1, "broken": 1}
     assert [each.name for each in dataset.categories] == ["car", "dog"]
+
+
+def test_a_full_disk_under_long_tracks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error says how to have their temporary database elsewhere."""
+    connect = sqlite3.connect
+
+    def small(*given: Any, **options: Any) -> sqlite3.Connection:
+        connection: sqlite3.Connection = connect(*given, **options)
+        connection.execute("PRAGMA max_page_count = 10")
+        return connection
+
+    boxes = "".join(f'<box frame="{at}" xtl="1" ytl="2" xbr="3" ybr="4"/>' for at in range(999))
+    content = f'<annotations><track label="car">{boxes}</track></annotations>'
+    text(tmp_path / "annotations.xml", content)
+    monkeypatch.setattr(sqlite3, "connect", small)
+    with pytest.raises(FormatError, match=r"is full; make room, or name .* SQLITE_TMPDIR"):
+        read(open_dataset(tmp_path))
 
 
 def test_a_long_track_takes_no_memory(tmp_path: Path) -> None:

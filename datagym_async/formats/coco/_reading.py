@@ -11,7 +11,6 @@ by name: the last one never wins.
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -31,7 +30,7 @@ from datagym_async._wire._cutting import BrokenTextError, MemberCutter
 from datagym_async.formats._labelled import images_of
 from datagym_async.formats._losses import BrokenError, Conversion, FormatError, Losses, LossKind
 from datagym_async.formats._mapping import LabelMapping, config_of
-from datagym_async.formats._raw import Category, RawDataset, RawImage
+from datagym_async.formats._raw import Category, RawDataset, RawImage, room_on_disk
 from datagym_async.formats.coco._objects import (
     category_of,
     identifier,
@@ -163,7 +162,7 @@ def open_dataset(
     """
     opened = _Opened(len(sources) > 1)
     add = opened.add_if_readable if of_folder and len(sources) > 1 else opened.add
-    with _room_on_disk():
+    with room_on_disk():
         if images is not None:
             opened.add_images(images)
         for source in sources:
@@ -175,17 +174,6 @@ def open_dataset(
         images=opened.images,
         outlines=opened.outlines,
     )
-
-
-@contextlib.contextmanager
-def _room_on_disk() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        raise FormatError(
-            f"the temporary database of a COCO file cannot be written: {error}; make room, or name "
-            "another folder for it in the environment variable SQLITE_TMPDIR"
-        ) from None
 
 
 def categories_of(given: Source | Iterable[Category]) -> list[Category]:
