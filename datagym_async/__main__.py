@@ -89,7 +89,7 @@ def _steady_streams() -> Iterator[None]:
     sys.stdin = sys.stdin or os.fdopen(0, closefd=False)
     before = sys.stdout, sys.stderr
     out, err = (
-        Steady(stream or os.fdopen(number, "w", closefd=False))
+        SafeStream(stream or os.fdopen(number, "w", closefd=False))
         for number, stream in enumerate(before, 1)
     )
     sys.stdout, sys.stderr = out, err
@@ -103,7 +103,7 @@ def _steady_streams() -> Iterator[None]:
         sys.stdout, sys.stderr = before
 
 
-class Steady:
+class SafeStream:
     """A stream for output that drops what it cannot take.
 
     Attributes:

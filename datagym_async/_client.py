@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import aiohttp
 
     from datagym_async._limits import LimiterState
-    from datagym_async._opened import Elsewhere, Opened, TokenSource
+    from datagym_async._opened import Opened, RemoteJobs, TokenSource
     from datagym_async._session import Session, SessionStatistics
     from datagym_async._wire import Request, Response
     from datagym_async.resources import Dialect
@@ -41,13 +41,13 @@ T = TypeVar("T")
 
 @attrs.frozen
 class RawAnswer:
-    """An answer of the service as it came, without secrets.
+    """An unchanged answer of the service, without secrets.
 
     Attributes:
         method: Method of the request.
         path: Its path below ``api/v1/``, without the query.
         status: HTTP status.
-        headers: Header fields, to be asked for by names in lower case.
+        headers: Header fields; their names are in lower case.
         content: The body.
     """
 
@@ -65,10 +65,10 @@ class RawAnswer:
         return cls(request.method, request.path, response.status, response.headers, response.body)
 
     def json(self) -> Any:
-        """Return what the body says.
+        """Return the parsed body.
 
         Raises:
-            ValueError: It is no JSON, or nested too deep.
+            ValueError: It is not JSON, or nested too deep.
         """
         from datagym_async._json import loads
 
@@ -76,49 +76,50 @@ class RawAnswer:
 
 
 class DataGymClient(ClientReading):
-    """Talk to DataGym from async code; use as ``async with DataGymClient(...) as client``.
+    """A client for DataGym; use it as ``async with DataGymClient(...) as client``.
 
     Args:
         token: API token; None takes it from ``DATAGYM_TOKEN``. It is sent in the Authorization
-            header to the origin of `base_url` and appears nowhere else. Or a function that gives
-            it, plain (called in a thread) or a coroutine function: it is asked when the client is
-            opened, and again when the token is refused (401, 403); where it gives another one then,
-            the request is sent once more.
+            header to the origin of `base_url`, and nowhere else. It may also be a function (called
+            in a thread) or a coroutine function that returns the token. This is called when the
+            client is opened, and again when the token is refused (401, 403); if it then returns
+            another token, the request is sent again.
         base_url: Address of the service, without ``/api/v1``; None takes it from
             ``DATAGYM_BASE_URL``, else ``https://app.datagym.ai``.
-        timeout: Time limits of one attempt, in seconds by phase.
-        retry: How failed requests are tried again; `RetryPolicy.none()` turns it off.
+        timeout: Time limits of one attempt, by phase.
+        retry: How failed requests are retried; `RetryPolicy.none()` turns retries off.
         rate_limit: Requests a second, evenly spaced; None for no limit.
-        concurrency: File uploads in flight at once, pinned; None to have the best number found out.
-        max_calls: Small requests in flight at once.
-        max_uploads: File uploads in flight at once, at most; how many are best is found out.
-            More than 8 can starve the service of its 10 database connections (observed).
-        max_downloads: Downloads and exports in flight at once, at most; found out likewise.
-        max_upload_rate: Bytes of file uploads a second, evenly spread; None for no limit.
-        dialect: ``"media"`` for the routes of today's servers, ``"image"`` for those of the public
-            documentation, ``"auto"`` to find out on the first media call.
+        concurrency: Fixed number of file uploads in flight; None to adapt it during the run.
+        max_calls: Maximum number of small requests in flight.
+        max_uploads: Maximum number of file uploads in flight; the number adapts up to this. More
+            than 8 can use up the service's 10 database connections (observed).
+        max_downloads: Maximum number of downloads and exports in flight; the number adapts too.
+        max_upload_rate: Bytes a second for all file uploads, evenly spread; None for no limit.
+        dialect: ``"media"`` for the routes of current servers, ``"image"`` for those of the public
+            documentation, ``"auto"`` to detect it with the first media call.
         auth: ``"header"`` sends the token in the Authorization header; ``"parameter"`` as the
             request parameter ``token``, for gateways that remove the header. The service documents
-            both; a URL comes to more places than a header does, so take it only where you must.
-        proxy: URL of a proxy before the service, with user and password where it wants them; empty
-            for none; None for what the environment says (``HTTPS_PROXY``, ``HTTP_PROXY``,
-            ``ALL_PROXY``, ``NO_PROXY``), unless the service is on this machine.
-        trust_env: Whether the environment is asked for a proxy. ~/.netrc is never read.
-        ca_file: Certificates (PEM) to trust besides the system's, as of a company's own authority.
-        session: An aiohttp session to use; it is never closed here, its own proxy and certificates
-            count, and its ``raise_for_status`` does not. Its pool is its own: what a server sends
-            unasked on an idle connection, aiohttp gives to the next request.
-        allow_private_store: Whether the pre-signed URLs of the service, as of videos, may lead to
-            private, loopback and other special addresses. They are fetched from public ones alone,
-            and from the host and port of `base_url`; without cookies, proxies or credentials, so
-            neither `proxy` nor `session` counts for them.
+            both. A URL ends up in more places than a header, so use ``"parameter"`` only if you
+            must.
+        proxy: URL of a proxy, with user and password if needed; an empty text for none; None for
+            the proxy of the environment (``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY``,
+            ``NO_PROXY``), unless the service is on this machine.
+        trust_env: Whether to look for a proxy in the environment. ~/.netrc is never read.
+        ca_file: Certificates (PEM) to trust in addition to the system's.
+        session: An aiohttp session to use. The client never closes it, uses its proxy and
+            certificates, and ignores its ``raise_for_status``. If a server sends data on an idle
+            connection of this session, aiohttp returns it as the answer to the next request.
+        allow_private_store: Whether pre-signed URLs of the service (used for videos) may lead to
+            private, loopback and other special addresses. Otherwise they are fetched only from
+            public addresses and from the host and port of `base_url`, always without cookies,
+            proxies and credentials; `proxy` and `session` are not used for them.
 
-    A client belongs to the process and the event loop that it is opened in; anywhere else, as in a
-    forked worker, its calls raise `ClientClosedError`. It is safe to share between tasks and to
-    cancel at any call; nothing stays open.
+    A client belongs to the process and the event loop in which it was opened. In another one, for
+    example after a fork, its calls raise `ClientClosedError`. It may be shared between tasks, and
+    any call may be cancelled; nothing stays open.
 
     Raises:
-        ConfigurationError: An option cannot be used as it is.
+        ConfigurationError: An option cannot be used.
     """
 
     __module__ = "datagym_async"  # what it is imported from
@@ -186,7 +187,7 @@ class DataGymClient(ClientReading):
         )
         self._open: Opened | None = None
         self._closed = self._is_view = self._is_opening = False
-        self._others: Elsewhere | None = None
+        self._others: RemoteJobs | None = None
 
     def __repr__(self) -> str:
         """Return address and state, without the token."""
@@ -235,7 +236,7 @@ class DataGymClient(ClientReading):
     async def aclose(self) -> None:
         """Close the client and its connections; may be called again.
 
-        One of `with_options` is done with then, and closes nothing.
+        A client returned by `with_options` closes nothing.
         """
         opened, self._open, self._closed = self._open, None, True
         if opened is not None and not self._is_view:
@@ -254,18 +255,18 @@ class DataGymClient(ClientReading):
 
             await client.with_options(timeout=Timeout(read=600)).labels.export(project_id)
 
-        Both share connections, limits, pauses and counts; closing the opened one ends both.
+        Both share connections, limits, pauses and counts; closing the original client ends both.
 
         Args:
             timeout: Time limits; None keeps those of the client.
-            retry: How failed requests are tried again; None keeps that of the client.
-            on_answer: Is called in the event loop with each whole answer as it came, errors and
-                attempts that are repeated included; must return at once. What it raises touches no
-                call; the first time it is logged. Answers that are read piece by piece (downloads,
-                exports) are not among them.
+            retry: How failed requests are retried; None keeps that of the client.
+            on_answer: Called in the event loop with each complete answer, including errors and
+                retried attempts; must return quickly. Its errors do not affect the call; the first
+                one is logged. It does not get answers that are read as streams (downloads,
+                exports).
 
         Raises:
-            ConfigurationError: An option is of another type, or `on_answer` a coroutine function.
+            ConfigurationError: An option has a wrong type, or `on_answer` is a coroutine function.
             ClientClosedError: The client is not open.
         """
         from datagym_async._checks import is_coroutine_function
@@ -295,7 +296,7 @@ class DataGymClient(ClientReading):
         view._open, view._is_view = self._opened.over(session), True
         return view
 
-    def _elsewhere(self, others: Elsewhere) -> DataGymClient:
+    def _elsewhere(self, others: RemoteJobs) -> DataGymClient:
         """Return this open client with others to do its jobs."""
         view = self._view(self._opened.session.over(others.transport))
         view._others = others
@@ -311,21 +312,21 @@ class DataGymClient(ClientReading):
         json: object = None,
         safe_to_repeat: bool | None = None,
     ) -> RawAnswer:
-        """Send a request to a route that this client knows no method for.
+        """Send a request to a route for which this client has no method.
 
-        It is limited, counted and tried again as any other.
+        It is limited, counted and retried like any other request.
 
         Args:
             method: HTTP method.
             path: Path below ``api/v1/``, for example ``"project/P/statistics"``.
             query: Query parameters.
-            json: What is sent as JSON; None for no body.
-            safe_to_repeat: Whether it may be sent again after its answer was lost; None for GET and
+            json: Value to send as JSON; None for no body.
+            safe_to_repeat: Whether it may be sent again if its answer was lost; None for GET and
                 HEAD only.
 
         Raises:
-            ConfigurationError: The path is none, or leads elsewhere.
-            APIError: As of any call.
+            ConfigurationError: The path is not valid.
+            APIError: As for any call.
         """
         from datagym_async._wire import raw_request
 
@@ -333,17 +334,17 @@ class DataGymClient(ClientReading):
         return RawAnswer.of(request, await self._opened.session.request(request))
 
     async def ping(self) -> None:
-        """Ask the service whether the token is good (HEAD project).
+        """Check whether the service accepts the token (HEAD project).
 
         Raises:
             AuthenticationError: No token arrived at the service.
-            PermissionDeniedError: The token is not, or no longer, valid.
-            APIError: The service cannot be asked.
+            PermissionDeniedError: The token is not valid, or no longer.
+            APIError: The service cannot be reached.
         """
         await self.projects.ping()
 
     def statistics(self) -> SessionStatistics:
-        """Return what this client has sent and received since it was opened."""
+        """Return counts of what this client has sent and received since it was opened."""
         return self._opened.session.statistics()
 
     @property

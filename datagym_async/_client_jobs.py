@@ -18,7 +18,7 @@ from datagym_async._wire._messages import Lane
 from datagym_async.exceptions import ClientClosedError
 
 if TYPE_CHECKING:
-    from datagym_async._opened import Elsewhere, Opened, Settings
+    from datagym_async._opened import Opened, RemoteJobs, Settings
     from datagym_async.downloads import DownloadConfig, Downloader, DownloadReport
     from datagym_async.exports import (
         BitmapReport,
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
         TasksResource,
         ValuesResource,
     )
-    from datagym_async.resources._labels import ImportHow
+    from datagym_async.resources._labels import ImportOptions
     from datagym_async.resources._tasks import States
     from datagym_async.uploads import DryRun, Source, UploadConfig, Uploader, UploadReport
 
@@ -57,11 +57,11 @@ BITMAPS_AT_ONCE = 16
 
 @checked
 class ClientJobs:
-    """What `DataGymClient` can do once it is open; it is no client by itself."""
+    """The bulk jobs and resources of `DataGymClient`, once it is open."""
 
     _settings: Settings
     _open: Opened | None
-    _others: Elsewhere | None
+    _others: RemoteJobs | None
 
     @property
     def base_url(self) -> str:
@@ -85,7 +85,7 @@ class ClientJobs:
 
     @property
     def labels(self) -> LabelsResource:
-        """Return labels, in and out."""
+        """Return the labels: exports, imports and bitmaps."""
         return self._opened.labels
 
     @property
@@ -114,9 +114,9 @@ class ClientJobs:
         """Return a bulk upload to iterate over: ``async with client.uploader(...) as run``.
 
         Args:
-            dataset_id: The dataset that the images go into.
-            sources: What names images: a file, a folder, a glob, a list, an archive, any of these
-                in an object store (``s3://``), a URL, an `UploadItem`, or an iterable or async
+            dataset_id: The dataset to upload into.
+            sources: What to upload: a file, a folder, a glob, a list, an archive, any of these in
+                an object store (``s3://``), a URL, an `UploadItem`, or an iterable or async
                 iterable of any of these.
             config: Options of the upload.
         """
@@ -152,7 +152,7 @@ class ClientJobs:
     ) -> DryRun:
         """Return what an upload would do, to iterate over: ``async with client.plan(...)``.
 
-        The dataset is listed and the sources are read; nothing is sent. See `uploader`.
+        The dataset is listed and the sources are read, but nothing is sent. See `uploader`.
         """
         from datagym_async.models._ids import id_of
         from datagym_async.uploads import DryRun, UploadConfig
@@ -165,11 +165,11 @@ class ClientJobs:
     async def upload(
         self, dataset_id: DatasetId, sources: Source, *, config: UploadConfig | None = None
     ) -> UploadReport:
-        """Upload everything that `sources` names and return the report; see `uploader`.
+        """Upload all images of `sources` and return the report; see `uploader`.
 
         Raises:
             APIError: The dataset cannot be listed: unknown, not permitted, unreachable.
-            TransferError: The run had to stop before its end; its `report` says what was done.
+            TransferError: The run had to stop early; its `report` says what was done.
         """
         async with self.uploader(dataset_id, sources, config=config) as run:
             await run.finish()
@@ -185,8 +185,9 @@ class ClientJobs:
         """Return a download of a dataset to iterate over: ``async with client.downloader(...)``.
 
         Args:
-            dataset_id: The dataset whose media are downloaded.
-            folder: Where to: a new or an empty folder, or that of the same download before.
+            dataset_id: The dataset to download.
+            folder: Folder to download into: a new or empty one, or that of an earlier run of the
+                same download.
             config: Options of the download.
         """
         return self._downloader("dataset", dataset_id, folder, config)
@@ -198,7 +199,7 @@ class ClientJobs:
         *,
         config: DownloadConfig | None = None,
     ) -> Downloader:
-        """Return a download of all datasets of a project, each into a folder of its own.
+        """Return a download of all datasets of a project, each into its own folder.
 
         `folder` and `config` are those of `downloader`.
         """
@@ -211,14 +212,14 @@ class ClientJobs:
         *,
         config: DownloadConfig | None = None,
     ) -> DownloadReport:
-        """Download all media of a dataset and return the report; the same call again goes on.
+        """Download all media of a dataset and return the report; the same call resumes.
 
         Arguments are those of `downloader`.
 
         Raises:
             APIError: The dataset cannot be listed: unknown, not permitted, unreachable.
             ConfigurationError: The folder cannot be used.
-            TransferError: The run had to stop before its end; its `report` says what was done.
+            TransferError: The run had to stop early; its `report` says what was done.
         """
         async with self.downloader(dataset_id, folder, config=config) as run:
             return await run.finish()
@@ -230,14 +231,14 @@ class ClientJobs:
         *,
         config: DownloadConfig | None = None,
     ) -> DownloadReport:
-        """Download all media of a project, each dataset into a folder of its own.
+        """Download all media of a project, each dataset into its own folder.
 
         Arguments are those of `project_downloader`.
 
         Raises:
             ConfigurationError: There is no such project, or the folder cannot be used.
             APIError: The datasets cannot be listed.
-            TransferError: The run had to stop before its end; its `report` says what was done.
+            TransferError: The run had to stop early; its `report` says what was done.
         """
         async with self.project_downloader(project_id, folder, config=config) as run:
             return await run.finish()
@@ -283,27 +284,29 @@ class ClientJobs:
     ) -> BitmapReport:
         """Download the segmentation bitmaps of a project's finished tasks and return the report.
 
-        Each goes to ``folder/KEY/NAME.png``, with the name of its image made fit for a disk; where
-        two would have the same name, the beginning of the task's id is in it. A bitmap that cannot
-        be had does not stop the others; a task that leaves its state meanwhile has none, and says
-        so. Cancelled, no half file is left, and the same call again goes on.
+        Each is saved as ``folder/KEY/NAME.png``, with the name of its image made safe for the disk;
+        if two have the same name, the beginning of the task's id is added. A bitmap that cannot be
+        downloaded does not stop the others. A task that is no longer finished has no bitmap, which
+        its result says. If the call is cancelled, no partial file is left, and the same call
+        resumes.
 
         Args:
-            project_id: UUID of a project of images.
-            folder: Where to; it is made if it is not there.
-            keys: One key of an image segmentation, or several, for a bitmap of each finished task,
-                black where nothing was segmented. None for those alone in which something is: the
-                ones that the export names.
-            format: ``"png"`` (needs ``datagym-async[images]``) or ``"bmp"``, as it is sent: 8 bits
-                a pixel, 255 in the segment, 0 elsewhere.
-            resume: Whether bitmaps whose file is there are skipped. False fetches all anew, for
+            project_id: UUID of an image project.
+            folder: Folder to save to; created if needed.
+            keys: One or several keys of image segmentations, for a bitmap of each finished task,
+                all black if nothing is segmented. None for only those bitmaps that the export
+                lists, in which something is segmented.
+            format: ``"png"`` (needs ``datagym-async[images]``) or ``"bmp"``, as the service sends
+                it: 8 bits a pixel, 255 in the segment, 0 elsewhere.
+            resume: Whether to skip bitmaps whose file exists. False downloads all again, since
                 labels may have changed.
-            concurrency: Bitmaps in flight, 1 to 64; the client's `max_downloads` bounds them too.
-            on_result: Called with each result as it is settled; must not raise.
+            concurrency: Bitmaps in flight, 1 to 64; the client's `max_downloads` is also a limit.
+            on_result: Called with each result; must not raise.
 
         Raises:
-            ConfigurationError: A key is not of an image segmentation, or an option cannot be used.
-            APIError: The project cannot be read, or the token does not count (any more).
+            ConfigurationError: A key is not that of an image segmentation, or an option cannot be
+                used.
+            APIError: The project cannot be read, or the token is no longer valid.
             TransferError: The folder cannot be written to; its `report` says what was done.
         """
         from datagym_async.exports._bitmaps import save_bitmaps
@@ -329,9 +332,9 @@ class ClientJobs:
         Needs numpy and ``datagym-async[images]``.
 
         Args:
-            project_id: UUID of a project of images.
+            project_id: UUID of an image project.
             keys: See `download_bitmaps`.
-            ahead: Bitmaps fetched ahead, 1 to 64.
+            ahead: Number of bitmaps to load in advance, 1 to 64.
         """
         from datagym_async.exports import BitmapStream
 
@@ -373,56 +376,61 @@ class ClientJobs:
     ) -> ExportedLabels:
         """Write the labels of a project's tasks to a file or folder.
 
-        ``"json"`` is what the service sends, byte by byte, and ``"jsonl"`` a line a task; both are
-        written as they arrive. The other formats take all labels at once and need the extra
-        ``formats`` (COCO only where it needs masks). A file or folder is there whole or not at all.
+        ``"json"`` is what the service sends, byte for byte, and ``"jsonl"`` has one task in each
+        line; both are written as they arrive. The other formats hold all labels in memory and need
+        the extra ``formats`` (COCO only for masks). The file or folder is written completely or not
+        at all.
 
         The service exports finished tasks, with coordinates cut to whole pixels and without the
-        sizes of images (observed). Formats but the first two need these, so that each task is read
-        for them, and its labels are taken from there with every digit.
+        sizes of images (observed). For all formats except the first two, each task is read for its
+        size and its exact coordinates.
 
         Args:
             project_id: UUID of the project.
-            path: The file of ``"json"``, ``"jsonl"`` and ``"coco"``, replaced if it is there; else
-                the folder, which must not be there, or be empty. Captions go to a file beside
-                that of COCO, ``NAME.captions.json``.
-            format: ``"json"``, ``"jsonl"``, or one that `formats.write` writes: ``"coco"``,
-                ``"yolo"``, ``"yolo-seg"``, ``"yolo-pose"``, ``"yolo-obb"``, ``"voc"``,
-                ``"kitti"``, ``"cvat"``, ``"imagefolder"`` or ``"lightly"``.
-            mapping: For COCO as `formats.coco.to_document` takes it; other formats take the class
-                of an object from its select.
-            exact: Whether coordinates have every digit, a request a task (the service then creates
-                the empty answers of one that nobody has opened). None for the formats that need the
-                sizes of images, unless `sizes` is False; False for whole pixels, as in an export.
-            sizes: Whether widths and heights are read from the service, a request a task. All
-                formats but ``"json"`` and ``"jsonl"`` leave out what needs them otherwise.
-            states: The states of the tasks, or ``"all"``; None for the finished ones (completed,
-                skipped, reviewed). Others are in no export: all are then read one by one, exactly.
-            datasets: UUIDs of the datasets whose tasks are wanted; none for all of the project.
-            only_labelled: Whether tasks without any shape and answer are left out.
-            captions: Whether captions go to a file beside that of COCO; else they are left out.
-            classes: Names of classes, or a file of them (a ``data.yaml``, a COCO file, or a name a
-                line): these come first and keep their numbers. The others have the order and the
-                texts of the label configuration, used or not.
-            clip: Whether shapes are cut off at the edges of their image.
-            zero_based: Of ``"voc"``: whether the first pixel is 0, where the format has 1.
-            images: Whether images are put beside their labels, as trainers expect: as a ``"link"``
-                to, or a ``"copy"`` of, a file in `images_from`, or after a ``"download"``. COCO is
-                then a folder, too.
-            images_from: The folder of the files: that of a download, or any in which files are
-                named like media. Of ``"download"`` where to (default: beside `path`, with
-                ``.media`` behind its name); what is there is not fetched again, and it can be
-                deleted afterwards, but for what could not be hard-linked.
-            split: Shares of the parts of the dataset, ``"train=0.8,val=0.1,test=0.1"``: an image
-                belongs to a part by a hash of the id of its media, so that growth moves none.
-            group: What stays in one part: ``"folder"``, or a regular expression for names.
-            overwrite: Whether a folder that holds something is deleted, once the new one is
-                complete.
+            path: The file for ``"json"``, ``"jsonl"`` and ``"coco"``, replaced if it exists; else a
+                new or empty folder. Captions are written beside the COCO file, as
+                ``NAME.captions.json``.
+            format: ``"json"``, ``"jsonl"``, or a format of `formats.write`: ``"coco"``, ``"yolo"``,
+                ``"yolo-seg"``, ``"yolo-pose"``, ``"yolo-obb"``, ``"voc"``, ``"kitti"``, ``"cvat"``,
+                ``"imagefolder"`` or ``"lightly"``.
+            mapping: For COCO as in `formats.coco.to_document`; for other formats it says which
+                select is the class of an object.
+            exact: Whether to read exact coordinates, with one request for each task (the service
+                then creates empty answers in tasks that nobody has opened). None for the formats
+                that need the sizes of images, unless `sizes` is False; False for whole pixels, as
+                in an export.
+            sizes: Whether to read widths and heights from the service, with one request for each
+                task. Without them, all formats except ``"json"`` and ``"jsonl"`` leave out what
+                needs a size.
+            states: The states of the tasks, or ``"all"``; None for finished ones (completed,
+                skipped, reviewed). Tasks in other states are in no export, so all tasks are then
+                read one by one.
+            datasets: UUIDs of the datasets whose tasks are exported; none for all datasets of the
+                project.
+            only_labelled: Whether to leave out tasks without any shape and answer.
+            captions: Whether to write captions to a file beside the COCO file; else they are left
+                out.
+            classes: Names of classes, or a file with them (a ``data.yaml``, a COCO file, or one
+                name a line): these come first and keep their numbers. The others follow with the
+                order and the texts of the label configuration, also unused ones.
+            clip: Whether to cut shapes off at the edges of their image.
+            zero_based: For ``"voc"``: whether the first pixel is 0, not 1 as in the format.
+            images: Whether to put images beside their labels, as trainers expect: as a ``"link"``
+                to or a ``"copy"`` of a file in `images_from`, or after a ``"download"``. COCO is
+                then a folder.
+            images_from: The folder of the files: that of a download, or any folder with files named
+                like the media. For ``"download"``, the folder to download into (default: `path`
+                with ``.media`` added); existing files are not downloaded again. It can be deleted
+                afterwards, except for files that could not be hard-linked.
+            split: Shares of the parts of the dataset, ``"train=0.8,val=0.1,test=0.1"``. A hash of
+                its media's id decides where an image goes, so it stays there as the dataset grows.
+            group: What to keep in one part: ``"folder"``, or a regular expression for names.
+            overwrite: Whether to replace a folder that is not empty, once the new one is complete.
             on_progress: Called now and then, in the event loop; must not raise.
 
         Raises:
             ConfigurationError: There is no such format, the path cannot be used, an extra is
-                missing, or options cannot go together.
+                missing, or options contradict each other.
             NotFoundError: The project or a dataset is unknown.
             APIError: The labels cannot be read.
             OSError: They cannot be written.
@@ -485,41 +493,41 @@ class ClientJobs:
         images: str | os.PathLike[str] | None = None,
         unannotated: bool = False,
         on_result: Callable[[ImportResult], None] | None = None,
-        **how: Unpack[ImportHow],
+        **how: Unpack[ImportOptions],
     ) -> ImportedLabels:
         """Import the labels of a file or folder, in any format that `formats.read` reads.
 
-        Images are found by their names, and classes by theirs in the label configuration of the
-        project. Nothing is lost in silence: the report has a result for each image, and what else
-        the file holds is among the losses.
+        Images are found by name, and classes by name in the label configuration of the project. The
+        report has a result for each image; everything else that could not be imported is in the
+        losses.
 
         Args:
             project_id: UUID of the project; the datasets of the images must be attached to it.
             path: The file or folder.
             format: As for `formats.read`; also ``"json"`` (items of an import, or an export of the
-                service) and ``"jsonl"`` (such an item a line). None to find out by what is there.
-            keep_data: False to replace all labels of each image that the file names, True to append
-                to them; see `LabelsResource.import_predictions`.
-            create_config: Whether a label configuration is made of the file if that of the project
-                is empty; else that is an error.
-            mapping: What becomes what.
-            classes: Names of the classes by their numbers, or a file of them (see
-                `formats.classes_from`), where labels have numbers alone.
+                service) and ``"jsonl"`` (one such item a line). None to detect it.
+            keep_data: False to replace all labels of each image in the file, True to append to
+                them; see `LabelsResource.import_predictions`.
+            create_config: Whether to make a label configuration from the file if that of the
+                project is empty; otherwise an empty one is an error.
+            mapping: How classes and shapes are mapped.
+            classes: Names of the classes by number, or a file with them (see
+                `formats.classes_from`), if the labels have only numbers.
             split: See `formats.read`.
             min_score: See `formats.read`.
             zero_based: See `formats.read`.
             images: See `formats.read`.
-            unannotated: Whether images without any label are imported: with `keep_data` False, that
+            unannotated: Whether to import images without labels too; with `keep_data` False this
                 deletes the labels that they have.
             on_result: Called with each result, in the event loop; must not raise.
             **how: Further options of `LabelsResource.import_predictions`: `partial`, `strict`,
                 `dry_run`, `sizes`, `rescale`, `clip`, `batch_size`; and `by_name`, for JSON.
 
         Raises:
-            FormatError: The file is not of its format, or holds no image.
+            FormatError: The file does not have this format, or has no image.
             ConfigurationError: The label configuration is empty, or an option cannot be used.
             NotFoundError: The project is unknown.
-            APIError: The service cannot be asked any more; a note says how many were stored.
+            APIError: The service cannot be reached any more; a note says how many were stored.
             OSError: The file cannot be read.
         """
         from datagym_async.formats import LabelMapping, PredictionFile

@@ -49,25 +49,25 @@ def _loader_options() -> Iterable[inspect.Parameter]:
 
 @checked
 class ClientReading(ClientJobs):
-    """What `DataGymClient` can do with the images and labels that the service has."""
+    """The jobs of `DataGymClient` that read images and labels: drawings, loading, predictions."""
 
     async def preview(
         self, media_id: MediaId, *, project_id: ProjectId | None = None, text: bool = True
     ) -> Image:
-        """Return an image with its labels drawn on it, as an RGB image of Pillow's.
+        """Return an image with its labels drawn on it, as an RGB Pillow image.
 
-        The labels are those of its task, in whatever state, with every digit of their coordinates;
-        the colours are those of the label configuration. To find the task, the tasks of the project
-        are listed. A task that nobody has opened is not read: the service would create values.
+        The labels are those of its task, in any state, with exact coordinates; the colours are
+        those of the label configuration. To find the task, the tasks of the project are listed. A
+        task that nobody has opened is not read, because the service would create values in it.
         Needs ``datagym-async[look]``.
 
         Args:
             media_id: The image.
-            project_id: The project whose labels are drawn; None for the image alone.
-            text: Whether class and answers are written beside each shape.
+            project_id: The project whose labels are drawn; None for only the image.
+            text: Whether to write class and answers beside each shape.
 
         Raises:
-            NotFoundError: The media is unknown, or the project has no task of it.
+            NotFoundError: The media is unknown, or the project has no task for it.
             ConfigurationError: The extra is not installed.
             OSError: The image cannot be decoded.
         """
@@ -95,15 +95,14 @@ class ClientReading(ClientJobs):
         dataset_id: DatasetId | None = None,
         tiny: float = 4.0,
     ) -> LabelStatistics:
-        """Return what the labels of a project, or of a dataset in all its projects, hold.
+        """Return statistics of the labels of a project, or of a dataset in all its projects.
 
-        The export is read as it arrives, in memory that does not grow with it. Needs
-        ``datagym-async[look]``.
+        The export is read as it arrives, in constant memory. Needs ``datagym-async[look]``.
 
         Args:
-            project_id: The project; with a dataset, the labels of that one in it.
+            project_id: The project; with a dataset, only the labels of that dataset in it.
             dataset_id: The dataset.
-            tiny: Pixels that a side of a tiny object is shorter than.
+            tiny: An object is tiny if a side has fewer pixels than this.
 
         Raises:
             NotFoundError: There is no such project or dataset.
@@ -126,21 +125,21 @@ class ClientReading(ClientJobs):
     ) -> Gallery:
         """Make a gallery: a page that a browser opens from the disk, without a server or a network.
 
-        It shows all images with the labels of finished tasks. Each image is downloaded once; for
-        one with segments its task is read as well, for an export has them as bitmaps alone. Needs
+        It shows all images with the labels of finished tasks. Each image is downloaded once; tasks
+        with segments are read as well, because an export has these only as bitmaps. Needs
         ``datagym-async[look]``.
 
         Args:
-            folder: Where to: a new or an empty folder, or that of a gallery before.
-            project_id: The project; with a dataset, the images and labels of that one in it.
-            dataset_id: The dataset. Without a project, the labels are those of the first of its
-                projects.
-            options: How it is made, and what it is compared with.
+            folder: Folder to write to: a new or empty one, or that of an earlier gallery.
+            project_id: The project; with a dataset, only the images and labels of that dataset in
+                it.
+            dataset_id: The dataset. Without a project, the labels are those of its first project.
+            options: How the gallery is made, and what it is compared with.
 
         Raises:
             NotFoundError: There is no such project or dataset.
             ConfigurationError: Neither is given, the folder cannot be used, or an extra is missing.
-            APIError: The service cannot be asked any more.
+            APIError: The service cannot be reached any more.
             FileWriteError: The folder cannot be written to.
         """
         from datagym_async.look import GalleryOptions
@@ -246,19 +245,19 @@ class ClientReading(ClientJobs):
     ) -> DatasetLoader[object]:
         """Return a loader of samples to iterate over: ``async for sample in client.loader(...)``.
 
-        Nothing is fetched before the iteration. The options are those of `LoaderConfig`.
+        Nothing is requested before the iteration. The options are those of `LoaderConfig`.
 
         Args:
             dataset_id: UUID of the dataset; None for all datasets of the project.
-            project_id: UUID of the project whose labels the samples carry; None for no labels.
-            media: The media to load, as listings give them, in place of a whole dataset: nothing is
-                listed then, and link images among them are asked of the service.
-            transform: Called in a thread with each sample; what it returns is yielded instead.
-            config: The options as one value; those that are passed by name go before it.
+            project_id: UUID of the project whose labels the samples have; None for no labels.
+            media: Media to load, as listings return them, instead of a whole dataset: nothing is
+                listed then, and link images among them are requested from the service.
+            transform: Called in a thread with each sample; its result is yielded instead.
+            config: The options as one value; options passed by name override it.
             **options: Options by name.
 
         Raises:
-            ConfigurationError: An option cannot be used as it is.
+            ConfigurationError: An option cannot be used.
         """
         from datagym_async.data import DatasetLoader, LoaderConfig
         from datagym_async.models._ids import id_or_none
@@ -291,7 +290,7 @@ class ClientReading(ClientJobs):
         workers: Callable[[Job], Workers] | None = None,
         **options: Unpack[LoaderOptions],
     ) -> PredictReport:
-        """Show the images of a project to a model, and import what it says of them.
+        """Run a model on the images of a project, and import its predictions.
 
         ::
 
@@ -301,38 +300,39 @@ class ClientReading(ClientJobs):
 
             report = await client.predict(project_id, model, setup=load_network)
 
-        Images are loaded ahead while the model is busy. Its answers are checked against the label
-        configuration and imported as they come, one request at a time. An image that cannot be
-        loaded, or at which the model fails, is named in the report, and the others go on. With a
-        journal, the same call again does what is left.
+        Images are loaded in advance while the model works. Its answers are checked against the
+        label configuration and imported as they arrive, one request at a time. If an image cannot
+        be loaded, or the model fails at it, the report names it, and the others continue. With a
+        journal, the same call resumes.
 
         Args:
-            project_id: UUID of a project of images.
-            model: Is called with a list of `Sample`, and with what `setup` gave if there is one. It
-                returns one answer a sample: a list of `Annotation` and `Classification`, a
-                `LabeledImage`, or None to leave alone what the service has. It runs in a thread, or
-                in worker processes, one batch at a time in each.
-            setup: Loads what the model needs, once a process.
-            states: Of which tasks: ``"open"`` for those that people have not finished, ``"all"``,
-                a `TaskState`, or several.
-            keep_data: Whether labels are added to those that there are, instead of replacing them.
-            batch_size: Samples that the model gets at once; the last ones may be fewer.
-            processes: Worker processes, each with a model of its own; 0 for a thread of this one.
-            client: Makes a client in a worker process; None takes address and token from the
-                environment there, as `DataGymClient` does.
-            journal: File in which it is kept what was done; None for none.
-            partial: Whether an answer is imported without the labels that do not fit.
-            strict: Whether answers with warnings are held back, too.
-            on_progress: Is called in the event loop with each image that is settled; must not
-                raise.
-            workers: Gives workers elsewhere, in place of a thread or processes here; it is what
-                `distributed.predict` says.
+            project_id: UUID of an image project.
+            model: Called with a list of `Sample`, and with the result of `setup` if there is one.
+                It returns one answer for each sample: a list of `Annotation` and `Classification`,
+                a `LabeledImage`, or None to leave the labels of this image unchanged. It runs in a
+                thread or in worker processes, one batch at a time in each.
+            setup: Loads what the model needs, once in each process.
+            states: The states of the tasks: ``"open"`` for unfinished ones, ``"all"``, a
+                `TaskState`, or several.
+            keep_data: Whether to add labels to the existing ones, instead of replacing them.
+            batch_size: Number of samples that the model gets at once; the last batch may be
+                smaller.
+            processes: Number of worker processes, each with its own model; 0 for a thread of this
+                process.
+            client: Creates a client in a worker process; by default `DataGymClient`, which takes
+                address and token from the environment.
+            journal: File for the journal; None for no journal.
+            partial: Whether to import an answer without the labels that do not fit.
+            strict: Whether to reject answers with warnings too.
+            on_progress: Called in the event loop when an image is done; must not raise.
+            workers: Workers to use instead of a thread or processes; `distributed.predict` passes
+                them.
             **options: Options of `loader`, for example ``decode="pillow"``; arrays by default.
 
         Raises:
-            ConfigurationError: An option cannot be used, or the journal is of another job.
+            ConfigurationError: An option cannot be used, or the journal belongs to another job.
             APIError: The project cannot be listed.
-            TransferError: The run had to stop before its end; its `report` says what was done.
+            TransferError: The run had to stop early; its `report` says what was done.
         """
         from datagym_async.models._ids import id_of
         from datagym_async.predict import _run as predicting

@@ -47,7 +47,7 @@ def loads(text: bytes | bytearray) -> Any:
     refused, so that none comes to a file, a database or a terminal, which take none.
 
     Raises:
-        orjson.JSONDecodeError: It is no JSON, or nested too deep.
+        orjson.JSONDecodeError: It is not JSON, or nested too deep.
     """
     check_depth(text)
     return orjson.loads(text)
@@ -98,7 +98,7 @@ def check_depth(text: bytes | bytearray | str) -> None:
 class DepthGuard:
     """Follow the depth of a text that comes piece by piece.
 
-    What is no JSON is for the reader to refuse: up to there, the depth is right.
+    What is not JSON is for the reader to refuse: up to there, the depth is right.
     """
 
     def __init__(self) -> None:

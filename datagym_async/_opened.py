@@ -78,7 +78,7 @@ _Connect: TypeAlias = "Callable[[], AbstractAsyncContextManager[Loading]] | None
 
 
 @attrs.frozen(kw_only=True)
-class Elsewhere:
+class RemoteJobs:
     """How others do the jobs of a client: what `distributed.through` says.
 
     Args:
@@ -103,7 +103,7 @@ async def token_of(source: Secret | TokenSource) -> Secret:
     secret = await given if isinstance(given, Awaitable) else given
     del given
     if not isinstance(secret, str):
-        raise ConfigurationError(f"token gave {type(secret).__name__}; it must give a str")
+        raise ConfigurationError(f"token returned {type(secret).__name__}; it must return a str")
     return check_token(secret)
 
 

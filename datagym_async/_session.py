@@ -342,7 +342,7 @@ class Session:
                 if not budget.is_over:
                     raise
         raise APITimeoutError(
-            f"{request.method} {request.path} was given up after {self._budget(request):.0f} "
+            f"{request.method} {request.path} was stopped after {self._budget(request):.0f} "
             "seconds in all",
             attempts=loop.sent if loop else 1,
             unknown=loop is None or loop.is_doubtful,
@@ -496,7 +496,7 @@ class Session:
         self._heeded = headers if seconds is None else None
         if seconds is not None:
             longest = self._retry.max_retry_after
-            self._limits.pause(min(seconds, longest), "nothing is left of its rate limit")
+            self._limits.pause(min(seconds, longest), "its rate limit is used up")
 
     def _note_failure(self, error: APIError, slot: Slot) -> None:
         """Tell the lane of a sign of overload, and pause if the service asks for it."""
@@ -590,8 +590,8 @@ def _redirected(request: Request, response: Response) -> APIResponseValidationEr
     except ValueError:  # brackets that hold no address, a port that is none
         pass
     msg = (
-        f"{request.method} {request.path} is redirected to {where}, and a token is not sent "
-        "elsewhere; set base_url to the address that the service really has"
+        f"{request.method} {request.path} is redirected to {where}, and the token is not "
+        "sent there; set base_url to the real address of the service"
     )
     return APIResponseValidationError(
         msg, status=response.status, method=request.method, path=request.path

@@ -82,10 +82,10 @@ def _rebuild(cls: type[DataGymError], message: str, state: dict[str, Any]) -> Da
 
 
 class DataGymError(Exception):
-    """Be the root of every error this package raises on purpose.
+    """The base class of all errors that this package raises on purpose.
 
     Args:
-        message: One sentence or several on one line; what it quotes of others is made printable.
+        message: One or several sentences on one line; foreign text in it is escaped.
     """
 
     def __init__(self, message: str = "") -> None:
@@ -106,15 +106,15 @@ class _Call(TypedDict, total=False):
 
 
 class APIError(DataGymError):
-    """A call to the service did not succeed.
+    """A call to the service failed.
 
     Attributes:
         method: HTTP method of the call, for example ``"GET"``.
         path: Path of the call below ``api/v1/``, without host and query.
-        attempts: How many times the request was sent by this client (1 = no retry).
-        unknown: True if the service may have carried the request out all the same. A request that
-            is not safe to repeat is then not repeated.
-        remark: A further sentence for the reader, empty if there is none.
+        attempts: How many times this client sent the request (1 = no retry).
+        unknown: True if the service may have carried out the request although the call failed. A
+            request that is not safe to repeat is then not retried.
+        remark: A further sentence, or empty.
     """
 
     def __init__(
@@ -141,7 +141,7 @@ class APIError(DataGymError):
         if self.remark:
             text = f"{text}. {self.remark}"
         if self.unknown:
-            doubt = "The service may have carried the request out; it was not repeated."
+            doubt = "The service may have carried out the request, so it was not retried."
             text = f"{text.removesuffix('.')}. {doubt}"
         return text
 
@@ -153,9 +153,9 @@ class APIConnectionError(APIError, ConnectionError):
     """No complete answer arrived: refused, unreachable, TLS failure, dropped connection.
 
     Attributes:
-        request_sent: True if the whole request, body included, may have reached the service; False
-            if it certainly did not, so that the service can have stored nothing (observed: a body
-            cut short leaves nothing behind).
+        request_sent: True if the complete request, with its body, may have reached the service;
+            False if it certainly did not, so that the service has stored nothing (observed: nothing
+            is stored of an incomplete body).
     """
 
     def __init__(self, message: str, *, request_sent: bool = True, **call: Unpack[_Call]) -> None:
@@ -181,11 +181,11 @@ class APIStatusError(APIError):
 
     Attributes:
         status: HTTP status. The ``code`` in the body is not used: it is 0 for validation errors.
-        key: The service's error key, for example ``"ex_notfound"``; empty if the answer held none.
+        key: The service's error key, for example ``"ex_notfound"``; empty if the answer has none.
         params: The key's parameters, as the service sent them, without secrets; at most 100, each
             of at most 10,000 characters.
         details: What is wrong with each field of the request, for ``ex_validation``; at most 100.
-        retry_after: Seconds after which the service asks to be tried again, or None.
+        retry_after: Seconds after which the service asks to try again, or None.
     """
 
     def __init__(
@@ -208,7 +208,7 @@ class APIStatusError(APIError):
 
 
 class BadRequestError(APIStatusError):
-    """The service did not accept the request as it stands (400, 405, 406, 415)."""
+    """The service did not accept the request (400, 405, 406, 415)."""
 
 
 class AuthenticationError(APIStatusError):
@@ -222,7 +222,7 @@ class LimitReachedError(APIStatusError):
 class PermissionDeniedError(APIStatusError):
     """The token is wrong, or the object belongs to another organisation (403).
 
-    The service gives one answer for both causes.
+    The service gives one answer for both.
     """
 
 
@@ -247,7 +247,7 @@ class RateLimitError(APIStatusError):
 
 
 class RequestRefusedError(APIStatusError):
-    """The service refused the request for a rule of its own (500 with a key ``ex_gen_*``).
+    """The request breaks a rule of the service (500 with a key ``ex_gen_*``).
 
     The answer is final: the same request gets the same answer.
     """
@@ -262,11 +262,11 @@ class InternalServerError(APIStatusError):
 
 
 class APIResponseValidationError(APIError):
-    """The service answered with a good status and a body of another shape than expected.
+    """The service answered with a success status, but the body is not as expected.
 
     Attributes:
         status: HTTP status of the answer.
-        field_path: Where in the body the unexpected thing is, for example ``"[3].media[0].id"``.
+        field_path: Where in the body the problem is, for example ``"[3].media[0].id"``.
     """
 
     def __init__(
@@ -278,7 +278,7 @@ class APIResponseValidationError(APIError):
 
 
 class TransferError(DataGymError):
-    """A whole job stopped before its end.
+    """A whole job stopped early.
 
     Attributes:
         report: What was done before it stopped (an ``UploadReport``), or None if it had not begun.
@@ -290,13 +290,13 @@ class TransferError(DataGymError):
 
 
 class FileChangedError(DataGymError, OSError):
-    """A local file vanished, grew or shrank while it was sent; nothing of it was stored."""
+    """A local file was deleted, grew or shrank while it was sent; nothing of it was stored."""
 
 
 class FileWriteError(DataGymError, OSError):
-    """A local file or folder cannot be written: the disk is full, or does not let us.
+    """A local file or folder cannot be written: the disk is full, or permission is missing.
 
-    Its ``errno``, ``strerror`` and ``filename`` are those of the system's own error.
+    Its ``errno``, ``strerror`` and ``filename`` are those of the system's error.
     """
 
     @classmethod
@@ -304,7 +304,7 @@ class FileWriteError(DataGymError, OSError):
         """Return the error for a place, with what the system said of it."""
         is_full = error.errno in {errno.ENOSPC, errno.EDQUOT}
         way_out = (
-            "make room on its disk, or name another place" if is_full else "name another place"
+            "free some space on its disk, or use another path" if is_full else "use another path"
         )
         made = cls(f"{place} cannot be written ({error.strerror or error}); {way_out}")
         made.errno, made.strerror, made.filename = error.errno, error.strerror, str(place)
@@ -324,11 +324,11 @@ Trouble: TypeAlias = Literal["gone", "denied", "changed", "wrong", "passing"]
 
 
 class StoreError(DataGymError, OSError):
-    """An object store does not give or take something; the text has no word of the store's own.
+    """An object store does not return or accept an object; the text has no words of it.
 
     Attributes:
-        trouble: What it is: ``"gone"``, ``"denied"``, ``"changed"``, ``"wrong"`` or ``"passing"``,
-            where the store did not answer, or could not, in all attempts.
+        trouble: The kind of problem: ``"gone"``, ``"denied"``, ``"changed"``, ``"wrong"`` or
+            ``"passing"`` (the store did not answer, or could not, in all attempts).
     """
 
     def __init__(self, message: str, *, trouble: Trouble = "passing") -> None:
@@ -337,14 +337,13 @@ class StoreError(DataGymError, OSError):
 
 
 class LabelConfigError(DataGymError, ValueError):
-    """A label configuration breaks a rule of the service, or could not take another's place.
+    """A label configuration breaks a rule of the service, or could not be replaced.
 
     Attributes:
         problems: What is wrong with the configuration, each as a sentence; empty if nothing is.
-        backup: The folder that holds the configuration and the labels as they were, or None if
-            nothing was lost.
-        left: Which configuration the project has now: ``"old"``, ``"new"``, or ``"unknown"`` if
-            the service could not be asked any more.
+        backup: The folder with the previous configuration and labels, or None if nothing was lost.
+        left: Which configuration the project has now: ``"old"``, ``"new"``, or ``"unknown"`` if the
+            service could not be asked any more.
     """
 
     def __init__(
@@ -362,7 +361,7 @@ class LabelConfigError(DataGymError, ValueError):
 
 
 class ConfigurationError(DataGymError, ValueError):
-    """An option, argument or environment setting cannot be used as it is."""
+    """An option, argument or environment setting cannot be used."""
 
 
 class ClientClosedError(DataGymError, RuntimeError):

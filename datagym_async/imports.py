@@ -18,7 +18,7 @@ from datagym_async.formats import LossReport, PredictionFile
 from datagym_async.labels import LabelConfig
 from datagym_async.models import MediaType, Project
 from datagym_async.resources import ImportReport, LabelConfigsResource, LabelsResource
-from datagym_async.resources._labels import ConfigSource, ImportHow, of_videos
+from datagym_async.resources._labels import ConfigSource, ImportOptions, of_videos
 
 if TYPE_CHECKING:
     from datagym_async.resources import ImportResult
@@ -31,7 +31,7 @@ __all__ = ["ImportedLabels", "LabelImport"]
 
 @attrs.frozen(kw_only=True)
 class ImportedLabels:
-    """What came of an import."""
+    """The result of an import."""
 
     report: ImportReport
     """One result for each image of which there was something to import."""
@@ -44,7 +44,7 @@ class ImportedLabels:
 
     @property
     def ok(self) -> bool:
-        """Return whether something was imported (or can be), and all that the file holds."""
+        """Return whether something was (or can be) imported, and nothing was left out."""
         return bool(self.report.results) and self.report.ok and not self.losses.is_loss
 
 
@@ -68,7 +68,7 @@ class LabelImport:
     project: Project
     source: PredictionFile
     keep_data: bool = attrs.field(kw_only=True)
-    how: ImportHow = attrs.field(factory=ImportHow)
+    how: ImportOptions = attrs.field(factory=ImportOptions)
     create_config: bool = False
     created: LabelConfig | None = attrs.field(default=None, init=False)
     is_stopping: bool = attrs.field(default=False, init=False)
@@ -96,7 +96,7 @@ class LabelImport:
         Raises:
             FormatError: The file is not of its format, or holds no image.
             ConfigurationError: The label configuration is empty, and `create_config` is not set.
-            APIError: The service cannot be asked any more.
+            APIError: The service cannot be reached any more.
         """
         if self.project.media_type is MediaType.VIDEO:
             raise of_videos(self.project.id)

@@ -167,14 +167,14 @@ class _Window:
 
 @attrs.frozen
 class LimiterState:
-    """What a limiter allows now, and why.
+    """The current limit, and the reason.
 
     `limit` requests may be in flight at once, and that may grow to `maximum`; `reason` is the last
-    decision, in words. Where a fixed number was asked for by name (`is_pinned`), nothing is
-    measured. `slowed` is the part of the time (0 to 1) in which requests took longer than they
-    should, so that more of them at once would have gained nothing. An unhurried request takes
-    `growth` times as long as at the first measurement, and `size_share` of its time (0 to 1) goes
-    with its bytes; 0 where all sizes were alike.
+    decision, in words. If the number is fixed (`is_pinned`), nothing is measured. `slowed` is the
+    share of the time (0 to 1) in which requests took longer than expected, so that more of them
+    would not have helped. A request without waiting takes `growth` times as long as at the first
+    measurement, and `size_share` of its time (0 to 1) depends on its bytes; 0 if all sizes were
+    alike.
     """
 
     __module__ = "datagym_async"  # what it is imported from

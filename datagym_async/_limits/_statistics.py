@@ -15,27 +15,28 @@ _LATENCIES_KEPT = 256
 
 @attrs.frozen
 class SessionStatistics:
-    """What a session has done so far.
+    """Counts of a session so far.
 
     Times are sums over all requests, in seconds.
 
     Args:
-        requests: Requests sent, repetitions included.
-        retries: Repetitions among them.
+        requests: Requests sent, including retries.
+        retries: Retries among them.
         bytes: Bytes of bodies, sent and received.
-        in_flight: Requests on their way now.
-        waits: Requests that had to wait for a place in their lane or for the rate limit.
-        lane_seconds: Waited for a place in a lane.
-        rate_seconds: Waited for the rate limit of requests.
-        pause_seconds: Waited because the service asked for a pause.
-        pace_seconds: Waited for the limit of bytes a second.
-        reading_seconds: Waited for streamed bodies to be read from their source.
-        sending_seconds: From an attempt's start to the end of its answer, the two above included.
+        in_flight: Requests in flight now.
+        waits: Requests that had to wait for a slot or for the rate limit.
+        lane_seconds: Time waited for a slot.
+        rate_seconds: Time waited for the rate limit of requests.
+        pause_seconds: Time waited because the service asked for a pause.
+        pace_seconds: Time waited for the limit of bytes a second.
+        reading_seconds: Time waited for streamed bodies to be read from their source.
+        sending_seconds: Time from an attempt's start to the end of its answer, including the two
+            above.
         overloads: Signs of overload, by kind: ``"429"``, ``"503"``, ``"500"`` (without a key),
             ``"504"``, ``"timeout"``.
         p50: Median of the latest 256 latencies.
         p95: 95th percentile of the same.
-        retry_tokens: What is left of the retry budget; None where there is none.
+        retry_tokens: What is left of the retry budget; None if there is none.
     """
 
     __module__ = "datagym_async"  # what it is imported from
@@ -59,10 +60,10 @@ class SessionStatistics:
     def since(self, earlier: SessionStatistics) -> SessionStatistics:
         """Return what was done since an earlier moment: counts and sums are differences.
 
-        What has no difference, requests in flight, percentiles and tokens, is as of now.
+        Values without a difference (requests in flight, percentiles and tokens) are those of now.
 
         Args:
-            earlier: Statistics of the same session, taken before.
+            earlier: Earlier statistics of the same session.
         """
         less = {name: getattr(self, name) - getattr(earlier, name) for name in _SUMS}
         overloads = Counter(self.overloads)

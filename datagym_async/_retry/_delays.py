@@ -24,27 +24,26 @@ _OR_NONE: Any = attrs.validators.optional(_check_not_negative)
 
 @attrs.frozen
 class RetryPolicy:
-    """How often and how long a failed request is tried again.
+    """How often and how long a failed request is retried.
 
     Args:
         max_retries: Attempts after the first one.
-        initial_delay: Upper bound of the first wait, in seconds; it doubles with each retry. The
-            wait itself is drawn between 0 and the bound (full jitter).
-        max_delay: Largest such bound, in seconds.
-        max_retry_after: Longest Retry-After that is obeyed, in seconds. When the service asks for
+        initial_delay: Upper limit of the first wait, in seconds; it doubles with each retry. The
+            actual wait is a random number between 0 and the limit (full jitter).
+        max_delay: Maximum of this limit, in seconds.
+        max_retry_after: Longest Retry-After that is obeyed, in seconds. If the service asks for
             more, the request fails at once and says so.
-        budget: Seconds for one request with all its retries and waits. An upload is given more when
-            its size needs it. The first attempt of an upload or download is not cut short by it:
-            it has limits of its own (see `Timeout`).
-        settle_after: Seconds between a lost answer and the look whether it was carried out all the
-            same; None for 4 times the 95th percentile of the latencies seen, between 2 and 60
-            seconds.
-        quota: Tokens of the retry budget that the whole client shares. A repetition costs 5, after
-            a timeout 10, and what succeeds gives back; with too few left, nothing is tried again.
-            None for no such budget.
-        max_first_retries: Attempts after the first one for requests begun before the service has
-            answered anything, so that an address where nobody is shows soon; None for
-            `max_retries`.
+        budget: Seconds for one request with all its retries and waits; uploads get more if their
+            size needs it. It does not interrupt the first attempt of an upload or download, which
+            has its own limits (see `Timeout`).
+        settle_after: Seconds to wait after a lost answer before looking up whether the request was
+            carried out; None for 4 times the 95th percentile of the observed latencies, between 2
+            and 60 seconds.
+        quota: Size of the retry budget of the whole client. A retry costs 5, after a timeout 10,
+            and successful requests give some back; if too little is left, nothing is retried. None
+            for no such budget.
+        max_first_retries: Attempts after the first one for requests that begin before the service
+            has answered anything, so that a wrong address is reported soon; None for `max_retries`.
     """
 
     __module__ = "datagym_async"  # what it is imported from
@@ -60,7 +59,7 @@ class RetryPolicy:
 
     @classmethod
     def none(cls) -> RetryPolicy:
-        """Return a policy that never repeats a request."""
+        """Return a policy without retries."""
         return cls(max_retries=0)
 
     def delay(self, attempt: int, *, retry_after: float | None, chance: float) -> float:

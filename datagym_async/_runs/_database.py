@@ -123,7 +123,7 @@ def of_a_database(error: BaseException) -> sqlite3.Error | OSError | None:
     SQLite quotes a damaged schema as it is, and what is no text then is a `UnicodeDecodeError`.
     """
     if isinstance(error, UnicodeDecodeError):
-        return DamagedError("a text in it is not what was written")
+        return DamagedError("a text in it was changed")
     return error if isinstance(error, sqlite3.Error | OSError) else None
 
 
@@ -144,7 +144,7 @@ def unseal(path: Path, lock: JournalLock) -> bool:
     found = _seal_of(path) if sealed else ""
     is_whole = bool(sealed) and found == sealed
     if sealed and not is_whole and found.partition(" ")[0] in {sealed.partition(" ")[0], ""}:
-        raise DamagedError("its bytes are not those that the last run left")
+        raise DamagedError("it was changed after the last run")
     lock.write("")
     return is_whole
 

@@ -84,7 +84,7 @@ def _decoded(stream: BinaryIO) -> Findings:
         pixels, limit = image.width * image.height, Image.MAX_IMAGE_PIXELS
         if limit is not None and pixels > 2 * limit:
             return Findings(
-                f"The image has {pixels:,} pixels, more than Pillow takes for anything but an "
+                f"The image has {pixels:,} pixels, which Pillow refuses as a possible "
                 f"attack ({2 * limit:,})."
             )
         # A JPEG is read whole at an eighth of its size, too, in a fraction of the time and memory.

@@ -40,8 +40,8 @@ _WORDS = {
     errno.ENOTDIR: "does not exist",
     errno.EACCES: "cannot be read: permission denied",
     errno.EPERM: "cannot be read: permission denied",
-    errno.ELOOP: "is a link that leads in a circle",
-    errno.ENAMETOOLONG: "has a longer name than the file system takes",
+    errno.ELOOP: "is a link to itself",
+    errno.ENAMETOOLONG: "has a name that is too long for the file system",
     errno.EISDIR: "is a folder",
 }
 

@@ -55,7 +55,7 @@ def check_on_event(_: object, __: object, value: Any) -> None:
         raise ConfigurationError(f"on_event is {value!r}; it must be a function of one event.")
     if is_coroutine_function(value):
         raise ConfigurationError(
-            "on_event is a coroutine function; it must be a plain one that returns at once."
+            "on_event is a coroutine function; it must be a plain function that returns quickly."
         )
 
 
@@ -88,4 +88,4 @@ class Listener:
         except Exception:
             if not self._has_failed:
                 self._has_failed = True
-                _log.exception("%s failed, and the %s goes on; this is logged once", *self._names)
+                _log.exception("%s failed, and the %s continues; this is logged once", *self._names)

@@ -99,7 +99,7 @@ def steps_in(value: str | Iterable[str] | None) -> tuple[str, ...]:
 
 @attrs.frozen
 class Prepared:
-    """What became of an image: its new bytes, none where it is sent as it is, or a reason."""
+    """What happened to an image: its new bytes, none where it is sent as it is, or a reason."""
 
     data: bytes | None = None
     reason: str = ""
@@ -168,7 +168,7 @@ def _prepared(stream: BinaryIO, head: bytes, steps: Steps) -> Prepared:
         warnings = []
         frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
         if frames > 1:
-            warnings.append(f"Only the first of its {frames} pictures is taken.")
+            warnings.append(f"Only the first of its {frames} pictures is used.")
         is_photograph = kind in {"JPEG", "HEIF", "AVIF"} or (kind == "WEBP" and _is_lossy(stream))
         depth = _depth(image, head)
         found = image if steps.resize is None or not is_large else _shrunk(image, steps.resize)

@@ -121,7 +121,7 @@ def trouble_of(error: BaseException) -> tuple[Trouble, str]:
     """Return what an error of obstore is, and what to say of it, without its own words."""
     kind, text = type(error).__name__, str(error)
     if kind == _PANIC:
-        return "wrong", "no request can be made of its address, options and credentials"
+        return "wrong", "its address, options or credentials cannot be used"
     status, code = ("".join(each.findall(text)[:1]) for each in (_STATUS, _CODE))
     said = f"the store answered {status}{f' {code}' if code else ''}" if status else ""
     if any(each in text for each in _OF_MACHINES):
@@ -134,21 +134,24 @@ def trouble_of(error: BaseException) -> tuple[Trouble, str]:
     if kind in {"PermissionDeniedError", "UnauthenticatedError"} or status in {"401", "403"}:
         return "denied", f"access is denied ({said or 'the store refuses the credentials'})"
     if code in {"NoSuchBucket", "ContainerNotFound"}:
-        return "wrong", "there is no such bucket"
+        return "wrong", "the bucket does not exist"
     if isinstance(error, FileNotFoundError):
-        return "gone", "it is not there"
+        return "gone", "it does not exist"
     if kind == "PreconditionError":
         return "changed", "it has changed since it was listed"
     if kind == "InvalidPathError" or "parse path" in text:
         where = _PATH.search(text)
         named = f" '{printable(where[1])}'" if where else ""
         why = f"the key{named} has empty or dotted parts, or a control character"
-        return "wrong", f"{why}; rename it, or name prefixes beside it"
+        return "wrong", f"{why}; rename it, or use other prefixes"
     if status and status[0] == "4" and status not in {"408", "429"}:
         return "wrong", said
     hints = ("dns error", "tcp connect", "timed out", "TimedOut", "certificate", "body")
     hint = next((each for each in hints if each in text), "")
-    return "passing", said or f"the store cannot be reached or broke off ({hint or kind})"
+    return (
+        "passing",
+        said or f"the store cannot be reached, or the connection broke ({hint or kind})",
+    )
 
 
 _OF_MACHINES: Final = ("//169.254.", "//metadata.google", "/latest/api/token")
@@ -171,7 +174,7 @@ def _is_of_obstore(error: BaseException) -> bool:
 
 
 @contextmanager
-def told_of(address: str) -> Iterator[None]:
+def store_errors(address: str) -> Iterator[None]:
     """Raise what obstore raises as a `StoreError`, with neither its text nor its cause."""
     try:
         yield
@@ -198,7 +201,7 @@ def identity_of(meta: ObjectMeta, *, by_time: bool = False) -> int:
 
 
 @attrs.frozen
-class StoredAt:
+class StoreLocation:
     """An address, taken apart."""
 
     root: str  # "s3://bucket"
@@ -247,7 +250,9 @@ class Stores:
         # obstore would panic at these.
         for key, value in (around | (given if is_s3 else {})).items():
             if not value.isprintable():
-                raise ConfigurationError(f"{key} holds a line break or the like; take it out.")
+                raise ConfigurationError(
+                    f"{key} contains a line break or another control character; remove it."
+                )
         endpoints = {
             key: value
             for key, value in given.items()
@@ -285,23 +290,23 @@ class Stores:
         self.opened[root] = store
         return store
 
-    def list(self, at: StoredAt) -> Iterator[ObjectMeta]:
+    def list(self, at: StoreLocation) -> Iterator[ObjectMeta]:
         """Yield the objects below a prefix, in memory that does not grow with them; blocks."""
         store = self.open(at.root)
-        with told_of(at.address):
+        with store_errors(at.address):
             stream = store.list(at.key or None, chunk_size=LISTED)
             yield from itertools.chain.from_iterable(stream)
 
-    def head(self, at: StoredAt) -> ObjectMeta:
+    def head(self, at: StoreLocation) -> ObjectMeta:
         """Return what a store says of an object; blocks."""
         store = self.open(at.root)
-        with told_of(at.address):
+        with store_errors(at.address):
             meta: ObjectMeta = store.head(at.key)
         return meta
 
     def at(self, address: str) -> Object:
         """Return an object to read."""
-        return Object(self, StoredAt.of(address))
+        return Object(self, StoreLocation.of(address))
 
     def noted(self, error: StoreError | None) -> None:
         """Count what a store did not give in a row; at `PATIENCE` the error is raised."""
@@ -315,7 +320,7 @@ class Object:
     """One object, read by ranges; each answer says whether it is still the same."""
 
     stores: Stores
-    at: StoredAt
+    at: StoreLocation
     etag: str | None = None  # that it must have
 
     def _options(self, start: int, size: int) -> dict[str, Any]:
@@ -327,14 +332,14 @@ class Object:
         # Opened in a thread, where it is the first time: that imports, and may look at files.
         opened, root = self.stores.opened, self.at.root
         store = opened[root] if root in opened else await in_thread(self.stores.open, root)
-        with told_of(self.at.address):
+        with store_errors(self.at.address):
             found = await store.get_async(self.at.key, options=self._options(start, size))
             return bytes(await found.bytes_async()), found.meta
 
     def read_at(self, offset: int, size: int) -> bytes:
         """Return the bytes at an offset, fewer only at its end; blocks."""
         store = self.stores.open(self.at.root)
-        with told_of(self.at.address):
+        with store_errors(self.at.address):
             return bytes(store.get(self.at.key, options=self._options(offset, size)).bytes())
 
     def body(self, size: int) -> Body:
@@ -371,6 +376,6 @@ class Object:
             await asyncio.gather(*ahead, return_exceptions=True)
 
 
-def _body_again(options: tuple[str, ...], at: StoredAt, etag: str | None, size: int) -> Body:
+def _body_again(options: tuple[str, ...], at: StoreLocation, etag: str | None, size: int) -> Body:
     """Return the same body in another process."""
     return Object(Stores(options), at, etag).body(size)

@@ -70,7 +70,7 @@ def said_counts(first: tuple[str, int], *others: tuple[str, int]) -> str:
 
 
 class BulkResult(Protocol):
-    """What became of one item, of an upload or a download."""
+    """What happened to one item, of an upload or a download."""
 
     @property
     def outcome(self) -> enum.StrEnum: ...

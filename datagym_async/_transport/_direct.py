@@ -6,7 +6,7 @@ objects, which are made for everything else. Here a request takes a connection t
 has opened (`Connector`: DNS, TLS), writes its head and body, and reads its answer with aiohttp's
 own protocol and parser; between requests the connection is kept (`Kept`). What a request is, and
 what its answer may be, is the same on both ways; what is compared for that is said in
-docs/decisions/0031-a-short-way-through-aiohttp.md.
+docs/decisions/0031-fast-path-through-aiohttp.md.
 
 The way is chosen by what the request and the session are (`Direct.made`, `Direct.head`), never by
 hope: where a future aiohttp has another shape, the usual way is taken, and a line is logged.
@@ -177,7 +177,7 @@ class Direct:
         if has_more or type(http.connector) is not Connector:
             return None
         if reason := _other_shape():
-            _log.info("aiohttp %s is of another shape (%s)", aiohttp.__version__, reason)
+            _log.info("aiohttp %s has another structure (%s)", aiohttp.__version__, reason)
             return None
         return cls(http, base_url, keep_alive)
 

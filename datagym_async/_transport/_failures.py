@@ -17,7 +17,7 @@ _NOTHING_SENT = (
 )
 
 _NO_HOST_OF_A_PROXY = (
-    "The host of the proxy {proxy} before {peer} is not known: check the proxy and the network"
+    "The host of the proxy {proxy} in front of {peer} is not known: check the proxy and the network"
 )
 
 # First match counts: subclasses stand before their bases. {peer} is scheme, host and port alone.
@@ -27,11 +27,11 @@ _SENTENCES: tuple[tuple[type[BaseException], str], ...] = (
     (TimeoutError, "{peer} did not answer in time"),
     (
         aiohttp.ClientProxyConnectionError,
-        "The proxy {proxy} before {peer} cannot be reached: {reason}; check the proxy",
+        "The proxy {proxy} in front of {peer} cannot be reached: {reason}; check the proxy",
     ),
     (
         aiohttp.ClientHttpProxyError,
-        "The proxy before {peer} refused the connection ({status}); check its user and password",
+        "The proxy of {peer} refused the connection ({status}); check its user and password",
     ),
     (
         aiohttp.ClientConnectorDNSError,
@@ -46,16 +46,16 @@ _SENTENCES: tuple[tuple[type[BaseException], str], ...] = (
         aiohttp.ClientConnectorError,
         "Cannot connect to {peer}: {reason}; check base_url and that the service runs",
     ),
-    (aiohttp.ClientPayloadError, "The answer of {peer} broke off before its end"),
+    (aiohttp.ClientPayloadError, "The answer of {peer} was cut off"),
     (aiohttp.ServerDisconnectedError, "{peer} closed the connection without an answer"),
-    (aiohttp.TooManyRedirects, "{peer} redirects in a circle"),
+    (aiohttp.TooManyRedirects, "{peer} redirects in a loop"),
     (aiohttp.ClientResponseError, "{peer} did not answer in HTTP: check base_url"),
     (aiohttp.InvalidURL, "{peer} names a URL that cannot be opened"),
     (aiohttp.NonHttpUrlClientError, "{peer} names a URL that is not http or https"),
     (aiohttp.ClientError, "The connection to {peer} broke"),
     (OSError, "The connection to {peer} broke: {reason}"),
-    (UnicodeError, "The host of {peer} is no host's name: check base_url"),
-    (Exception, "The exchange with {peer} failed in the HTTP library: {reason}"),
+    (UnicodeError, "The host of {peer} is not a valid host name: check base_url"),
+    (Exception, "The request to {peer} failed in the HTTP library: {reason}"),
 )
 
 FAILURES = (aiohttp.ClientError, OSError, ValueError, LookupError, ArithmeticError, TypeError)
@@ -95,7 +95,7 @@ def too_slow(*, peer: str, rate: float) -> APIConnectionError:
     """
     return APITimeoutError(
         f"{peer} sends its answer at less than {rate:,.0f} bytes a second; "
-        "Timeout(read_rate=...) says how slow it may be",
+        "Timeout(read_rate=...) sets the limit",
         request_sent=True,
     )
 

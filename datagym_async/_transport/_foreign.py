@@ -227,7 +227,7 @@ class GuardedSession:
             try:
                 here = here.join(URL(target))
             except ValueError:
-                raise LinkError(f"{self._what} leads to what is no address.") from None
+                raise LinkError(f"{self._what} does not lead to a valid address.") from None
             self._check(here)
             answer = await ask(here)
             if not isinstance(answer, Redirect):
@@ -278,10 +278,11 @@ class GuardedSession:
         if url.scheme not in {"http", "https"} or not host:
             scheme = url.scheme or "no"
             raise LinkError(
-                f"{self._what} leads to {printable(scheme)}://, and only http and https are asked."
+                f"{self._what} leads to {printable(scheme)}://, but only http and https are "
+                "allowed."
             )
         if not is_host(host):
-            raise LinkError(f"{self._what} leads to {printable(host)}, which is no name of a host.")
+            raise LinkError(f"{self._what} leads to {printable(host)}, which is not a host name.")
         if self._allow_private or (host, url.port) == self._own:
             return
         try:
@@ -293,8 +294,8 @@ class GuardedSession:
 
     def _forbidden(self, url: URL) -> LinkError:
         return LinkError(
-            f"{self._what} leads to {printable(url.host or '')}, which is no public address; "
-            f"{self._switch}=True asks such hosts, too."
+            f"{self._what} leads to {printable(url.host or '')}, which is not a public address; "
+            f"{self._switch}=True allows it."
         )
 
 
@@ -360,7 +361,7 @@ class LinkProber:
             found = await self._request(method, url)
             if found is not None:
                 return found
-        return "The link leads to no JPEG or PNG image."
+        return "The link does not lead to a JPEG or PNG image."
 
     async def _request(self, method: str, url: URL) -> str | Redirect | None:
         headers = {"Range": f"bytes=0-{HEAD_SIZE - 1}"} if method == "GET" else None
@@ -460,10 +461,10 @@ async def _pieces(answer: aiohttp.ClientResponse, url: URL) -> AsyncGenerator[by
                 return
             arrived += len(chunk)
             if arrived > MAX_LINK_BYTES:
-                raise LinkError(f"The link gives more than {MAX_LINK_BYTES:,} bytes.")
+                raise LinkError(f"The link sends more than {MAX_LINK_BYTES:,} bytes.")
             # After the wait: one that brings no byte at all is ended by the session's own limit.
             if not pace.end(len(chunk)):
-                raise LinkError(f"The link gives less than {pace.rate:,.0f} bytes a second.")
+                raise LinkError(f"The link sends less than {pace.rate:,.0f} bytes a second.")
             yield chunk
     except FAILURES as failure:
         raise failed(failure, url) from None

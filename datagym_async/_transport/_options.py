@@ -42,15 +42,15 @@ class Timeout:
     """Time limits of one attempt, by phase.
 
     Args:
-        connect: Seconds to open a connection, TLS included.
-        read: Seconds without a byte of the answer, counted from the end of the request's body, or
-            from the beginning of a request that has none, its connection included. The service
-            itself gives up a stalled body after 60 seconds.
-        read_rate: Slowest line that an answer must still come on, in bytes a second (unpacked). It
-            is looked at over each 2 minutes spent on waiting for bytes, or twice `read` where that
-            is longer; time in which nobody reads them does not count.
-        upload: Seconds that an upload is given on top of the time for its bytes.
-        upload_rate: Slowest line that an upload must still get through on, in bytes a second.
+        connect: Seconds to open a connection, including TLS.
+        read: Seconds without a byte of the answer, counted from the end of the request's body;
+            without a body, from the beginning of the request, including its connection. The service
+            itself aborts a stalled body after 60 seconds.
+        read_rate: Slowest speed of an answer, in bytes a second (unpacked). It is checked over each
+            2 minutes of waiting for bytes, or twice `read` if that is longer; time in which the
+            caller does not read is not counted.
+        upload: Seconds for an upload in addition to the time for its bytes.
+        upload_rate: Slowest speed of an upload, in bytes a second.
     """
 
     __module__ = "datagym_async"  # what it is imported from
@@ -250,7 +250,7 @@ def check_token(token: str | Secret) -> Secret:
         )
         raise ConfigurationError(msg)
     if not _TOKEN.fullmatch(secret.reveal()):
-        msg = "The API token holds blanks or characters outside ASCII; copy it again, whole"
+        msg = "The API token holds blanks or characters outside ASCII; copy it again completely"
         raise ConfigurationError(msg)
     return secret
 

@@ -128,7 +128,7 @@ def _is_uploaded(value: Any) -> bool:
 
 T = TypeVar("T")
 
-_OUT_OF_PLACE: Final = "no answer to this call is so long: check base_url, and what is before it"
+_OUT_OF_PLACE: Final = "no answer to this call is that long: check base_url and any proxy"
 _WAYS_OUT: Final = {
     MAX_VALUE: _OUT_OF_PLACE,
     MAX_BITMAP: _OUT_OF_PLACE,
@@ -245,7 +245,7 @@ def too_large(
 
     In a download (`is_media`), the bound is the caller's own.
     """
-    own = "max_bytes=... says how many it may have"
+    own = "max_bytes=... sets the limit"
     way = own if is_media else _WAYS_OUT.get(most, own)
     return unexpected(request, status, f"it has more than {most:,} bytes; {way}")
 
@@ -256,7 +256,7 @@ def read_json(request: Request, response: Response) -> Any:
         return loads(response.body)
     except orjson.JSONDecodeError as error:
         check_empty(request, response)
-        text = f"the body is no JSON ({error})"
+        text = f"the body is not JSON ({error})"
     if not response.body:
-        text = "the body is empty where JSON is due"
+        text = "the body is empty, but JSON was expected"
     raise unexpected(request, response.status, text)

@@ -47,7 +47,7 @@ _WINDOW: Final = 4096  # bytes from the end in which two elements meet, however 
 
 
 class BrokenTextError(ValueError):
-    """The text is no JSON; says why in a few words."""
+    """The text is not JSON; says why in a few words."""
 
 
 @attrs.frozen
@@ -127,7 +127,7 @@ class ElementCutter:
         """Give the elements that are whole now.
 
         Raises:
-            BrokenTextError: The text is no JSON, nested too deep, or one element is too long.
+            BrokenTextError: The text is not JSON, nested too deep, or one element is too long.
         """
         for start in range(0, len(piece), _PART):
             yield from self._feed(piece[start : start + _PART])
@@ -151,7 +151,7 @@ class ElementCutter:
         """Return the last elements, once the text is at its end.
 
         Raises:
-            BrokenTextError: The text ended too early, or is no JSON.
+            BrokenTextError: The text ended too early, or is not JSON.
         """
         if not self._has_begun and not self._begin():
             raise BrokenTextError("it is empty")
@@ -215,7 +215,7 @@ _SCALAR: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[^\s,:"\[\]{}]++', re.DOTALL
 class MemberCutter:
     """Take a text piece by piece, and give what some members of the object that it is hold.
 
-    `loads` reads what is cut, and raises a `ValueError` for what is no JSON.
+    `loads` reads what is cut, and raises a `ValueError` for what is not JSON.
     """
 
     def __init__(
@@ -234,7 +234,7 @@ class MemberCutter:
         empty one. Where the text is a list itself, the name is empty.
 
         Raises:
-            BrokenTextError: The text is no JSON, nested too deep, or one element is too long.
+            BrokenTextError: The text is not JSON, nested too deep, or one element is too long.
         """
         sign = self._next()
         if not sign:
@@ -260,7 +260,7 @@ class MemberCutter:
                         yield name, {}
                 sign = self._take(b",}")
         if self._next():
-            raise BrokenTextError("there is more behind its end")
+            raise BrokenTextError("there is more text after its end")
 
     def _list(self) -> Iterator[list[Any]]:
         self._take(b"[")
@@ -331,7 +331,7 @@ class MemberCutter:
     def _more(self) -> None:
         """Have more of the text."""
         if not self._grow():
-            raise BrokenTextError("it ends too early")
+            raise BrokenTextError("it is cut off")
 
     def _grow(self) -> bool:
         """Return whether more of the text came: as much again as is left, or the rest."""
@@ -441,7 +441,7 @@ class ListingCutter:
         """Return what can be cut off now.
 
         Raises:
-            BrokenTextError: The text is no JSON, nested too deep, or longer than it can be where
+            BrokenTextError: The text is not JSON, nested too deep, or longer than it can be where
                 nothing can be cut off.
         """
         self._join()
@@ -452,7 +452,7 @@ class ListingCutter:
         self._since_last = 0 if ready else self._since_last
         longest = MAX_VALUE if self._is_uncut else LONGEST_ELEMENT
         if self._since_last > longest:
-            raise BrokenTextError(f"more than {longest >> 20} MiB of it are no list of media")
+            raise BrokenTextError(f"more than {longest >> 20} MiB of it are not a list of media")
         self._reading = _Reading(self._reading.text[self._reading.at :])
         self.size = len(self._reading.text)
         # What holds no whole media is looked at again once it is twice as long.
@@ -463,12 +463,12 @@ class ListingCutter:
         """Return the rest, once the text is at its end; but for what is left `uncut`.
 
         Raises:
-            BrokenTextError: The text ended too early, or is no JSON.
+            BrokenTextError: The text ended too early, or is not JSON.
         """
         self._has_ended = True
         ready = self.cut()
         if not self._is_uncut and self._step != self._end:
-            raise BrokenTextError("it ends too early")
+            raise BrokenTextError("it is cut off")
         return ready
 
     @property
@@ -575,7 +575,7 @@ class ListingCutter:
 
     def _end(self) -> bool:
         if self._reading.next():
-            raise BrokenTextError("there is more behind its end")
+            raise BrokenTextError("there is more text after its end")
         return False
 
     def _leave(self) -> bool:

@@ -178,7 +178,7 @@ UNSAID = "(not said)"
 
 HOW_TO_LOG_IN = (
     "Pass it as DataGymClient(token=...) or in the variable DATAGYM_TOKEN; it is sent in the header"
-    ' Authorization; auth="parameter" is for gateways that eat it.'
+    ' Authorization; auth="parameter" is for gateways that remove it.'
 )
 
 # The parameters' meaning was observed or read from the service's source (0.29-SNAPSHOT).
@@ -190,8 +190,8 @@ SENTENCES: Mapping[str, str] = {
         f" {HOW_TO_LOG_IN}"
     ),
     "ex_notfound": "The service knows no {0} with {1} {2}; it may have been deleted.",
-    "ex_alreadyexists": "A {0} with {1} {2} exists already (names are compared without case).",
-    "ex_already_contains": "The {0} contains this {1} already.",
+    "ex_alreadyexists": "A {0} with {1} {2} already exists (names are compared without case).",
+    "ex_already_contains": "The {0} already contains this {1}.",
     "ex_limit": "A limit of the organisation's plan is reached ({0}): {1} of {2} allowed.",
     "ex_validation": "The service did not accept the request.",
     "ex_json_parse": "The service could not read the request's JSON.",
@@ -201,21 +201,21 @@ SENTENCES: Mapping[str, str] = {
     ),
     "ex_service_unavailable": "The part of the service that this call needs is not installed: {0}.",
     "ex_feature_not_for_open_core": "This edition of the service does not offer this call.",
-    "ex_no_content": "The service has nothing more to give.",
+    "ex_no_content": "The service has no more content.",
     "ex_gen_forbidden": "The service does not allow this call.",
-    "ex_gen_contains": "The {0} contains this {1} already.",
+    "ex_gen_contains": "The {0} already contains this {1}.",
     "ex_gen_does_not_contain": "The {0} does not contain this {1}.",
     "ex_gen_mediatype_missmatch": (
-        "An image project takes image datasets alone, and a video project video datasets."
+        "An image project takes only image datasets, and a video project only video datasets."
     ),
     "ex_gen_dummy_project_limit": "The demonstration project cannot be changed like this.",
-    "ex_gen_dummy_dataset_limit": "The demonstration datasets take no uploads.",
+    "ex_gen_dummy_dataset_limit": "Nothing can be uploaded into the demonstration datasets.",
     "ex_gen_forbidden_keyword": "The word {0} is reserved by the service; choose another name.",
     "ex_gen_public_urls_upload_not_allowed": (
         "The organisation's plan does not allow images by URL; upload the files instead."
     ),
-    "ex_gen_url_not_allowed_mediatype": "A video dataset takes no images by URL.",
-    "ex_gen_image_delete": "The media {0} is deleted already.",
+    "ex_gen_url_not_allowed_mediatype": "A video dataset does not accept images by URL.",
+    "ex_gen_image_delete": "The media {0} is already deleted.",
     "ex_gen_file_stream": "The service could not fetch the bytes of this media.",
     "ex_gen_file_export": "The service could not write the export.",
     "ex_gen_image_type_not_found": "The service does not know where this media's bytes are.",
@@ -229,7 +229,7 @@ SENTENCES: Mapping[str, str] = {
         "An entry of type {0} is not complete: a free text needs a maxLength of 1 to 255."
     ),
     "ex_gen_geometry_definition_incorrect": (
-        "A geometry of type {0} may stand at the root or directly below another geometry alone."
+        "A geometry of type {0} is only allowed at the root or directly below another geometry."
     ),
     "ex_gen_entry_definition_incorrect": (
         "The ids in the request do not belong together ({0}): value, entry and task must match."
@@ -249,7 +249,7 @@ SENTENCES: Mapping[str, str] = {
     "ex_gen_entry_types_not_the_same": (
         "A value can move only to an entry of the same geometry type."
     ),
-    "ex_gen_entry_types_are_the_same": "The value belongs to this entry already.",
+    "ex_gen_entry_types_are_the_same": "The value already belongs to this entry.",
     "ex_gen_entry_not_geometry": "Only geometries can move to another entry ({0}).",
     "ex_gen_wrong_label_task_state": (
         "The task {0} must be completed, skipped or reviewed before it has a bitmap."
@@ -270,7 +270,7 @@ DETAILS: Mapping[str, str] = {
     "ex_min": "must be at least {1}",
     "ex_max": "must be at most {1}",
     "ex_val_empty": "is empty",
-    "ex_val_bin_mime": "is of type {0}; the service takes {1}",
+    "ex_val_bin_mime": "is of type {0}; the service accepts {1}",
     "ex_val_bin_analyse": "could not be recognised",
     "Invalid image url": "is a link that the service cannot fetch: {0}",
     "Amazon S3 Service Exception": "could not be fetched from S3",
@@ -288,14 +288,14 @@ STATUSES: Mapping[int, str] = {
     402: "A limit of the organisation's plan is reached (402).",
     403: SENTENCES["ex_forbidden"],
     404: "The service does not know this address (404); check base_url and the service's version.",
-    405: "The service does not take this method here (405).",
-    406: "The service cannot answer in the form asked for (406).",
+    405: "The service does not allow this method here (405).",
+    406: "The service cannot answer in the requested format (406).",
     409: "The request contradicts what the service holds (409).",
     412: "The request contradicts what the service holds (412).",
     413: "The body is larger than the service, or a proxy before it, takes (413).",
-    415: "The service does not take this kind of body (415).",
+    415: "The service does not accept this type of body (415).",
     429: "The service asks for fewer requests (429).",
-    502: "A proxy got no good answer from the service (502).",
+    502: "A proxy got no valid answer from the service (502).",
     503: "The service is not available (503).",
     504: "A proxy waited too long for the service (504).",
 }

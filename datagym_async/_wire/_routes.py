@@ -48,11 +48,12 @@ def segment(value: object, what: str) -> str:
         return value  # as all ids of the service are
     value = ids.id_of(value, what)
     if not value.strip():
-        raise ConfigurationError(f"The {what} is empty; pass the id the service gave.")
+        raise ConfigurationError(f"The {what} is empty; pass the id from the service.")
     # The service's container unquotes %2F and resolves dots before it chooses the route.
     if value.strip(". ") == "" or not value.isprintable() or _STEERING.search(value):
         raise ConfigurationError(
-            f"The {what} {quoted(value[:80])} cannot stand in a path; pass the id the service gave."
+            f"The {what} {quoted(value[:80])} cannot be part of a path; pass the id from the "
+            "service."
         )
     return quote(value, safe="")
 
@@ -315,7 +316,7 @@ def raw_request(
         raise ConfigurationError(f"The method is {method!r}; give GET, POST, PUT, DELETE or HEAD")
     if not isinstance(path, str) or "?" in path or "#" in path or "://" in path:
         raise ConfigurationError(
-            f"The path is {str(path)[:80]!r}; give one below api/v1/, "
+            f"The path is {str(path)[:80]!r}; give a path below api/v1/, "
             "and the query as query={...}"
         )
     # A URL holds text alone; None would go out as "None", half a character not at all.

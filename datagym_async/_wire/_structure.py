@@ -170,7 +170,7 @@ def _words(error: Exception) -> str:
         case ShapeError():
             return error.text
         case BrokenTextError():
-            return f"the body is no JSON ({error})"
+            return f"the body is not JSON ({error})"
         case KeyError():
             return "it is missing"
         case RecursionError():

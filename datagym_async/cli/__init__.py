@@ -38,7 +38,7 @@ if TYPE_CHECKING:
         status_of,
     )
     from datagym_async.cli._job_options import DOWNLOAD, UPLOAD
-    from datagym_async.cli._jobs import SHOWN, command_of, how_to_resume, quoted_for_eyes
+    from datagym_async.cli._jobs import SHOWN, command_of, how_to_resume, quoted_for_display
     from datagym_async.cli._lookup import choose
     from datagym_async.cli._option_table import Option, OptionTable
     from datagym_async.cli._options import parse_bytes, parse_seconds, split_usage
@@ -62,7 +62,7 @@ else:
         _download="download",
         _errors="CommandError advice_in_shell_words hint_in_shell_words sentence_of status_of",
         _job_options="DOWNLOAD UPLOAD",
-        _jobs="SHOWN command_of how_to_resume quoted_for_eyes",
+        _jobs="SHOWN command_of how_to_resume quoted_for_display",
         _lookup="choose",
         _option_table="Option OptionTable",
         _options="parse_bytes parse_seconds split_usage",

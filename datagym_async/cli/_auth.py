@@ -23,8 +23,8 @@ app = group("auth")
 def login(invocation: Invocation) -> int:
     """Check a token with the service, and keep it with the address as a profile.
 
-    The token is asked for, or read from --token-file (`-` reads standard input). The file of all
-    profiles is readable by you alone. --profile NAME keeps it under another name than `default`.
+    The token is asked for, or read from --token-file (`-` reads standard input). Only you can read
+    the file of profiles. --profile NAME keeps it under another name than `default`.
     """
     invocation.is_login = True
     address, name = address_of(invocation), profile_name(invocation)
@@ -43,7 +43,7 @@ def status(
     invocation: Invocation,
     offline: Annotated[bool, flag("--offline", "Do not ask the service.")] = False,
 ) -> int:
-    """Show which token a command would send where, and whether the service accepts it."""
+    """Show which token a command would send to which address, and whether it is accepted."""
     address, source = address_of(invocation), token_source(invocation)
     if not source:
         raise CommandError(
@@ -74,8 +74,8 @@ def logout(
     if not everything and name not in profiles:
         known = ", ".join(sorted(profiles)) or "none"
         raise CommandError(f"There is no profile {name!r} in {profiles_file()} ({known}).")
-    invocation.may_go_on(yes=yes)
-    if not yes and not invocation.output.ask(f"Forget {', '.join(gone) or 'nothing'}?"):
+    invocation.require_consent(yes=yes)
+    if not yes and not invocation.output.ask(f"Delete the profile {', '.join(gone) or 'nothing'}?"):
         return WELL
     change_profiles(lambda known: {each: known[each] for each in known if each not in gone})
     invocation.output.message(f"Forgotten: {', '.join(gone) or 'nothing'}.")

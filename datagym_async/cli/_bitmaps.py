@@ -77,7 +77,7 @@ def bitmaps(
         counts = {"saved": saved, "skipped": skipped, "failed": failures}
         output.document({"folder": str(report.folder), **counts})
     elif not saved + skipped + failed:
-        output.message("There is nothing to save: no finished task has a segmentation.")
+        output.message("Nothing to download: no finished task has a segmentation.")
     elif not (output.quiet and report.ok):
         parts = [f"{counted(saved, 'bitmap')} saved"]
         parts += [f"{skipped:,} were there"] if skipped else []

@@ -171,7 +171,7 @@ def write_report(
     Return whether all files are written; of one that is not, the reason was said.
     """
     is_written = True
-    report = _worded(report)
+    report = _for_shell(report)
     if output.as_json:
         output.document(report.to_json())
     for file in files:
@@ -192,14 +192,14 @@ def write_report(
     return is_written
 
 
-def _worded(report: BulkReport) -> BulkReport:
+def _for_shell(report: BulkReport) -> BulkReport:
     """Return a report whose sentences name options as they are called here."""
 
-    class Worded(BulkReport):
+    class ShellReport(BulkReport):
         COLUMNS = report.COLUMNS
 
         def to_dict(self) -> dict[str, Any]:
             whole: dict[str, Any] = in_shell_words(report.to_dict())
             return whole
 
-    return Worded()
+    return ShellReport()

@@ -21,7 +21,7 @@ from datagym_async.cli._errors import INTERRUPTED, SOME_FAILED, CommandError, se
 from datagym_async.cli._examples import epilog_of
 from datagym_async.cli._option_table import Given, OptionTable
 from datagym_async.cli._options import OF_ALL, OF_CLIENTS, Shared, sign
-from datagym_async.cli._screen import LogHandler, Output, ToFile
+from datagym_async.cli._screen import LogFileHandler, LogHandler, Output
 from datagym_async.cli._signals import terminated_like_interrupted
 
 P = ParamSpec("P")
@@ -40,11 +40,11 @@ class Invocation:
     no_file: str = ""  # what the command was given and is no file: a name, or a slip
     is_login: bool = False  # whether the profile is about to be made
 
-    def may_go_on(self, *, yes: bool, danger: str = "") -> None:
+    def require_consent(self, *, yes: bool, danger: str = "") -> None:
         """Refuse at once what will have to be asked for where nobody can answer."""
         if not yes and not sys.stdin.isatty():
             raise CommandError(
-                f"{danger}Standard input is not a terminal, so nobody can be asked; add --yes."
+                f"{danger}Standard input is not a terminal, so there can be no question; add --yes."
             )
 
 
@@ -135,7 +135,7 @@ def _logging(invocation: Invocation) -> Iterator[None]:
     handlers: list[logging.Handler] = [LogHandler(output, debug=shared.debug)]
     if (file := shared.log_file) is not None:
         try:
-            handlers.append(ToFile(output, file))
+            handlers.append(LogFileHandler(output, file))
         except OSError as error:
             raise CommandError(
                 f"The log file {file} cannot be written: {error.strerror}."

@@ -101,15 +101,15 @@ def upload(
     no_backup: NoBackup = False,
     yes: Yes = False,
 ) -> int:
-    """Replace the label configuration of a project: destroys all its labels.
+    """Replace the label configuration of a project: deletes all its labels.
 
     It checks the file, shows what changes and what would be lost, asks (unless --yes is given),
     saves the present configuration and labels, and then replaces it. If nothing differs, nothing is
-    done. If replacing fails, the old configuration is put back.
+    done. If replacing fails, the old configuration is restored.
     """
     config = _read(file)
     if problems := config.problems():
-        raise CommandError(f"{file} breaks rules; nothing was changed.", *problems)
+        raise CommandError(f"{file} has problems; nothing was changed.", *problems)
     return _replace(invocation, project, config, None if no_backup else backup_folder, yes=yes)
 
 
@@ -137,10 +137,10 @@ def from_labels(
     shape: Outlined | None = None,
     by: By = "supercategory",
 ) -> int:
-    """Make a label configuration that takes all labels of a file or folder.
+    """Make a label configuration for all labels of a file or folder.
 
-    It is printed, saved with --output, or put in the place of that of a project with --upload,
-    with the questions and the backup of `config upload`.
+    It is printed, saved with --output, or uploaded to a project with --upload, with the questions
+    and the backup of `config upload`.
     """
     if add and project is None:
         raise CommandError("--add needs --upload.")
@@ -175,7 +175,7 @@ def restore(
     no_backup: NoBackup = False,
     yes: Yes = False,
 ) -> int:
-    """Put the label configuration of a backup back, like `upload`: destroys all present labels.
+    """Replace the label configuration with that of a backup: deletes all present labels.
 
     Import its labels afterwards: `datagym-async import FOLDER/labels.json -p PROJECT --replace`.
     """
@@ -184,7 +184,7 @@ def restore(
     status = _replace(invocation, project, _read(file), backup, yes=yes, restored_from=file)
     files = [file.with_name(name) for name in ("labels.json", "unfinished-tasks.jsonl")]
     if status == WELL and (there := [each for each in files if each.is_file()]):
-        invocation.output.message("To have the labels back, too:")
+        invocation.output.message("To restore the labels too:")
         for each in there:
             words = shlex.join(["datagym-async", "import", str(each), "-p", project, "--replace"])
             invocation.output.message(words)
@@ -240,7 +240,9 @@ def _replace(
             output.warning(_sentence_of(stakes))
         if backup is None:
             output.warning("No backup is made (--no-backup).")
-        invocation.may_go_on(yes=yes, danger="Replacing a label configuration destroys labels. ")
+        invocation.require_consent(
+            yes=yes, danger="Replacing a label configuration destroys labels. "
+        )
         if not yes and not output.ask(f"Replace the label configuration of {project.name!r}?"):
             return WELL
     kept: list[ConfigBackup] = []
@@ -249,7 +251,9 @@ def _replace(
         task = asyncio.current_task()
 
         def stop() -> None:
-            output.warning("Stopping: the project is put in order first, which may take a minute.")
+            output.warning(
+                "Stopping: the configuration is restored first, which may take a minute."
+            )
             if task is not None:
                 task.cancel()
 

@@ -67,7 +67,7 @@ def create(
     name: Annotated[str, argument("NAME", "Name of the dataset.")],
     description: Annotated[str, flag("--description TEXT", "A line that describes it.")] = "",
     exist_ok: Annotated[
-        bool, flag("--exist-ok", "It is no error if the dataset exists already.")
+        bool, flag("--exist-ok", "It is no error if the dataset already exists.")
     ] = False,
 ) -> int:
     """Create a dataset; names are compared without case."""
@@ -80,7 +80,7 @@ def create(
         )
     except AlreadyExistsError:
         raise CommandError(
-            f"A dataset named {name!r} exists already (names are compared without case); take "
+            f"A dataset named {name!r} already exists (names are compared without case); take "
             "another name, or add --exist-ok."
         ) from None
     document = _summary(Outline(made, len(made.media)))

@@ -42,7 +42,7 @@ app = group("demo")
 
 
 @attrs.define
-class Play:
+class DemoRun:
     """What the demo has shown so far."""
 
     files: UploadReport | None = None
@@ -70,7 +70,7 @@ def demo(
     Uploads photographs to a local server, lists them, downloads one and compares its bytes, uploads
     links, and makes a gallery of labels to open in a browser. The gallery stays on disk.
     """
-    output, play = invocation.output, Play()
+    output, play = invocation.output, DemoRun()
     if folder is None:
         files = photographs()
         sources = tuple(map(str, files))
@@ -113,10 +113,10 @@ async def _demo(
     data: Path,
     files: tuple[Path, ...],
     sources: tuple[str, ...],
-    play: Play,
+    play: DemoRun,
     place: Path | None,
 ) -> None:
-    _heading(output, "1. A DataGym-compatible server on this machine")
+    _heading(output, "1. Start a DataGym-compatible server on this machine")
     async with running_server(data) as server:
         output.keep_secret(server.token)
         projects = await server.seed_demo()
@@ -127,22 +127,22 @@ async def _demo(
             await client.projects.add_dataset(projects[0].id, dataset.id)
             output.tell(f"Dataset {dataset.name!r} is attached to project {projects[0].name!r}.")
 
-            _heading(output, "2. Files: screened, uploaded concurrently, retried, reported")
+            _heading(output, "2. Upload files: checked, sent concurrently, and reported")
             account = await _upload(client, output, dataset.id, sources)
             play.files = account.report
 
-            _heading(output, "3. What the dataset holds now")
+            _heading(output, "3. List the dataset")
             held = await client.datasets.get(dataset.id)
             if not output.silent and (more := show_dataset(output, held, limit=_LISTED)):
                 output.tell(f"... and {more:,} more.")
 
-            _heading(output, "4. One image downloaded, and compared byte for byte")
+            _heading(output, "4. Download one image and compare it byte for byte")
             play.verified = await _read_back(client, output, account.totals.uploaded)
 
-            _heading(output, "5. Links: the service stores the address, not the bytes")
+            _heading(output, "5. Upload links: the service stores the address, not the bytes")
             named = [path for path in files if path.name.isprintable()][:_LINKS]
             if not named:
-                output.tell("There are no files to make links of.")
+                output.tell("No files were uploaded, so there are no links.")
                 await _look(client, output, projects[0], place, play)
                 return
             async with _photo_server(named) as urls:
@@ -162,9 +162,9 @@ async def _upload(
 
 
 async def _look(
-    client: DataGymClient, output: Output, project: SeededProject, place: Path | None, play: Play
+    client: DataGymClient, output: Output, project: SeededProject, place: Path | None, play: DemoRun
 ) -> None:
-    _heading(output, "6. Labels: a gallery to open in a browser")
+    _heading(output, "6. Label some photographs and make a gallery")
     if any(importlib.util.find_spec(name) is None for name in ("PIL", "jinja2")):
         output.tell(f"This step needs the extra 'look': {how_to_install('look')}")
         return
@@ -182,14 +182,15 @@ async def _look(
 
 async def _read_back(client: DataGymClient, output: Output, uploaded: UploadResult | None) -> str:
     if uploaded is None or uploaded.item.path is None or uploaded.media_id is None:
-        output.tell("Nothing was uploaded by this run.")
+        output.tell("This run uploaded nothing.")
         return ""
     ours = await asyncio.to_thread(uploaded.item.path.read_bytes)
     theirs = await client.media.download(uploaded.media_id)
     digest = hashlib.sha256(theirs).hexdigest()
     if digest != hashlib.sha256(ours).hexdigest():
         raise CommandError(
-            f"{uploaded.name} was downloaded with other bytes than were sent.", status=SOME_FAILED
+            f"{uploaded.name} was downloaded, but its bytes differ from those that were sent.",
+            status=SOME_FAILED,
         )
     output.tell(f"{uploaded.name}: {size(len(theirs))}, sha256 {digest[:16]}...: the same.")
     return uploaded.name
@@ -221,7 +222,7 @@ async def _photo_server(files: Sequence[Path]) -> AsyncIterator[tuple[str, ...]]
         await runner.cleanup()
 
 
-def _close(output: Output, play: Play, *, kept: Path | None) -> None:
+def _close(output: Output, play: DemoRun, *, kept: Path | None) -> None:
     if output.as_json:
         output.document(
             {
@@ -232,13 +233,13 @@ def _close(output: Output, play: Play, *, kept: Path | None) -> None:
                 "gallery": play.gallery or None,
             }
         )
-    _heading(output, "Where to go from here")
+    _heading(output, "Next steps")
     for line in (
         f"datagym-async serve --data {'DIR' if kept is None else shlex.quote(str(kept))}",
         "    runs this server for as long as you like",
         "datagym-async upload FOLDER --dataset NAME --create",
         "    uploads your own images, here or to your account",
-        "docs/cli.md describes all commands, README.md how to use the package from code.",
-        *([f"The gallery to open is {play.gallery}"] if play.gallery else ()),
+        "docs/cli.md describes all commands, README.md the use in code.",
+        *([f"Open the gallery: {play.gallery}"] if play.gallery else ()),
     ):
         output.tell(line)

@@ -66,7 +66,7 @@ def download(
 ) -> int:
     """Download the media of a dataset or a project, and their labels.
 
-    The same command resumes: what is there already is not downloaded again. After one Ctrl-C the
+    The same command resumes: existing files are not downloaded again. After one Ctrl-C the
     downloads in flight finish; a second one stops at once.
     """
     output, account = invocation.output, _Account()

@@ -44,8 +44,8 @@ _OTHERS: Final[Mapping[str, str]] = {
     "set it with `client.values.write`": "a program can set it (`client.values.write`)",
     "set the others with `client.values.write`": "a program can set the others "
     "(`client.values.write`)",
-    "max_bytes=... says how many it may have": "that is more than this program takes",
-    "Timeout(read_rate=...) says how slow it may be": "try again on another line",
+    "max_bytes=... sets the limit": "that is more than this program takes",
+    "Timeout(read_rate=...) sets the limit": "try again on another line",
     "proxy '": "--proxy '",
     "ca_file ": "--ca-file ",
     'format="bmp"': "`datagym-async bitmaps --format bmp`",
@@ -111,7 +111,7 @@ def sentence_of(error: BaseException) -> str:
             )
         return f"{path} cannot be used ({error.strerror}); choose another path."
     kind = type(error).__name__
-    return f"Something unexpected went wrong ({kind}: {error}); add --debug to see where."
+    return f"Unexpected error ({kind}: {error}); add --debug for details."
 
 
 def status_of(error: BaseException) -> int:

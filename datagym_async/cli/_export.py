@@ -129,8 +129,9 @@ def export(
 ) -> int:
     """Export the labels of a project's finished tasks.
 
-    What the format cannot hold is counted and named at the end; the exit status is 1 if something
-    was left out, unless --lossy-ok is given. A file or folder is there whole or not at all.
+    What the format cannot hold is counted and reported at the end; the exit status is 1 if
+    something was left out, unless --lossy-ok is given. The file or folder is written completely or
+    not at all.
     """
     to_stdout = output == Path("-")
     if to_stdout and (format not in ONE_FILE or given.config["images"] or given.config["split"]):

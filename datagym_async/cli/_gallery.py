@@ -20,8 +20,8 @@ from datagym_async.cli._progress import Step, showing
 from datagym_async.cli._screen import plain
 from datagym_async.cli._signals import on_stop_signals, run_in_loop
 from datagym_async.look import Gallery, GalleryOptions, build_gallery
-from datagym_async.look._drawing import without_doubts
-from datagym_async.look._subjects import Looked, of_folder, of_service
+from datagym_async.look._drawing import silence_size_warnings
+from datagym_async.look._subjects import ImageSet, of_folder, of_service
 from datagym_async.models import Project
 
 app = group("gallery")
@@ -35,7 +35,7 @@ class Subjects:
     project: str | None = None
     labels: Path | None = None
 
-    async def local(self) -> Looked:
+    async def local(self) -> ImageSet:
         """Return the images of a folder, or an image alone."""
         path = Path(self.subject)
         if not await in_thread(path.is_file):
@@ -44,7 +44,7 @@ class Subjects:
         only = [each for each in looked.subjects if each.path == path]
         return attrs.evolve(looked, title=path.name, subjects=only)
 
-    async def at(self, client: DataGymClient) -> Looked:
+    async def at(self, client: DataGymClient) -> ImageSet:
         """Return the images of a project or a dataset."""
         if self.labels is not None:
             raise CommandError("--labels is for folders only.")
@@ -105,10 +105,10 @@ def gallery(
 ) -> int:
     """Make a gallery of images and labels to open in a browser.
 
-    It needs no server and no network: thumbnails with the labels over them, filters, orders, and a
-    page for each image. With --compare, what differs most comes first.
+    It needs no server and no network: thumbnails with labels, filters, sorting, and a page for each
+    image. With --compare, the images that differ most come first.
     """
-    without_doubts()
+    silence_size_warnings()
     shown, done, began = invocation.output, 0, time.monotonic()
     subjects, total = Subjects(subject, project, labels), 0
 
@@ -125,7 +125,7 @@ def gallery(
         on_progress=note,
     )
 
-    async def build(looked: Looked) -> Gallery:
+    async def build(looked: ImageSet) -> Gallery:
         nonlocal total
         total = len(looked.subjects)
         return await build_gallery(looked, output, options)
@@ -150,7 +150,7 @@ def gallery(
         shown.warning("Interrupted; the same command makes the gallery again.")
         return INTERRUPTED
     for problem in made.problems[:10]:
-        shown.warning(f"not shown: {problem}")
+        shown.warning(f"not in the gallery: {problem}")
     if (more := made.failed - 10) > 0:
         shown.warning(f"... and {more:,} more")
     for line in made.notes:

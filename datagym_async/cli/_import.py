@@ -77,7 +77,7 @@ READING: Final = OptionTable(_FILE, {"": _READ})
 
 _option: Final = partial(Option, type=bool, default=False)
 _HOW: Final = (
-    _option("--check", "Only say what would be imported; import nothing.", field="dry_run"),
+    _option("--check", "Import nothing, only report what would be imported.", field="dry_run"),
     _option("--partial", "Leave out the labels that cannot be imported, and import the rest."),
     _option("--strict", "Also hold back predictions with warnings."),
     _option("--by-name", "Find images by name if they have no id in the JSON."),
@@ -101,7 +101,7 @@ IMPORT: Final = OptionTable(
         "": (
             Option(
                 "--append",
-                "Append to the labels of each image; imported twice, they are there twice.",
+                "Append to the labels of each image. If you import twice, they are there twice.",
             ),
             Option("--replace", "Replace all labels of each image that the file names."),
             *_HOW,
@@ -204,9 +204,9 @@ def import_(
 ) -> int:
     """Import labels of a file or folder into a project.
 
-    Say --append or --replace, or --check to see what would be imported. Each image is checked
-    first: what the service would drop, break or refuse is held back and named. The exit status is 1
-    if something of the file did not arrive.
+    Use --append or --replace, or --check to see what would be imported. Each image is checked
+    first: labels that the service would drop, damage or refuse are held back and reported. The exit
+    status is 1 if something of the file was not imported.
     """
     how: Any = {row.library_name: given.config.pop(row.library_name) for row in _HOW}
     if append == replace and not how["dry_run"]:
@@ -315,7 +315,7 @@ def _close(output: Output, account: _Account, source: PredictionFile) -> int:
         parts.append(f"of {account.left_out:,} something was left out")
     sentence = f"{counted(account.total, 'prediction')}: {', '.join(parts) or 'none'}."
     if not account.total:
-        sentence = f"Nothing was imported: {source.path} has no labels for the project."
+        sentence = f"Nothing was imported: {source.path} has no labels for this project."
     if not ok:
         output.warning(sentence)
     elif not output.quiet:

@@ -74,7 +74,7 @@ def words_of(job: JobSummary, *, most: int | None = None) -> list[str] | None:
 
 def how_to_resume(job: JobSummary) -> str:
     """Return the command for somebody to read, or what there is in place of it."""
-    if (command := command_of(job, most=SHOWN, quote=quoted_for_eyes)) is None:
+    if (command := command_of(job, most=SHOWN, quote=quoted_for_display)) is None:
         return "the program that started it: no command can express its sources or options"
     known = len(job.words or ())
     if job.count > known > 0:
@@ -84,7 +84,7 @@ def how_to_resume(job: JobSummary) -> str:
     return command
 
 
-def quoted_for_eyes(word: str) -> str:
+def quoted_for_display(word: str) -> str:
     r"""Return a word for a shell that steers no terminal, and is still the word when it is pasted.
 
     Where it is not printable it becomes ``$'a\x1b.jpg'``, which bash, zsh and ksh read.
@@ -230,11 +230,11 @@ def clean(
 ) -> int:
     """Delete journals of complete jobs from the state folder, never one in use.
 
-    It asks first; --yes skips the question. Images are not touched. A job whose journal is gone
+    It asks first; --yes skips the question. Images are not touched. A job without its journal
     relies on the listing of its dataset.
     """
     output = invocation.output
-    invocation.may_go_on(yes=yes)
+    invocation.require_consent(yes=yes)
     age = None if older_than is None else timedelta(seconds=older_than)
     which = "all jobs, also of unfinished ones," if unfinished else "complete jobs"
     unwritten = "" if age is None else f" not written for {age}"

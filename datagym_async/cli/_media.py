@@ -47,19 +47,19 @@ def get(
     media: Wanted,
     output: Annotated[Path, flag("--output -o FOLDER", "Folder for them.")] = Path(),
 ) -> int:
-    """Download single media of a dataset, under their names; `download` takes whole datasets."""
+    """Download single media of a dataset, under their names; `download` is for whole datasets."""
 
     chosen = with_client(invocation, lambda client: _chosen(client, dataset, media))
     paths = {each.id: output / each.name for each in chosen}
     if len({fold_written(each.name) for each in chosen}) < len(chosen):
         raise CommandError(
-            "Two of them have the same name; get them one by one, into different folders."
+            "Two of them have the same name; download them one by one, into different folders."
         )
     for each in chosen:
         if Path(each.name).name != each.name:
             raise CommandError(f"{each.name!r} is no file name; `download` finds one for it.")
         if paths[each.id].exists():
-            raise CommandError(f"{paths[each.id]} is there already; nothing was fetched.")
+            raise CommandError(f"{paths[each.id]} already exists; nothing was downloaded.")
     output.mkdir(parents=True, exist_ok=True)
 
     async def work(client: DataGymClient) -> None:
@@ -79,15 +79,15 @@ def get(
 def remove(
     invocation: Invocation, dataset: DatasetArgument, media: Wanted, yes: Yes = False
 ) -> int:
-    """Delete single media of a dataset, with their tasks and labels, for good.
+    """Delete single media of a dataset permanently, with their tasks and labels.
 
     It asks first; --yes skips the question.
     """
-    invocation.may_go_on(yes=yes)
+    invocation.require_consent(yes=yes)
     output = invocation.output
 
     chosen = with_client(invocation, lambda client: _chosen(client, dataset, media))
-    if not yes and not output.ask(f"Delete {counted(len(chosen), 'medium', 'media')} for good?"):
+    if not yes and not output.ask(f"Delete {counted(len(chosen), 'medium', 'media')} permanently?"):
         return WELL
 
     async def work(client: DataGymClient) -> list[str]:

@@ -50,7 +50,9 @@ def parse_bytes(text: str | int) -> int:
     found = _SIZE.fullmatch(str(text).strip())
     number = None if found is None else _number(found[1])
     if found is None or number is None:
-        raise typer.BadParameter(f"{text!r} is no size; write for example 500k, 10M, 1.5G or 64Mi.")
+        raise typer.BadParameter(
+            f"{text!r} is not a size; use for example 500k, 10M, 1.5G or 64Mi."
+        )
     step = 1024 if found[3] else 1000
     return round(number * math.pow(step, _POWERS[found[2].lower()]))
 
@@ -66,7 +68,7 @@ def parse_seconds(text: str | float) -> float:
     parts = [(_number(part[1]), _SECONDS[part[2].lower()]) for part in _TIME_PART.finditer(given)]
     if not _TIME.fullmatch(given) or any(number is None for number, _ in parts):
         raise typer.BadParameter(
-            f"{text!r} is no length of time; write for example 90 (seconds), 30m, 2h or 1h30m."
+            f"{text!r} is not a length of time; use for example 90 (seconds), 30m, 2h or 1h30m."
         )
     return sum((number or 0.0) * unit for number, unit in parts)
 
@@ -80,7 +82,7 @@ def parse_number_or_auto(text: str | int) -> int | str:
     if given.lower() == "auto":
         return "auto"
     if not (given.isascii() and given.isdigit() and int(given)):
-        raise typer.BadParameter(f"{text!r} is no number above 0, and not `auto`.")
+        raise typer.BadParameter(f"{text!r} is neither a number above 0 nor `auto`.")
     return int(given)
 
 

@@ -17,7 +17,7 @@ from datagym_async.cli._options import argument, flag
 from datagym_async.cli._signals import run_in_loop
 from datagym_async.exceptions import NotFoundError
 from datagym_async.look import Choice, build_sheet
-from datagym_async.look._drawing import without_doubts
+from datagym_async.look._drawing import silence_size_warnings
 from datagym_async.look._sheet import FORMS
 
 app = group("preview")
@@ -65,7 +65,7 @@ def preview(
     """
     if output.suffix.lower() not in FORMS:
         raise CommandError(f"The file {output} must end in .png, .jpg, .webp or .pdf.")
-    without_doubts()
+    silence_size_warnings()
     subjects = Subjects(subject, project, labels)
     choice = Choice(count=count, seed=seed, classes=of_class or (), state=state, query=query)
 

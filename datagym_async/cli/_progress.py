@@ -162,7 +162,7 @@ class Problems(ProblemLines):
     last_failure: str = attrs.field(default="", init=False)
 
     def note(self, result: UploadResult) -> None:
-        """Say what became of an item if somebody should look at it."""
+        """What happened to an item if somebody should look at it."""
         name = result.source or result.name
         for warning in result.warnings:
             self.say("warning", name, warning)

@@ -58,11 +58,11 @@ def attach(invocation: Invocation, dataset: DatasetArgument, project: ProjectArg
 def detach(
     invocation: Invocation, dataset: DatasetArgument, project: ProjectArgument, yes: Yes = False
 ) -> int:
-    """Detach a dataset from a project: destroys its tasks there, and all their labels.
+    """Detach a dataset from a project: deletes its tasks there, and all their labels.
 
     The images stay. It asks first; --yes skips the question.
     """
-    invocation.may_go_on(yes=yes, danger="Detaching destroys tasks and labels. ")
+    invocation.require_consent(yes=yes, danger="Detaching destroys tasks and labels. ")
     found = with_client(invocation, lambda client: _both(client, dataset, project, whole=True))
     if not yes and not invocation.output.ask(
         f"Detaching {found[0].name!r} from {found[1].name!r} destroys its tasks there "

@@ -278,7 +278,7 @@ class _FileHandler(logging.FileHandler):
         return redact_secrets(redact(super().format(record)), self._output.secrets)
 
 
-class ToFile(QueueHandler):
+class LogFileHandler(QueueHandler):
     """Appends all records to a file, without what is kept secret.
 
     A thread writes them: a slow disk must not hold the event loop up.

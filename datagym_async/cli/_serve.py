@@ -94,7 +94,7 @@ def serve(
 ) -> int:
     """Run a DataGym-compatible server on this machine, for tests.
 
-    It prints its address and token as export lines for a shell. Ctrl-C ends it, with status 0.
+    It prints its address and token as shell commands. Ctrl-C ends it, with status 0.
     """
     output = invocation.output
     token = None if token_file is None else read_token(token_file)

@@ -150,7 +150,7 @@ def _tell(output: Output, found: LabelStatistics) -> None:
         (each.kind, f"{each.count:,}", each.text, "; ".join(each.examples[:1]))
         for each in found.findings
     ]
-    output.table((Column("To look at"), Column("", "right"), Column(""), Column("First")), rows)
+    output.table((Column("Findings"), Column("", "right"), Column(""), Column("First")), rows)
 
 
 def _bars(output: Output, title: str, rows: Histogram) -> None:

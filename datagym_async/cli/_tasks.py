@@ -70,7 +70,7 @@ def list_tasks(
     search: Search = None,
     limit: Annotated[int, flag("--limit N", "Tasks to list; 0 lists all.", min=0)] = 0,
 ) -> int:
-    """List the tasks of a project, in all states unless told."""
+    """List the tasks of a project, in all states by default."""
 
     async def work(client: DataGymClient) -> list[Task]:
         found = await project_of(client, project)
@@ -84,7 +84,7 @@ def list_tasks(
             (each.id, each.state.value.lower(), each.media_name, each.labeler or "")
             for each in tasks
         ],
-        empty="There are no such tasks.",
+        empty="No tasks match.",
     )
     return WELL
 
@@ -125,7 +125,10 @@ def _settle(invocation: Invocation, chosen: Chosen, verb: Verb) -> int:
     output = invocation.output
     task_ids = _tasks_of(invocation, chosen, verb)
     if not task_ids:
-        output.message("There are no such tasks; nothing was changed.")
+        output.message(
+            "No tasks are in the given states; nothing was changed. `datagym-async tasks list` "
+            "shows all."
+        )
         return _say(output, TasksReport(), verb)
     if not chosen.tasks and not chosen.yes:
         how_many = counted(len(task_ids), "task")
@@ -159,7 +162,7 @@ def _settle(invocation: Invocation, chosen: Chosen, verb: Verb) -> int:
     lines.say_rest()
     status = _say(output, report, verb)
     if interrupted:
-        output.warning("Interrupted. The same command goes on with the tasks that are left.")
+        output.warning("Interrupted. The same command continues with the remaining tasks.")
     return INTERRUPTED if interrupted else status
 
 
@@ -167,11 +170,13 @@ def _tasks_of(invocation: Invocation, chosen: Chosen, verb: Verb) -> Sequence[st
     project = chosen.project
     if chosen.tasks:
         if project or chosen.state or chosen.search:
-            raise CommandError("Name tasks, or a --project with --state; not both.")
+            raise CommandError("Use either task ids or --project with --state, not both.")
         return chosen.tasks
     if project is None or not chosen.state:
-        raise CommandError(f"Say which tasks to {verb}: their ids, or --project and --state.")
-    invocation.may_go_on(yes=chosen.yes)
+        raise CommandError(
+            f"There are no tasks to {verb}: give their ids, or --project and --state."
+        )
+    invocation.require_consent(yes=chosen.yes)
 
     async def work(client: DataGymClient) -> list[str]:
         found = await project_of(client, project)

@@ -85,7 +85,7 @@ class Account:
 
 
 @attrs.frozen
-class Imagined:
+class FutureDataset:
     """A dataset that the upload would make, empty, among those that there are."""
 
     name: str
@@ -106,7 +106,7 @@ class Imagined:
 
     async def ensure(self, name: str) -> Dataset:
         """Refuse, for nothing is made."""
-        raise CommandError(f"Dataset {name!r} is not made by a dry run.")
+        raise CommandError(f"Dataset {name!r} would be created by the upload.")
 
 
 @command(app, "upload", table=UPLOAD)
@@ -162,10 +162,10 @@ def upload(
     source: Source = failed_items(failed) if failed else FolderWatch(named[0]) if watch else named
     client = client_for(invocation, settle_after=settle_after, **given.client)
     if failed and not output.as_json and not len(failed_items(failed)):
-        output.result(f"{failed} lists no failed items; there is nothing to upload again.")
+        output.result(f"{failed} lists no failed items, so there is nothing to upload.")
         return WELL
 
-    async def find() -> tuple[list[Project], Dataset | Imagined]:
+    async def find() -> tuple[list[Project], Dataset | FutureDataset]:
         async with waiting(invocation, client):
             # The projects first: a wrong name must not leave a dataset behind.
             projects = await _image_projects(client, project or ())
@@ -207,12 +207,12 @@ _NO_SOURCE: Final = (
 )
 _NO_DATASET: Final = "Missing option '--dataset' / '-d'; see `datagym-async upload --help`."
 _TWO_KINDS_OF_SOURCES: Final = (
-    "--retry-failed takes its items from the report; leave the other sources out."
+    "--retry-failed takes its items from the report; give no other sources."
 )
 _JOURNAL_OR_NOT: Final = "--no-journal cannot be used with --journal or --fresh."
 _WATCHED_DRY_RUN: Final = "Use --dry-run or --watch, not both."
 _NOTHING_TO_REPORT: Final = "--dry-run writes no --report; save its output instead."
-_ONE_FOLDER: Final = "--watch takes one folder; start another command for each further folder."
+_ONE_FOLDER: Final = "--watch takes one folder; start one command for each folder."
 _NOTHING_TO_ALLOW: Final = "--allow-private-links needs --check-links."
 _NOTHING_FROM_STORE: Final = "--allow-private-store needs --verify."
 
@@ -221,13 +221,13 @@ async def _upload(
     client: DataGymClient,
     output: Output,
     source: Source,
-    find: Callable[[], Awaitable[tuple[list[Project], Dataset | Imagined]]],
+    find: Callable[[], Awaitable[tuple[list[Project], Dataset | FutureDataset]]],
     config: UploadConfig,
     start: Callable[[Dataset, UploadConfig], Awaitable[None]],
 ) -> None:
     async with client:
         projects, dataset = await find()
-        if isinstance(dataset, Imagined):
+        if isinstance(dataset, FutureDataset):
             # A slip must not leave a dataset behind.
             await in_thread(check_there, source, rules_of(config))
             await in_thread(check_place, config.journal)
@@ -282,9 +282,9 @@ def _say(output: Output, event: UploadEvent, projects: Sequence[Project]) -> Non
             for project in projects:
                 output.message(f"Dataset {name!r} is attached to project {project.name!r}.")
         case DatasetCreated(name=name):
-            output.message(f"Dataset {name!r} is used for what does not fit into the ones before.")
+            output.message(f"Dataset {name!r} is used, because the ones before it are full.")
         case Paused(seconds=seconds, why=why):
-            output.message(f"Nothing is sent for {clock(seconds)}: {why}")
+            output.message(f"Sending pauses for {clock(seconds)}: {why}")
 
 
 def _close(output: Output, account: Account, *, files: Sequence[Path], watched: bool) -> int:
@@ -322,15 +322,15 @@ async def _image_projects(client: DataGymClient, wanted: Iterable[str]) -> list[
 
 async def _look_for(
     client: DataGymClient, wanted: str | None, report: Path | None, *, create: bool
-) -> Dataset | Imagined:
+) -> Dataset | FutureDataset:
     """Return the dataset that the options name, or the one that is to be made."""
     if wanted is None and report is not None:
         wanted = await asyncio.to_thread(_dataset_of_report, report)
     if wanted is None:
-        raise CommandError("No dataset is named; add --dataset.")
+        raise CommandError("Add --dataset NAME or ID.")
     if not create:
         return await dataset_of(client, wanted, hint="--create creates it")
-    return await find_dataset(client, wanted) or Imagined(wanted, client)
+    return await find_dataset(client, wanted) or FutureDataset(wanted, client)
 
 
 def _dataset_of_report(file: Path) -> str:
@@ -353,13 +353,13 @@ async def _dry_run(
     client: DataGymClient,
     output: Output,
     source: Source,
-    find: Callable[[], Awaitable[tuple[list[Project], Dataset | Imagined]]],
+    find: Callable[[], Awaitable[tuple[list[Project], Dataset | FutureDataset]]],
     config: UploadConfig,
 ) -> int:
     """Say what would be done with each item, and the summary; return the exit status."""
     async with client:
         _, dataset = await find()
-        if isinstance(dataset, Imagined):
+        if isinstance(dataset, FutureDataset):
             run = DryRun(dataset, "", source, config=config)
         else:
             run = client.plan(dataset.id, source, config=config)

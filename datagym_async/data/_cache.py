@@ -54,7 +54,7 @@ class DiskCache:
             with open(path, "rb", opener=regular_only) as file:
                 header, data = file.read(_HEADER), file.read()
             if header != _header(data):
-                _log.warning("a damaged file of the cache is fetched again: media %s", media_id)
+                _log.warning("a damaged file in the cache is downloaded again: media %s", media_id)
                 path.unlink(missing_ok=True)
                 return None
             with contextlib.suppress(OSError):  # a folder that may only be read is of use, too

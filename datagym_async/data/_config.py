@@ -54,7 +54,7 @@ def _to_path(value: str | os.PathLike[str] | None) -> Path | None:
 def refuse_coroutines(name: str, function: object) -> None:
     """Refuse a function whose results would have to be awaited."""
     if is_coroutine_function(function):
-        raise ConfigurationError(f"{name} is a coroutine function; it must be a plain one")
+        raise ConfigurationError(f"{name} is a coroutine function; it must be a plain function")
 
 
 @attrs.frozen(kw_only=True, field_transformer=by_annotation)
@@ -62,40 +62,39 @@ class LoaderConfig:
     """The options of a `DatasetLoader`.
 
     Args:
-        prefetch: Samples that are being loaded or wait for the consumer, at most.
-        prefetch_bytes: Bytes that they take, at most. A sample counts with the size of what it
-            holds (decoded images are large); what is still being loaded counts as the largest
-            recent one. One sample is always allowed.
-        max_bytes: Bytes of one media at most, as it is downloaded; a longer one cannot be loaded.
-        ordered: True for the samples in the order of the epoch, False for each as it is ready:
-            then a slow one does not delay the others.
-        shuffle: Seed of a shuffle of each epoch, or None for the order of the media's ids.
-        shard: Which part is loaded: `(index, count)`.
-        even: How all shards get the same number of samples, and so of batches, as trainings that
-            wait for each other need: ``"drop"`` leaves out the last ones of an epoch, less than
-            one a shard; ``"pad"`` repeats the first ones. None: they differ by one at most.
+        prefetch: Maximum number of samples that are loading or loaded in advance.
+        prefetch_bytes: Maximum of their bytes. A sample counts with its size in memory (decoded
+            images are large); a sample that is still loading counts as much as the largest recent
+            one. One sample is always allowed.
+        max_bytes: Maximum size of one downloaded media; a larger one cannot be loaded.
+        ordered: True to yield samples in the order of the epoch; False to yield each as soon as it
+            is ready, so that a slow one does not delay the others.
+        shuffle: Seed for shuffling each epoch, or None for the order of the media's ids.
+        shard: The part to load: `(index, count)`.
+        even: How to give all shards the same number of samples, which trainings that wait for each
+            other need: ``"drop"`` leaves out the last samples of an epoch, less than one for each
+            shard; ``"pad"`` repeats the first ones. None: they differ by at most one.
         decode: What `Sample.data` is: ``"bytes"``, ``"pillow"`` (an image as it is stored) or
             ``"numpy"`` (an array, see `dtype`).
-        dtype: What arrays hold: ``"uint8"`` is RGB, height x width x 3 (of 16 bits the upper 8,
-            transparency laid over white, a palette's colours); ``"keep"`` is what is stored: gray
-            of 8 or 16 bits as height x width, alpha as a channel more.
-        orientation: What becomes of the EXIF orientation, which `Sample.orientation` tells:
-            ``"keep"`` the image as it is stored, which is what the service shows and labels, or
-            ``"apply"`` it, and turn the labels along.
+        dtype: What arrays hold: ``"uint8"`` is RGB, height x width x 3 (the upper 8 of 16 bits,
+            transparency on white, the colours of a palette); ``"keep"`` is what is stored: gray of
+            8 or 16 bits as height x width, alpha as another channel.
+        orientation: What to do with the EXIF orientation (`Sample.orientation` has its value):
+            ``"keep"`` the image as it is stored, which is what the service shows, or ``"apply"`` it
+            to the image and its labels.
         batch_size: Samples in a batch, or None for single ones.
-        drop_last: Whether a last batch that is not full is left out.
-        on_error: What becomes of a media that cannot be loaded, decoded or transformed:
-            ``"raise"``, ``"skip"``, or a function of the media and the error that returns what
-            is to be yielded in its place, or None to skip it.
-        cache: Folder in which downloaded media are kept, or None. Any number of processes may
-            share it.
-        cache_bytes: How much the folder may hold; what was not used for longest goes first.
-        links: What becomes of link images: ``"refuse"`` to load a dataset that has some,
-            ``"skip"`` them, or ask the ``"service"`` for them, which fetches each anew, and
-            skips the tasks of those that it cannot fetch.
-        labels: Whether samples carry their labels; it takes a project.
-        concurrency: Downloads in flight, pinned for the time of the loading; None to have the
-            best number found out.
+        drop_last: Whether to leave out a last batch that is not full.
+        on_error: What to do if a media cannot be loaded, decoded or transformed: ``"raise"``,
+            ``"skip"``, or a function of the media and the error that returns a replacement, or None
+            to skip it.
+        cache: Folder that keeps downloaded media, or None. Any number of processes may share it.
+        cache_bytes: Maximum size of the folder; files that were not used for the longest time are
+            deleted first.
+        links: What to do with link images: ``"refuse"`` a dataset that has some, ``"skip"`` them,
+            or request them from the ``"service"``, which fetches each again, and skips the tasks of
+            those that it cannot fetch.
+        labels: Whether samples have their labels; this needs a project.
+        concurrency: Fixed number of downloads in flight; None to adapt it.
     """
 
     prefetch: int = attrs.field(default=64, validator=_one_or_more)
@@ -125,10 +124,10 @@ class LoaderConfig:
                 "- 1"
             )
         if self.decode != "numpy" and self.dtype != "uint8":
-            raise ConfigurationError('dtype="keep" is of arrays; add decode="numpy"')
+            raise ConfigurationError('dtype="keep" is for arrays; add decode="numpy"')
         if self.decode == "bytes" and self.orientation == "apply":
             raise ConfigurationError(
-                'orientation="apply" takes an image; add decode="numpy" or decode="pillow"'
+                'orientation="apply" needs an image; add decode="numpy" or decode="pillow"'
             )
         what, instead = f'decode="{self.decode}"', 'load with decode="bytes"'
         require_modules(what, "images,formats", *_MODULES[self.decode], instead=instead)
@@ -140,7 +139,8 @@ class LoaderConfig:
         refuse_coroutines("on_error", self.on_error)
         if self.on_error == "skip" and self.even is not None:
             raise ConfigurationError(
-                f'even="{self.even}" and on_error="skip": whoever skips has fewer samples than the '
+                f'even="{self.even}" and on_error="skip": a shard that skips has fewer samples '
+                "than the "
                 "others; give a function that returns a replacement"
             )
 

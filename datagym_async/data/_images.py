@@ -72,7 +72,7 @@ def _array(image: Image, mode: str, *, keep: bool) -> tuple[Array, str]:
     import numpy as np
     from PIL import Image
 
-    loss = "An array holds the upper 8 of the 16 bits" if mode.endswith(_WIDE) else ""
+    loss = "The array keeps only the upper 8 of the 16 bits" if mode.endswith(_WIDE) else ""
     if mode == "I" + _WIDE:
         gray = np.asarray(image).astype(np.uint16)
         return (gray, "") if keep else (np.stack([(gray >> 8).astype(np.uint8)] * 3, -1), loss)
@@ -88,7 +88,7 @@ def _array(image: Image, mode: str, *, keep: bool) -> tuple[Array, str]:
     if has_alpha:
         image = image.convert("RGBA")
         if image.getchannel("A").getextrema() != (255, 255):
-            loss = loss or "An array holds the transparency laid over white"
+            loss = loss or "The array shows the transparency on white"
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return np.array(image.convert("RGB"), dtype=np.uint8), loss
 

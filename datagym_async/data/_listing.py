@@ -123,7 +123,7 @@ async def list_media(
         raise ConfigurationError(
             f"{len(link_rows)} of {len(rows) + len(link_rows)} media are links, which the service "
             "fetches again for each download (if it cannot, it skips their tasks); choose "
-            'links="skip" to leave them out or links="service" to ask for them'
+            'links="skip" to leave them out or links="service" to request them'
         )
     return await in_thread(Listing, rows)
 

@@ -33,7 +33,7 @@ _MOST_TURNS = 8
 
 
 class DatasetLoader(Generic[T_co]):
-    """Iterate over the samples of a dataset, loaded ahead; made by ``client.loader(...)``.
+    """Iterate over the samples of a dataset, loaded in advance; made by ``client.loader(...)``.
 
     ::
 
@@ -42,23 +42,22 @@ class DatasetLoader(Generic[T_co]):
                 async for sample in loader:
                     train(sample.data, sample.labels)
 
-    It is one iterator: an epoch ends the ``async for``, and the next one begins the next epoch. One
-    that is left early resumes at the next sample. Leaving the ``async with`` block, or
-    `aclose`, ends what runs; ``async for ... in client.loader(...)`` without a block does so when
-    the loader is dropped.
+    It is one iterator: each complete ``async for`` is one epoch. If you leave it early, the next
+    ``async for`` resumes at the next sample. Leaving the ``async with`` block, or `aclose`, stops
+    all downloads; without a block, they stop when the loader is deleted.
 
-    A sample that cannot be loaded raises its error (see ``on_error``); iterating again begins with
-    that sample.
+    A sample that cannot be loaded raises its error (see ``on_error``); if you iterate again, the
+    loader starts with that sample.
 
-    Belongs to the event loop in which it is used first, and to one process. One task at a time may
-    iterate.
+    A loader belongs to one process and to the event loop in which it is first used. Only one task
+    at a time may iterate.
 
     Args:
         library: The parts of a client.
-        dataset_id: UUID of the dataset, or None for all of the project's.
-        project_id: UUID of the project whose labels the samples carry, or None.
-        media: What is loaded, as a listing gives it; None to list the dataset or project.
-        transform: Called in a thread with each sample; what it returns is yielded instead.
+        dataset_id: UUID of the dataset, or None for all datasets of the project.
+        project_id: UUID of the project whose labels the samples have, or None.
+        media: Media to load, as a listing returns them; None to list the dataset or project.
+        transform: Called in a thread with each sample; its result is yielded instead.
         config: The options.
     """
 
@@ -77,7 +76,7 @@ class DatasetLoader(Generic[T_co]):
                 "There is nothing to load; pass dataset_id, project_id or media"
             )
         if dataset_id is not None and media is not None:
-            raise ConfigurationError("dataset_id and media both say what is loaded; pass one")
+            raise ConfigurationError("pass either dataset_id or media, not both")
         refuse_coroutines("transform", transform)
         self._library = library
         self._media = (
@@ -138,7 +137,7 @@ class DatasetLoader(Generic[T_co]):
                 return self._give()
 
     async def aclose(self) -> None:
-        """End what runs; what was loaded and not yielded is let go. May be called again.
+        """Stop all downloads and drop what was loaded but not yielded. May be called again.
 
         The loader can be used again: it resumes at the next sample.
         """
@@ -148,7 +147,7 @@ class DatasetLoader(Generic[T_co]):
             await prefetcher.aclose()
 
     async def length(self) -> int:
-        """Return how many samples this shard has in a whole epoch; the media are listed if need be.
+        """Return the number of samples of this shard in an epoch; lists the media if needed.
 
         Raises:
             APIError: They cannot be listed.
@@ -158,33 +157,33 @@ class DatasetLoader(Generic[T_co]):
 
     @property
     def epoch(self) -> int:
-        """Return the number of the epoch that is iterated over, or comes next, from 0."""
+        """Return the number of the current or next epoch, from 0."""
         return self._position.epoch
 
     async def set_epoch(self, epoch: int) -> None:
-        """Go to the beginning of an epoch, by its number from 0; what runs is ended."""
+        """Go to the beginning of an epoch, by its number from 0; stops what is running."""
         await self.aclose()
         self._position.go_to(epoch)
 
     def state_dict(self) -> dict[str, object]:
-        """Return where the loader stands: what was yielded, not what was loaded ahead.
+        """Return the position of the loader: what was yielded, not what was loaded in advance.
 
-        A handful of numbers and texts, whatever the size of the dataset; JSON can hold it.
+        It is small, whatever the size of the dataset, and JSON can hold it.
         """
         listing = self._samples.listing if self._samples else None
         return self._position.state(listing).as_dict()
 
     async def load_state_dict(self, state: State | Sequence[State]) -> None:
-        """Resume where a loader stood; what runs is ended.
+        """Resume at the position of a state; stops what is running.
 
         Args:
-            state: What `state_dict` returned: for this shard; or, for any number of shards, the
-                state of one shard where all had yielded the same number of samples in order, or
-                the states of all shards.
+            state: What `state_dict` returned, for this shard. With another number of shards: the
+                state of one shard if all had yielded the same number of samples in order, or a list
+                with the states of all shards.
 
         Raises:
-            ConfigurationError: The state does not fit this loader, or does not tell enough. That
-                the dataset has changed since is found out when it is listed.
+            ConfigurationError: The state does not fit this loader, or is not enough. If the dataset
+                has changed, this is found when it is listed.
         """
         await self.aclose()
         self._position.load(state)

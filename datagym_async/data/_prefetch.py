@@ -29,7 +29,7 @@ _WINDOW = 4
 
 @attrs.define  # to make a frozen one takes three times as long
 class Loaded:
-    """What became of a sample: a value of about `weight` bytes, nothing to yield, or an error."""
+    """What happened to a sample: a value of about `weight` bytes, nothing to yield, or an error."""
 
     value: object = None
     weight: int = 0

@@ -152,7 +152,7 @@ class SampleLoader:
         """Say once of each kind that arrays hold less than what is stored."""
         if image.loss and image.loss not in self._told:
             self._told.add(image.loss)
-            text = '%s of media %s (%s); dtype="keep" keeps it where Pillow can. Said once.'
+            text = '%s of media %s (%s); dtype="keep" keeps it if Pillow can. Shown once.'
             _log.warning(text, image.loss, media.id, media.name)
 
     def _judge(self, media: DatasetMedia, error: Exception) -> Loaded:

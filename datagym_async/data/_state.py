@@ -78,7 +78,7 @@ class LoaderState:
             except (TypeError, ValueError):
                 pass
         raise ConfigurationError(
-            "The state is not one of this version's loaders; pass what state_dict() returned"
+            "The state is not from a loader of this version; pass what state_dict() returned"
         )
 
     def as_dict(self) -> dict[str, object]:
@@ -103,7 +103,7 @@ def resumption(
     """
     states = [LoaderState.of(each) for each in ([given] if isinstance(given, Mapping) else given)]
     if not states:
-        raise ConfigurationError("There is no state to go on from; pass what state_dict() returned")
+        raise ConfigurationError("The list of states is empty; pass what state_dict() returned")
     first = states[0]
     own = [each for each in states if (each.shard, each.shards) == (shard, shards)]
     if len(own) == 1 and 1 < len(states) < shards:  # of one of several trainings

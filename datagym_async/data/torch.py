@@ -102,27 +102,27 @@ class _Board(ctypes.Structure):
 class LoaderDataset(IterableDataset[object]):
     """The samples of a dataset, for a ``torch.utils.data.DataLoader``.
 
-    Call `set_epoch` before each epoch: it is right with and without workers, whether they persist
-    or not. What would repeat an epoch instead is an error. Without workers, and without
-    `set_epoch`, each iteration that comes to its end is an epoch. One that is left early begins
-    again the next time.
+    Call `set_epoch` before each epoch, with and without workers, persistent or not. If a worker
+    would repeat an epoch, it raises an error instead. Without workers and without `set_epoch`, each
+    complete iteration is one epoch; one that you leave early starts again the next time.
 
     Args:
-        client: Makes a client; `DataGymClient` itself takes address and token from the environment.
-            With workers that are spawned it has to be picklable, as `transform` has.
-        dataset_id: UUID of the dataset, or None for all of the project's.
-        project_id: UUID of the project whose labels the samples carry, or None.
-        transform: Called in a thread with each sample; what it returns is yielded instead.
-        config: The options, but for `shard`, which follows from the workers. With a `batch_size`,
-            give the DataLoader ``batch_size=None``.
-        rank: Number of this training among several that share the dataset. None for both, rank and
-            world size: as ``torch.distributed`` has them if it is initialised now, else the
-            environment (``RANK`` and ``WORLD_SIZE``, as ``torchrun`` sets them), else alone.
-        world_size: How many there are.
-        num_workers: That of the DataLoader, which `len` needs; another one is then refused.
+        client: Creates a client; `DataGymClient` itself takes address and token from the
+            environment. If workers are spawned, it and `transform` must be picklable.
+        dataset_id: UUID of the dataset, or None for all datasets of the project.
+        project_id: UUID of the project whose labels the samples have, or None.
+        transform: Called in a thread with each sample; its result is yielded instead.
+        config: The options, except `shard`, which follows from the workers. With a `batch_size`,
+            pass ``batch_size=None`` to the DataLoader.
+        rank: Number of this training among several that share the dataset. None takes rank and
+            world size from ``torch.distributed`` if it is initialised now, else from the
+            environment (``RANK`` and ``WORLD_SIZE``, as ``torchrun`` sets them), else there is only
+            one.
+        world_size: Number of these trainings.
+        num_workers: That of the DataLoader; `len` needs it, and another number is then refused.
 
     Raises:
-        ConfigurationError: `config` names a shard, or the rank is not below the world size.
+        ConfigurationError: `config` has a shard, or the rank is not below the world size.
     """
 
     def __init__(
@@ -226,15 +226,15 @@ class LoaderDataset(IterableDataset[object]):
 
     @property
     def epoch(self) -> int:
-        """Return the number of the epoch that the next iteration is of, or that runs."""
+        """Return the number of the current or next epoch."""
         return int(self._board.epoch)
 
     def state_dict(self) -> State:
-        """Return where this process's iteration stands, or stood last (see `DatasetLoader`).
+        """Return the position of the current or last iteration here (see `DatasetLoader`).
 
         Raises:
-            ConfigurationError: Workers have begun: each has a state of its own, and this process
-                does not know how much of what they loaded was used. See `states_after`.
+            ConfigurationError: Workers have started: each has its own state, and this process does
+                not know how many of their samples were used. See `states_after`.
         """
         if self._loader is not None:
             return self._loader.state_dict()
@@ -248,17 +248,17 @@ class LoaderDataset(IterableDataset[object]):
         return self._position().state(None).as_dict()
 
     def states_after(self, batches: int) -> list[State]:
-        """Return where all workers stand when a DataLoader has given so many batches.
+        """Return the states of all workers after a DataLoader has returned so many batches.
 
-        For `load_state_dict`, of this training with as many workers; or, with the states of all
-        trainings in one list, with any number of either.
+        Pass them to `load_state_dict` of a training with as many workers; or pass the states of all
+        trainings in one list to change the numbers of trainings and workers.
 
         Args:
-            batches: How many it gave in this epoch, or since it resumed in it.
+            batches: Batches received in this epoch, or since it was resumed.
 
         Raises:
-            ConfigurationError: It cannot be told: there are workers, and the dataset does not make
-                the batches, gives them in no order, or skips what cannot be loaded.
+            ConfigurationError: It is not known: there are workers, and the dataset does not make
+                the batches, yields them without order, or skips samples that cannot be loaded.
         """
         config, workers = self._config, self._board.workers
         if not workers:
@@ -281,13 +281,13 @@ class LoaderDataset(IterableDataset[object]):
         return [shard.state(listing).as_dict() for shard in shards]
 
     def load_state_dict(self, state: State | Sequence[State]) -> None:
-        """Have the next iteration resume where a loader stood (see `DatasetLoader`).
+        """Let the next iteration resume at the position of a state (see `DatasetLoader`).
 
-        Call it before the workers begin: those that persist are refused after it. The number of
-        workers may be another one.
+        Call it before workers start; persistent workers refuse it later. The number of workers may
+        change.
 
         Raises:
-            ConfigurationError: It is no state, or one of another epoch than a worker was told.
+            ConfigurationError: It is not a state, or its epoch is not the one that was set.
         """
         epoch, board = _epoch_of(state), self._board
         self._start, self._last, self._is_used = state, None, False
@@ -305,10 +305,9 @@ class LoaderDataset(IterableDataset[object]):
         self._calls = board.calls
 
     def set_epoch(self, epoch: int) -> None:
-        """Have the next iteration, of all workers, be of an epoch, by its number from 0.
+        """Set the epoch of the next iteration of all workers, by its number from 0.
 
-        It begins where a state that was loaded says, if that is of this epoch, else at its
-        beginning.
+        It begins at a loaded state if that is of this epoch, else at its beginning.
         """
         board = self._board
         has_begun = self._is_used or board.workers
@@ -340,7 +339,7 @@ class LoaderDataset(IterableDataset[object]):
             depends = self._config.shuffle is not None or self._start is not None
             if began == calls + 1 and depends:
                 raise ConfigurationError(
-                    f"A worker begins epoch {board.epoch} a second time; call "
+                    f"A worker begins epoch {board.epoch} again; call "
                     "dataset.set_epoch(...) before each epoch"
                 )
 
@@ -405,7 +404,7 @@ class LoaderDataset(IterableDataset[object]):
 def _epoch_of(state: State | Sequence[State]) -> int:
     states = [state] if isinstance(state, Mapping) else state
     if not states:
-        raise ConfigurationError("There is no state to go on from; pass what state_dict() returned")
+        raise ConfigurationError("The list of states is empty; pass what state_dict() returned")
     return min(LoaderState.of(each).epoch for each in states)
 
 

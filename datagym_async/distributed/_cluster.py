@@ -58,7 +58,9 @@ def check_versions(who: str, theirs: Any) -> None:
             f"{who} cannot run datagym_async {ours[0]}: {printable(str(theirs))}; install the same "
             "version there"
         )
-    said = f"{who} has {{}}, and here is {{}}; install the same versions on both sides".format
+    said = (
+        f"{who} has {{}}, and the caller has {{}}; install the same versions on both sides".format
+    )
     if theirs[:2] != ours[:2]:
         both = f"datagym_async {theirs[0]} on Python {theirs[1]}", f"{ours[0]} on {ours[1]}"
         raise ConfigurationError(said(*both))
@@ -178,7 +180,7 @@ async def opened(scheduler: Scheduler) -> AsyncIterator[Cluster]:
         except (OSError, ValueError, MemoryError) as error:
             # Of a web server's answer, Dask takes the first letters for a size.
             said = "" if isinstance(error, MemoryError) else printable(str(error))
-            said = said or "what listens there says nothing a scheduler says"
+            said = said or "it is not a scheduler"
             raise ConfigurationError(
                 f"No scheduler answers at {printable(scheduler)} ({said}); start one with "
                 "`dask scheduler`, and give its address, for example tcp://10.0.0.1:8786"

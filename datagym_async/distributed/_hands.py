@@ -1,7 +1,7 @@
 """One actor of Dask on each worker, with an open client: it sends files and fetches media.
 
 What an actor is asked is no task that waits its turn, and Dask runs nothing of it again: a worker
-that dies is a lost answer, which whoever asked knows how to settle. `Hands` has the actors
+that dies is a lost answer, which whoever asked knows how to settle. `WorkerActors` has the actors
 of the workers that there are now, and deals out by a hash of what is sent, so that a name goes to
 the same worker as long as that one lives.
 """
@@ -47,7 +47,7 @@ _log = logger(__name__)
 _PATIENCE = 10.0  # seconds that a worker may take to open its client before the others begin
 
 
-class Hand:
+class WorkerActor:
     """What lives on a worker. An error of ours is returned, so that any other one is of Dask."""
 
     def __init__(self, connect: Connect) -> None:
@@ -122,7 +122,7 @@ class Hand:
 
 
 @attrs.define
-class Hands:
+class WorkerActors:
     """The actors of a cluster, for one job: an async context manager.
 
     Args:
@@ -243,7 +243,7 @@ class Hands:
         """
         await self._cluster.check([address])
         future = self._cluster.client.submit(
-            Hand,
+            WorkerActor,
             self._connect,
             actor=True,
             workers=[address],
@@ -254,7 +254,7 @@ class Hands:
         # An actor asks by the client that is current when it is made; that may be the caller's own.
         with self._cluster.client.as_current():
             actor: Any = extra_module("distributed", ConfigurationError).Actor(
-                Hand, address, future.key
+                WorkerActor, address, future.key
             )
         answer = await actor.open()
         if isinstance(answer, DataGymError):
@@ -262,7 +262,7 @@ class Hands:
             raise ConfigurationError(text) from answer
         if answer != self._base_url:
             raise ConfigurationError(
-                f"The worker {address} has a client of {answer}, and here it is "
+                f"The worker {address} has a client of {answer}, and the caller uses "
                 f"{self._base_url}; set DATAGYM_BASE_URL there, or pass connect="
             )
         self._actors[address] = actor, future
@@ -271,4 +271,4 @@ class Hands:
 def _note(address: str, opening: asyncio.Task[None]) -> None:
     """Say why a worker takes no part."""
     if not opening.cancelled() and (error := opening.exception()) is not None:
-        _log.warning("The worker %s takes no part: %s", address, printable(str(error)))
+        _log.warning("The worker %s is not used: %s", address, printable(str(error)))

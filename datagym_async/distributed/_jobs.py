@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Self
 
 import attrs
 
-from datagym_async._opened import Elsewhere, Fetch
+from datagym_async._opened import Fetch, RemoteJobs
 from datagym_async._transport import Transport
 from datagym_async._wire import Response
 from datagym_async._wire._messages import Lane
 from datagym_async.distributed._cluster import Scheduler, opened
-from datagym_async.distributed._hands import Connect, Hands
+from datagym_async.distributed._hands import Connect, WorkerActors
 from datagym_async.distributed._predict import workers_of
 from datagym_async.exceptions import APIConnectionError
 
@@ -47,7 +47,7 @@ class ClusterTransport:
     """
 
     _base: Transport
-    _hands: Hands
+    _hands: WorkerActors
     _spend: Callable[[int], Awaitable[None]]
 
     @property
@@ -86,7 +86,7 @@ class ClusterTransport:
 async def through(
     client: DataGymClient, *, scheduler: Scheduler, connect: Connect | None = None
 ) -> AsyncIterator[DataGymClient]:
-    """Give a client whose uploads, downloads and predictions go through the workers of a cluster.
+    """Yield a client whose uploads, downloads and predictions run through the workers of a cluster.
 
     ::
 
@@ -94,15 +94,16 @@ async def through(
             await there.upload(dataset_id, "/shared/photos")
             await there.download_dataset(dataset_id, "/shared/out")
 
-    It is the client that is passed in all else, and its limits are those of the jobs. Files and
-    folders must lie at the same paths on each worker: of files only the first bytes are read here.
-    What is no file (bytes, open files, prepared images, links) goes out from here.
+    All other calls are those of the client that you pass, and its limits are the limits of the
+    jobs. Files and folders must have the same paths on each worker: only the first bytes of files
+    are read here. Everything that is not a file (bytes, open files, prepared images, links) is sent
+    from here.
 
     Args:
         client: An open client.
         scheduler: The address of a scheduler, or an asynchronous client of Dask.
-        connect: Makes a client on a worker; None takes address and token from the worker's
-            environment, as `DataGymClient` does. Its limits and repetitions do not count.
+        connect: Creates a client on a worker; None takes address and token from the worker's
+            environment, as `DataGymClient` does. Its limits and retries are not used.
 
     Raises:
         ConfigurationError: There is no such scheduler, it has no workers, they have other versions,
@@ -111,7 +112,7 @@ async def through(
     limits, retry = client._opened.limits, client._settings.retry
     async with (
         opened(scheduler) as cluster,
-        Hands(cluster, connect or type(client), client.media.base_url) as hands,
+        WorkerActors(cluster, connect or type(client), client.media.base_url) as hands,
     ):
 
         def fetching(place: str, config: DownloadConfig) -> Fetch:
@@ -124,7 +125,7 @@ async def through(
             return fetch
 
         yield client._elsewhere(
-            Elsewhere(
+            RemoteJobs(
                 transport=lambda base: ClusterTransport(base, hands, limits.spend),
                 fetch=fetching,
                 workers=partial(workers_of, cluster),
@@ -134,7 +135,7 @@ async def through(
 
 
 async def _fetched(
-    hands: Hands, place: str, wanted: Wanted, config: DownloadConfig, retry: RetryPolicy
+    hands: WorkerActors, place: str, wanted: Wanted, config: DownloadConfig, retry: RetryPolicy
 ) -> DownloadResult:
     """Return what became of a media; one whose worker is lost is fetched by another one."""
     for left in reversed(range(_ATTEMPTS)):

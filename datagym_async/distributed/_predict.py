@@ -29,25 +29,25 @@ async def predict(
     connect: Callable[[], AbstractAsyncContextManager[Loading]] | None = None,
     **options: Any,
 ) -> PredictReport:
-    """Show the images of a project to a model on every worker, and import what it says of them.
+    """Run a model on every worker of a cluster, and import its predictions.
 
-    Each worker loads images by itself, with a client that it opens, and a model of its own.
-    Predictions come here and are imported one request at a time. Workers may come and go; what
-    one had that is lost is shown to another.
+    Each worker loads images with its own client and its own model. Predictions are imported from
+    here, one request at a time. Workers may come and go; images of a lost worker are given to
+    another one.
 
     Args:
         client: An open client; it lists the project and imports the predictions.
-        project_id: UUID of a project of images.
-        model: As for ``client.predict``; it travels as Dask sends functions.
+        project_id: UUID of an image project.
+        model: As for ``client.predict``; Dask sends it to the workers.
         scheduler: The address of a scheduler, or an asynchronous client of Dask.
-        connect: Makes a client on a worker; None takes address and token from the worker's
-            environment, as `DataGymClient` does. What limits it has counts for each worker.
-        **options: Those of ``client.predict``, except for `processes` and `client`.
+        connect: Creates a client on a worker; None takes address and token from the worker's
+            environment, as `DataGymClient` does. Its limits are for each worker.
+        **options: Those of ``client.predict``, except `processes` and `client`.
 
     Raises:
         ConfigurationError: There is no such scheduler, or it has no workers, or they have other
             versions; or as for ``client.predict``.
-        TransferError: The run had to stop before its end; its `report` says what was done.
+        TransferError: The run had to stop early; its `report` says what was done.
         APIError: The project cannot be listed.
     """
     async with opened(scheduler) as cluster:

@@ -58,8 +58,8 @@ def bound_of(value: object) -> tuple[int, int]:
         step = 1024 if found[3] else 1000
         return 0, int(float(found[1]) * step ** ("kMGT".index(found[2]) + 1))
     raise ConfigurationError(
-        f"shards is {shown(value)}; give the media of one, such as 1000, or its size, such as "
-        "'500M'."
+        f"shards is {shown(value)}; give the number of media in a shard, such as "
+        "1000, or its size, such as '500M'."
     )
 
 
@@ -70,54 +70,54 @@ def _bounded(_: object, __: object, value: int | str | None) -> None:
 
 @attrs.frozen(kw_only=True, field_transformer=by_annotation)
 class DownloadConfig:
-    """Say how a bulk download is done.
+    """The options of a bulk download.
 
     Args:
-        links: What becomes of link images, which the service does not hold. They are left alone
-            (``"skip"``, the default); fetched from their own address, without any credentials of
-            ours (``"source"``); or fetched through the service, which decodes and encodes them
-            anew and, where it cannot, marks them invalid and moves their tasks to SKIPPED
-            (``"service"``). The latter two decode each image once it is here, and need
-            ``datagym-async[images]``. ``"source"`` learns the addresses from the tasks of a
-            project, whose details the service fills with empty values when they are first read.
-        allow_private_links: Whether ``links="source"`` may ask private, loopback and other special
-            addresses.
-        labels: Labels that are written beside the media: ``"json"``, ``"jsonl"``, or formats of
-            `formats.write`, one or several. Empty for none. All but the first
-            two and ``"coco"`` are folders, with links to the images as trainers look for them.
-        exact: Whether the formats but ``"json"`` and ``"jsonl"`` have coordinates with every digit,
-            a request a task; else whole pixels, as the service exports them.
-        classes: A file of classes that come first and keep their numbers, as `formats.classes_from`
-            takes it.
-        clip: Whether shapes are cut off at the edges of their image, in these formats.
-        zero_based: Of ``"voc"``: whether the first pixel is 0, where the format has 1.
+        links: What to do with link images, whose bytes the service does not store: leave them out
+            (``"skip"``, the default); download them from their own address, without credentials
+            (``"source"``); or through the service (``"service"``), which encodes them again, and,
+            if it cannot fetch one, marks it invalid and moves its tasks to SKIPPED. The last two
+            decode each downloaded image and need ``datagym-async[images]``. ``"source"`` gets the
+            addresses from the tasks of a project; the service fills their details with empty values
+            when they are first read.
+        allow_private_links: Whether ``links="source"`` may request private, loopback and other
+            special addresses.
+        labels: Labels to write beside the media: ``"json"``, ``"jsonl"``, or formats of
+            `formats.write`, one or several. Empty for none. All except the first two and ``"coco"``
+            are folders for training, with links to the images.
+        exact: Whether the formats other than ``"json"`` and ``"jsonl"`` have exact coordinates,
+            with one request for each task; otherwise whole pixels, as the service exports them.
+        classes: A file of classes that come first and keep their numbers, as in
+            `formats.classes_from`.
+        clip: Whether to cut shapes off at the edges of their image, in these formats.
+        zero_based: For ``"voc"``: whether the first pixel is 0, not 1 as in the format.
         split: Shares of the parts of these formats, such as ``"train=0.8,val=0.1,test=0.1"``; COCO
-            is a folder then, too.
-        group: What stays in one part: ``"folder"``, or a regular expression for names of files.
-        bitmaps: Whether the segmentation bitmaps of finished tasks are fetched, too.
-        shards: Write WebDataset shards instead of files: tars of so many media (``1000``), or of
-            about so many bytes (``"500M"``). With ``labels="json"`` each image has its labels
-            beside it; other labels and bitmaps are not for shards.
-        store_options: How the object store is opened that the folder is in (``s3://bucket/out/``);
-            as in `UploadConfig`.
-        project_id: The project whose labels and tasks a dataset is joined with; None takes the
-            only one that it is attached to.
-        tree: Whether folders in the names of media become folders again, as an upload with
-            ``name="relative"`` wrote them: ``cam 1/a.jpg`` and not ``cam 1_a.jpg``. What an earlier
-            run gave a file keeps it.
-        verify: Whether files that an earlier run has downloaded are hashed and compared with the
-            manifest, and fetched again where they differ; otherwise their size has to do.
-        concurrency: Downloads in flight, fixed; None to have the best number found out.
-        max_bytes: Bytes of one media at most, by default 16 GiB; a longer one fails. For those that
-            ``links="source"`` fetches it is 256 MiB.
-        max_files: The run ends after this many media were asked for, whatever became of them.
-        max_bytes_total: The run ends with the media that brings the bytes downloaded to this.
-        max_failures: The run ends after this many media failed.
-        max_duration: The run ends this many seconds after its beginning. For these four: what is
-            in flight ends in its own way, the report says which limit it was (``stopped_by``),
-            that is no error, and the same download again resumes.
-        on_event: A plain function that is called with each `DownloadEvent`, in the event loop; it
-            must return at once. Its errors are logged, and touch nothing.
+            is then a folder.
+        group: What to keep in one part: ``"folder"``, or a regular expression for names of files.
+        bitmaps: Whether to download the segmentation bitmaps of finished tasks too.
+        shards: Write WebDataset shards instead of files: tar files with so many media (``1000``),
+            or of about so many bytes (``"500M"``). With ``labels="json"`` each image has its labels
+            beside it; other labels and bitmaps are not possible.
+        store_options: Options for the object store of the folder (``s3://bucket/out/``), as in
+            `UploadConfig`.
+        project_id: The project whose labels and tasks belong to the dataset; None takes the only
+            project to which it is attached.
+        tree: Whether to turn folders in names into folders again, as an upload with
+            ``name="relative"`` wrote them: ``cam 1/a.jpg`` and not ``cam 1_a.jpg``. Files of an
+            earlier run keep their names.
+        verify: Whether to hash the files of an earlier run, compare them with the manifest, and
+            download them again if they differ; otherwise only their sizes are compared.
+        concurrency: Fixed number of downloads in flight; None to adapt it during the run.
+        max_bytes: Maximum size of one media, by default 16 GiB; a larger one fails. For
+            ``links="source"`` it is 256 MiB.
+        max_files: Stop after this many media were requested, whatever their outcome.
+        max_bytes_total: Stop with the media that brings the downloaded bytes to this number.
+        max_failures: Stop after this many media failed.
+        max_duration: Stop after this number of seconds. For these four limits: downloads in flight
+            finish, and the report says which limit it was (``stopped_by``). This is not an error,
+            and the same download resumes.
+        on_event: A plain function that is called with each `DownloadEvent` in the event loop and
+            returns quickly. Its errors are logged and do not affect the download.
         max_problems: How many failed results the report keeps in full; the counts are exact.
 
     Raises:

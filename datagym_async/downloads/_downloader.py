@@ -6,7 +6,7 @@ How it works:
 * The engine (`_runs._engine`) feeds what the manifest plans to N workers, which fetch it
   (`_fetching`). There is never a task a file, and memory does not grow with their number.
 * A file is written aside, verified, and renamed into its place. Whatever ends the run, the folder
-  holds whole files and nothing else; the same download again resumes.
+  holds whole files and nothing else; the same download resumes.
 * Labels and bitmaps follow once all media are settled, unless the run was stopped.
 """
 
@@ -79,21 +79,22 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
                 print(result.outcome, result.path)
         print(run.report.summary())
 
-    Every media that the service lists has one outcome; all but those that an earlier run has
+    Every media that the service lists has one outcome; all except those that an earlier run has
     downloaded have a result. The iteration ends early with a `TransferError` (with the report so
-    far) where no other media could be fetched either: the token is refused, the disk is full, the
-    service stops answering. The same download again resumes.
+    far) if no other media could be downloaded either: the token is refused, the disk is full, the
+    service stops answering. The same download resumes.
 
-    Leaving the block early cuts off what is in flight: of a file that was not whole, nothing stays.
+    Leaving the block early stops the downloads in flight; no partial file is left.
 
     Args:
         sources: The resources of a client.
         job: What is downloaded.
-        folder: Where to; new, empty, or of the same download. Or a prefix in an object store, such
-            as ``s3://bucket/out/``.
+        folder: Folder to download into: new, empty, or that of the same download. Or a prefix in an
+            object store, such as ``s3://bucket/out/``.
         config: The options.
-        retry: How often, and with which waits, an answer that broke off is asked for again.
-        lane: Where the client's downloads wait; without it nothing but the workers bounds them.
+        retry: How often, and after which waits, an answer that was cut off is requested again.
+        lane: The queue of the client's downloads; without it only the number of workers limits
+            them.
         only: The ids of those media that are downloaded; None for all.
     """
 
@@ -137,13 +138,13 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
 
     @property
     def place(self) -> str:
-        """Return the folder in full, or the address of the prefix."""
+        """Return the full path of the folder, or the address of the prefix."""
         return self._place
 
     def fetch_by(self, fetch: Callable[[Wanted], Coroutine[Any, Any, DownloadResult]]) -> None:
         """Have another one fetch each media into the folder, as `Fetcher.fetch` does."""
         if self._config.shards is not None:
-            raise ConfigurationError("Shards are written by one process; leave the cluster out.")
+            raise ConfigurationError("Shards are written by one process and cannot use a cluster.")
 
         async def counted(wanted: Wanted) -> DownloadResult:
             result = await fetch(wanted)
@@ -288,7 +289,7 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
 
     @property
     def progress(self) -> DownloadProgress:
-        """Return a snapshot of how far the run is; cheap enough for every frame of a display."""
+        """Return the progress at this moment; cheap enough for every frame of a display."""
         now, since, tally = self._now(), self.working_since, self._tally
         downloaded = tally.outcomes[DownloadOutcome.DOWNLOADED]
         return DownloadProgress(
@@ -307,7 +308,7 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
 
     @property
     def report(self) -> DownloadReport:
-        """Return the account of the run so far; final once the iteration has ended."""
+        """Return the report of the run so far; final once the iteration has ended."""
         tally, has_ended = self._tally, self._running is not None and self.error is None
         counts, size = tally.counts(*DownloadOutcome), tally.bytes_downloaded
         if self._shards is not None:

@@ -12,12 +12,12 @@ from datagym_async.downloads._report import DownloadReport, DownloadResult
 
 @attrs.frozen
 class DownloadStarted:
-    """The media are listed, and are about to be fetched.
+    """The media are listed, and the downloads begin.
 
     Attributes:
         name: Name of the dataset or the project.
-        folder: Where they go.
-        planned: How many there are, those that are here already included.
+        folder: The folder.
+        planned: Number of media, including those that exist already.
     """
 
     name: str
@@ -30,7 +30,7 @@ class MediaSettled:
     """A media has its outcome.
 
     Attributes:
-        result: The same that the iteration gives.
+        result: The same result that the iteration yields.
     """
 
     result: DownloadResult
@@ -38,10 +38,10 @@ class MediaSettled:
 
 @attrs.frozen
 class DownloadEnded:
-    """The run is over: complete, stopped, left early or broken off by an error.
+    """The run has ended: complete, stopped, left early or with an error.
 
     Attributes:
-        report: The final account.
+        report: The final report.
     """
 
     report: DownloadReport

@@ -1,6 +1,6 @@
 """Fetch one media: from where its bytes lie, into its file, verified.
 
-What the session repeats is what fails before the first byte of a body. An answer that breaks off
+What the session repeats is what fails before the first byte of a body. An answer that is cut off
 later is asked for again here, with the same waits; what has arrived of it is thrown away.
 """
 
@@ -45,7 +45,9 @@ if TYPE_CHECKING:
 
 
 _HELD = 1 << 20  # bytes that are kept before they are written: a smaller media is written in one go
-_SKIPPED = "It is a link image, which the service does not hold; links=... says how to fetch it."
+_SKIPPED = (
+    "It is a link image, whose bytes the service does not store; links=... says how to download it."
+)
 _NO_TASK = (
     "It is a link image, and no task names its address: its dataset is attached to no project that "
     'was looked at; name one with project_id=..., or use links="service".'
@@ -216,7 +218,7 @@ def _is_of_all(error: Exception) -> bool:
 
 def _reason(error: Exception, *, is_link: bool) -> str:
     if isinstance(error, NotFoundError) and error.key:
-        return "The media was deleted since it was listed."
+        return "The media was deleted after it was listed."
     if isinstance(error, BadRequestError) and is_link:
         return _BROKEN_LINK.format(error)
     if isinstance(error, OSError) and not isinstance(error, APIError | StoreError):

@@ -1,6 +1,6 @@
 """What follows a download once all media are settled: labels and bitmaps, joined by media ids.
 
-JSON and JSON Lines are written as the export arrives, in memory that does not grow with it. The
+JSON and JSON Lines are written as the export arrives, in constant memory. The
 other formats need all labels at once, and take exact coordinates from the details of each task. Of
 the bitmaps, those of the media in the manifest are fetched.
 """

@@ -100,5 +100,5 @@ def _of_id(project_id: str, projects: Sequence[Project]) -> Project:
     for each in projects:
         if each.id == project_id.lower():
             return each
-    msg = f"There is no project with the id {project_id!r}; client.projects.list() has them all."
+    msg = f"There is no project with the id {project_id!r}; client.projects.list() lists all."
     raise ConfigurationError(msg)

@@ -1,7 +1,7 @@
 """The manifest of a download: what is listed, which file each media has, what became of it.
 
 It is an SQLite database in the folder itself (``.datagym/manifest.sqlite3``), so that the plan of a
-large dataset takes no memory, and the same download again resumes from it. A file is allotted to
+large dataset takes no memory, and the same download resumes from it. A file is allotted to
 each media before anything is fetched, once and for all. An outcome is written down after the file
 is in its place: where a kill comes in between, it is fetched again, and replaces itself.
 
@@ -173,15 +173,16 @@ def _check_rows(connection: sqlite3.Connection, root: Path) -> None:
     sources = json.dumps([each.value for each in MediaSourceType])
     if (odd := connection.execute(_ODD_ROW, (outcomes, sources)).fetchone()) is not None:
         path_in(root, str(odd[0]))  # says so, if that is what is odd
-        raise DamagedError("a row in it is not what was written")
+        raise DamagedError("a row in it was changed")
 
 
 def trouble(path: Path, error: sqlite3.Error | OSError) -> str:
     """Say why a manifest cannot be used, and what to do."""
     if is_of_the_disk(error):
         return (
-            f"The manifest {_shown(path)} cannot be written ({error}); make room on its disk, then "
-            "the same download again resumes."
+            f"The manifest {_shown(path)} cannot be written ({error}); free some space on its "
+            "disk, then "
+            "the same download resumes."
         )
     return (
         f"The manifest {_shown(path)} is damaged and cannot be used ({error}); give another "
@@ -338,7 +339,7 @@ class Manifest(Planning):
                 shards.add((shard[0],))
             is_text = isinstance(media_id, str) and isinstance(name, str)
             if not is_text or not isinstance(task_id, str | None) or source not in _SOURCES:
-                raise DamagedError("a media in it is not what a service can have listed")
+                raise DamagedError("a media in it is invalid")
             wanted.append(Wanted(media_id, name, path, _SOURCES[source], task_id))
         if changed:
             for name in (each for (each,) in shards if each is not None):

@@ -21,7 +21,7 @@ import attrs
 from datagym_async._files import PRIVATE, private_folder, write_private
 from datagym_async._runs._database import SIDES, Database
 from datagym_async._runs._disk import PARTS, JournalLock, state_folder
-from datagym_async._runs._stores import RANGE, StoredAt, Stores, etag_of, told_of
+from datagym_async._runs._stores import RANGE, StoreLocation, Stores, etag_of, store_errors
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import ConfigurationError, StoreError
 
@@ -34,25 +34,25 @@ PART: Final = 8 << 20
 @attrs.define
 class Prefix:
     stores: Stores
-    at: StoredAt
+    at: StoreLocation
     root: Path  # the folder of ours
     _held: sqlite3.Connection | None = attrs.field(default=None, init=False)
 
     @classmethod
     def of(cls, address: str, options: tuple[str, ...], *job: str) -> Self:
         """Return the place that an address names, for one job; nothing is asked yet."""
-        at = StoredAt.of(address)
+        at = StoreLocation.of(address)
         known = "\0".join((*job, at.address))
         name = hashlib.sha256(known.encode()).hexdigest()[:24]
         return cls(Stores(options), at, state_folder() / "downloads" / name)
 
-    def _at(self, path: str) -> StoredAt:
+    def _at(self, path: str) -> StoreLocation:
         return attrs.evolve(self.at, key=f"{self.at.key}/{path}".strip("/"))
 
     async def put(self, file: Path, path: str) -> None:
         """Put a file of this machine in its place; it is there whole, or not at all."""
         at, store = self._at(path), await in_thread(self.stores.open, self.at.root)
-        with told_of(at.address):
+        with store_errors(at.address):
             await store.put_async(at.key, file, chunk_size=PART, max_concurrency=4)
 
     def delete(self, path: str) -> None:
@@ -60,7 +60,7 @@ class Prefix:
         at, sql = self._at(path), "SELECT 1 FROM held WHERE path = ?"
         # What is missing takes no right to delete.
         if self._held is not None and self._held.execute(sql, (path,)).fetchone() is not None:
-            with told_of(at.address):
+            with store_errors(at.address):
                 self.stores.open(at.root).delete(at.key)
 
     async def put_rest(self) -> None:
@@ -122,7 +122,7 @@ class Prefix:
                 raise
             if not target.exists() and next(iter(self.stores.list(self.at)), None) is not None:
                 raise ConfigurationError(
-                    f"There is something at {self.at.address}, and no download to resume; give an "
+                    f"There are objects at {self.at.address}, and no download to resume; give an "
                     "empty prefix."
                 ) from None
             return
@@ -160,7 +160,7 @@ class Prefix:
         """Put a copy of the manifest, which is closed, beside the files; blocks."""
         source, at = source or self.root / MANIFEST, self._at(MANIFEST)
         store = self.stores.open(at.root)
-        with told_of(at.address):
+        with store_errors(at.address):
             put = store.put(at.key, source, chunk_size=PART)
         write_private(begun_mark(self.root), etag_of(put).encode())
 

@@ -12,7 +12,7 @@ from datagym_async._runs._text import BulkReport, BulkTally, counted, problem_ro
 
 
 class DownloadOutcome(enum.StrEnum):
-    """Say what became of one media; there is no fifth."""
+    """What happened to one media: one of four."""
 
     DOWNLOADED = "downloaded"
     """It is on the disk now, verified, and was not before this run."""
@@ -26,19 +26,19 @@ class DownloadOutcome(enum.StrEnum):
 
 @attrs.frozen(kw_only=True)
 class DownloadResult:
-    """Say what became of one media.
+    """What happened to one media.
 
     Attributes:
         media_id: Its id.
-        name: Its name at the service, unencoded: any text. `printable_name` fits every screen.
-        path: Its file, relative to the folder, with ``/`` between parts; it lies there only if the
+        name: Its name at the service, decoded: any text. `printable_name` is safe to print.
+        path: Its file, relative to the folder, with ``/`` between parts. It exists only if the
             outcome says so.
-        outcome: One of four; those that an earlier run has downloaded have no single results.
+        outcome: One of four; media that an earlier run has downloaded have no results.
         size: Bytes of the file, or None.
         sha256: Hash of the file, in hexadecimal, or empty.
-        seconds: Time from its turn to its outcome, all attempts and waits included.
-        attempts: How often it was asked for; 0 if it never was.
-        reason: A sentence for every outcome but ``downloaded``.
+        seconds: Time from its start to its outcome, with all attempts and waits.
+        attempts: How often it was requested; 0 if never.
+        reason: A sentence for every outcome except ``downloaded``.
         status: HTTP status of the service's refusal, or None.
         key: The service's error key, or empty.
     """
@@ -57,31 +57,31 @@ class DownloadResult:
 
     @property
     def printable_name(self) -> str:
-        """Return its name, fit for any screen."""
+        """Return its name, safe to print."""
         return printable(self.name)
 
     @property
     def is_problem(self) -> bool:
-        """Return whether somebody should look at it."""
+        """Return whether it failed."""
         return self.outcome is DownloadOutcome.FAILED
 
 
 @attrs.frozen(kw_only=True)
 class DownloadProgress:
-    """Say how far a run is: a snapshot. The counts by outcome are those of `DownloadReport`.
+    """The progress of a run at one moment. The counts by outcome are those of `DownloadReport`.
 
     Attributes:
         phase: ``"listing"``, then ``"fetching"``, then ``"labels"`` while labels and bitmaps are
-            written, then ``"done"``, or ``"stopped"`` if it ended before all was done.
+            written, then ``"done"``, or ``"stopped"`` if it ended early.
         items_done: Media with an outcome, of `items_total` that the service listed.
-        bytes_done: Bytes downloaded by this run, those on their way included.
-        in_flight: Media being fetched at this moment.
+        bytes_done: Bytes downloaded by this run, including those in flight.
+        in_flight: Media being downloaded at this moment.
         seconds: Time since the run began.
-        items_per_second: Downloaded media a second of fetching, averaged over the run.
-        bytes_per_second: Likewise, bytes.
-        seconds_left: Estimate of the time left; None while nothing supports one.
+        items_per_second: Downloaded media a second of downloading, averaged over the run.
+        bytes_per_second: The same in bytes.
+        seconds_left: Estimated time left; None if it cannot be estimated yet.
         tasks_read: Tasks whose exact labels were read, for formats that need them.
-        tasks_total: Of so many; 0 where none are read, or it is not known yet.
+        tasks_total: How many there are; 0 if none are read, or it is not known yet.
     """
 
     phase: str
@@ -107,7 +107,7 @@ _COLUMNS = ("outcome", "name", "path", "media_id", "status", "key", "attempts", 
 
 @attrs.frozen(kw_only=True)
 class DownloadReport(BulkReport):
-    """Account for every media of a run.
+    """The report of a run, which counts every media.
 
     ``planned == downloaded + present + skipped + failed + pending``, and nothing is pending in a
     complete run.
@@ -117,20 +117,20 @@ class DownloadReport(BulkReport):
         folder: The folder.
         planned: Media that the service listed.
         downloaded: Media that this run has downloaded.
-        present: Media that earlier runs have downloaded, and that are still there.
-        skipped: Link images that were left alone (``DownloadConfig.links``).
+        present: Media that earlier runs have downloaded, and that still exist.
+        skipped: Link images that were left out (``DownloadConfig.links``).
         failed: Media that could not be downloaded.
         bytes: Bytes downloaded by this run.
         seconds: Length of the run.
-        complete: Whether each media has an outcome, and the labels and bitmaps that were asked for
-            are written.
+        complete: Whether each media has an outcome, and the requested labels and bitmaps are
+            written.
         labelled: Media whose labels were written, or 0.
-        left_out: Labels that the formats do not hold, or 0; `notes` name their kinds.
-        bitmaps: Bitmaps that are in the folder, or 0.
-        bitmaps_failed: Bitmaps that could not be fetched, or 0.
+        left_out: Labels that the formats cannot hold, or 0; `notes` has their kinds.
+        bitmaps: Bitmaps in the folder, or 0.
+        bitmaps_failed: Bitmaps that could not be downloaded, or 0.
         written: Files with labels, relative to the folder.
-        notes: What should be known of the labels and bitmaps, in sentences.
-        stopped_by: Which limit ended the run before its end, in words, or empty.
+        notes: Remarks on the labels and bitmaps, as sentences.
+        stopped_by: The limit that ended the run early, or empty.
         problems: The failed results, at most ``DownloadConfig.max_problems``.
     """
 
@@ -157,7 +157,7 @@ class DownloadReport(BulkReport):
 
     @property
     def pending(self) -> int:
-        """Return the media that were not begun, or were cut off: 0 in a complete run."""
+        """Return the number of media not started or not finished: 0 in a complete run."""
         return self.planned - self.downloaded - self.present - self.skipped - self.failed
 
     @property
@@ -171,7 +171,7 @@ class DownloadReport(BulkReport):
         return self.complete and not (self.failed or self.bitmaps_failed)
 
     def summary(self) -> str:
-        """Return the report as one sentence, and a second one where links were left alone."""
+        """Return the report as one sentence, and a second one if links were left out."""
         words = ("downloaded", "present", "skipped", "failed", "pending")
         counts = said_counts(*((word, getattr(self, word)) for word in words))
         remarks = (

@@ -50,7 +50,7 @@ BitmapOutcome: TypeAlias = Literal["saved", "skipped", "failed"]
 
 @attrs.frozen
 class Bitmap:
-    """A bitmap that the service can be asked for; the ids are UUIDs."""
+    """A bitmap of the service; the ids are UUIDs."""
 
     task_id: str
     key: str
@@ -62,7 +62,7 @@ class Bitmap:
 
 @attrs.frozen
 class BitmapResult:
-    """What became of one bitmap."""
+    """What happened to one bitmap."""
 
     bitmap: Bitmap
     outcome: BitmapOutcome
@@ -75,7 +75,7 @@ class BitmapResult:
 
 @attrs.frozen(kw_only=True)
 class BitmapReport:
-    """What became of all bitmaps of a project."""
+    """The report on all bitmaps of a project."""
 
     folder: Path
     results: tuple[BitmapResult, ...] = attrs.field(default=(), repr=False)
@@ -85,12 +85,12 @@ class BitmapReport:
 
     @property
     def counts(self) -> Counter[BitmapOutcome]:
-        """Return how many there are of each outcome."""
+        """Return the number of bitmaps by outcome."""
         return Counter(result.outcome for result in self.results)
 
     @property
     def failed(self) -> tuple[BitmapResult, ...]:
-        """Return the results of those that could not be had."""
+        """Return the results of bitmaps that could not be downloaded."""
         return tuple(result for result in self.results if result.outcome == "failed")
 
     @property
@@ -106,7 +106,7 @@ def _named_by(url: str) -> tuple[str, str]:
     except ValueError:  # brackets that hold no address
         parts = []
     if len(parts) < 2:
-        raise APIResponseValidationError("The export names a bitmap by what is no URL of one.")
+        raise APIResponseValidationError("The export contains an invalid URL of a bitmap.")
     return parts[-2], unquote_plus(parts[-1])
 
 
@@ -186,13 +186,13 @@ def _decoded(content: bytes) -> Image.Image:
     except Exception:  # whatever a hostile file provokes: it is a verdict on the file
         raise _broken() from None
     raise APIResponseValidationError(
-        f"The service sent a bitmap of {pixels:,} pixels, more than Pillow takes for anything but"
-        f" an attack ({2 * limit:,})."
+        f"The service sent a bitmap of {pixels:,} pixels, which Pillow refuses as a possible"
+        f" attack ({2 * limit:,})."
     )
 
 
 def _broken() -> APIResponseValidationError:
-    return APIResponseValidationError("The service sent no whole bitmap; fetch it again.")
+    return APIResponseValidationError("The service sent an incomplete bitmap; download it again.")
 
 
 CONCURRENCY = 16
@@ -200,7 +200,7 @@ CONCURRENCY = 16
 
 
 class BitmapSample(NamedTuple):
-    """One bitmap as an array, to be taken apart: ``async for bitmap, array in stream``."""
+    """One bitmap as an array; can be unpacked: ``async for bitmap, array in stream``."""
 
     bitmap: Bitmap
     array: NDArray[np.uint8]
@@ -224,7 +224,7 @@ class BitmapSource:
 
         Raises:
             ConfigurationError: One of the keys is not of an image segmentation.
-            APIError: The service cannot be asked, or refuses.
+            APIError: The service cannot be reached, or refuses.
         """
         if self.keys is None:
             async with aclosing(self.labels.iter_export(self.project_id)) as exported:
@@ -299,11 +299,11 @@ async def save_bitmaps(
 
 
 class BitmapStream:
-    """The bitmaps of a project as arrays, fetched ahead while the caller works with one.
+    """The bitmaps of a project as arrays, loaded in advance.
 
     Use as ``async with client.bitmaps(project_id) as stream: async for sample in stream: ...``. The
-    samples come in the order in which they arrive; an error of the service ends the iteration. Few
-    are held, however many there are: `ahead` are in flight at most, and as many wait.
+    samples come in the order in which they arrive; an error of the service ends the iteration. At
+    most `ahead` bitmaps are in flight, and as many wait.
     """
 
     def __init__(self, source: BitmapSource, *, ahead: int) -> None:
@@ -350,7 +350,7 @@ class BitmapStream:
         if self._ended:
             raise StopAsyncIteration
         if self._group is None:
-            raise ConfigurationError("Enter the stream first: `async with client.bitmaps(...)`.")
+            raise ConfigurationError("Open the stream first: `async with client.bitmaps(...)`.")
         match await self._queue.get():
             case BitmapSample() as sample:
                 return sample

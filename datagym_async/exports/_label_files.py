@@ -164,11 +164,11 @@ def _check_choice(source: TaskSource, wanted: ExportFormat, options: ExportOptio
         )
     if options.exact is False and source.needs_details:
         raise ConfigurationError(
-            "The service exports finished tasks alone (completed, skipped, reviewed); tasks in "
+            "The service exports only finished tasks (completed, skipped, reviewed); tasks in "
             "other states are read one by one, exactly: leave out exact=False."
         )
     if wanted in ("json", "jsonl") and options.is_dataset:
-        raise ConfigurationError(f"The format {wanted} has no place for images, and no parts.")
+        raise ConfigurationError(f"The format {wanted} can hold neither images nor parts.")
     if options.images in ("link", "copy") and options.images_from is None:
         raise ConfigurationError(
             f"Where are the images to {options.images}? Name their folder with images_from=..., or "
@@ -188,11 +188,9 @@ def _prepared(
         path = path.resolve()  # what it leads to is replaced, never the link (think of /dev/stdout)
     if wanted in ONE_FILE and not options.is_dataset:
         if path.is_dir():
-            raise ConfigurationError(
-                f"{path} is a folder, and a file is to be written; name a file"
-            )
+            raise ConfigurationError(f"{path} is a folder, but the format is a file; name a file")
         if path.exists() and not path.is_file():
-            raise ConfigurationError(f"{path} is no file that could be replaced; name a file")
+            raise ConfigurationError(f"{path} is not a regular file; use another path")
     else:
         check_target(path, wanted, overwrite=options.overwrite)
     if options.images in ("link", "copy") and options.images_from is not None:
@@ -204,7 +202,7 @@ def _prepared(
 
 
 async def _lines(source: TaskSource, path: Path, options: ExportOptions) -> ExportedLabels:
-    """Write a line a task, in memory that does not grow with them."""
+    """Write a line a task, in constant memory."""
 
     def write(file: BinaryIO, batch: Iterable[LabeledTask]) -> int:
         return file.write(b"".join(orjson.dumps(to_payload(task)) + b"\n" for task in batch))
@@ -299,7 +297,9 @@ def files_in(folder: Path) -> Callable[[LabeledImage], Path | None]:
         FileWriteError: It cannot be read.
     """
     if not folder.is_dir():
-        raise ConfigurationError(f"{folder} is no folder; name one with the files of the images.")
+        raise ConfigurationError(
+            f"{folder} is not a folder; name one with the files of the images."
+        )
     with telling(folder):
         if (folder / MANIFEST).is_file() and (folder / ".datagym").is_dir():
             by_id = _downloaded(folder)

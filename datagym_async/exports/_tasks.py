@@ -72,7 +72,7 @@ class TaskSource:
         return not self.states <= frozenset(FINISHED)
 
     async def exported(self) -> AsyncGenerator[LabeledTask, None]:
-        """Give the tasks as the service exports them, in memory that does not grow with them."""
+        """Give the tasks as the service exports them, in constant memory."""
         media = await self._media_ids()
         exported = self.labels.iter_export(self.project_id, reader=self._reader)
         async with aclosing(exported) as tasks:

@@ -26,10 +26,10 @@ _CLASSES: Final = 25
 
 
 class LossKind(enum.StrEnum):
-    """Say what was lost; `text` is what it means, for people.
+    """The kind of a loss; `text` describes it.
 
-    `is_loss` says whether something of the file did not arrive; else it arrived in another form, or
-    without a mark that the target cannot hold.
+    `is_loss` says whether labels or images of the file were lost. Otherwise they arrived in another
+    form, or without a mark that the target cannot hold.
     """
 
     text: str
@@ -43,11 +43,11 @@ class LossKind(enum.StrEnum):
 
     AMBIGUOUS = (
         "ambiguous",
-        "annotations that could be of two images or two classes, left out",
+        "annotations that may belong to two images or two classes, left out",
         True,
     )
-    AROUND = "around", "objects of keypoints alone, now in the box around these"
-    BITMAP = "bitmap", "segments that an export has as bitmaps alone, left out", True
+    AROUND = "around", "objects that have only keypoints, now with the box around these"
+    BITMAP = "bitmap", "segments that an export has only as bitmaps, left out", True
     BOX = "box", "boxes without an outline, written as their four corners"
     BROKEN = "broken", "annotations that cannot be read, left out", True
     CAPTION = "caption", "captions, left out", True
@@ -61,67 +61,67 @@ class LossKind(enum.StrEnum):
         "answers to selects, checklists and free texts, left out",
         True,
     )
-    COLLISION = "collision", "names that give one key, told apart by a hash"
+    COLLISION = "collision", "names that result in the same key, now with a hash"
     CUBOID = "cuboid", "cuboids, left out", True
-    CURVE = "curve", "circles and ellipses, now outlines of many corners"
-    CROWD = "crowd", "marks of a crowd: the service keeps the shape as that of one object"
-    DOUBLED = "doubled", "images listed more than once under one name, taken together"
-    DOUBLED_CLASS = "doubled_class", "classes listed more than once, taken together"
-    EMPTY = "empty", "shapes of which nothing is within their image, left out", True
+    CURVE = "curve", "circles and ellipses, now outlines with many corners"
+    CROWD = "crowd", "marks of a crowd: the service stores the shape as one object"
+    DOUBLED = "doubled", "images listed more than once with the same name, merged"
+    DOUBLED_CLASS = "doubled_class", "classes listed more than once, merged"
+    EMPTY = "empty", "shapes entirely outside their image, left out", True
     EMPTY_PART = "empty_part", "parts of the dataset without any image"
-    EXIF = "exif", "images that EXIF turns: trainers turn them, and their labels are not turned"
+    EXIF = "exif", "images that EXIF rotates: trainers rotate them, but not their labels"
     EXTRA = "extra", "annotations with attributes that the service does not know"
     FLAT = "flat", "boxes without a width or height in whole pixels, which trainers leave out"
-    FLIP = "flip", "keypoints whose names tell no left from right: images cannot be mirrored"
+    FLIP = "flip", "keypoints whose names do not say left and right: images cannot be mirrored"
     GROUP = "group", "supercategories without a select in the label configuration"
-    HOLES = "holes", "outlines with holes, which are filled now"
+    HOLES = "holes", "outlines with holes, now filled"
     IGNORED = "ignored", "regions that belong to no class (DontCare), left out"
     INCOMPLETE = "incomplete", "shapes without all of their coordinates, left out", True
-    KEYPOINTS = "keypoints", "keypoints without a shape to be nested in, now points of their own"
+    KEYPOINTS = "keypoints", "keypoints without a shape to be nested in, now separate points"
     LINE = "line", "lines, left out", True
     LONG_NAME = "long_name", "names of images too long for their label files, shortened"
-    LONG_TEXT = "long_text", "texts of more than 255 characters, which the service refuses", True
-    LOW_SCORE = "low_score", "objects below the score that was asked for, left out"
+    LONG_TEXT = "long_text", "texts with more than 255 characters, which the service refuses", True
+    LOW_SCORE = "low_score", "objects below the minimum score, left out"
     MISSING_IMAGE = (
         "missing_image",
         "labels of images that are missing, so that their sizes are unknown, left out",
         True,
     )
-    NESTING = "nesting", "nested shapes, now shapes of their own"
+    NESTING = "nesting", "nested shapes, now separate shapes"
     NO_ENTRY = (
         "no_entry",
         "annotations of classes without an entry in the label configuration, left out",
         True,
     )
-    NO_FILE = "no_file", "images without a file: their labels are there alone"
+    NO_FILE = "no_file", "images without a file: only their labels are written"
     NO_POINT = "no_point", "keypoints without a point in the label configuration, left out", True
     NO_SIZE = "no_size", "images of unknown width and height, left out", True
-    ORDER = "order", "classes whose keypoints no configuration orders: they are ordered by name"
+    ORDER = "order", "classes whose keypoints have no order in the configuration: sorted by name"
     OUTLINE = "outline", "outlines reduced to the box around them"
-    OUTSIDE = "outside", "shapes that go beyond their image, which trainers may then leave out"
+    OUTSIDE = "outside", "shapes that extend beyond their image, which trainers may ignore"
     PART = "part", "parts of objects that cannot be read, left out", True
-    PARTS = "parts", "objects of several parts, each of which is a shape of its own now"
+    PARTS = "parts", "objects with several parts, each now a separate shape"
     POINT = "point", "points, left out", True
     RECORD = "record", "images and classes of a file that cannot be read, left out", True
-    RESIZED = "resized", "images whose files are of another size than their labels"
+    RESIZED = "resized", "images whose files have another size than their labels"
     SAME_FILE = "same_file", "images whose label file would overwrite another's, left out", True
-    SAME_NAME = "same_name", "images of one name, which readers take for one"
-    SAME_NUMBER = "same_number", "annotations that share their number, kept as objects of their own"
-    RENAMED = "renamed", "images whose files have other names than is said of them"
-    SCOPE = "scope", "names that several classes have, now with the group before them"
-    SCORE = "score", "scores of results, which the service does not hold"
+    SAME_NAME = "same_name", "images with the same name, which readers treat as one"
+    SAME_NUMBER = "same_number", "annotations with the same number, kept as separate objects"
+    RENAMED = "renamed", "images whose files have other names than their labels say"
+    SCOPE = "scope", "names that several classes have, now with the group in front"
+    SCORE = "score", "scores of results, which the service does not store"
     SHARED_ENTRY = (
         "shared_entry",
-        "annotations of several classes that mean one entry of the label configuration, left out",
+        "annotations of several classes that match one entry of the label configuration, left out",
         True,
     )
     SIZE = "size", "images of unknown width and height"
-    SKELETON = "skeleton", "orders and skeletons of keypoints, which the service does not hold"
-    SPELLED = "spelled", "names in letters that an entry cannot have, now spelled in other letters"
-    TRACK = "track", "objects followed through frames, now an object of its own in each"
-    TURNED = "turned", "images that EXIF turns: their labels are of the upright image"
+    SKELETON = "skeleton", "orders and skeletons of keypoints, which the service does not store"
+    SPELLED = "spelled", "names in letters that an entry cannot have, now in other letters"
+    TRACK = "track", "objects followed through frames, now a separate object in each"
+    TURNED = "turned", "images that EXIF rotates: their labels belong to the upright image"
     UNKNOWN_CATEGORY = "unknown_category", "annotations of an unknown category, left out", True
-    UNNAMED = "unnamed", "classes whose keypoints have no names, called by their numbers"
+    UNNAMED = "unnamed", "classes whose keypoints have no names, named by their numbers"
     UNKNOWN_IMAGE = "unknown_image", "annotations of an unknown image, left out", True
     VIDEO = "video", "videos, left out", True
     VISIBILITY = "visibility", "marks that a keypoint is hidden"
@@ -158,10 +158,10 @@ class Loss:
 
 @attrs.frozen
 class LossReport:
-    """All losses of a conversion, a kind at most once.
+    """All losses of a conversion, each kind at most once.
 
     Args:
-        items: The losses, in the order of their first occurrence; none if nothing was lost.
+        items: The losses, in the order of their first occurrence; empty if nothing was lost.
     """
 
     items: tuple[Loss, ...] = attrs.field(default=(), converter=tuple[Loss, ...])
@@ -172,7 +172,7 @@ class LossReport:
 
     @property
     def is_loss(self) -> bool:
-        """Return whether something of the file did not arrive (`LossKind.is_loss`)."""
+        """Return whether labels or images of the file were lost (`LossKind.is_loss`)."""
         return any(item.kind.is_loss for item in self.items)
 
     def __add__(self, other: LossReport) -> LossReport:
@@ -212,7 +212,7 @@ class Losses:
 
 
 class FormatError(ConfigurationError):
-    """A file is not of the format it is taken for, or cannot be written as asked."""
+    """A file does not have the expected format, or cannot be written as requested."""
 
 
 class BrokenError(Exception):
@@ -225,12 +225,11 @@ CARRIED: Final = "coco"
 
 @attrs.frozen
 class Conversion:
-    """Label values made of a file, and what got lost.
+    """Label values made from a file, and what was lost.
 
     Args:
         images: The images in the order of the file, also those without labels.
-        losses: What the service cannot hold, even where the values still carry it for the way back
-            (`Annotation.extra`).
+        losses: What the service cannot hold, even if `Annotation.extra` keeps it for the way back.
     """
 
     images: tuple[LabeledImage, ...] = attrs.field(converter=tuple[LabeledImage, ...], repr=count)

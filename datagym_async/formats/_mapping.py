@@ -41,23 +41,24 @@ By: TypeAlias = Literal["supercategory", "category"]
 
 @attrs.frozen(kw_only=True, field_transformer=by_annotation)
 class LabelMapping:
-    """What of a file becomes what.
+    """How classes and shapes of a file are mapped to labels.
 
     Args:
-        shape: What an instance becomes, where no configuration says it. ``"rectangle"``: its box.
-            ``"polygon"``: each of its parts a polygon. ``"segmentation"``: each of its parts an
-            outline with its holes, which the service stores, but does not import. None: its box,
-            but polygons of files that have outlines without boxes, and of panoptic COCO.
+        shape: What an object becomes, if no configuration decides it. ``"rectangle"``: its box.
+            ``"polygon"``: each of its parts becomes a polygon. ``"segmentation"``: each of its
+            parts becomes an outline with its holes, which the service stores but does not import.
+            None: its box, but polygons for files with outlines without boxes, and for panoptic
+            COCO.
         by: ``"supercategory"``: the supercategory is the entry, and the category the answer to a
-            select nested in it, as the official SDK has it. ``"category"``: the category is the
-            entry, and the supercategory the answer. A segmentation nests nothing in the service:
+            nested select, as in the official SDK. ``"category"``: the category is the entry, and
+            the supercategory the answer. In the service nothing can be nested in a segmentation:
             there the category is the entry, and the supercategory is left out.
         select: Key of that select; None for the usual one (``subcategory``, ``supercategory``).
-        caption: Key of the free text that takes captions; further captions of an image go to
-            ``caption_2`` and so on.
-        sdk: Whether to do as the official SDK does, mistakes included: names are keys as they are,
-            of several parts the first remains, of several captions the last, keypoints are left
-            out, outlines of crowds are simplified, and holes are objects of their own.
+        caption: Key of the free text for captions; further captions of an image get ``caption_2``
+            and so on.
+        sdk: Whether to do as the official SDK does, including its mistakes: names are keys without
+            changes, of several parts the first remains, of several captions the last, keypoints are
+            left out, outlines of crowds are simplified, and holes become separate objects.
     """
 
     shape: Shape | None = attrs.field(default=None, validator=one_of(*get_args(Shape), None))

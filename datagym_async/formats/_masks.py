@@ -193,7 +193,7 @@ def decode(
     height, width = check_mask(rle, width, height)
     counts = np.array(rle["counts"]) if isinstance(rle["counts"], list) else _plain(rle["counts"])
     if counts.min(initial=0) < 0 or counts.sum() != height * width:
-        raise BrokenError("counts are no run-length encoding of so many pixels")
+        raise BrokenError("counts are not a run-length encoding of so many pixels")
     runs = (np.arange(counts.size) & 1).astype(np.uint8)
     return np.repeat(runs, counts).reshape(width, height).T
 
@@ -213,7 +213,7 @@ def _plain(text: str | bytes) -> NDArray[np.int64]:
     ends = np.flatnonzero(groups & 32 == 0)
     lengths = np.diff(ends, prepend=-1)
     if not 0 <= groups.min() <= groups.max() < 64 or groups[-1] & 32 or lengths.max() > 7:
-        raise BrokenError("counts are no run-length encoding")
+        raise BrokenError("counts are not a run-length encoding")
     starts = ends - lengths + 1
     shifts = 5 * (np.arange(groups.size) - np.repeat(starts, lengths))
     counts = np.add.reduceat((groups & 31) << shifts, starts)

@@ -64,7 +64,7 @@ class PredictionFile:
         path: The file, or the folder of the formats that have one.
         format: How it holds them: ``"json"`` is an array of items of an import or an export of the
             service; ``"jsonl"`` such an item a line, or a task as the service shows it (the
-            unfinished ones of a backup); else one of `FORMATS`. None to find out by what is there.
+            unfinished ones of a backup); else one of `FORMATS`. None to detect it.
         mapping: What becomes what; of no use to the service's own formats.
         config: The label configuration in which classes are found by name; None to give them the
             keys that `label_config` gives them.
@@ -110,7 +110,7 @@ class PredictionFile:
 
         Raises:
             OSError: The file cannot be read.
-            FormatError: It is none of the formats.
+            FormatError: It has no known format.
         """
         if self.format is None:
             self.format = self._by_content()
@@ -235,7 +235,7 @@ def _elements(path: Path) -> Generator[Any, None, None]:
                 yield from cutter.feed(piece)
         yield from cutter.close()
     except BrokenTextError as error:
-        raise FormatError(f"{path} is no JSON: {error}") from None
+        raise FormatError(f"{path} is not JSON: {error}") from None
 
 
 def _lines(path: Path) -> Generator[Any, None, None]:
@@ -247,7 +247,7 @@ def _lines(path: Path) -> Generator[Any, None, None]:
             try:
                 yield loads(line)
             except orjson.JSONDecodeError as error:
-                raise FormatError(f"{path}, line {number}, is no JSON: {error.msg}") from None
+                raise FormatError(f"{path}, line {number}, is not JSON: {error.msg}") from None
 
 
 # --- Which image is which media: by name, as the service compares names ---------------------------
@@ -255,15 +255,15 @@ def _lines(path: Path) -> Generator[Any, None, None]:
 
 @attrs.frozen
 class Matching:
-    """What came of looking for the media of images.
+    """The result of looking for the media of images.
 
     Args:
-        images: The images whose media is known, with its id, ready to be imported.
+        images: The images whose media is known, with its id, ready for an import.
         unmatched: Names of images that no media has.
         ambiguous: Names of images that several media have (in different datasets).
-        doubled: Names of images whose media another image has taken already.
-        unannotated: Names of images without any label. They are not among `images`, unless asked
-            for, because importing them would take labels away.
+        doubled: Names of images whose media another image has already taken.
+        unannotated: Names of images without labels. They are not in `images` unless requested,
+            because importing them would delete labels.
     """
 
     images: tuple[LabeledImage, ...] = attrs.field(default=(), converter=tuple[LabeledImage, ...])
@@ -296,14 +296,14 @@ def match(
 ) -> Matching:
     """Return images with the ids of their media, found by name.
 
-    Names are compared as the service does, in the form in which they travel: the case of the
-    letters A to Z does not count. A name with folders that no media has as it is goes by its last
-    part. An image that has an id keeps it if a media has it.
+    Names are compared as the service does it, in their encoded form: the case of the letters A to Z
+    is ignored. If no media has a name with folders, its last part is used. An image that has an id
+    keeps it if a media has this id.
 
     Args:
-        images: Images as a reader gives them.
-        media: The media there are, for example of all datasets of a project.
-        include_unannotated: Whether images without any label are taken, too. Importing them with
+        images: Images as a reader returns them.
+        media: The media, for example of all datasets of a project.
+        include_unannotated: Whether to include images without labels. Importing them with
             ``keep_data=False`` deletes the labels that their media have.
     """
     index = MediaIndex()

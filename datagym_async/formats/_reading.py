@@ -72,7 +72,7 @@ def text_of(path: Path, most: int = MOST_BYTES) -> str:
     try:
         return data.decode(encoding)
     except UnicodeDecodeError as error:
-        raise BrokenError(f"it is no text in UTF-8 (byte {error.start:,})") from None
+        raise BrokenError(f"it is not UTF-8 text (byte {error.start:,})") from None
 
 
 def names_of(path: Path) -> dict[int, str]:
@@ -105,7 +105,7 @@ def number_of(value: object, what: str = "a coordinate") -> float:
     except (ValueError, OverflowError):
         number = math.nan
     if isinstance(value, bool) or not -LARGEST <= number <= LARGEST:
-        raise BrokenError(f"{str(value)[:20]!r} is no number for {what}")
+        raise BrokenError(f"{str(value)[:20]!r} is not a number for {what}")
     return number
 
 
@@ -219,7 +219,7 @@ def size_of(path: Path) -> tuple[int, int, int]:
     are: `PIL.Image.open` speaks its doubts of large images through `warnings`.
 
     Raises:
-        BrokenError: It is no image that can be read.
+        BrokenError: It is not an image that can be read.
         OSError: It cannot be read, or is no regular file.
         FormatError: Pillow is not installed.
     """
@@ -228,7 +228,7 @@ def size_of(path: Path) -> tuple[int, int, int]:
         file.seek(0)
         kind = next((name for magic, name in _PICTURES if start.startswith(magic)), None)
         if kind is None:
-            raise BrokenError("it is no image that can be read")
+            raise BrokenError("it is not an image that can be read")
         module = extra_module(f"PIL.{kind}ImagePlugin", FormatError, "formats")
         try:
             with getattr(module, f"{kind}ImageFile")(file) as image:

@@ -50,7 +50,7 @@ def _object_of(text: bytes) -> Mapping[str, Any]:
     try:
         found = loads(text.removeprefix(BOM))
     except orjson.JSONDecodeError as error:
-        raise BrokenError(f"it is no JSON: {error}") from None
+        raise BrokenError(f"it is not JSON: {error}") from None
     if not isinstance(found, dict):
         raise BrokenError("an object was expected at its root")
     return found
@@ -166,7 +166,7 @@ def _labelme_objects(
     found = RawObject(category=category, where=where)
     least = _LEAST.get(kind) if isinstance(kind, str) else None
     if least is None:
-        raise BrokenError(f"{str(kind)[:40]!r} is no kind of shape")
+        raise BrokenError(f"{str(kind)[:40]!r} is not a known type of shape")
     if len(points) < least:
         raise BrokenError(f"a {kind} of {len(points)} points")
     xs, ys = [x for x, _ in points], [y for _, y in points]
@@ -214,7 +214,7 @@ def _mask(text: object, left: float, top: float) -> list[list[Ring]]:
     except BrokenError:
         raise
     except Exception as error:  # whatever a hostile file provokes
-        raise BrokenError(f"its mask is no PNG in base64: {error}") from None
+        raise BrokenError(f"its mask is not a PNG in base64: {error}") from None
     return moved(trace(filled), left, top)
 
 

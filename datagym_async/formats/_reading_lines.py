@@ -194,7 +194,7 @@ def _in_parts(
         values = said[part] if isinstance(said[part], list) else [said[part]]
         for value in values:
             if not isinstance(value, str):  # of YAML, aliases make it as long as they like
-                problems.append(f"{part}: a list within the list is no path")
+                problems.append(f"{part}: a list in the list is not a path")
                 continue
             place = _place(roots, value)
             if place is None:
@@ -248,9 +248,9 @@ def _yaml(path: Path) -> Mapping[str, Any]:
         # All scalars are texts: a class may be called no, 12 or 1e3.
         said = yaml.load(text_of(path, _MOST_YAML), yaml.BaseLoader)
     except (yaml.YAMLError, RecursionError) as error:
-        raise BrokenError(f"it is no YAML: {' '.join(str(error).split())}") from None
+        raise BrokenError(f"it is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(said, dict):
-        raise BrokenError("it is no YAML with names, train and val")
+        raise BrokenError("it is not YAML with names, train and val")
     return said
 
 
@@ -520,7 +520,7 @@ def _object(
         wanted = f"4 or {4 + yolo.pose}" if yolo.pose else "4, 6 or more"
         raise BrokenError(f"{len(rest)} numbers behind the class, where {wanted} were expected")
     if any(abs(each) > _FARTHEST for each in (shares[:4] if is_box else shares)):
-        raise BrokenError("its numbers are no shares of a width and height, from 0 to 1")
+        raise BrokenError("its numbers are not shares of a width and height, from 0 to 1")
     across, down = size or (1, 1)
     noise = [digits_tolerance(rest, each) for each in (across, down)]
 

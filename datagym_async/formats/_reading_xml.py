@@ -165,7 +165,7 @@ def elements(
         text: What the file holds, where it is known already.
 
     Raises:
-        BrokenError: It is no XML, or of another root; the text says the line.
+        BrokenError: It is not XML, or of another root; the text says the line.
         OSError: It cannot be read, or is no regular file.
         FormatError: The extra ``formats`` is not installed.
     """
@@ -196,12 +196,12 @@ def elements(
             yield from builder.done
             builder.done.clear()
         if not builder.root:
-            raise BrokenError("it is no XML: there is nothing in it")
+            raise BrokenError("it is not XML: there is nothing in it")
         parser.close()
         yield from builder.done
     except SAXParseException as error:
         yield from builder.done
-        text = f"line {error.getLineNumber()}: it is no XML: {error.getMessage()}"
+        text = f"line {error.getLineNumber()}: it is not XML: {error.getMessage()}"
         raise BrokenError(text) from None
     except refused as error:
         raise BrokenError(
@@ -573,15 +573,15 @@ class _Cvat:
             case "skeleton":
                 drawn = {one.given.get("label", ""): one for one in each.all("points")}
                 if strange := drawn.keys() - set(category.keypoints):
-                    text = f"{where}: {', '.join(sorted(strange))} are no points of it"
+                    text = f"{where}: {', '.join(sorted(strange))} are not points of it"
                     self._losses.add(LossKind.PART, text, count=len(strange))
                 found.keypoints = [
                     self._keypoint(drawn.get(name), points, where) for name in category.keypoints
                 ]
                 if not any(found.keypoints):
-                    raise BrokenError("none of its points is seen")
+                    raise BrokenError("none of its points is visible")
             case _:
-                raise BrokenError(f"<{each.tag[:40]}> is no shape")
+                raise BrokenError(f"<{each.tag[:40]}> is not a shape")
         return [found]
 
     def _keypoint(

@@ -76,12 +76,12 @@ def grouping(group: str | None) -> Callable[[LabeledImage], str]:
             not match is for itself.
 
     Raises:
-        FormatError: It is no regular expression.
+        FormatError: It is not a regular expression.
     """
     try:
         wanted = re.compile(r"(.*)[/\\]" if group == "folder" else group or r"(?!)")
     except re.error as error:
-        raise FormatError(f"The group {group!r} is no regular expression: {error}") from None
+        raise FormatError(f"The group {group!r} is not a regular expression: {error}") from None
 
     def key(image: LabeledImage) -> str:
         found = wanted.search(image.media_name)

@@ -96,7 +96,7 @@ def format_info(name: str) -> FormatInfo:
     found = next((each for each in FORMATS if each.name == name), None)
     if found is None:
         known = ", ".join(each.name for each in FORMATS)
-        raise FormatError(f"There is no format {name!r} to be read; use one of {known}")
+        raise FormatError(f"There is no format {name!r} to read; use one of {known}")
     return found
 
 
@@ -147,11 +147,11 @@ _LOOKED_FOR: Final = (
 
 @checked
 def sniff(path: str | Path) -> FormatName:
-    """Return the format of a file or folder, by what it holds.
+    """Return the format of a file or folder, detected by its content.
 
     Raises:
-        FormatError: It is of none that is known, or of several; the text says what was looked for,
-            and what is there.
+        FormatError: It has no known format, or several; the text says what was looked for and what
+            was found.
         OSError: It cannot be read.
     """
     place = Path(path).absolute()
@@ -159,7 +159,7 @@ def sniff(path: str | Path) -> FormatName:
     if found is None:
         raise FormatError(
             not_read(place)
-            or f"{path} is of no format that is known by its content; name it with format=...: "
+            or f"{path} has no known format; use format=...: "
             f"{', '.join(each.name for each in FORMATS)}"
         )
     return found
@@ -183,7 +183,7 @@ def _of_file(path: Path) -> FormatName | None:
     with open(path, "rb", opener=regular_only) as file:
         head = file.read(_HEAD)
     if head.startswith(_ARCHIVES):
-        raise FormatError(f"{path} is an archive; unpack it, and give the folder or file in it")
+        raise FormatError(f"{path} is an archive; unpack it and use the folder or file in it")
     encoding = "utf-16" if head.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
     text = head.decode(encoding, "replace").lstrip()
     if text.startswith("<"):
@@ -229,17 +229,17 @@ def _of_folder(path: Path) -> FormatName:
         return next(iter(found))
     if found:
         both = " and ".join(f"{file} ({name})" for name, file in found.items())
-        raise FormatError(f"{path} holds files of several formats: {both}; name one with format")
+        raise FormatError(
+            f"{path} contains files of several formats: {both}; choose one with format"
+        )
     of_others = chain(files, files_below(path, {".csv"}))
     if why := next(filter(None, map(not_read, islice(of_others, _FOREIGN))), ""):
-        raise FormatError(f"{path} holds no labels that are known: {why}")
+        raise FormatError(f"{path} contains no known labels: {why}")
     there = Counter(each.suffix.lower() or each.name for each in path.iterdir() if each.is_file())
     folders = [f"{each.name}/" for each in sorted(path.iterdir()) if each.is_dir()]
     kinds = [f"{count} {suffix}" for suffix, count in there.most_common(5)]
     listed = ", ".join([*kinds, *folders[:5]]) or "nothing"
-    raise FormatError(
-        f"{path} holds no labels that are known; looked for {_LOOKED_FOR}; found {listed}"
-    )
+    raise FormatError(f"{path} contains no known labels; looked for {_LOOKED_FOR}; found {listed}")
 
 
 # --- The one way to read --------------------------------------------------------------------------
@@ -303,31 +303,30 @@ def read(
     zero_based: bool = False,
     images: str | Path | None = None,
 ) -> Conversion:
-    """Return the labels of a file or folder of any format.
+    """Return the labels of a file or folder in any format.
 
-    It blocks: call it with `asyncio.to_thread` where an event loop runs. It needs the extra
-    ``formats``.
+    It blocks: in an event loop, call it with `asyncio.to_thread`. It needs the extra ``formats``.
 
     Args:
-        path: The file or folder; `FORMATS` says for each format what it is.
-        format: Its format; None to find out by its content.
-        mapping: What becomes what.
-        config: The label configuration that is there, whose entries are then looked for by name.
-        classes: Names of the classes. YOLO needs them where no file lists them; elsewhere they come
-            first, in this order.
-        split: Which part of a dataset (``train``, ``val``, ``test``); None for all.
-        min_score: The least score of objects that have one.
-        zero_based: Of Pascal VOC: whether the first pixel is 0, where the format has 1.
-        images: The folder of the images, where it is not beside the labels: YOLO needs their sizes.
-            For results of COCO the file that lists the images and categories they mean.
+        path: The file or folder; `FORMATS` says what it is for each format.
+        format: Its format; None to detect it.
+        mapping: How classes and shapes are mapped.
+        config: An existing label configuration, in which classes are found by name.
+        classes: Names of the classes. YOLO needs them if no file lists them; for other formats they
+            come first, in this order.
+        split: The part of a dataset to read (``train``, ``val``, ``test``); None for all.
+        min_score: Leave out objects with a lower score.
+        zero_based: For Pascal VOC: whether the first pixel is 0, not 1 as in the format.
+        images: The folder of the images, if it is not beside the labels: YOLO needs their sizes.
+            For results of COCO, the file that lists their images and categories.
 
     Returns:
-        All images, also those without labels, without ids of media (`formats.match` finds these),
-        and what was lost.
+        All images, also those without labels, without ids of media (`formats.match` finds them),
+        and the losses.
 
     Raises:
-        FormatError: There is nothing of the format, or no image; the text says what was looked for.
-            Or the extra ``formats`` is not installed.
+        FormatError: The file does not have this format, or no image was found; the text says what
+            was looked for. Or the extra ``formats`` is not installed.
     """
     dataset = open_dataset(
         path,
@@ -356,12 +355,12 @@ def label_config(
     """Return the label configuration that the labels of a file or folder need.
 
     Args:
-        path: As for `read`; errors, too.
-        format: As for `read`; errors, too.
-        mapping: As for `read`; errors, too.
-        classes: As for `read`; errors, too.
-        split: As for `read`; errors, too.
-        images: As for `read`; errors, too.
+        path: As for `read`, also the errors.
+        format: As for `read`.
+        mapping: As for `read`.
+        classes: As for `read`.
+        split: As for `read`.
+        images: As for `read`.
     """
     dataset = open_dataset(
         path, format, classes=classes, split=split, images=images, in_shares=True

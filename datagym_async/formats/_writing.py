@@ -149,14 +149,14 @@ def _layout(format: str) -> _Layout:  # noqa: A002 - as for `write`
 
 
 def check_target(path: Path, format: str, *, overwrite: bool) -> None:  # noqa: A002 - as for `write`
-    """Make sure that a folder can be written, before anything is fetched; errors are `write`'s."""
+    """Check that a folder can be written, before anything is downloaded; errors as in `write`."""
     _layout(format)
     if path.name in {"", ".."}:  # which cannot be moved to its place
-        raise FormatError(f"The folder {path} cannot be written as a whole; name one in it")
+        raise FormatError(f"The folder {path} cannot be replaced as a whole; use a folder in it")
     if path.exists() and not path.is_dir():
-        raise FormatError(f"{path} is a file, and a folder is to be written; name another path")
+        raise FormatError(f"{path} is a file, but the format is a folder; use another path")
     if not overwrite and path.is_dir() and any(path.iterdir()):
-        text = f"The folder {path} is not empty; name another one, or add overwrite=True"
+        text = f"The folder {path} is not empty; use another one, or add overwrite=True"
         raise FormatError(text)
 
 
@@ -205,7 +205,7 @@ def write(
 
     The folder is complete or not there at all. Images without labels get files, too. Control
     characters and halves of characters in names are written as ``_``, in each format but COCO. It
-    blocks: call it with `asyncio.to_thread` where an event loop runs.
+    blocks: call it with `asyncio.to_thread` in an event loop.
 
     Args:
         images: Images, or tasks of an export.
@@ -387,7 +387,7 @@ class _Order:
         every = (name for each in self.classes.all for name in each.category.keypoints)
         joints = tuple(dict.fromkeys(every))
         if not joints:
-            raise FormatError("There are no keypoints for yolo-pose; take yolo instead")
+            raise FormatError("There are no keypoints for yolo-pose; use yolo instead")
         if texts.flipped(joints) is None:
             self.losses.add(LossKind.FLIP, ", ".join(joints[:3]))
         return joints

@@ -65,14 +65,14 @@ _Place: TypeAlias = tuple[str, str, str]
 
 
 def classes_from(given: Fixed) -> tuple[Category, ...]:
-    """Return the classes of a file in the order of their numbers, which they keep.
+    """Return the classes of a file in the order of their numbers.
 
     Args:
         given: A ``data.yaml`` of YOLO (`names`, `kpt_names`), a COCO file (`categories`), or any
-            other file: a name a line. Or names, counted from 0, or categories.
+            other file with one name a line. Or names, counted from 0, or categories.
 
     Raises:
-        FormatError: It cannot be read, it lists no classes, or one of them twice.
+        FormatError: It cannot be read, has no classes, or has one of them twice.
     """
     if not isinstance(given, str | Path):
         every = enumerate(listed("classes", given, str, Category))

@@ -163,13 +163,14 @@ def _findings(
         return
     media_id = prediction.get(ID)
     if "label_classes" in prediction and media_id is None:
-        yield Finding((), "it is the overview of classes of an export and holds no labels")
+        yield Finding((), "it is the list of classes of an export and has no labels")
     elif media_id is not None and not isinstance(media_id, str):
         yield Finding((ID,), "a text was expected; the service refuses it")
     elif not media_id:
         yield Finding(
             (),
-            "it has no internal_media_ID, and the service ignores it in silence; set it to the"
+            "it has no internal_media_ID, and the service ignores it without an error; set it to "
+            "the"
             " id of a media",
         )
     for name in prediction:

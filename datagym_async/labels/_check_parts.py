@@ -33,11 +33,12 @@ _DRAWN = GEOMETRIES | {EntryType.IMAGE_SEGMENTATION}
 """Types of entries that labellers draw; the others are questions."""
 
 _ONE_CHILD = (
-    "an import takes one nested answer a level, and the service refuses the whole request for more;"
+    "an import accepts one nested answer on each level, and the service refuses the whole "
+    "request for more;"
     " set the others with `client.values.write`"
 )
 _VALUES_AND_CHILD = (
-    "an import takes no nested answer after several ticked options, and the service refuses the"
+    "an import accepts no nested answer after several ticked options, and the service refuses the"
     " whole request; set it with `client.values.write`"
 )
 
@@ -179,7 +180,7 @@ def _check_question(answers: object, at: PartPath, entry: EntryLike | None) -> I
             case Mapping() if index == 0:
                 yield error(
                     here,
-                    "a value, or null for none, must stand before a nested answer; the service"
+                    "a value, or null for none, must come before a nested answer; the service"
                     " refuses the whole request",
                 )
             case Mapping() if index > 1:
@@ -189,11 +190,11 @@ def _check_question(answers: object, at: PartPath, entry: EntryLike | None) -> I
             case Mapping():
                 first, *others = item
                 for key in others:
-                    message = f"the service reads {first!r} alone and drops this in silence"
+                    message = f"the service reads {first!r} and drops this without an error"
                     yield error((*here, key), message)
                 yield from check_answers({first: item[first]}, here, _below(entry))
             case None if index > 0:
-                message = "null may only stand first; the service refuses the whole request"
+                message = "null is only allowed first; the service refuses the whole request"
                 yield error(here, message)
             case _ if not isinstance(item, str | None):
                 yield error(here, not_a("a text", item))
@@ -230,7 +231,9 @@ def _check_values(
             )
         elif entry.type in {EntryType.SELECT, EntryType.RADIO} and value not in entry.options:
             yield error(
-                at, f"{value!r} is no option of the select; the service stores nothing, in silence"
+                at,
+                f"{value!r} is not an option of the select; the service stores nothing and "
+                "reports no error",
             )
 
 
@@ -306,7 +309,7 @@ def _check_geometry(
         if nested and name != "additionalProperties":
             yield warning((*at, name), "the service ignores it")
         else:
-            message = "the service knows no such member and refuses the whole request"
+            message = "the service does not know this member and refuses the whole request"
             yield error((*at, name), message)
     yield from _check_shape(drawn, at, entry, frame)
     # The answers, also those that are not there.
@@ -317,7 +320,9 @@ def _check_geometry(
     if inner := drawn.get(NESTED):
         where = (*at, NESTED)
         if nested:
-            yield error(where, "geometries nest one level deep; the service drops this in silence")
+            yield error(
+                where, "geometries nest one level deep; the service drops this without an error"
+            )
         else:
             yield from check_geometries(inner, where, _below(entry), frame, nested=True)
 
@@ -332,7 +337,7 @@ def _check_shape(
     elif not given:
         yield error(at, _NO_COORDINATES)
     elif len(given) > 1:
-        yield error(at, f"it has {' and '.join(given)}, and the service keeps one of them alone")
+        yield error(at, f"it has {' and '.join(given)}, and the service keeps only one of them")
     elif entry is not None and SHAPE_MEMBERS[given[0]] not in {None, wanted}:
         yield error(
             (*at, given[0]),
@@ -378,9 +383,7 @@ def _check_points(
             continue
         farthest = max((_edge(point, name, length) for point in points), default=0.0)
         if is_beyond(farthest, limit):
-            yield warning(
-                at, f"it reaches to {name}={farthest:g}, beyond the image, which ends at {limit}"
-            )
+            yield warning(at, f"it extends to {name}={farthest:g}, but the image ends at {limit}")
 
 
 def _point_problem(point: object, at: PartPath, shape: EntryType | None) -> Finding | None:
@@ -406,13 +409,13 @@ _NEGATIVE = "is negative, and the service refuses it"
 def _coordinate_problem(value: object) -> str:
     if isinstance(value, str):
         fits = value.isascii() and value.isdigit()
-        return "" if fits else f"{value!r} is no number; as text, digits alone are taken"
+        return "" if fits else f"{value!r} is not a number; as text, only digits are accepted"
     if value is None:
-        return "it is null, as exports write what is missing; the service refuses it"
+        return "it is null, which exports write for missing coordinates; the service refuses it"
     if isinstance(value, bool) or not isinstance(value, int | float | Real):
         return f"a number was expected, not {type(value).__name__}; the service refuses it"
     if not -LARGEST <= cast("float", value) <= LARGEST:  # nor is what is no number
-        return "it is too large, or no finite number, which JSON cannot carry"
+        return "it is too large, or no finite number, which JSON cannot represent"
     return f"{value} {_NEGATIVE}" if value < 0 else ""
 
 

@@ -347,7 +347,7 @@ def read_json(text: str | bytes) -> object:
     except LabelConfigError:
         raise
     except ValueError as error:
-        raise LabelConfigError(f"The label configuration is no JSON: {error}") from None
+        raise LabelConfigError(f"The label configuration is not JSON: {error}") from None
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -370,7 +370,7 @@ def read_entries(document: object) -> list[ConfigEntry]:
         inner = document.get("labelConfig", document)
         if isinstance(inner, Mapping) and "entries" not in inner:
             raise LabelConfigError(
-                "The document is no label configuration: it holds no list of entries"
+                "The document is not a label configuration: it holds no list of entries"
             )
         document = inner["entries"] if isinstance(inner, Mapping) else inner
     return _entries(document, "", count(1))
@@ -402,7 +402,7 @@ def _entry(value: object, at: str, number: Iterator[int]) -> ConfigEntry:
     kind = EntryType(word)
     if kind is EntryType.UNKNOWN:
         known = ", ".join(each for each in EntryType if each is not EntryType.UNKNOWN)
-        raise LabelConfigError(f"{at}.type is {word!r}, which is no type; use one of {known}")
+        raise LabelConfigError(f"{at}.type is {word!r}, which is not a type; use one of {known}")
     color, shortcut = (
         None if value.get(name) in (None, "") else _word(value[name], f"{at}.{name}")
         for name in ("color", "shortcut")

@@ -61,7 +61,7 @@ def problems_of(roots: Sequence[ConfigEntry]) -> list[str]:
         for key, at in grouped((each.key.rstrip(), path) for path, each in _walk([root])).items():
             if len(set(at)) > 1:
                 where = ", ".join(dict.fromkeys(at))
-                text = f"the key {key!r} stands in several places ({where}); use it once."
+                text = f"the key {key!r} is used in several places ({where}); use it once."
                 found.append(f"{root.key}: {text}")
     given = ((each.shortcut, path) for path, each in _walk(roots) if each.shortcut is not None)
     for shortcut, at in grouped(given).items():
@@ -79,16 +79,16 @@ def warnings_of(roots: Sequence[ConfigEntry]) -> list[str]:
 
 def _doubts(path: str, entry: ConfigEntry) -> Iterator[str]:
     if _KEY.fullmatch(entry.key) and not _EDITOR_KEY.fullmatch(entry.key):
-        yield f"the editor of the service takes no key like {entry.key!r}; keep to 30 of a-z 0-9 _-"
+        yield f"the editor does not accept a key like {entry.key!r}; use at most 30 of a-z 0-9 _-"
     odd = [key for key in entry.options if not _EDITOR_OPTION.fullmatch(key)]
     if entry.type in CHOICES and odd:
-        yield f"the editor takes no option keys like {_quoted(odd)}; keep to 30 of a-z 0-9 _.-"
+        yield f"the editor does not take options like {_quoted(odd)}; use at most 30 of a-z 0-9 _.-"
     if entry.type is EntryType.SELECT and len(entry.options) == 1:
-        yield "a select with one option gives no choice"
+        yield "a select with one option offers no choice"
     if entry.color is not None and not _COLOR.fullmatch(entry.color):
-        yield f"the color {entry.color!r} is none that the editor writes, for example '#3333FF'"
+        yield f"the color {entry.color!r} is not a color of the editor, such as '#3333FF'"
     if entry.shortcut is not None and "/" in path:
-        yield "the editor gives shortcuts to geometries at the root alone"
+        yield "the editor gives shortcuts only to geometries at the root"
 
 
 def _walk(
@@ -127,10 +127,10 @@ def _text(what: str, text: str, allowed: re.Pattern[str], words: str) -> Iterato
 
 def _kind(entry: ConfigEntry) -> Iterator[str]:
     if entry.key.strip() in RESERVED:
-        yield f"the key {entry.key!r} is a word of the service itself; use another one"
+        yield f"the key {entry.key!r} is a reserved word of the service; use another one"
     if entry.type not in (*GEOMETRIES, *CLASSIFICATIONS, EntryType.IMAGE_SEGMENTATION):
         known = (each for each in EntryType if each not in {EntryType.UNKNOWN, EntryType.RADIO})
-        yield f"its type is none of today's; use one of {', '.join(known)}"
+        yield f"its type is unknown; use one of {', '.join(known)}"
     if entry.type is EntryType.FREETEXT and entry.max_length is None:
         yield f"a free text needs a maximum length, 1 to {LONGEST_TEXT}"
     if entry.max_length is not None and not 1 <= entry.max_length <= LONGEST_TEXT:
@@ -148,12 +148,12 @@ def _kind(entry: ConfigEntry) -> Iterator[str]:
         ("options", bool(entry.options), entry.type in CHOICES),
     ):
         if given and not applies:
-            yield f"{name} means nothing for the type {entry.type.value}; leave it out"
+            yield f"{name} has no meaning for the type {entry.type.value}; leave it out"
 
 
 def _options(entry: ConfigEntry) -> Iterator[str]:
     if entry.type in CHOICES and not entry.options:
-        yield f"a {entry.type.value.lower()} needs options; nobody could answer it"
+        yield f"a {entry.type.value.lower()} needs options; without them nobody can answer it"
     for key, text in entry.options.items():
         if not key or not text:
             yield f"the option {key!r} needs a key and a text, and has {text!r}"
@@ -163,7 +163,7 @@ def _options(entry: ConfigEntry) -> Iterator[str]:
                 f"{LONGEST_TEXT} for the text are allowed"
             )
         if bad := sorted({each for each in key if not _OPTION.fullmatch(each)}):
-            yield f"the key of the option {key!r} holds {_quoted(bad)}, which no label can name"
+            yield f"the key of the option {key!r} holds {_quoted(bad)}, which labels cannot contain"
     # Options that differ in case or outer blanks alone, or in nothing that is shown.
     keys = grouped((key.strip().lower(), key) for key in entry.options)
     texts = grouped((text.strip(), key) for key, text in entry.options.items())
@@ -174,24 +174,24 @@ def _options(entry: ConfigEntry) -> Iterator[str]:
 
 def _place(entry: ConfigEntry, above: tuple[ConfigEntry, ...]) -> Iterator[str]:
     if len(above) >= MAX_DEPTH:
-        yield f"it stands on level {len(above) + 1}; {MAX_DEPTH} levels are allowed"
+        yield f"it is on level {len(above) + 1}; {MAX_DEPTH} levels are allowed"
     kinds = [each.type for each in above]
     if entry.type in GEOMETRIES and kinds and not (len(kinds) == 1 and kinds[0] in GEOMETRIES):
         yield (
-            "a geometry stands at the root, or directly in a point, line, polygon or rectangle at "
+            "a geometry must be at the root, or directly in a point, line, polygon or rectangle at "
             "the root"
         )
     if entry.type is EntryType.IMAGE_SEGMENTATION and above:
-        yield "an image segmentation stands at the root; the export knows it nowhere else"
+        yield "an image segmentation must be at the root; exports contain it nowhere else"
     if entry.type is EntryType.IMAGE_SEGMENTATION and entry.children:
-        yield "an image segmentation nests nothing; the export would lose it"
+        yield "nothing can be nested in an image segmentation; exports would lose it"
 
 
 def _duplicates(prefix: str, entries: Iterable[ConfigEntry]) -> Iterator[str]:
     for key, count in Counter(entry.key.rstrip() for entry in entries).items():
         if count > 1:
             where = prefix or "the configuration: "
-            yield f"{where}{count} entries have the key {key!r} (upper and lower case are one)."
+            yield f"{where}{count} entries have the key {key!r} (case is ignored)."
 
 
 def grouped(pairs: Iterable[tuple[K, V]]) -> dict[K, list[V]]:

@@ -46,7 +46,7 @@ def read_yaml(text: str | bytes) -> object:
         words = " ".join(str(error).split())
         if str(getattr(error, "encoding", "")).startswith("utf"):
             words = "it is not in UTF-8; save it as UTF-8"
-        raise LabelConfigError(f"The label configuration is no YAML: {words}") from None
+        raise LabelConfigError(f"The label configuration is not YAML: {words}") from None
 
 
 class _Dumper(yaml.SafeDumper):

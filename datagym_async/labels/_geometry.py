@@ -270,7 +270,7 @@ def _unlike(said: tuple[int, int], there: tuple[int, int], *, rescale: bool) -> 
             "does not apply; upload the image as it is shown, or label it as it is stored",
         )
     else:
-        yield Finding((), f"{sizes}: these are labels of another image")
+        yield Finding((), f"{sizes}: the labels belong to another image")
 
 
 def _cut(annotation: Annotation, at: PartPath, found: Fitted) -> list[Annotation]:

@@ -460,7 +460,7 @@ def _notes(objects: Iterable[VideoObject]) -> Iterator[str]:
         kind = each.type.lower() if each.type else ""
         for frames, what in (
             (cut if kind else [], f"the service exports only the last point of a {kind}"),
-            (capital, "a capital Y was read as y"),
+            (capital, "an upper-case Y was read as y"),
             (unset, 'the text "null" was read as an unset answer'),
         ):
             if frames:

@@ -79,7 +79,9 @@ def write_classifications(roots: Sequence[Classification]) -> dict[str, list[Any
     if len(written) != len(roots):
         keys = [each.key for each in roots]
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise ConfigurationError(f"There are two answers to {twice!r}; give one for each key")
+        raise ConfigurationError(
+            f"There are two answers to {twice!r}; give one answer for each key"
+        )
     return written
 
 

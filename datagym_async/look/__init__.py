@@ -52,15 +52,15 @@ __all__ = [
 
 @checked
 async def stats(path: str | os.PathLike[str], *, tiny: float = 4.0) -> LabelStatistics:
-    """Return what the labels of a file hold.
+    """Return statistics of the labels in a file or folder.
 
     Args:
         path: A file or folder in any format that an import takes. Those of the service (an export,
-            predictions) are read as they come.
-        tiny: Pixels that a side of a tiny object is shorter than.
+            predictions) are read as they arrive.
+        tiny: An object is tiny if a side has fewer pixels than this.
 
     Raises:
-        FormatError: It holds labels in no way that is known here.
+        FormatError: It has no known format.
         ConfigurationError: An extra is not installed.
         OSError: It cannot be read.
     """
@@ -76,19 +76,19 @@ async def gallery(
     labels: str | os.PathLike[str] | None = None,
     options: GalleryOptions = GalleryOptions(),  # noqa: B008 -- a frozen value
 ) -> Gallery:
-    """Make a gallery of the images of a folder: a page that a browser opens from the disk.
+    """Make a gallery of the images in a folder: a page that a browser opens from the disk.
 
     Args:
-        folder: Where the images are, also in folders below it. The page links them.
-        output: Where the gallery goes: a new or an empty folder, or that of a gallery before.
-        labels: A file or folder of labels in any format that an import takes; None for what the
-            folder of the images holds of them, if anything.
-        options: How it is made.
+        folder: The folder of the images, with its subfolders. The page links to them.
+        output: Folder to write to: a new or empty one, or that of an earlier gallery.
+        labels: A file or folder of labels in any format that an import takes; None for the labels
+            in the folder of the images, if there are some.
+        options: How the gallery is made.
 
     Raises:
         ConfigurationError: There is no image, the output cannot be used, or an extra is missing.
-        FormatError: The labels are of no known format.
-        OSError: Something cannot be read, or the output not be written.
+        FormatError: The labels have no known format.
+        OSError: Something cannot be read, or the output cannot be written.
     """
     looked = await of_folder(Path(folder), None if labels is None else Path(labels))
     return await build_gallery(looked, Path(output), options)

@@ -45,7 +45,7 @@ def require_look(what: str) -> None:
     require_modules(what, "look", "PIL", "jinja2")
 
 
-def without_doubts() -> None:
+def silence_size_warnings() -> None:
     """Have Pillow say nothing of large images, in a process that is ours alone."""
     warnings.filterwarnings("ignore", "Image size .* exceeds limit")
 
@@ -91,22 +91,23 @@ def draw(
     scale: float = 1.0,
     pen: float = 1.0,
 ) -> Image:
-    """Return an image with labels drawn on it: an RGB image of Pillow's, as large as it is stored.
+    """Return an image with labels drawn on it: an RGB Pillow image in its stored size.
 
-    Boxes, polygons, lines, points; masks with their holes, half transparent; class and answers
-    beside each. Lines are wider on larger images, with a dark edge, so that they are seen on any
-    ground. Needs ``datagym-async[look]``; it blocks.
+    Boxes, polygons, lines and points; masks with their holes, half transparent; class and answers
+    beside each. Lines are wider on larger images and have a dark edge, so that they are visible on
+    any background. Needs ``datagym-async[look]``; it blocks.
 
     Args:
-        image: An image of Pillow's, a path, the bytes of a file, or an array of uint8
-            (height x width, or x 3 or 4). It is left as it is, EXIF orientation included, which
-            the service ignores too.
-        labels: What is drawn, in pixels of the image.
-        colors: Colours by the keys of classes (`colors_of`); others go by their names.
-        classes: Keys of the classes that are drawn; None for all.
-        text: Whether class and answers are written.
-        scale: Pixels of the image for each pixel of the labels, where it has been resized.
-        pen: How much wider than usual lines and letters are.
+        image: A Pillow image, a path, the bytes of a file, or an array of uint8 (height x width, or
+            x 3 or 4). It is not changed, and not rotated by its EXIF orientation, which the service
+            ignores too.
+        labels: The labels to draw, in pixels of the image.
+        colors: Colours by the keys of classes (`colors_of`); other classes get colours by their
+            names.
+        classes: Keys of the classes to draw; None for all.
+        text: Whether to write class and answers.
+        scale: Pixels of the image for each pixel of the labels, if it has been resized.
+        pen: Factor for the width of lines and the size of letters.
 
     Raises:
         ConfigurationError: Pillow is not installed.

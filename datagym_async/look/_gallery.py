@@ -46,7 +46,7 @@ from datagym_async.look._marks import (
 )
 from datagym_async.look._overlap import Comparison, compare
 from datagym_async.look._pages import page
-from datagym_async.look._subjects import MARKER, Looked, Subject, labels_by_name
+from datagym_async.look._subjects import MARKER, ImageSet, Subject, labels_by_name
 from datagym_async.look._thumbnails import Thumbnail, Thumbnails
 from datagym_async.resources._work import for_each
 
@@ -67,12 +67,12 @@ class GalleryOptions:
 
     Args:
         size: Pixels of the longer side of thumbnails.
-        originals: Whether the images of a service are kept as they are too, to look at closely;
-            those of a folder are linked.
-        compare: A file or folder of other labels of the images, to be compared; None for none.
-        least: IoU from which two objects are the same, above 0 to 1.
-        workers: Processes that make thumbnails; None for one a core, 0 for threads.
-        on_progress: Called with how many images are done; must not raise.
+        originals: Whether to keep the original images of a service too; those of a folder are
+            linked.
+        compare: A file or folder of other labels of the images, to compare; None for none.
+        least: IoU from which two objects match, above 0 to 1.
+        workers: Processes that make thumbnails; None for one on each core, 0 for threads.
+        on_progress: Called with the number of finished images; must not raise.
     """
 
     size: int = attrs.field(default=480, validator=within(32, 4096))
@@ -90,17 +90,17 @@ class GalleryOptions:
 
 @attrs.frozen(kw_only=True)
 class Gallery:
-    """What came of making a gallery.
+    """The result of making a gallery.
 
     Attributes:
         path: The page to open.
-        images: How many images it shows.
-        objects: How many objects are drawn on them.
-        problems: Images that could not be read or decoded, at most a hundred, a line each.
-        failed: How many there are.
-        missed: Objects of the labels without a partner in the labels compared, or None.
-        false: Objects of the labels compared without a partner, or None.
-        notes: What should be known of it, in sentences.
+        images: Number of images in it.
+        objects: Number of objects drawn on them.
+        problems: Images that could not be read or decoded, at most a hundred, one line each.
+        failed: Number of such images.
+        missed: Objects of the labels without a match in the compared labels, or None.
+        false: Objects of the compared labels without a match, or None.
+        notes: Remarks, as sentences.
     """
 
     path: Path
@@ -113,7 +113,7 @@ class Gallery:
     notes: tuple[str, ...] = ()
 
 
-async def build_gallery(looked: Looked, folder: Path, options: GalleryOptions) -> Gallery:
+async def build_gallery(looked: ImageSet, folder: Path, options: GalleryOptions) -> Gallery:
     """Make a gallery in a folder: a new or an empty one, or that of a gallery before.
 
     Memory holds the images being worked on, a short row for each image, and the pages that are not
@@ -161,10 +161,10 @@ async def build_gallery(looked: Looked, folder: Path, options: GalleryOptions) -
 def _prepared(folder: Path) -> None:
     """Make the folder; of a gallery before, delete what is replaced."""
     if folder.exists() and not folder.is_dir():
-        raise ConfigurationError(f"{folder} is no folder; name a new one")
+        raise ConfigurationError(f"{folder} is not a folder; name a new one")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / MARKER).is_file():
         raise ConfigurationError(
-            f"The folder {folder} holds other things than a gallery; name a new or an empty one"
+            f"The folder {folder} contains something other than a gallery; use a new or empty one"
         )
     write_file(folder / MARKER, b"")
     for name in ("data", "thumbs", "images"):
@@ -177,7 +177,7 @@ class _Making:
 
     def __init__(
         self,
-        looked: Looked,
+        looked: ImageSet,
         folder: Path,
         options: GalleryOptions,
         others: dict[str, LabeledImage],

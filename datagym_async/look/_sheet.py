@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from datagym_async.labels import LabeledImage
-    from datagym_async.look._subjects import Looked
+    from datagym_async.look._subjects import ImageSet
 
 _CELL: Final = (320, 240)
 _CAPTION: Final = 24
@@ -53,7 +53,7 @@ class Choice:
     state: str = ""
     query: str = ""
 
-    def of(self, looked: Looked) -> list[int]:
+    def of(self, looked: ImageSet) -> list[int]:
         """Return the numbers of the images, in order.
 
         Raises:
@@ -84,7 +84,7 @@ class Choice:
         return sorted(random.Random(self.seed).sample(found, min(self.count, len(found))))
 
 
-async def build_sheet(looked: Looked, path: Path, choice: Choice, *, text: bool = True) -> int:
+async def build_sheet(looked: ImageSet, path: Path, choice: Choice, *, text: bool = True) -> int:
     """Write a contact sheet and return how many images it shows.
 
     Args:
@@ -95,7 +95,7 @@ async def build_sheet(looked: Looked, path: Path, choice: Choice, *, text: bool 
 
     Raises:
         ConfigurationError: No image is left to choose from.
-        APIError: The service cannot be asked.
+        APIError: The service cannot be reached.
         FileWriteError: The file cannot be written.
     """
     require_look("A contact sheet")

@@ -1,4 +1,4 @@
-"""Statistics of labels: counted image by image, in memory that does not grow with them. Pure.
+"""Statistics of labels: counted image by image, in constant memory. Pure.
 
 The way of an export of millions of objects leads through `StatisticsTally.add`, which does for each
 of them as little as Python allows.
@@ -40,10 +40,10 @@ FindingKind: TypeAlias = Literal["tiny", "edge", "double", "incomplete", "unlabe
 """What somebody should look at."""
 
 FINDINGS: Final[Mapping[FindingKind, str]] = {
-    "tiny": "tiny objects, with a side that is shorter than the limit",
-    "edge": "objects that touch the edge of their image, or go beyond it",
-    "double": "objects that cover another one of their class (IoU above 0.95)",
-    "incomplete": "objects of which coordinates are missing",
+    "tiny": "tiny objects, with a side shorter than the limit",
+    "edge": "objects that touch the edge of their image, or extend beyond it",
+    "double": "objects that cover another one of the same class (IoU above 0.95)",
+    "incomplete": "objects with missing coordinates",
     "unlabelled": "finished images without any object or answer",
     "unanswered": "questions without an answer",
 }
@@ -109,22 +109,23 @@ Histogram: TypeAlias = tuple[tuple[str, int], ...]
 
 @attrs.frozen(kw_only=True)
 class LabelStatistics:
-    """What labels hold.
+    """Statistics of labels.
 
     Attributes:
-        name: What they are of.
-        images: Images that were looked at.
-        labelled: Those with an object or an answer.
-        objects: Objects, nested ones included.
-        states: Images by the state of their tasks, those that are not finished too.
-        classes: What there is of each class, the most frequent first.
+        name: Name of the project, dataset or file.
+        images: Number of images.
+        labelled: Images with an object or an answer.
+        objects: Objects, including nested ones.
+        states: Images by the state of their tasks, also unfinished ones.
+        classes: Counts of each class, the most frequent first.
         answers: How each question was answered.
-        sizes: Objects by the side of a square as large as their box, in pixels; without points.
-        per_image: Images by how many objects they have.
-        image_sizes: Images by width and height, as far as those are known.
-        kinds: Media by source and ending, of a dataset.
-        findings: What somebody should look at.
-        notes: What should be known of the numbers, in sentences.
+        sizes: Objects by the side of a square with the area of their box, in pixels; without
+            points.
+        per_image: Images by their number of objects.
+        image_sizes: Images by width and height, as far as these are known.
+        kinds: Media of a dataset, by source and suffix.
+        findings: What you should look at.
+        notes: Remarks on the numbers, as sentences.
     """
 
     name: str

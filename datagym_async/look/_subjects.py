@@ -84,7 +84,7 @@ Loaded: TypeAlias = tuple[bytes | Path, LabeledImage | None]
 
 
 @attrs.frozen
-class Looked:
+class ImageSet:
     """All that is looked at.
 
     Args:
@@ -247,7 +247,7 @@ def _as_drawn(annotation: Annotation) -> Annotation:
 
 async def of_service(
     sources: LookSources, project_id: str | None, dataset_id: str | None
-) -> Looked:
+) -> ImageSet:
     """Return the images of a project or dataset, with their labels as exported.
 
     Raises:
@@ -257,7 +257,7 @@ async def of_service(
     only = project_id if dataset_id is None else None
     listing = await list_media(sources.library, dataset_id, only, links="service")
     if not projects:
-        return Looked(name, _Listed(listing), partial(_load, sources))
+        return ImageSet(name, _Listed(listing), partial(_load, sources))
     project, notes = projects[0], list[str]()
     if len(projects) > 1:
         others = ", ".join(each.name for each in projects[1:])
@@ -276,7 +276,7 @@ async def of_service(
     listed = _Listed(listing, labels, tasks)
     if listed.videos:
         notes.append(f"{counted(listed.videos, 'video')} not shown.")
-    return Looked(
+    return ImageSet(
         name,
         listed,
         partial(_load, sources),
@@ -335,7 +335,7 @@ async def _load(sources: LookSources, subject: Subject) -> Loaded:
     return content, labels
 
 
-async def of_folder(folder: Path, labels: Path | None) -> Looked:
+async def of_folder(folder: Path, labels: Path | None) -> ImageSet:
     """Return the images of a folder, with the labels of a file or folder in any format.
 
     An image is found by its path below the folder, or by its last part where that is the only one.
@@ -363,7 +363,7 @@ async def of_folder(folder: Path, labels: Path | None) -> Looked:
     async def load(subject: Subject) -> Loaded:
         return subject.path or b"", subject.labels
 
-    return Looked(folder.name or str(folder), subjects, load, notes=notes)
+    return ImageSet(folder.name or str(folder), subjects, load, notes=notes)
 
 
 async def labels_by_name(
@@ -418,7 +418,7 @@ def _labels_below(folder: Path) -> Path:
 
 def _images_below(folder: Path) -> list[Path]:
     if not folder.is_dir():
-        raise NotADirectoryError(f"{folder} is no folder")
+        raise NotADirectoryError(f"{folder} is not a folder")
     found: list[Path] = []
     for at, folders, names in os.walk(folder):
         if MARKER in names:  # of a gallery of these images, which the next one would show, too

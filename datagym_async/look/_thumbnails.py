@@ -17,7 +17,7 @@ from datagym_async._printable import printable
 from datagym_async._runs._decode import UPRIGHT, orientation_of
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import ConfigurationError
-from datagym_async.look._drawing import in_colors, opened, without_doubts
+from datagym_async.look._drawing import in_colors, opened, silence_size_warnings
 
 if TYPE_CHECKING:
     from datagym_async._processes import WorkerProcesses
@@ -58,7 +58,7 @@ def make(source: bytes | Path, target: Path, size: int) -> Thumbnail:
         in_colors(image).save(target, "WEBP", quality=72, method=2)
     except Exception as error:
         if type(error).__name__ == "UnidentifiedImageError":  # its text is of no use to people
-            return Thumbnail(problem="It is no image that can be read.")
+            return Thumbnail(problem="It is not an image that can be read.")
         return Thumbnail(problem=printable(str(error) or type(error).__name__))
     return Thumbnail(width, height, orientation == UPRIGHT)
 
@@ -71,7 +71,7 @@ def _processes(count: int) -> WorkerProcesses:
 
 def _begin() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is heard by the parent alone
-    without_doubts()
+    silence_size_warnings()
 
 
 class Thumbnails:

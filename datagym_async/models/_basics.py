@@ -55,7 +55,7 @@ class MediaInvalidReason(OpenEnum):
 
 
 class UrlStatus(OpenEnum):
-    """Say what became of one URL."""
+    """What happened to one URL."""
 
     SUCCESS = "SUCCESS"
     DUPLICATE = "DUPLICATE"

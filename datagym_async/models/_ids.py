@@ -45,7 +45,7 @@ def id_of(value: object, what: str) -> str:
         return str(value.id)  # type: ignore[attr-defined]  # all of them have one
     given = "None" if value is None else f"of the type {type(value).__name__}"
     or_value = "".join(f", or a {holder.__name__}" for holder in holders[:1])
-    raise ConfigurationError(f"The {what} is {given}; pass the id the service gave{or_value}")
+    raise ConfigurationError(f"The {what} is {given}; pass the id from the service{or_value}")
 
 
 def id_or_none(value: object, what: str) -> str | None:

@@ -114,7 +114,7 @@ class Media(Dated):
 
 @attrs.frozen
 class UrlResult:
-    """What became of one URL that was to be added to a dataset.
+    """What happened to one URL that was to be added to a dataset.
 
     Args:
         url: The URL, as it was given.

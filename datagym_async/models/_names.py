@@ -43,18 +43,19 @@ def encode_name(name: str) -> str:
         ConfigurationError: The name is empty, too long in its encoded form, or no text.
     """
     if not name:
-        raise ConfigurationError("A media name is empty; give every media a name.")
+        raise ConfigurationError("A media name is empty; give each media a name.")
     if not name.isascii():
         name = unicodedata.normalize("NFC", name)
     try:
         encoded = _UNSAFE.sub(_percent, name)
     except UnicodeEncodeError:
         raise ConfigurationError(
-            f"The media name {quoted(name)} holds characters that are no text; rename it."
+            f"The media name {quoted(name)} contains invalid Unicode; rename it."
         ) from None
     if len(encoded) > MAX_NAME_LENGTH:
         raise ConfigurationError(
-            f"The media name {quoted(name[:40])}... takes {len(encoded)} characters as sent, and "
+            f"The media name {quoted(name[:40])}... has {len(encoded)} characters when encoded, "
+            "and "
             f"the service stores at most {MAX_NAME_LENGTH}; give it a shorter name."
         )
     return encoded

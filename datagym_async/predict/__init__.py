@@ -5,7 +5,7 @@
 * `_run`: which images, in chunks; predictions checked and imported as they come; the report
 * `_models`: a model called with a batch, and what it may give back
 * `_chunk`: the images of one chunk loaded and shown to the model, here or in a worker process
-* `_journal`: what became of each image, so that the same call again goes on
+* `_journal`: what became of each image, so that the same call resumes
 """
 
 from __future__ import annotations

@@ -114,7 +114,7 @@ def run_chunk(job: Job, media: Sequence[DatasetMedia]) -> list[Predicted]:
         async with job.connect() as client:
             if client.base_url != job.base_url:
                 raise ConfigurationError(
-                    f"A worker has a client of {client.base_url}, and here it is "
+                    f"A worker has a client of {client.base_url}, and the caller uses "
                     f"{job.base_url}; set DATAGYM_BASE_URL there, or give what makes its client"
                 )
             return await predict_chunk(client, media, job, model, None)

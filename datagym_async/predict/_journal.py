@@ -1,4 +1,4 @@
-"""What became of each image of a prediction: in a file, or in memory while there is none.
+"""What happened to each image of a prediction: in a file, or in memory while there is none.
 
 The file is an SQLite database of one job. What is about to be sent is written down before, so that
 a kill leaves no doubt about which predictions may have been stored. Everything here blocks.
@@ -98,11 +98,12 @@ class PredictJournal:
                 check(connection, _SCHEMA)
                 # SQLite does not look into texts; an unknown word would count as not predicted.
                 if not {word for (word,) in connection.execute(_FOUND)} <= {*self._words}:
-                    raise DamagedError("an outcome in it is not what was written")
+                    raise DamagedError("an outcome in it was changed")
             known = dict(connection.execute("SELECT name, value FROM meta"))
             if known != job:
                 raise ConfigurationError(
-                    f"The journal {shown} is of another prediction (project {known.get('project')} "
+                    f"The journal {shown} belongs to another prediction (project "
+                    f"{known.get('project')} "
                     f"of {known.get('base_url')}, keep_data {known.get('keep_data')}); give "
                     "another path."
                 )

@@ -65,7 +65,7 @@ _LIVES: Final = 2  # workers that may die of a chunk before it is halved
 
 
 class PredictOutcome(enum.StrEnum):
-    """Say what became of an image."""
+    """What happened to an image."""
 
     STORED = "stored"
     """Its prediction is in the service."""
@@ -81,7 +81,7 @@ class PredictOutcome(enum.StrEnum):
 
 @attrs.frozen
 class PredictProblem:
-    """An image without its prediction, and why."""
+    """An image without a prediction, and the reason."""
 
     media_id: str
     name: str
@@ -91,7 +91,7 @@ class PredictProblem:
 
 @attrs.frozen(kw_only=True)
 class PredictProgress:
-    """How far a prediction is, in images."""
+    """The progress of a prediction, in images."""
 
     planned: int
     settled: int
@@ -101,13 +101,13 @@ class PredictProgress:
 
 @attrs.frozen(kw_only=True)
 class PredictReport:
-    """What became of all images of a prediction.
+    """The report of a prediction, which counts every image.
 
     Args:
-        planned: Images whose tasks are in the states asked for.
-        skipped: How many of them an earlier run with this journal had done.
-        counts: How many there are of each outcome, of this run.
-        problems: The first thousand without their prediction, and why.
+        planned: Images whose tasks have the requested states.
+        skipped: How many of them an earlier run with this journal has done.
+        counts: Number of images by outcome, of this run.
+        problems: The first thousand images without a prediction, and the reasons.
         complete: Whether each planned image has an outcome.
     """
 
@@ -124,7 +124,7 @@ class PredictReport:
 
     @property
     def ok(self) -> bool:
-        """Return whether each image has its prediction, or the model had nothing to say of it."""
+        """Return whether each image has its prediction, or the model returned None for it."""
         fine = {PredictOutcome.STORED, PredictOutcome.EMPTY}
         return self.complete and all(not n or each in fine for each, n in self.counts.items())
 
@@ -224,7 +224,7 @@ async def in_processes(job: Job, processes: int) -> AsyncIterator[tuple[Runner, 
     except Exception as error:
         raise ConfigurationError(
             f"model, setup and client go to other processes, and one of them cannot be pickled "
-            f"({error}); define them at the top of a module, or leave processes at 0"
+            f"({error}); define them at the top of a module, or use processes=0"
         ) from error
     pool: WorkerProcesses | None = None
     asking = asyncio.Lock()
@@ -271,7 +271,7 @@ async def predict(
 
     Raises:
         ConfigurationError: An option cannot be used, or the journal is of another job.
-        TransferError: The run had to stop before its end; its `report` says what was done.
+        TransferError: The run had to stop early; its `report` says what was done.
         APIError: The project cannot be listed.
     """
     job = options.job(parts.base_url)
@@ -358,7 +358,7 @@ class _Run:
                 if before in (PredictOutcome.STORED, PredictOutcome.EMPTY):
                     self._skipped += 1
                 elif self._options.keep_data and before in (SENDING, PredictOutcome.UNKNOWN):
-                    why = "an earlier run may have stored it; see in the project"
+                    why = "an earlier run may have stored it; check the project"
                     self._settle(media.id, media.name, PredictOutcome.UNKNOWN, why)
                 else:
                     left.append(media)

@@ -15,12 +15,13 @@ from datagym_async.resources._base import AnyPoint, Resource, points_body
 class AiSegmentationResource(Resource):
     """Outlines proposed by the service's AI: prepare an image, calculate, finish.
 
-    Ids are UUIDs. Without that part of the service every call raises `ServiceUnavailableError`, and
-    another `APIError` where the service cannot be asked or refuses.
+    Ids are UUIDs. If this part of the service is not installed, every call raises
+    `ServiceUnavailableError`; another `APIError` is raised if the service cannot be reached or
+    refuses.
     """
 
     async def prepare(self, media_id: MediaId) -> None:
-        """Have the service load an image; `LimitReachedError` if the plan allows no more of it."""
+        """Let the service load an image; `LimitReachedError` if the plan does not allow more."""
         await self._do(routes.prepare_segmentation(media_id))
 
     async def calculate(
@@ -54,5 +55,5 @@ class AiSegmentationResource(Resource):
         return await self._fetch(routes.calculate_segmentation(fields), AiSegResult)
 
     async def finish(self, media_id: MediaId) -> None:
-        """Have the service forget an image."""
+        """Let the service release an image."""
         await self._do(routes.finish_segmentation(media_id))

@@ -28,8 +28,8 @@ class OpenAnswer(Protocol):
     def iter_chunks(self) -> AsyncIterator[bytes]: ...
 
 
-class Door(Protocol):
-    """The door to the network; `Session` is it, and says what each method does."""
+class ApiSession(Protocol):
+    """The session to the network; `Session` is it, and says what each method does."""
 
     @property
     def base_url(self) -> str: ...
@@ -65,7 +65,7 @@ DECODED_ON_THE_LOOP = 256 * 1024
 class Resource:
     """The calls about one noun of the service; the session is not closed here."""
 
-    def __init__(self, session: Door) -> None:
+    def __init__(self, session: ApiSession) -> None:
         self._session = session
 
     async def _fetch(self, request: Request, kind: type[T]) -> T:

@@ -18,7 +18,7 @@ from datagym_async._wire._messages import Request, Response
 from datagym_async.exceptions import AlreadyExistsError
 from datagym_async.models import Dataset, DatasetId, DatasetMedia
 from datagym_async.models._names import fold_name
-from datagym_async.resources._base import Door, OpenAnswer, Resource, find_by_name
+from datagym_async.resources._base import ApiSession, OpenAnswer, Resource, find_by_name
 
 T = TypeVar("T")
 
@@ -27,11 +27,11 @@ T = TypeVar("T")
 class DatasetsResource(Resource):
     """The datasets of the token's organisation.
 
-    Ids are UUIDs. A call raises `NotFoundError` for an id that is unknown or deleted, and another
-    `APIError` where the service cannot be asked or refuses.
+    Ids are UUIDs. A call raises `NotFoundError` if an id is unknown or deleted, and another
+    `APIError` if the service cannot be reached or refuses.
     """
 
-    def __init__(self, session: Door) -> None:
+    def __init__(self, session: ApiSession) -> None:
         super().__init__(session)
         # The service's check for a name races with itself: two creations at once both succeed.
         self._creating = asyncio.Lock()
@@ -40,7 +40,7 @@ class DatasetsResource(Resource):
         """Return all datasets with all their media, in no particular order.
 
         The service has no smaller listing of datasets: 160 bytes for each media of each dataset.
-        More than 256 MiB are an `APIResponseValidationError`; `iter_parts` takes any.
+        More than 256 MiB raise `APIResponseValidationError`; `iter_parts` has no such limit.
         """
         return [*await self._fetch(routes.list_datasets(), tuple[Dataset, ...])]
 
@@ -51,15 +51,16 @@ class DatasetsResource(Resource):
     async def iter_parts(
         self, dataset_id: DatasetId | None = None
     ) -> AsyncGenerator[Dataset, None]:
-        """Give a dataset part by part as it arrives, in memory that does not grow with it.
+        """Yield a dataset in parts as it arrives, in constant memory.
 
-        Each part is a `Dataset` with some thousand of its media; a dataset without any has one part
-        all the same. The parts of a dataset come one after the other. Where the service says
-        something of a dataset behind its media (none does), its last part alone has it.
+        Each part is a `Dataset` with some thousand of its media; a dataset without media has one
+        part too. The parts of a dataset follow one another. Without an id it yields all datasets.
+        If the service sends attributes of a dataset after its media (none does), only its last part
+        has them.
 
-        The answer is closed when the iteration ends; one that is left early is best wrapped in
-        ``contextlib.aclosing``. An answer that breaks off is an `APIError`, and is not asked for
-        again: see `read_parts`. Without an id it gives all datasets.
+        The connection is closed when the iteration ends; if you leave it early, use
+        ``contextlib.aclosing``. An answer that is cut off raises an `APIError` and is not retried:
+        see `read_parts`.
         """
         request = _listing_of(dataset_id)
         async with (
@@ -74,10 +75,10 @@ class DatasetsResource(Resource):
         reading: Callable[[AsyncIterator[Dataset]], Awaitable[T]],
         dataset_id: DatasetId | None = None,
     ) -> T:
-        """Return what `reading`, awaited with the parts (see `iter_parts`), makes of them.
+        """Call `reading` with the parts (see `iter_parts`), and return its result.
 
-        Where the answer breaks off it is retried like any other read: `reading` is then called
-        again, and has to begin again.
+        If the answer is cut off, it is retried like any other read: `reading` is then called again,
+        and must start again.
         """
         request = _listing_of(dataset_id)
 
@@ -88,10 +89,10 @@ class DatasetsResource(Resource):
         return await self._session.read(request, read_answer)
 
     async def find(self, name: str) -> Dataset | None:
-        """Return the dataset of a name with its media, or None. It lists all datasets.
+        """Return the dataset with a name, with its media, or None. It lists all datasets.
 
-        Names are compared as the service does, without case and trailing blanks. An exact match
-        goes first, and the oldest of several.
+        Names are compared as the service does it, without case and trailing blanks. An exact match
+        is preferred, then the oldest.
         """
         folded = fold_name(name)
 
@@ -111,19 +112,20 @@ class DatasetsResource(Resource):
     async def create(
         self, name: str, *, short_description: str = "", exist_ok: bool = False
     ) -> Dataset:
-        """Create an image dataset. It lists all datasets before.
+        """Create an image dataset. It lists all datasets first.
 
-        Creations of one client wait for each other; other clients' may still double a name.
+        Creations of one client wait for each other; other clients may still create the same name
+        twice.
 
         Args:
             name: 1 to 128 letters, digits, blanks and underscores; unique without regard to case.
             short_description: At most 128 letters, digits, blanks, underscores and dashes.
-            exist_ok: True to return the dataset that has the name already.
+            exist_ok: True to return the dataset that already has the name.
 
         Raises:
             AlreadyExistsError: A dataset has the name, and `exist_ok` is False.
             BadRequestError: The name or description breaks a rule; the text says which.
-            RequestRefusedError: The name is a word reserved by the service.
+            RequestRefusedError: The name is a reserved word of the service.
         """
         async with self._creating:
             existing = await self.find(name)
@@ -133,7 +135,7 @@ class DatasetsResource(Resource):
             # Once a race has doubled a name, the service says ex_system instead of this (observed).
             if existing is not None:
                 raise AlreadyExistsError(
-                    f"A dataset named {name!r} exists already (names are compared without case);"
+                    f"A dataset named {name!r} already exists (names are compared without case);"
                     " use another name, or exist_ok=True to use that dataset",
                     status=412,
                     key="ex_alreadyexists",
@@ -144,11 +146,11 @@ class DatasetsResource(Resource):
             return await self._create(request, name, exist_ok=exist_ok)
 
     async def ensure(self, name: str) -> Dataset:
-        """Return the dataset of a name, created if there is none.
+        """Return the dataset with a name, created if it does not exist.
 
-        Unlike `create` with `exist_ok`, it lists the datasets only once the service refuses the
-        name, for one who knows that it is most likely free: a listing holds all media there are.
-        `AlreadyExistsError` then means that the service lists no dataset of the name.
+        Unlike `create` with `exist_ok`, it lists the datasets only if the service refuses the name.
+        Use it if the name is probably free, since a listing contains all media.
+        `AlreadyExistsError` then means that the service lists no dataset with the name.
         """
         async with self._creating:
             return await self._create(routes.create_dataset(name, ""), name, exist_ok=True)

@@ -17,7 +17,7 @@ from datagym_async._wire._messages import MAX_IN_PIECES, Request, Response
 from datagym_async.labels import ExportReader, LabeledTask, LabelExport
 
 if TYPE_CHECKING:
-    from datagym_async.resources._base import Door, OpenAnswer
+    from datagym_async.resources._base import ApiSession, OpenAnswer
 
 T = TypeVar("T")
 
@@ -25,11 +25,11 @@ _PIECE = 32 * 1024  # bytes parsed in one step: about 1 ms of work
 
 
 def iter_tasks(
-    door: Door, request: Request, reader: ExportReader | None = None
+    session: ApiSession, request: Request, reader: ExportReader | None = None
 ) -> AsyncGenerator[LabeledTask, None]:
     """Give the tasks of an export as they arrive; see `iter_items`."""
     read = partial(decode_with, request, read=(reader or ExportReader()).read)
-    return iter_items(door, request, read, beginning=TASK)
+    return iter_items(session, request, read, beginning=TASK)
 
 
 def read_export(request: Request, response: Response) -> LabelExport:
@@ -52,7 +52,7 @@ def read_export(request: Request, response: Response) -> LabelExport:
 
 
 async def iter_items(
-    door: Door, request: Request, read: Callable[..., T | None], *, beginning: bytes = b""
+    session: ApiSession, request: Request, read: Callable[..., T | None], *, beginning: bytes = b""
 ) -> AsyncGenerator[T, None]:
     """Give what is made of each element of the array that an answer is, as they arrive.
 
@@ -68,7 +68,7 @@ async def iter_items(
             if item is not None:
                 yield item
 
-    async with door.stream(request) as answer:
+    async with session.stream(request) as answer:
         try:
             async for chunk in answer.iter_chunks():
                 if not started and (text := chunk.lstrip()):
@@ -88,11 +88,11 @@ async def iter_items(
 
 
 async def whole_chunks(
-    door: Door, request: Request, brackets: bytes = b"[]", *, empty: bool = True
+    session: ApiSession, request: Request, brackets: bytes = b"[]", *, empty: bool = True
 ) -> AsyncGenerator[bytes, None]:
     """Give the bytes of an answer as they arrive, and raise if it is not within these brackets."""
     last, arrived, seen = b"", 0, 0
-    async with door.stream(request) as answer:
+    async with session.stream(request) as answer:
         async for chunk in answer.iter_chunks():
             arrived += len(chunk)
             if arrived > MAX_IN_PIECES:

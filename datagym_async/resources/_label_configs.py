@@ -55,11 +55,11 @@ from datagym_async.models import (
     Task,
 )
 from datagym_async.models._ids import id_of
-from datagym_async.resources._base import Door, Resource
+from datagym_async.resources._base import ApiSession, Resource
 from datagym_async.resources._exports import iter_tasks, whole_chunks
 from datagym_async.resources._projects import ProjectsResource
 from datagym_async.resources._tasks import all_tasks, begun, finished, read_task
-from datagym_async.resources._work import for_each, to_its_answer, to_its_end
+from datagym_async.resources._work import finish_call, for_each, run_to_end
 
 if TYPE_CHECKING:
     from datagym_async._wire._messages import Request
@@ -72,13 +72,13 @@ DEFAULT_BACKUPS = "datagym-backups"  # folder for backups, below the working dir
 
 @checked
 class LabelConfigsResource(Resource):
-    """The label configurations of projects; `Project.label_configuration_id` names them.
+    """The label configurations of projects; `Project.label_configuration_id` has their ids.
 
-    Ids are UUIDs. A call raises `NotFoundError` for an id that is unknown, and another `APIError`
-    where the service cannot be asked or refuses.
+    Ids are UUIDs. A call raises `NotFoundError` if an id is unknown, and another `APIError` if the
+    service cannot be reached or refuses.
     """
 
-    def __init__(self, session: Door) -> None:
+    def __init__(self, session: ApiSession) -> None:
         super().__init__(session)
         # Configurations stored at once are stored twice (observed).
         self._one_writer = asyncio.Lock()
@@ -86,14 +86,14 @@ class LabelConfigsResource(Resource):
     async def read(self, project_id: ProjectId) -> LabelConfiguration | None:
         """Return the label configuration of a project, or None if the project has no task.
 
-        The service has no call for it; a task shows it. Reading a task that nobody has opened
-        makes the service create its empty classification values, so that opened ones go first.
+        The service has no call for it; only tasks show it. If a task that nobody has opened is
+        read, the service creates its empty classification values, so opened tasks are preferred.
         """
         task = await read_task(self._session, project_id)
         return None if task is None else task.label_config
 
     async def clear(self, config_id: ConfigId) -> None:
-        """Empty a label configuration. **It deletes every label of the project.**
+        """Empty a label configuration. **This deletes all labels of the project.**
 
         Completed and reviewed tasks go back to WAITING_CHANGED.
         """
@@ -133,7 +133,7 @@ class LabelConfigsResource(Resource):
                 an earlier attempt whose answer was lost may have stored the entries.
             ConfigurationError: No project has the configuration.
             OSError: The backup cannot be written; nothing was changed.
-            APIError: The service cannot be asked, or refuses; nothing was changed.
+            APIError: The service cannot be reached, or refuses; nothing was changed.
         """
         wanted = LabelConfig.of(entries)
         wanted.validate()
@@ -150,18 +150,18 @@ class LabelConfigsResource(Resource):
         backup: str | os.PathLike[str] | None = DEFAULT_BACKUPS,
         on_backup: Callable[[ConfigBackup], object] | None = None,
     ) -> LabelConfiguration:
-        """Put a saved label configuration back, in the place of what is there.
+        """Replace the present label configuration with a saved one.
 
-        It is not checked: what the service had once, it takes again. Its labels are imported
-        afterwards, with `LabelsResource.import_predictions`.
+        It is not checked, because the service had accepted it before. Import its labels afterwards
+        with `LabelsResource.import_predictions`.
 
         Args:
             saved: The folder of a backup, or a file with a configuration.
-            backup: The folder that what is there now is saved to (see `upload`).
+            backup: The folder for a backup of what is there now (see `upload`).
             on_backup: Called with that backup.
 
         Raises:
-            LabelConfigError: See `upload`; also if the file holds no configuration.
+            LabelConfigError: See `upload`; also if the file contains no configuration.
             OSError: The file cannot be read.
             APIError: See `upload`.
         """
@@ -180,21 +180,21 @@ class LabelConfigsResource(Resource):
         """Save the label configuration and the labels of a project; return where they are.
 
         Args:
-            folder: Where the new folder of the backup goes; made if it is missing.
+            folder: The folder in which a new folder for the backup is made; created if needed.
 
         Raises:
-            LabelConfigError: The project has no task, so that nothing shows its configuration.
+            LabelConfigError: The project has no task, so nothing shows its configuration.
             ConfigurationError: The project is unknown.
             OSError: Something cannot be written.
         """
         project = await self._project(id_of(project_id, "project id"))
         config = await self.read(project.id)
         if config is None:
-            raise _unseen(project, "so that there is nothing to save")
+            raise _unseen(project, "so there is nothing to save")
         return await write_backup(self._session, project, config, Path(folder))
 
     async def at_stake(self, project_id: ProjectId) -> ConfigStakes:
-        """Count what clearing the label configuration of a project would destroy."""
+        """Count what clearing the label configuration of a project would delete."""
         tasks = await all_tasks(self._session, project_id)
         done, labels = finished(tasks), 0
         if done:  # shapes, and answers that are given
@@ -282,7 +282,7 @@ _TAKEN = {key: key.upper() for key in RESERVED}
 class ConfigWriter(Resource):
     """The calls that change one label configuration; its project is needed to replace it."""
 
-    def __init__(self, session: Door, config_id: ConfigId, project_id: str = "") -> None:
+    def __init__(self, session: ApiSession, config_id: ConfigId, project_id: str = "") -> None:
         super().__init__(session)
         self._config_id = config_id
         self._project_id = project_id
@@ -304,11 +304,11 @@ class ConfigWriter(Resource):
     ) -> LabelConfiguration:
         """Clear it, fill it, and return it; without `old`, nothing shows what it is now."""
         try:
-            await to_its_answer(self.clear(), within=ANSWER)
-            return await to_its_answer(self._fill(wanted), within=ANSWER)
+            await finish_call(self.clear(), within=ANSWER)
+            return await finish_call(self._fill(wanted), within=ANSWER)
         except (Exception, asyncio.CancelledError) as error:
             wait = self._session.settle_after() if _may_still_run(error) else 0.0
-            (left, view), again = await to_its_end(self._settle(old, wanted, wait))
+            (left, view), again = await run_to_end(self._settle(old, wanted, wait))
             words = _words(left, backup)
             cancelled = error if isinstance(error, asyncio.CancelledError) else again
             if cancelled is not None:
@@ -319,7 +319,7 @@ class ConfigWriter(Resource):
                 return view  # an answer was lost, and the call was not
             lost = backup if left != "untouched" else None
             raise LabelConfigError(
-                f"The label configuration was not replaced. {words} What happened: {error}",
+                f"The label configuration was not replaced. {words} Cause: {error}",
                 backup=lost.folder if lost is not None else None,
                 left="old" if left == "untouched" else left,
             ) from error
@@ -346,7 +346,7 @@ class ConfigWriter(Resource):
                     if view is None:
                         return "old", None
         except Exception as error:
-            _log.error("The label configuration could not be put back: %s", error)
+            _log.error("The label configuration could not be restored: %s", error)
         return "unknown", None
 
     async def _fill(self, wanted: LabelConfig) -> LabelConfiguration:
@@ -389,7 +389,7 @@ def _as_taken(payload: Sequence[Mapping[str, Any]]) -> list[Mapping[str, object]
 def _words(left: Left, backup: ConfigBackup | None) -> str:
     """Say what the project has now, and where its labels are."""
     if left == "untouched":
-        return "The old one and all labels are as they were."
+        return "The old configuration and all labels are unchanged."
     if backup is None:
         saved = "Nothing was saved before."
     else:
@@ -410,10 +410,10 @@ _LONGEST_NAME = 60
 
 
 async def write_backup(
-    door: Door, project: Project, config: LabelConfiguration, parent: Path
+    session: ApiSession, project: Project, config: LabelConfiguration, parent: Path
 ) -> ConfigBackup:
     """Save a project's label configuration and labels in a new folder, made in `parent`."""
-    tasks = await all_tasks(door, project.id)
+    tasks = await all_tasks(session, project.id)
     is_video = project.media_type is MediaType.VIDEO
     videos = {f"{_VIDEOS}/{at}.json": task for at, task in enumerate(tasks, start=1) if is_video}
 
@@ -430,7 +430,7 @@ async def write_backup(
 
         async def copy(request: Request, name: str, brackets: bytes, *, empty: bool) -> None:
             async with (
-                aclosing(whole_chunks(door, request, brackets, empty=empty)) as chunks,
+                aclosing(whole_chunks(session, request, brackets, empty=empty)) as chunks,
                 _saved(folder / name) as file,
             ):
                 async for chunk in chunks:
@@ -448,7 +448,7 @@ async def write_backup(
             async def save(task: Task) -> None:
                 request = routes.get_task(task.id)
                 with contextlib.suppress(NotFoundError):  # it was deleted meanwhile
-                    response = await door.request(request)
+                    response = await session.request(request)
                     check_empty(request, response)
                     # The service breaks lines once it has exported anything (observed).
                     await in_thread(file.write, b" ".join(response.body.split(b"\n")) + b"\n")

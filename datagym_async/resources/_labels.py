@@ -55,7 +55,7 @@ def of_videos(project: str) -> ConfigurationError:
     )
 
 
-class ImportHow(TypedDict, total=False):
+class ImportOptions(TypedDict, total=False):
     """Options of `LabelsResource.import_predictions`, as `client.import_labels` hands them on."""
 
     partial: bool
@@ -72,14 +72,14 @@ class ImportHow(TypedDict, total=False):
 class LabelsResource(Resource):
     """The labels of projects.
 
-    Ids are UUIDs. A call raises `NotFoundError` for an id that is unknown, and another `APIError`
-    where the service cannot be asked or refuses.
+    Ids are UUIDs. A call raises `NotFoundError` if an id is unknown, and another `APIError` if the
+    service cannot be reached or refuses.
     """
 
     async def export(self, project_id: ProjectId) -> LabelExport:
         """Return the labels of all tasks that are completed, skipped or reviewed.
 
-        More than 256 MiB are an `APIResponseValidationError`; `iter_export` takes any.
+        More than 256 MiB raise `APIResponseValidationError`; `iter_export` has no such limit.
         """
         request = routes.export_labels(project_id)
         response = await self._session.request(request)
@@ -90,13 +90,13 @@ class LabelsResource(Resource):
     def iter_export(
         self, project_id: ProjectId, *, reader: ExportReader | None = None
     ) -> AsyncGenerator[LabeledTask, None]:
-        """Give the labels of each task as they arrive, in memory that does not grow with them.
+        """Yield the labels of each task as they arrive, in constant memory.
 
-        The answer is closed when the iteration ends; one that is left early is best wrapped in
-        ``contextlib.aclosing``. An answer that breaks off is an `APIError`.
+        The connection is closed when the iteration ends; if you leave it early, use
+        ``contextlib.aclosing``. An answer that is cut off raises an `APIError`.
 
         Args:
-            reader: Holds the classes that the export begins with, once a task was given.
+            reader: Has the classes at the beginning of the export, once a task was yielded.
         """
         return iter_tasks(self._session, routes.export_labels(project_id), reader)
 
@@ -109,8 +109,7 @@ class LabelsResource(Resource):
     ) -> int:
         """Write an export to a file as the service sends it, and return its size in bytes.
 
-        It is written beside the file first, so that a failure or cancellation leaves what was there
-        before.
+        It is first written to a temporary file, so a failure or cancellation leaves the old file.
 
         Args:
             path: The file; an existing one is replaced. Its folder must exist.
@@ -118,7 +117,7 @@ class LabelsResource(Resource):
 
         Raises:
             FileWriteError: The file cannot be written.
-            APIError: Also when the answer breaks off.
+            APIError: Also if the answer is cut off.
         """
         written = 0
         async with (
@@ -136,10 +135,9 @@ class LabelsResource(Resource):
 
         Args:
             task_id: UUID of the task, in any state: `LabeledTask.task_id` of an exported one.
-            with_classes: Whether the task is read as well, to know the key of each object and the
-                types of answers, which the export does not say. The service then creates the empty
-                answers of a task that nobody has opened yet. False leaves each `VideoObject.key`
-                None.
+            with_classes: Whether to read the task too, for the keys of objects and the types of
+                answers, which the export does not contain. The service then creates empty answers
+                in a task that nobody has opened yet. With False each `VideoObject.key` is None.
 
         Raises:
             RequestRefusedError: The task is of an image project.
@@ -157,24 +155,25 @@ class LabelsResource(Resource):
         with_classes: bool = True,
         concurrency: int = DEFAULT_CONCURRENCY,
     ) -> AsyncGenerator[tuple[LabeledTask, VideoLabels], None]:
-        """Give each finished task of a video project with the labels of its video.
+        """Yield each finished task of a video project with the labels of its video.
 
-        Each is asked for at this client's own address, whatever address the export names, a few at
-        a time, and given in the export's order.
+        Videos are requested from this client's own address, whatever address the export names, a
+        few at a time, and yielded in the order of the export.
 
         Args:
-            project_id: UUID of a project of videos.
+            project_id: UUID of a video project.
             with_classes: See `export_video`.
-            concurrency: Videos asked for at once.
+            concurrency: Number of videos requested at once.
 
         Raises:
-            ConfigurationError: The project is of images, or `concurrency` is less than 1.
+            ConfigurationError: The project is for images, or `concurrency` is less than 1.
         """
         tasks = []
         for task in (await self.export(project_id)).tasks:
             if not (task.task_export_url and task.task_id):
                 raise ConfigurationError(
-                    f"The task of {task.media_name!r} is of no video; use labels.export for image"
+                    f"The task of {task.media_name!r} is not of a video; use labels.export for "
+                    "image"
                     " projects"
                 )
             tasks.append((task, task.task_id))
@@ -195,10 +194,10 @@ class LabelsResource(Resource):
                 yield task, found.pop(task_id)
 
     async def bitmap(self, task_id: TaskId, export_key: str) -> bytes:
-        """Return the segmentation of a task under one key as a bitmap (``image/bmp``).
+        """Return the segmentation of a task for one key as a bitmap (``image/bmp``).
 
-        It is as large as the image: 8 bits a pixel, 255 where the segments are, else 0. A key
-        without segments, or of another type, gives an all-black image.
+        It has the size of the image: 8 bits a pixel, 255 in the segments, else 0. For a key without
+        segments, or of another type, it is all black.
 
         Args:
             task_id: UUID of a task that is completed, skipped or reviewed.
@@ -276,7 +275,7 @@ class LabelsResource(Resource):
         Raises:
             ConfigurationError: `batch_size` is out of range, `predictions` is no collection, or the
                 project, where its configuration is read, is of videos.
-            APIError: The service cannot be asked any more; a note says how many were stored.
+            APIError: The service cannot be reached any more; a note says how many were stored.
                 `iter_import_predictions` also gives their results.
         """
         results = self.iter_import_predictions(
@@ -314,11 +313,11 @@ class LabelsResource(Resource):
         clip: bool = False,
         batch_size: int = DEFAULT_BATCH,
     ) -> AsyncGenerator[ImportResult, None]:
-        """Import labels and give the result of each prediction as its batch is done.
+        """Import labels and yield the result of each prediction when its batch is done.
 
-        Memory holds one batch and, where labels are replaced, about 100 bytes for each media seen.
-        Arguments and errors are those of `import_predictions`; before an error, the results of the
-        batch that it came up in are given. Left early, it sends nothing more.
+        Memory holds one batch and, if labels are replaced, about 100 bytes for each media.
+        Arguments and errors are those of `import_predictions`; before an error, the results of its
+        batch are yielded. If you leave it early, nothing more is sent.
         """
         project_id = id_of(project_id, "project id")
         routes.import_predictions(project_id, (), keep_data=keep_data)  # is the id usable at all?

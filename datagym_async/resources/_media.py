@@ -38,7 +38,7 @@ from datagym_async.exceptions import (
 )
 from datagym_async.models import Dataset, DatasetId, Media, MediaId, UrlResult
 from datagym_async.models._names import fold_name, fold_written
-from datagym_async.resources._base import Door, OpenAnswer, Resource
+from datagym_async.resources._base import ApiSession, OpenAnswer, Resource
 from datagym_async.resources._urls import DEFAULT_BATCH, upload_in_batches
 
 if TYPE_CHECKING:
@@ -55,15 +55,16 @@ Dialect: TypeAlias = Literal["auto", "image", "media"]
 class MediaResource(Resource):
     """The images and videos of datasets.
 
-    Ids are UUIDs. A call raises `NotFoundError` for an id that is unknown or deleted, and another
-    `APIError` where the service cannot be asked or refuses.
+    Ids are UUIDs. A call raises `NotFoundError` if an id is unknown or deleted, and another
+    `APIError` if the service cannot be reached or refuses.
 
     Args:
-        session: The door to the network; it is not closed here.
-        dialect: First word of the service's media routes; ``"auto"`` finds out at the first call.
+        session: The session to use; it is not closed here.
+        dialect: First word of the service's media routes; ``"auto"`` detects it with the first
+            call.
     """
 
-    def __init__(self, session: Door, *, dialect: Dialect = "auto") -> None:
+    def __init__(self, session: ApiSession, *, dialect: Dialect = "auto") -> None:
         super().__init__(session)
         if dialect not in {"auto", "image", "media"}:
             raise ConfigurationError(
@@ -96,17 +97,18 @@ class MediaResource(Resource):
                 last part of the path.
 
         Raises:
-            AlreadyExistsError: The dataset has a media of this name.
-            BadRequestError: The service does not take this kind of file.
+            AlreadyExistsError: The dataset has a media with this name.
+            BadRequestError: The service does not accept this kind of file.
             LimitReachedError: The organisation's storage is full.
             FileChangedError: The file changed while it was sent.
-            OSError: The file cannot be read. Where the path leads to a pipe, a device, a socket or
-                a folder, which are not opened, it is a `DataGymError` as well.
-            ConfigurationError: Bytes without a name, a name that is too long, or another source.
+            OSError: The file cannot be read. For a pipe, a device, a socket or a folder, which are
+                never opened, it is also a `DataGymError`.
+            ConfigurationError: Bytes without a name, a name that is too long, or another type of
+                source.
         """
         if isinstance(source, bytes | bytearray | memoryview):
             if name is None:
-                raise ConfigurationError("Bytes have no name of their own; pass name=... as well")
+                raise ConfigurationError("Bytes need a name; pass name=...")
             return await self.upload_body(dataset_id, name, Body.of_bytes(bytes(source)))
         if not isinstance(source, str | os.PathLike):
             raise ConfigurationError(
@@ -144,22 +146,22 @@ class MediaResource(Resource):
     async def upload_urls(
         self, dataset_id: DatasetId, urls: Iterable[str], *, batch_size: int = DEFAULT_BATCH
     ) -> list[UrlResult]:
-        """Add images by URL; the service fetches them when they are looked at, not now.
+        """Add images by URL; the service fetches them when they are viewed, not now.
 
-        One batch is sent at a time. URLs that the service cannot store, and that would take their
-        whole batch with them, are not sent: their result is FAILED with a `reason`.
+        One batch is sent at a time. URLs that the service cannot store, and that would make their
+        whole batch fail, are not sent: their result is FAILED with a `reason`.
 
         Args:
-            urls: The URLs; each is sent once, however often it is given.
+            urls: The URLs; each is sent once, even if it is repeated.
             batch_size: URLs in one request, 1 to 500.
 
         Returns:
-            One result for each URL given, in the order given; repeated URLs share theirs.
+            One result for each given URL, in the given order; repeated URLs share theirs.
 
         Raises:
-            RequestRefusedError: The dataset holds videos, or the plan allows no URLs.
+            RequestRefusedError: The dataset holds videos, or the plan does not allow URLs.
             ConfigurationError: `batch_size` is out of range, or `urls` is a single text.
-            APIError: The service cannot be asked, or refuses. A note says how many were done.
+            APIError: The service cannot be reached, or refuses. A note says how many were done.
         """
 
         async def send(batch: Sequence[str]) -> tuple[UrlResult, ...]:
@@ -184,7 +186,7 @@ class MediaResource(Resource):
         Raises:
             APIResponseValidationError: It is longer than `max_bytes`.
             BadRequestError: The link of a media cannot be fetched.
-            APIError: The service cannot be asked, refuses, or the answer broke off.
+            APIError: The service cannot be reached, refuses, or the answer broke off.
         """
         dialect = self._known or await self._dialect()
         request = routes.download_media(media_id, dialect=dialect, link=link, max_bytes=max_bytes)
@@ -290,7 +292,7 @@ class MediaResource(Resource):
                 try:
                     await self._session.request(probe)
                 except NotFoundError as error:
-                    _log.debug("dialect %s: %s", dialect, error.key or "no such route")
+                    _log.debug("dialect %s: %s", dialect, error.key or "there is no such route")
                     if not error.key:
                         continue
                 self._known = dialect
@@ -389,7 +391,7 @@ async def _open_body(path: Path, size: int) -> AsyncIterator[AsyncIterator[bytes
         yield _read_chunks(path, cast("AsyncBufferedReader", wrap(cast("Any", opened[0]))), size)
     except FileNotFoundError:
         raise FileChangedError(
-            f"The file {str(path)!r} vanished before it was sent; put it back, or leave it out"
+            f"The file {str(path)!r} was deleted before it was sent; restore it, or leave it out"
         ) from None
     finally:
         for file in opened:
@@ -412,7 +414,7 @@ async def _read_chunks(path: Path, file: AsyncBufferedReader, size: int) -> Asyn
         # Before the last chunk is sent, so that nothing is stored.
         if not left and await look() != before:
             raise FileChangedError(
-                f"The file {str(path)!r} was written to while it was sent; send it again"
+                f"The file {str(path)!r} was changed while it was sent; send it again"
             )
         yield chunk
 

@@ -57,7 +57,7 @@ from datagym_async.resources._work import for_each, in_batches, one_by_one
 
 if TYPE_CHECKING:
     from datagym_async.models import Dataset
-    from datagym_async.resources._base import Door
+    from datagym_async.resources._base import ApiSession
 
 
 DEFAULT_BATCH = 50
@@ -66,7 +66,7 @@ MAX_BATCH = 500
 
 
 class ImportOutcome(enum.StrEnum):
-    """Say what became of a prediction."""
+    """What happened to a prediction."""
 
     STORED = "stored"
     """The service has stored it."""
@@ -99,7 +99,7 @@ class ImportRemark:
 
 @attrs.frozen
 class ImportResult:
-    """What became of one prediction.
+    """What happened to one prediction.
 
     Args:
         index: Its place among the predictions given, counted from 0.
@@ -131,7 +131,7 @@ class ImportResult:
 
 @attrs.frozen
 class ImportReport:
-    """What became of all predictions of an import."""
+    """What happened to all predictions of an import."""
 
     results: tuple[ImportResult, ...] = attrs.field(default=(), repr=counted)
     """One result for each prediction, in their order."""
@@ -195,7 +195,7 @@ _PATIENCE = 3  # answers lost in a row after which an import stops: the service 
 
 @attrs.frozen
 class _Verdict:
-    """What became of all predictions of one request.
+    """What happened to all predictions of one request.
 
     It `divides` where some of them may be stored without the others; `stop` ends the import.
     """
@@ -416,7 +416,7 @@ class PredictionScreening:
             labels = found.prediction.get("labels")
             drawn = isinstance(labels, Mapping) and any(labels.values())
             if not drawn and not found.prediction.get("global_classifications"):
-                wrong = (Finding((), "nothing of it can be imported"), *left_out)
+                wrong = (Finding((), "nothing in it can be imported"), *left_out)
 
         # Held back for an earlier one? If not, it is remembered.
         if not wrong and not self.keep_data:
@@ -424,7 +424,7 @@ class PredictionScreening:
             earlier = self._seen.setdefault(digest, index)
             if earlier != index:
                 same = f"predictions[{earlier}] is for the same media {media_id}"
-                text = f"{same}, and this one would replace its labels; put them into one"
+                text = f"{same}, and this one would replace its labels; merge them"
                 kind = "another one before is for the same media; put them into one"
                 wrong = (Finding((), text, kind=kind),)
 
@@ -467,7 +467,7 @@ class MediaNames:
     _taken: dict[str, str] = attrs.field(factory=dict)
 
     @classmethod
-    async def of_project(cls, session: Door, project_id: str) -> MediaNames:
+    async def of_project(cls, session: ApiSession, project_id: str) -> MediaNames:
         """Return the names of all media in a project's datasets."""
         project = chosen(await ProjectsResource(session).list(), project_id)
         names, datasets = cls(), DatasetsResource(session)
@@ -494,12 +494,12 @@ class MediaNames:
             return given
         if not found:
             text = f"no media of the project is named {name!r}"
-            kind = "no media of the project has this name"
+            kind = "no media of the project has this name; is its dataset attached?"
             return Named(prediction, Finding((), text, kind=kind))
         if len(found) > 1:
             many = f"{len(found)} media of the project are named {name!r}: {', '.join(found)}"
             kind = "several media of the project have this name"
-            hint = "; set the id of the one that is meant"
+            hint = "; use the id of the right one"
             return Named(prediction, Finding((), many + hint, kind=kind + hint))
         taken = self._taken.setdefault(found[0], name)
         if len({normalize("NFC", each).casefold() for each in (taken, name)}) > 1:

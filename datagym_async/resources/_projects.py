@@ -16,7 +16,7 @@ class ProjectsResource(Resource):
     """The projects of the token's organisation. The service's API cannot create or delete any.
 
     Ids are UUIDs. A call raises `NotFoundError` for an id that is unknown, and another `APIError`
-    where the service cannot be asked or refuses.
+    if the service cannot be reached or refuses.
     """
 
     async def ping(self) -> None:

@@ -22,7 +22,7 @@ from datagym_async.exceptions import (
 )
 from datagym_async.models import CompleteResult, ProjectId, Task, TaskDetail, TaskId, TaskState
 from datagym_async.models._ids import id_of
-from datagym_async.resources._base import Door, Resource
+from datagym_async.resources._base import ApiSession, Resource
 from datagym_async.resources._exports import iter_items
 from datagym_async.resources._work import DEFAULT_CONCURRENCY, for_each
 
@@ -31,7 +31,7 @@ TaskVerdict: TypeAlias = Literal["completed", "skipped", "config_changed", "fail
 
 @attrs.frozen
 class TaskOutcome:
-    """What became of one task.
+    """What happened to one task.
 
     Args:
         task_id: UUID of the task.
@@ -52,7 +52,7 @@ class TaskOutcome:
 
 @attrs.frozen
 class TasksReport:
-    """What became of many tasks."""
+    """What happened to many tasks."""
 
     outcomes: tuple[TaskOutcome, ...] = attrs.field(default=(), repr=False)
     """One outcome a task, in the order in which they were settled."""
@@ -78,7 +78,7 @@ class TasksResource(Resource):
     """The labelling tasks of projects.
 
     Ids are UUIDs. A call raises `NotFoundError` for an id that is unknown, and another `APIError`
-    where the service cannot be asked or refuses.
+    if the service cannot be reached or refuses.
     """
 
     async def list(
@@ -118,7 +118,7 @@ class TasksResource(Resource):
     async def iter(
         self, project_id: ProjectId, *, state: States = None, search: str | None = None
     ) -> AsyncGenerator[Task, None]:
-        """Give the tasks of a project as they arrive, in memory that does not grow with them.
+        """Give the tasks of a project as they arrive, in constant memory.
 
         Arguments and errors are those of `list`; an answer that breaks off is an `APIError`. The
         states are asked for one after another; a task that changes its state meanwhile can come
@@ -315,9 +315,9 @@ FINISHED = (TaskState.COMPLETED, TaskState.SKIPPED, TaskState.REVIEWED)
 _UNTOUCHED = frozenset({TaskState.BACKLOG, TaskState.WAITING})
 
 
-async def read_task(door: Door, project_id: ProjectId) -> TaskDetail | None:
+async def read_task(session: ApiSession, project_id: ProjectId) -> TaskDetail | None:
     """Return a task of a project, one that somebody has opened if there is any, or None."""
-    tasks = TasksResource(door)
+    tasks = TasksResource(session)
     for state in _OPENED_FIRST:
         for task in await tasks.list(project_id, state=state, limit=1):
             try:
@@ -327,8 +327,8 @@ async def read_task(door: Door, project_id: ProjectId) -> TaskDetail | None:
     return None
 
 
-async def all_tasks(door: Door, project_id: ProjectId) -> list[Task]:
-    return await TasksResource(door).list(project_id, state=_OPENED_FIRST)
+async def all_tasks(session: ApiSession, project_id: ProjectId) -> list[Task]:
+    return await TasksResource(session).list(project_id, state=_OPENED_FIRST)
 
 
 def finished(tasks: Iterable[Task]) -> list[Task]:

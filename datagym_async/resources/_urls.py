@@ -33,7 +33,7 @@ async def upload_in_batches(
     given = list(urls)
     for index, url in enumerate(given):
         if not isinstance(url, str):
-            raise ConfigurationError(f"urls[{index}] is no text; pass a list of URLs")
+            raise ConfigurationError(f"urls[{index}] is not a text; pass a list of URLs")
 
     # What would take its batch with it is not sent.
     results = {
@@ -51,7 +51,7 @@ async def upload_in_batches(
         except APIError as error:
             if not (isinstance(error, InternalServerError) and error.key == "ex_system"):
                 done = f"{len(results)} of {len(set(given))} URLs"
-                error.add_note(f"{done} had been dealt with before")
+                error.add_note(f"{done} were done before")
                 raise  # else the service has rolled all of it back
             if len(batch) == 1:
                 results[batch[0]] = UrlResult(batch[0], UrlStatus.FAILED, reason=str(error))
@@ -60,7 +60,9 @@ async def upload_in_batches(
                 waiting += [batch[middle:], batch[:middle]]
             continue
         for url in batch:
-            missing = UrlResult(url, UrlStatus.UNKNOWN, reason="The service's answer leaves it out")
+            missing = UrlResult(
+                url, UrlStatus.UNKNOWN, reason="The service's answer does not mention it"
+            )
             results[url] = answer.get(url, missing)
     return [results[url] for url in given]
 
@@ -74,18 +76,18 @@ def screen(url: str) -> str | None:
     if reason := screen_for_batch(url):
         return reason
     if scheme := foreign_scheme(url):
-        return f"Its scheme is {scheme}; the service fetches images by http and https alone"
+        return f"Its scheme is {scheme}; the service fetches images only by http and https"
     try:
         parts = urlsplit(url)
         has_host = bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError:
         has_host = False
     if not has_host:
-        return "It names no host, or no port, that can be asked"
+        return "Its host or port is invalid"
     if url.rpartition(".")[2].lower() not in _SUFFIXES:
         return (
-            "It does not end in .jpg, .jpeg or .png, which is all that the service looks at"
-            " (nothing may follow, neither a query nor a fragment)"
+            "It does not end in .jpg, .jpeg or .png, which is all that the service accepts"
+            " (no query or fragment may follow)"
         )
     return None
 
@@ -100,7 +102,7 @@ def foreign_scheme(text: str) -> str:
 def screen_for_batch(url: str) -> str | None:
     """Return why the service could not store a URL, which would fail its whole batch, or None."""
     if any("\ud800" <= character <= "\udfff" for character in url):
-        return "It holds characters that are no text"
+        return "It contains invalid Unicode"
     if len(url) > MAX_URL_LENGTH:
         return f"It has {len(url)} characters; the service stores at most {MAX_URL_LENGTH}"
     name = url.partition("?")[0].rpartition("/")[2]

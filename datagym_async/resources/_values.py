@@ -44,7 +44,7 @@ from datagym_async.labels._values import FEWEST
 from datagym_async.models import EntryType, LabelEntry, LabelValue, MediaType, TaskDetail
 from datagym_async.models import _ids as ids
 from datagym_async.resources._base import AnyPoint, Resource, first_few, points_body
-from datagym_async.resources._work import to_its_answer
+from datagym_async.resources._work import finish_call
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -55,7 +55,7 @@ _SHOWN = 5
 
 @attrs.frozen
 class ValueOutcome:
-    """What became of one annotation, or of one answer about the whole image.
+    """What happened to one annotation, or of one answer about the whole image.
 
     Args:
         key: Key of its entry.
@@ -80,7 +80,7 @@ class ValueOutcome:
 
 @attrs.frozen
 class WriteReport:
-    """What became of the labels that were to be written to one task.
+    """What happened to the labels that were to be written to one task.
 
     Args:
         task_id: UUID of the task.
@@ -245,7 +245,7 @@ class ValuesResource(Resource):
         before = await self._task(task_id)
         if before.project_type is MediaType.VIDEO:
             raise ConfigurationError(
-                "The labels of a video are keyframes, which no route of the service writes."
+                "The labels of a video are keyframes, which the service has no route to write."
             )
         planner, entries = _Planner(), before.label_config.entries
         geometries = [*planner.geometries(labels.annotations, entries, "")]
@@ -447,7 +447,7 @@ class _Writer:
 
     async def _draw(self, planned: _Geometry, parent: str | None, made: list[str]) -> str:
         # Cancelled, it waits for the answer: that alone says what is to be deleted.
-        value = await to_its_answer(self._create(planned.entry, parent, made), within=_TIDYING)
+        value = await finish_call(self._create(planned.entry, parent, made), within=_TIDYING)
         await self._put(value, planned.fields)
         for answer in planned.answers:
             await self._fill(value.children, answer, value.id, [])
@@ -469,7 +469,7 @@ class _Writer:
         if planned.said.values and (planned.said.is_set or answer_of(value).is_set):
             changed.append(value)
             # Cancelled, it waits: carried out late, it would undo what is put back.
-            await to_its_answer(self._answer(value, planned.said), within=_TIDYING)
+            await finish_call(self._answer(value, planned.said), within=_TIDYING)
         for child in planned.children:
             await self._fill(value.children, child, value.id, changed)
         return value.id
@@ -568,7 +568,7 @@ class _Planner:
             where = f"{at}annotation {index} ({each.key!r})"
             entry = known.get(each.key.lower())
             if entry is None:
-                self.problems.append(f"{where} has the key of no geometry there")
+                self.problems.append(f"{where} has a key that is not a geometry there")
                 continue
             try:
                 fields = _shape_fields(each.shape, entry.type)
@@ -587,7 +587,7 @@ class _Planner:
             where = f"{at}answer {each.key!r}"
             entry = known.get(each.key.lower())
             if entry is None:
-                self.problems.append(f"{where} has the key of no question there")
+                self.problems.append(f"{where} has a key that is not a question there")
                 continue
             if entry.type is not EntryType.CHECKLIST and len(each.values) > 1:
                 self.problems.append(f"{where} has {len(each.values)} values where one is allowed")

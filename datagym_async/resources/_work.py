@@ -42,7 +42,7 @@ async def for_each(
         raise ConfigurationError(f"concurrency is {concurrency}; it must be between 1 and {MOST}.")
     source, turn = one_by_one(items), asyncio.Lock()
 
-    async def work_off() -> None:
+    async def run_worker() -> None:
         while True:
             async with turn:  # one iteration for all: they ask one after another
                 try:
@@ -54,7 +54,7 @@ async def for_each(
     try:
         async with aclosing(source), asyncio.TaskGroup() as group:
             for _ in range(concurrency):
-                group.create_task(work_off())
+                group.create_task(run_worker())
     except BaseExceptionGroup as errors:
         first = first_of(errors)
     else:
@@ -72,7 +72,7 @@ async def one_by_one(items: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T,
             yield item
 
 
-async def to_its_answer(call: Coroutine[Any, Any, T], *, within: float) -> T:
+async def finish_call(call: Coroutine[Any, Any, T], *, within: float) -> T:
     """Return what a call gives; if the wait for it is cancelled, wait for its end all the same.
 
     The service does not notice that its caller has gone. It would carry the request out after the
@@ -82,7 +82,7 @@ async def to_its_answer(call: Coroutine[Any, Any, T], *, within: float) -> T:
     try:
         await asyncio.wait([task])
     except asyncio.CancelledError:
-        await to_its_end(_ended(task, within))
+        await run_to_end(_ended(task, within))
         raise
     return task.result()
 
@@ -95,7 +95,7 @@ async def _ended(task: asyncio.Task[Any], within: float) -> None:
         task.exception()  # or the loop would complain; its caller looks for itself
 
 
-async def to_its_end(work: Coroutine[Any, Any, T]) -> tuple[T, asyncio.CancelledError | None]:
+async def run_to_end(work: Coroutine[Any, Any, T]) -> tuple[T, asyncio.CancelledError | None]:
     """Return what the work gives, done to its end even if the wait for it is cancelled.
 
     The work sets itself a limit in time. A cancellation is returned; raise it.

@@ -52,7 +52,7 @@ def parse(body: bytes) -> Json:
 
 
 def syntax_error(body: bytes) -> str:
-    """Return what the service says of a text that is no JSON: where, and in its parser's words.
+    """Return what the service says of a text that is not JSON: where, and in its parser's words.
 
     Three sentences were observed; whatever is none of these cases gets the nearest of them. The
     column is that of the character after the last one read, counted from 1.
@@ -66,7 +66,7 @@ def syntax_error(body: bytes) -> str:
         at, kind = len(text), ""
     else:
         # Python's parser takes NaN, and does not mind how deep it is.
-        return "line: 1, column: 1\nThe document is no JSON"
+        return "line: 1, column: 1\nThe document is not JSON"
     if kind.startswith("Illegal trailing comma"):  # Python 3.13: its place; before, what follows it
         at += len(text[at + 1 :]) - len(text[at + 1 :].lstrip()) + 1
         kind = "Expecting property name" if text[at : at + 1] == "}" else ""

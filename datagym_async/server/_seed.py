@@ -210,7 +210,7 @@ async def _make_media(service: Service, db: Transaction, dataset_id: str, media:
             width, height = size_of(io.BytesIO(media.content))
         except UnreadableImageError as error:
             raise ValueError(
-                f"The seed media {media.name!r} is no image the service would take: {error}."
+                f"The seed media {media.name!r} is not an image that the service accepts: {error}."
             ) from None
     elif media.url is None:
         raise ValueError(f"The seed media {media.name!r} has no content, no url and no video.")

@@ -32,7 +32,7 @@ async def receive(request: web.Request, *, at_most: int | None = None) -> None:
 
 @attrs.frozen
 class Status:
-    """Answer with this status, and leave the service out of it."""
+    """Answer with this status, without the service."""
 
     status: int
     body: bytes = b""
@@ -120,7 +120,7 @@ class Html(_StatusInOtherWords):
 
 @attrs.frozen
 class Redirect(_StatusInOtherWords):
-    """Send the client elsewhere, by the Location header; `status` is 301, 302, 303, 307 or 308."""
+    """Redirect the client by the Location header; `status` is 301, 302, 303, 307 or 308."""
 
     location: str
     status: int = 302
@@ -131,7 +131,7 @@ class Redirect(_StatusInOtherWords):
 
 @attrs.frozen
 class ServiceError(_StatusInOtherWords):
-    """Answer with an error in the service's own words; 400, 500 and 503 end the connection."""
+    """Answer with an error of the service; 400, 500 and 503 close the connection."""
 
     status: int
     key: str
@@ -152,7 +152,7 @@ class ServiceError(_StatusInOtherWords):
 
 @attrs.frozen
 class RefuseToken(_StatusInOtherWords):
-    """Refuse the token: with 403, as a revoked or a wrong one is refused, or with 401, as none."""
+    """Refuse the token: with 403, like a revoked or wrong one, or with 401, like a missing one."""
 
     status: int = 403
 

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 @contextlib.asynccontextmanager
 async def outage(server: Server) -> AsyncIterator[None]:
-    """Stop a server for the length of the block: connections to it are refused.
+    """Stop a server for the duration of the block: connections to it are refused.
 
     It comes back at the end, on the same port and with the same token. Give it a data folder, or
-    it has forgotten everything by then; what is in flight may finish for a short time.
+    its data is lost; requests in flight may finish for a short time.
     """
     await server.aclose()
     try:
@@ -46,7 +46,7 @@ def abort(request: web.Request) -> web.Response:
 class Drop:
     """Abort the connection before any answer; the service never sees the request.
 
-    `after_bytes` of the request's body are read first; None reads it whole.
+    `after_bytes` of the request's body are read first; None reads all of it.
     """
 
     after_bytes: int | None = None
@@ -59,7 +59,7 @@ class Drop:
 
 @attrs.frozen
 class CommitThenDrop:
-    """Let the service do its work, then abort the connection instead of answering."""
+    """Let the service carry out the request, then abort the connection instead of answering."""
 
     async def apply(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Commit, then drop."""
@@ -69,7 +69,7 @@ class CommitThenDrop:
 
 @attrs.frozen
 class CommitThenDelay:
-    """Let the service do its work, and answer `seconds` later."""
+    """Let the service carry out the request, and answer `seconds` later."""
 
     seconds: float
 
@@ -124,7 +124,7 @@ class _GoneWatch(asyncio.Protocol):
 
 @attrs.frozen
 class Truncate:
-    """Announce the whole answer, send all but the last `missing` bytes of its body, and close."""
+    """Announce a complete answer, send all but the last `missing` bytes of its body, and close."""
 
     missing: int = 1
 
@@ -143,9 +143,9 @@ class Truncate:
 
 @attrs.frozen
 class DropMidBody:
-    """Let the service answer, and drop the connection when `after_bytes` of the body are out.
+    """Let the service answer, and drop the connection after `after_bytes` of the body.
 
-    The body must have more, or nothing is dropped.
+    The body must be longer, otherwise nothing is dropped.
     """
 
     after_bytes: int = 1

@@ -35,7 +35,7 @@ class SeenRequest:
 
 @attrs.define
 class Fault:
-    """One rule of a plan: `FaultPlan.add` makes it."""
+    """One rule of a plan, made by `FaultPlan.add`."""
 
     action: Action
     """What happens to the requests it takes."""
@@ -70,10 +70,10 @@ class Fault:
 
 @attrs.define
 class FaultPlan:
-    """Ordered rules that decide which request meets which fault, and a record of all requests.
+    """Ordered rules that decide which request gets which fault, and a record of all requests.
 
-    Hand `middleware` to a `Server`. A plan may be changed while it runs. Every rule counts every
-    request that it matches; of the rules whose turn has come the first one acts.
+    Pass `middleware` to a `Server`. A plan may be changed while it runs. Every rule counts every
+    request that it matches; of the rules that apply, the first one acts.
     """
 
     faults: list[Fault] = attrs.field(factory=list)
@@ -95,11 +95,11 @@ class FaultPlan:
         nth: int | None = None,
         first: int | None = None,
     ) -> Fault:
-        """Append a rule: without `nth` and `first` it takes every request that matches.
+        """Append a rule: without `nth` and `first` it applies to every request that matches.
 
         Returns:
-            The rule, which counts how often it matched and acted; its class says what the arguments
-            mean. `path` may be a regular expression's text.
+            The rule, which counts how often it matched and acted; its class describes the
+            arguments. `path` may be the text of a regular expression.
 
         Raises:
             ValueError: `nth` and `first` are both given, or below 1.
@@ -115,15 +115,15 @@ class FaultPlan:
 
     @property
     def connections(self) -> int:
-        """Return over how many connections the requests came, told apart by the client's port."""
+        """Return the number of connections over which the requests came, by the client's port."""
         return len(self._peers)
 
     def clear(self) -> None:
-        """Take all rules away: the service works again. The record stays."""
+        """Remove all rules: the service works again. The record stays."""
         self.faults.clear()
 
     def count(self, method: str | None = None, path: str = "") -> int:
-        """Return how many requests of a method were seen whose path holds a pattern."""
+        """Return the number of requests with a method whose path matches a pattern."""
         pattern = re.compile(path)
         return sum(
             method in (None, seen.method) and pattern.search(seen.path) is not None
@@ -132,7 +132,7 @@ class FaultPlan:
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Pass a request to the fault whose turn it is, or to the service."""
+        """Pass a request to the fault that applies, or to the service."""
         due = [fault for fault in self.faults if fault.count(request)]
         for fault in due[:1]:
             fault.taken += 1
@@ -149,9 +149,9 @@ class FaultPlan:
 
 
 def chance(rate: float, *, seed: int) -> Callable[[web.Request], bool]:
-    """Return a predicate for `FaultPlan.add` that takes a share of requests (0 to 1) at random.
+    """Return a predicate for `FaultPlan.add` that selects a share of requests (0 to 1) at random.
 
-    The same seed takes the same requests, by their order.
+    The same seed selects the same requests, by their order.
     """
     rng = random.Random(seed)
 

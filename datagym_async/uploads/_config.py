@@ -106,101 +106,97 @@ def _spreading(instance: object, attribute: attrs.Attribute[Any], value: object)
 
 @attrs.frozen(kw_only=True, field_transformer=by_annotation)
 class UploadConfig:
-    """Hold the options of one bulk upload.
+    """The options of a bulk upload.
 
     Args:
-        concurrency: Requests in flight at once, 1 to 256, pinned while the upload runs; None to
-            have the best number found out, up to the client's ``max_uploads``.
-        store_options: How object stores are opened (``s3://``, ``gs://``, ``az://``), as a mapping
-            or texts ``key=value``: options of obstore, such as ``region``, ``endpoint``,
+        concurrency: Fixed number of requests in flight, 1 to 256; None to adapt it during the run,
+            up to the client's ``max_uploads``.
+        store_options: Options for object stores (``s3://``, ``gs://``, ``az://``), as a mapping or
+            texts ``key=value``: those of obstore, such as ``region``, ``endpoint``,
             ``skip_signature`` (no credentials), ``request_payer``. Credentials are better set in
-            the environment. Those that may be secrets are kept nowhere. Needs
-            ``datagym-async[cloud]``.
+            the environment; possible secrets are never saved. Needs ``datagym-async[cloud]``.
         batch_size: URLs in one request, 1 to 500.
-        name: How files are named in the dataset: by their last part (``"basename"``), by their
-            path below the folder, glob or list that named them (``"relative"``), by a
-            template, or by a function of an `UploadItem` (its ``name`` is the relative path), which
-            is called in a thread and whose errors reject the item alone. A template may hold
-            ``{name}`` ``{stem}`` ``{suffix}`` (with its dot) ``{parent}`` (the folder's own name)
-            ``{relative}`` ``{index:06}`` (number in this run's order, so that the same file gets
-            another name once others come before it) and ``{sha256:.8}`` (each file is read once
-            more for it).
-        name_separator: What stands between the folders of a relative path in a name.
-        on_clash: What becomes of a file whose name another one of the run has: it is ``rejected``,
-            both named (``"skip"``); it is numbered, ``"photo (2).jpg"`` (``"rename"``: in the order
-            of the run, hence the same names for the same files); or nothing is sent at all
-            (``"error"``: `ConfigurationError`; what comes from a stream is rejected on arrival).
-        skip_existing: Whether a name that the dataset holds is ``skipped``; otherwise it is sent,
-            and ``failed`` when the service refuses it.
-        include_hidden: Whether files and folders that begin with a dot count in folders and globs.
-        symlinks: Which links count in folders and globs: those to files, while one to a folder is
-            ``rejected`` by name (``"files"``); both, each folder once (``"follow"``); or none,
-            silently (``"skip"``).
-        include: Patterns of the files that count in folders and globs, for example ``"*.jpg"`` (at
-            any depth, and ``IMG_1.JPG`` too: case does not matter) or ``"2026/**/*.png"``; none for
-            all.
-        exclude: Patterns of files and folders that do not count; exclusion wins.
-        ignore_others: Whether files that are no JPEG or PNG by their first bytes are ``skipped``
-            instead of ``rejected``; what else is wrong with a file is rejected all the same.
-        check: How closely an image is looked at before it is sent: not at all (``"none"``), at
-            its first bytes (``"signature"``), also at the structure of files up to 4 MiB
-            (``"structure"``: finds what the service is sure to answer with 500), or decoded whole
-            in a thread (``"decode"``: finds also cut JPEGs, which the service stores, and
+        name: How files are named in the dataset: by their last part (``"basename"``), by their path
+            below the folder, glob or list (``"relative"``), by a template, or by a function of an
+            `UploadItem` (its ``name`` is the relative path). The function is called in a thread; an
+            error in it rejects only that item. A template may contain ``{name}`` ``{stem}``
+            ``{suffix}`` (with its dot) ``{parent}`` (name of the folder) ``{relative}``
+            ``{index:06}`` (number in the order of this run, so added files shift it) and
+            ``{sha256:.8}`` (each file is read once more for it).
+        name_separator: Text between the folders of a relative path in a name.
+        on_clash: What to do with a file whose name another file of the run has: reject it
+            (``"skip"``), number it as ``"photo (2).jpg"`` (``"rename"``: in the order of the run,
+            so the same files get the same names), or send nothing at all (``"error"``:
+            `ConfigurationError`; items of a stream are rejected when they arrive).
+        skip_existing: Whether names that the dataset already holds are ``skipped``. Otherwise they
+            are sent, and ``failed`` when the service refuses them.
+        include_hidden: Whether to include files and folders of folders and globs whose names begin
+            with a dot.
+        symlinks: Which symbolic links in folders and globs are used: those to files, while those to
+            folders are ``rejected`` (``"files"``); both, each folder once (``"follow"``); or none
+            (``"skip"``).
+        include: Patterns of the files to take from folders and globs, for example ``"*.jpg"`` (in
+            any subfolder, in any case) or ``"2026/**/*.png"``; empty for all.
+        exclude: Patterns of files and folders to leave out, even if `include` matches them.
+        ignore_others: Whether files that are not JPEG or PNG by their first bytes are ``skipped``
+            instead of ``rejected``. Files with other problems are still rejected.
+        check: How closely an image is checked before it is sent: not at all (``"none"``), its first
+            bytes (``"signature"``), also the structure of files up to 4 MiB (``"structure"``: finds
+            what the service would certainly answer with 500), or by decoding it in a thread
+            (``"decode"``: also finds truncated JPEGs, which the service would store, and
             decompression bombs, and warns of EXIF orientation; needs ``datagym-async[images]``).
-        prepare: What is done with images before they are sent, in processes of their own, as
-            single words or joined by commas: ``"orientation"`` turns JPEG and PNG images as their
-            EXIF orientation says, which the service ignores; ``"convert"`` makes a JPEG or PNG of
-            WebP, HEIC (needs ``datagym-async[heic]``), AVIF, TIFF, BMP and GIF; ``"resize=4096"``
-            makes images smaller whose longer side has more pixels. What needs none of it is sent
-            byte for byte. Photographs (JPEG, HEIC, AVIF, lossy WebP) without transparency are
-            encoded as JPEG, all else as PNG, upright, with their colour profile and without other
-            metadata. The same release of Pillow gives the same bytes. Names stay as they are; links
-            are left alone. Needs ``datagym-async[images]``.
-        dedupe: What becomes of a file, or bytes, that another item of the run or of its journal is
-            equal to byte for byte: it is sent with a warning (``"report"``), or ``skipped``
-            (``"skip"``; also where its name clashes). Every file is read once more when it is
-            listed. Links, open files, and what lies in stores and archives are left alone. None to
-            not compare.
-        check_links: Whether each URL is asked for, without credentials, before it is sent: the
-            service never looks and takes dead links. A dead one is ``rejected``.
-        allow_private_links: Whether `check_links` may ask hosts of private, loopback and other
-            special addresses; otherwise URLs that lead there are ``rejected``.
-        max_bytes: Images larger than this are ``rejected``; None for no limit. Above 15 MiB, which
-            few services are set up to take, results carry a warning in any case.
-        max_problems: How many rejected and failed results the report keeps in full; the counts
-            are exact in any case.
-        journal: Where the run keeps its journal, from which the same upload again resumes: True for
-            a file of its own in the state folder (see `jobs_folder`), or the path of a file; None
-            or False for no journal.
-        fresh: Whether a journal of an earlier run is dropped instead of resumed.
-        identity: What tells the journal that a file is the one it knows: its size and time of
-            change (``"size+mtime"``), or also the hash of its bytes (``"sha256"``: every file is
-            read once more when it is listed).
-        remove_doubles: Whether extra copies of an image that a lost answer made are deleted at the
-            end, where their bytes are equal; otherwise the report names them.
-        max_per_dataset: Media that one dataset may hold. What does not fit goes into further
-            datasets, ``"NAME 2"``, ``"NAME 3"`` and so on, which are created as needed; all of them
-            count as one for skipping, clashes, resuming and the report. The service takes longer
-            for an upload the more its dataset holds; 1,000 to 2,000 keep it fast. ``"auto"`` has
-            the number found out, from how the time of an upload grows: there is one dataset while
-            it does not, and the next run of the job goes on with the number that was found. None
-            for one dataset without a bound.
-        attach_to: Projects, or their ids, that the dataset is attached to before the run, and every
-            dataset that is created; none are taken over from the first dataset.
-        max_bytes_in_flight: Bytes of images on their way at once; a larger one goes alone. None for
-            no bound.
-        max_files: The run ends after this number of images and links sent, whatever became of them.
-        max_bytes_total: The run ends with the image that brings the bytes sent to this number.
-        max_failures: The run ends after this number of failed items; rejected ones do not count.
-        max_duration: The run ends this number of seconds after its beginning. For these four: what
-            is in flight ends in its own way, and the report says which it was (``stopped_by``);
-            that is no error, and the same upload again resumes.
-        on_event: Called with each `UploadEvent`, on the event loop: a plain function that returns
-            at once. What it raises is logged once and otherwise ignored.
-        verify: Whether uploaded images are downloaded at the end and compared byte for byte: some
-            of them (``"sample"``), or all, the skipped ones too (``"all"``); None for none. Links
-            are left out: the service re-encodes them.
-        verify_sample: How many images a sample has.
+        prepare: Steps to apply to images before sending, as words or joined by commas:
+            ``"orientation"`` rotates JPEG and PNG images by their EXIF orientation, which the
+            service ignores; ``"convert"`` converts WebP, HEIC (needs ``datagym-async[heic]``),
+            AVIF, TIFF, BMP and GIF to JPEG or PNG; ``"resize=4096"`` scales down images whose
+            longer side has more pixels. Images that need none of this are sent byte for byte.
+            Photographs (JPEG, HEIC, AVIF, lossy WebP) without transparency become JPEG, all others
+            PNG, upright, with their colour profile and without other metadata. The same release of
+            Pillow gives the same bytes. Names do not change; links are not touched. Runs in
+            separate processes. Needs ``datagym-async[images]``.
+        dedupe: What to do with a file, or bytes, that equal another item of the run or of its
+            journal byte for byte: send it with a warning (``"report"``), or skip it (``"skip"``,
+            also if its name clashes). Each file is read once more for this. Links, open files, and
+            objects in stores and archives are not compared. None to compare nothing.
+        check_links: Whether to request each URL, without credentials, and reject dead links. The
+            service accepts dead links, because it does not check them.
+        allow_private_links: Whether `check_links` may request private, loopback and other special
+            addresses; otherwise URLs that lead there are ``rejected``.
+        max_bytes: Images larger than this are ``rejected``; None for no limit. Images above 15 MiB,
+            which few services accept, always give a warning.
+        max_problems: How many rejected and failed results the report keeps in full; the counts are
+            always exact.
+        journal: Where to keep the journal, from which the same upload resumes: True for a file in
+            the state folder (see `jobs_folder`), or the path of a file; None or False for no
+            journal.
+        fresh: Whether to delete the journal of an earlier run instead of resuming.
+        identity: How the journal recognises a file: by its size and time of change
+            (``"size+mtime"``), or also by the hash of its bytes (``"sha256"``: each file is read
+            once more).
+        remove_doubles: Whether to delete extra copies of an image that a lost answer made, if their
+            bytes are equal; otherwise the report lists them.
+        max_per_dataset: Maximum number of media in one dataset. Further images go into datasets
+            ``"NAME 2"``, ``"NAME 3"`` and so on, which are created as needed; they count as one
+            dataset for skipping, clashes, resuming and the report. The more a dataset holds, the
+            longer an upload takes; 1,000 to 2,000 keep it fast. With ``"auto"`` the number is found
+            during the run: one dataset is used until uploads slow down, and the next run of the job
+            continues with the number. None for one dataset without a limit.
+        attach_to: Projects, or their ids, to which the dataset is attached before the run, and each
+            dataset that is created. Projects of the first dataset are not copied.
+        max_bytes_in_flight: Maximum of bytes in flight; a larger image is sent alone. None for no
+            limit.
+        max_files: Stop after this number of images and links were sent, whatever their outcome.
+        max_bytes_total: Stop with the image that brings the sent bytes to this number.
+        max_failures: Stop after this number of failed items; rejected ones are not counted.
+        max_duration: Stop after this number of seconds. For these four limits: uploads in flight
+            finish, and the report says which limit it was (``stopped_by``). This is not an error,
+            and the same upload resumes.
+        on_event: A plain function that is called with each `UploadEvent` in the event loop and
+            returns quickly. Its first error is logged; errors do not affect the upload.
+        verify: Whether to download uploaded images at the end and compare their bytes: some of them
+            (``"sample"``), or all, also the skipped ones (``"all"``); None for none. Links are not
+            compared, because the service encodes them again.
+        verify_sample: Number of images in a sample.
 
     Raises:
         ConfigurationError: If an option is out of its range.

@@ -43,10 +43,10 @@ _ACTIONS: dict[Outcome, Action] = {Outcome.SKIPPED: "skip", Outcome.REJECTED: "r
 
 @attrs.frozen(kw_only=True)
 class PlannedUpload:
-    """Say what an upload would do with one item: send, skip (the dataset holds its name) or reject.
+    """What an upload would do with one item: send, skip (the dataset holds its name) or reject.
 
-    A size is None where it is not known (links, unread files); the reason says in a sentence why it
-    would not be sent, and the warnings what should be known of it all the same.
+    The size is None if it is unknown (links, unread files); the reason says why it would not be
+    sent, and the warnings are those of the upload.
     """
 
     item: UploadItem  # named as it would be sent
@@ -57,22 +57,22 @@ class PlannedUpload:
 
     @property
     def name(self) -> str:
-        """Return the item's name, fit for any screen."""
+        """Return the item's name, safe to print."""
         return printable(self.item.name)
 
     @property
     def source(self) -> str:
-        """Return where the item comes from, fit for any screen."""
+        """Return where the item comes from, safe to print."""
         return self.item.source
 
 
 @attrs.frozen(kw_only=True)
 class PlanSummary:
-    """Count what an upload would do: items to send, skip and reject, and those with a warning.
+    """Counts of what an upload would do: items to send, skip and reject, and those with a warning.
 
     `left_out` are files that `include` and `exclude` leave out, `repeated` counts items that are
     named again and `turned` images with an EXIF orientation (see `UploadReport`), `bytes` are those
-    of the files that would be sent; `complete` says whether the sources were read to their end.
+    of the files that would be sent; `complete` says whether all sources were read.
     """
 
     dataset_id: str
@@ -89,7 +89,7 @@ class PlanSummary:
 
     @property
     def planned(self) -> int:
-        """Return all items."""
+        """Return the number of all items."""
         return self.send + self.skip + self.reject
 
     def __str__(self) -> str:
@@ -112,8 +112,8 @@ class DryRun:
                 print(record.action, record.name, record.reason)
         print(plan.summary)
 
-    The iteration ends with the errors that the upload would meet before it sends anything, but for
-    clashes: with ``on_clash="error"`` each of them is a record. See `Source` for the sources.
+    It raises the errors that the upload would raise before it sends anything, except clashes: with
+    ``on_clash="error"`` each of them is a record. See `Source` for the sources.
     """
 
     def __init__(
@@ -144,7 +144,7 @@ class DryRun:
 
     async def __aenter__(self) -> Self:
         if self._feeding is not None:
-            raise ClientClosedError("A plan is made once; ask for a new one.")
+            raise ClientClosedError("A plan can be used once; make a new one.")
         try:
             await in_thread(self._plan.open)
             await self._target.open(self._plan.listed)

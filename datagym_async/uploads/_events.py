@@ -13,7 +13,7 @@ from datagym_async.uploads._values import UploadReport, UploadResult
 
 @attrs.frozen
 class RunStarted:
-    """The dataset is known, and sources are about to be read.
+    """The dataset is known, and the sources are about to be read.
 
     `datasets` are the names of all datasets of the job so far; together they hold `held` media.
     """
@@ -26,7 +26,7 @@ class RunStarted:
 
 @attrs.frozen
 class ItemSettled:
-    """An item has its outcome: the same result that the iteration gives."""
+    """An item has its outcome: the same result that the iteration yields."""
 
     result: UploadResult
 
@@ -42,14 +42,14 @@ class DatasetCreated:
 
 @attrs.frozen
 class LimitChanged:
-    """Another number of uploads may be in flight; the state says why."""
+    """The limit of uploads in flight has changed; the state has the reason."""
 
     state: LimiterState
 
 
 @attrs.frozen
 class Paused:
-    """The service asked for a pause, and nothing is sent for so many seconds."""
+    """The service asked for a pause: nothing is sent for this many seconds."""
 
     seconds: float
     why: str  # what asked for it
@@ -57,7 +57,7 @@ class Paused:
 
 @attrs.frozen
 class RunEnded:
-    """The run is over: complete, stopped, left early or broken off by an error."""
+    """The run has ended: complete, stopped, left early or with an error."""
 
     report: UploadReport
 

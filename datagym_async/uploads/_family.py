@@ -40,9 +40,9 @@ def check_base(base: Dataset) -> None:
         )
     if len(base.name.rstrip(" ")) > _LONGEST_NAME or not _NAME.fullmatch(base.name):
         raise ConfigurationError(
-            f"The dataset {base.name!r} cannot be spread, for no dataset can be named after it: "
+            f"The dataset {base.name!r} cannot be spread: "
             f"max_per_dataset needs a name of at most {_LONGEST_NAME} letters, digits, blanks and "
-            "underscores. Begin with a dataset of such a name."
+            "underscores. Use a dataset with such a name."
         )
 
 

@@ -60,7 +60,7 @@ class Picture:
                 f"{' x '.join(map(str, shape)) or 'a single number'}."
             )
         if not value.size:
-            raise ConfigurationError("The array of an image holds no pixel.")
+            raise ConfigurationError("The array of an image is empty.")
         picture._check_mode({(): "L", (3,): "RGB", (4,): "RGBA"}[shape[2:]], name)
         # A camera's buffer is often filled again before its turn comes.
         return attrs.evolve(picture, pixels=value.copy())

@@ -54,7 +54,7 @@ class Workers:
             try:
                 worker = self._take()
             except OSError as error:
-                reason = f"No process could be begun to prepare the image: {error}."
+                reason = f"No process could be started to prepare the image: {error}."
                 return Prepared(reason=reason, may_pass=True)
             if worker is None or worker.stdin is None or worker.stdout is None:
                 reason = "The upload ended before the image was prepared."

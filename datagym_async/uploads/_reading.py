@@ -176,7 +176,9 @@ def _tell_start(planned: Planned, start: int) -> None:
     """Say where an open file was read from if not its start: often a seek(0) was forgotten."""
     if start <= 0:
         return
-    told = f"It was read from byte {start:,} on, where the open file stood (seek(0) rewinds it)."
+    told = (
+        f"It was read from byte {start:,} on, the position of the open file (seek(0) rewinds it)."
+    )
     if planned.verdict is not None and not planned.verdict.is_clash:
         planned.reject(f"{planned.verdict.reason} {told}")
     else:
@@ -333,7 +335,9 @@ def _read_file(planned: Planned, path: str, screening: Screening) -> None:
         return
     _screen(planned, size, head, whole, screening)
     if planned.verdict is not None and is_archive(path):
-        planned.reject(f"{planned.verdict.reason} Named as a source it stands for its members.")
+        planned.reject(
+            f"{planned.verdict.reason} Its members are uploaded if it is named as a source."
+        )
     if planned.verdict is None and planned.mtime != found.st_mtime_ns:
         planned.is_changed, planned.mtime = True, found.st_mtime_ns
 

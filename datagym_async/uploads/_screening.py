@@ -24,7 +24,7 @@ from datagym_async.models._names import MAX_NAME_LENGTH, encode_name
 Check: TypeAlias = Literal["none", "signature", "structure", "decode"]
 
 _NO_IMAGE = "Not a JPEG or PNG image"
-LEFT_ALONE = "It is neither JPEG nor PNG, and left alone."
+LEFT_ALONE = "It is neither JPEG nor PNG, so it is skipped."
 HEAD_SIZE = 64  # bytes of a file that its kind can be told from
 WARN_BYTES = 15 * 2**20
 """Larger files are often refused: the service's database takes 16 MiB as it comes (observed)."""
@@ -153,7 +153,7 @@ def _screen_jpeg(data: bytes) -> tuple[str, bool]:
         if marker in _FRAMES:
             # Precision, height, width and the number of components, with 3 bytes for each.
             if end - start < 6 or end - start != 6 + 3 * data[start + 5]:
-                return "The image is corrupt: its frame header makes no sense.", is_turned
+                return "The image is corrupt: its frame header is invalid.", is_turned
             if not any(data[start + 3 : start + 5]):
                 return "The image is corrupt: it is 0 pixels wide.", is_turned
             has_frame = True
@@ -164,7 +164,7 @@ def _screen_jpeg(data: bytes) -> tuple[str, bool]:
                     break
                 start += 17 + sum(counts)
             if start != end:
-                return "The image is corrupt: its Huffman tables make no sense.", is_turned
+                return "The image is corrupt: its Huffman tables are invalid.", is_turned
         elif marker == _START_OF_SCAN:
             return "" if has_frame else "The image is corrupt: its size is missing.", is_turned
         elif marker == _EXIF_SEGMENT and not is_turned:
@@ -204,7 +204,7 @@ def _screen_png(data: bytes) -> tuple[str, bool]:
         if kind == b"eXIf":
             is_turned = _is_turned(data[at + 8 : at + 4096])
         at = end
-    return "" if pixels else "The image is corrupt: it holds no picture.", is_turned
+    return "" if pixels else "The image is corrupt: it contains no picture.", is_turned
 
 
 def _is_enough(data: bytes, pixels: list[bytes]) -> bool:
@@ -253,4 +253,4 @@ def looks_like(head: bytes) -> str:
     # The last character may be cut off by the end of the head.
     is_text = text and len(text.encode()) >= len(head) - 3
     is_text = is_text and all(one.isprintable() or one in "\ufeff\r\n\t\f" for one in text)
-    return "text" if is_text else "data of no kind known here"
+    return "text" if is_text else "data of an unknown kind"

@@ -35,7 +35,7 @@ _UPLOADED: Final = Outcome.UPLOADED  # to ask an enum for its member costs as mu
 
 
 class Sent(NamedTuple):
-    """What became of one item that was sent."""
+    """What happened to one item that was sent."""
 
     seq: int  # its number in the plan
     result: UploadResult

@@ -157,7 +157,7 @@ class Target:
         Raises:
             NotFoundError: The dataset or a project is unknown.
             ConfigurationError: The dataset cannot be the first one of a family.
-            APIError: The service cannot be asked, or refuses.
+            APIError: The service cannot be reached, or refuses.
         """
         spreads = self._most is not None
         datasets = self._family if spreads else self._datasets
@@ -274,7 +274,7 @@ class Target:
                 return dataset, number
         raise ConfigurationError(
             f"{name_in_family(self.name, last + 1)!r} and the next names after it are taken by "
-            "datasets that are deleted, or not for images; begin with a dataset of another name."
+            "datasets that are deleted, or not for images; use a dataset with another name."
         )
 
     def _enter(self, dataset: Dataset, number: int, held: int, *, created: bool = False) -> None:

@@ -70,7 +70,7 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
       cannot be read; nothing was sent. Among other sources, such a one is a rejected result.
     * `TransferError` (with the report so far) if the token is refused, the dataset vanishes, the
       plan's limit is reached or the service stops answering in the midst of the run. What was in
-      flight has then ended in its own way; the same upload again resumes.
+      flight has then ended in its own way; the same upload resumes.
     * Whatever an iterable given as a source raises, unchanged.
 
     Leaving the block early stops the run: requests in flight get up to 30 seconds to end, so that

@@ -59,7 +59,7 @@ Dedupe: TypeAlias = Literal["report", "skip"] | None
 
 
 class Outcome(enum.StrEnum):
-    """Say what became of one item; there is no fifth."""
+    """What happened to one item: one of four."""
 
     UPLOADED = "uploaded"
     """The dataset holds it now, and did not before this run."""
@@ -92,27 +92,26 @@ def _brief(content: str | bytes) -> str:
 
 @attrs.frozen(init=False)
 class UploadItem:
-    """Name one image, and say where its bytes come from.
+    """One image: its name, and where its bytes come from.
 
     Args:
-        name: Name in the dataset, any text; None takes the last part of the path or URL. A link
-            image is always named by the service, after its URL.
-        content: A path, the bytes themselves, or an address that begins with ``http://`` or
-            ``https://`` (a link image: the service keeps the link and not the bytes). Or the
-            address of an object in a store (``s3://bucket/key``, ``gs://``, ``az://``), or of a
-            member of an archive (``/data/a.zip!//inside/b.jpg``). Or an open
-            binary file, whose ``read`` may be a coroutine function: it is read from where it
-            stands when its turn comes, so it must stay open until its result is there, and it is
-            the caller who closes it. One that cannot be rewound goes into a temporary file first,
-            unless it is small. Or pixels: a numpy array of uint8 (height x width, or height x width
-            x 3 or 4 for RGB and RGBA), which is copied, or a PIL image, which must stay as it is
-            until its result is there. They are sent as a JPEG of quality 95 where the name ends in
-            ``.jpg`` or ``.jpeg``, else as a PNG, and need ``datagym-async[images]``. What the
-            format cannot hold (transparency in a JPEG) is refused.
+        name: Name in the dataset, any text; None takes the last part of the path or URL. The
+            service always names link images by their URL.
+        content: A path, the bytes themselves, or a URL that begins with ``http://`` or ``https://``
+            (a link image: the service stores the link, not the bytes). Or the address of an object
+            in a store (``s3://bucket/key``, ``gs://``, ``az://``), or of a member of an archive
+            (``/data/a.zip!//inside/b.jpg``). Or an open binary file, whose ``read`` may be a
+            coroutine function: it is read from its current position, must stay open until its
+            result is known, and is not closed. If it cannot be rewound, it goes into a temporary
+            file first, unless it is small. Or pixels: a numpy array of uint8 (height x width, or
+            height x width x 3 or 4 for RGB and RGBA), which is copied, or a PIL image, which must
+            not change until its result is known. They are sent as a JPEG of quality 95 if the name
+            ends in ``.jpg`` or ``.jpeg``, else as a PNG, and need ``datagym-async[images]``. If the
+            format cannot hold them (transparency in a JPEG), they are refused.
         origin: Where the item was named, for reports (for example ``"list.txt, line 7"``).
 
     Raises:
-        ConfigurationError: If bytes come without a name, or name or content are of no such kind.
+        ConfigurationError: Bytes have no name, or name or content have a wrong type.
     """
 
     name: str
@@ -172,7 +171,7 @@ class UploadItem:
 
     @property
     def path(self) -> Path | None:
-        """Return the file, or None for bytes, a link, or what lies in a store or an archive."""
+        """Return the file, or None for bytes, a link, or an object in a store or an archive."""
         if not isinstance(self.content, str) or self.url or is_elsewhere(self.content):
             return None
         return Path(self.content)
@@ -184,12 +183,12 @@ class UploadItem:
 
     @property
     def data(self) -> bytes | None:
-        """Return the bytes, or None where the item is a file or a link."""
+        """Return the bytes, or None if the item is a file or a link."""
         return self.content if isinstance(self.content, bytes) and self.file is None else None
 
     @property
     def source(self) -> str:
-        """Return the path or URL, or where the bytes were named, fit for any screen."""
+        """Return the path or URL, or where the bytes were named, safe to print."""
         return printable(self.content if isinstance(self.content, str) else self.origin)
 
     def without_data(self) -> UploadItem:
@@ -201,21 +200,21 @@ class UploadItem:
 
 @attrs.frozen(kw_only=True)
 class UploadResult:
-    """Say what became of one item.
+    """What happened to one item.
 
     Attributes:
         item: The item, as the sources named it.
         outcome: One of four.
-        dataset_id: The dataset that the item was meant for.
+        dataset_id: The dataset for which the item was meant.
         media_id: Id of the stored image; None unless it was uploaded, or skipped and known.
-        size: Bytes of the image; None where they were not counted (links, unread files).
-        seconds: Time from the item's turn to its outcome, all attempts and waits included.
-        attempts: How often it was sent at least; 0 if it never was.
-        reason: A sentence for every outcome but ``uploaded``.
+        size: Bytes of the image; None if they were not counted (links, unread files).
+        seconds: Time from the start of the item to its outcome, with all attempts and waits.
+        attempts: How often it was sent at least; 0 if never.
+        reason: A sentence for every outcome except ``uploaded``.
         status: HTTP status of the service's refusal, or None.
         key: The service's error key, or empty.
-        details: The service's word on single fields.
-        warnings: What should be known of the image whatever became of it, in sentences.
+        details: The service's messages about single fields.
+        warnings: Warnings about the image, whatever its outcome, as sentences.
     """
 
     item: UploadItem
@@ -233,42 +232,42 @@ class UploadResult:
 
     @property
     def name(self) -> str:
-        """Return the item's name, fit for any screen."""
+        """Return the item's name, safe to print."""
         return printable(self.item.name)
 
     @property
     def source(self) -> str:
-        """Return where the item came from, fit for any screen."""
+        """Return where the item came from, safe to print."""
         return self.item.source
 
     @property
     def is_problem(self) -> bool:
-        """Return whether somebody should look at it: rejected or failed."""
+        """Return whether the item was rejected or failed."""
         return self.outcome in {Outcome.REJECTED, Outcome.FAILED}
 
 
 @attrs.frozen(kw_only=True)
 class UploadProgress:
-    """Say how far a run is: a snapshot.
+    """The progress of a run at one moment.
 
     Attributes:
         phase: ``"planning"`` while finite sources are read, then ``"sending"``, then ``"done"``, or
-            ``"stopped"`` if it ended before all was done.
+            ``"stopped"`` if it ended early.
         items_done: Items with an outcome.
-        items_total: Items known so far; final once `total_known`.
+        items_total: Items known so far; final if `total_known`.
         bytes_done: Bytes of the uploaded images.
-        bytes_total: Bytes of the files found so far, less those that turned out not to be sent.
-        total_known: Whether all sources are read to their end.
+        bytes_total: Bytes of the files found so far, without those that will not be sent.
+        total_known: Whether all sources have been read.
         uploaded: Items uploaded.
-        skipped: Items the dataset held already, or that an earlier run has settled.
-        rejected: Items refused by our screening.
+        skipped: Items that the dataset already held, or that an earlier run has done.
+        rejected: Items refused by our checks.
         failed: Items refused by the service.
         in_flight: Items being sent at this moment.
         seconds: Time since the run began.
         items_per_second: Uploaded items a second of sending, averaged over the run.
-        bytes_per_second: Likewise, bytes.
-        seconds_left: Estimate of the time left; None while nothing supports one.
-        resumed: Items among those skipped that an earlier run of the journal has settled.
+        bytes_per_second: The same in bytes.
+        seconds_left: Estimated time left; None if it cannot be estimated yet.
+        resumed: Skipped items that an earlier run of the journal has done.
     """
 
     phase: str
@@ -314,13 +313,13 @@ class DatasetShare:
 
 @attrs.frozen(kw_only=True)
 class Mismatch:
-    """An image of the dataset that is not, or could not be shown to be, what was to be uploaded.
+    """An image in the dataset that differs from its file, or could not be compared.
 
     Attributes:
-        name: Its name, fit for any screen.
-        source: The file, fit for any screen.
+        name: Its name, safe to print.
+        source: The file, safe to print.
         dataset_id: The dataset.
-        media_id: Its id, or empty where it is not known.
+        media_id: Its id, or empty if unknown.
         reason: What was found, as a sentence.
     """
 
@@ -333,7 +332,7 @@ class Mismatch:
 
 @attrs.frozen(kw_only=True)
 class Double:
-    """A name that the dataset holds more than once, since an answer was lost.
+    """A name that the dataset holds more than once because an answer was lost.
 
     Attributes:
         name: The name.
@@ -371,49 +370,49 @@ def said_turned(count: int) -> str:
 
 @attrs.frozen(kw_only=True)
 class UploadReport(BulkReport):
-    """Account for every item of a run.
+    """The report of a run, which counts every item.
 
     In a complete run ``planned == uploaded + skipped + rejected + failed``; in an interrupted one
-    ``pending`` and ``unsettled`` make up the rest.
+    ``pending`` and ``unsettled`` are the rest.
 
     Attributes:
-        dataset_id: The dataset uploaded into.
+        dataset_id: The dataset of the upload.
         dataset_name: Its name.
-        planned: Items that the sources named, as far as they were read.
+        planned: Items in the sources, as far as they were read.
         uploaded: Items stored by this run.
-        skipped: Items whose name the dataset held already.
-        rejected: Items refused by our own screening.
+        skipped: Items whose name the dataset already held.
+        rejected: Items refused by our checks.
         failed: Items refused by the service.
         bytes: Bytes of the uploaded images.
         seconds: Length of the run.
-        complete: Whether all sources were read to their end and each item has an outcome.
+        complete: Whether all sources were read and each item has an outcome.
         unsettled: Items that were being sent when the run was interrupted, or whose lost answers
-            could not be looked up: the dataset may hold them. The same upload again, with the
-            journal, settles them.
-        resumed: Items that an earlier run of the journal had settled and that were not read again;
-            they are among `skipped`.
-        doubles: Names that the dataset was found to hold more than once at the end of a run with
-            lost answers.
-        journal: The journal's path, or empty.
-        warned: Items with a warning, whatever became of them.
+            could not be looked up: the dataset may hold them. The same upload with the journal
+            looks them up.
+        resumed: Items that an earlier run of the journal has done, and that were not read again;
+            they are part of `skipped`.
+        doubles: Names that the dataset holds more than once, found at the end of a run with lost
+            answers.
+        journal: Path of the journal, or empty.
+        warned: Items with a warning, whatever their outcome.
         turned: Images that were sent with an EXIF orientation other than upright, as far as they
-            were looked at (``UploadConfig.check``). The service ignores it (observed).
-        duplicates: Items that are equal to others byte for byte, as far as they were compared
+            were checked (``UploadConfig.check``). The service ignores it (observed).
+        duplicates: Items that equal others byte for byte, as far as they were compared
             (``UploadConfig.dedupe``).
-        left_out: Files that ``UploadConfig.include`` and ``exclude`` left out; they are not among
-            `planned`. A folder that was not read for it counts as one; those of a folder that is
-            watched are not counted.
-        repeated: How often the sources named an item again, by whatever path or in whichever list;
-            it is one item, and they are not among `planned`.
-        stopped_by: Which limit ended the run before its end, in words (``"max_files: 100 were
-            sent"``), or empty. Such a run is not `complete`, but nothing is wrong with it.
+        left_out: Files that ``UploadConfig.include`` and ``exclude`` left out; they are not part of
+            `planned`. A folder that was not read counts as one; files of a watched folder are not
+            counted.
+        repeated: How often the sources named an item again, by any path or in any list; it is one
+            item, and the repetitions are not part of `planned`.
+        stopped_by: The limit that ended the run early (``"max_files: 100 were sent"``), or empty.
+            Such a run is not `complete`, but this is not an error.
         datasets: What was done in each dataset of the job, the first one first.
         verified: Uploaded images that were downloaded and compared (``UploadConfig.verify``).
         mismatched: Those of them that differ, or could not be compared.
         mismatches: Which ones, at most ``UploadConfig.max_problems``.
         advice: What limited the run and what would help, in one sentence; empty until its end.
-        problems: The rejected and failed results in the order of their end, at most
-            ``UploadConfig.max_problems``; the bytes of in-memory items are left out.
+        problems: The rejected and failed results in the order in which they ended, at most
+            ``UploadConfig.max_problems``; without the bytes of in-memory items.
     """
 
     COLUMNS: ClassVar[tuple[str, ...]] = _COLUMNS
@@ -447,7 +446,7 @@ class UploadReport(BulkReport):
 
     @property
     def pending(self) -> int:
-        """Return the items that were not begun, or cannot have arrived: 0 in a complete run."""
+        """Return the number of items that were not started: 0 in a complete run."""
         settled = self.uploaded + self.skipped + self.rejected + self.failed
         return self.planned - settled - self.unsettled
 
@@ -458,7 +457,7 @@ class UploadReport(BulkReport):
 
     @property
     def problems_omitted(self) -> int:
-        """Return how many rejected and failed results were counted but not kept."""
+        """Return how many rejected and failed results were counted but are not in `problems`."""
         return self.rejected + self.failed - len(self.problems)
 
     @property

@@ -23,9 +23,9 @@ _URL_OUTCOMES: dict[UrlStatus, tuple[Outcome, str]] = {
     UrlStatus.DUPLICATE: (Outcome.SKIPPED, "The dataset holds this URL already."),
     UrlStatus.UNSUPPORTED_MIME_TYPE: (
         Outcome.FAILED,
-        "The URL does not end in .jpg, .jpeg or .png, which is all that the service looks at.",
+        "The URL does not end in .jpg, .jpeg or .png, which is all that the service accepts.",
     ),
-    UrlStatus.FAILED: (Outcome.FAILED, "The service could not make sense of the URL."),
+    UrlStatus.FAILED: (Outcome.FAILED, "The service did not understand the URL."),
 }
 
 
@@ -47,7 +47,7 @@ def of_error(
     if isinstance(error, AlreadyExistsError) and skip_existing:
         # Not in the listing at the start: somebody else stored it since.
         outcome = Outcome.SKIPPED
-        reason = "The dataset holds this name already; it was stored meanwhile."
+        reason = "The dataset holds this name already; it was stored in the meantime."
     elif isinstance(error, StoreError) and error.trouble == "passing":
         pass  # the next run tries again
     elif isinstance(error, OSError | ConfigurationError) and not isinstance(error, APIError):

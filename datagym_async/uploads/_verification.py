@@ -113,7 +113,7 @@ async def _difference(
         if made is not None and made.data is not None:
             expected, size = hashlib.sha256(made.data).digest(), len(made.data)
     if expected is None:
-        return "Its bytes were in memory, and are not there any more to be compared."
+        return "Its bytes were in memory and are no longer available for the comparison."
     held, held_size = await media_digest(stream, image.media_id)
     if held == expected:
         return ""

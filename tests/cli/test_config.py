@@ -102,7 +102,7 @@ def test_a_configuration_is_checked(cli: Cli, tmp_path: Path, file: Path) -> Non
     assert [len(cast("list[str]", document[key])) for key in ("problems", "warnings")] == [2, 2]
 
 
-@pytest.mark.parametrize(("text", "words"), [("[{]", "no JSON"), (None, "cannot be read")])
+@pytest.mark.parametrize(("text", "words"), [("[{]", "not JSON"), (None, "cannot be read")])
 def test_a_file_that_is_none(cli: Cli, tmp_path: Path, text: str | None, words: str) -> None:
     """It is named, with the reason."""
     path = tmp_path / "config.json"

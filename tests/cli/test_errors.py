@@ -248,7 +248,7 @@ def test_a_folder_that_cannot_be_read(at_service: Cli, tmp_path: Path) -> None:
     """A folder that cannot be read is named, with the reason."""
     loop = tmp_path / "loop"
     loop.symlink_to(loop)
-    one_sentence(upload(at_service, loop), str(loop), "circle")
+    one_sentence(upload(at_service, loop), str(loop), "link to itself")
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root reads all")
@@ -274,7 +274,7 @@ def test_no_dataset_is_left_of_a_journal_that_cannot_be(
     """Requests cannot delete one; so the journal's folder is tried before the dataset is made."""
     monkeypatch.setenv("DATAGYM_STATE_DIR", str(photos / "a.jpg" / "state"))
     ran = at_service("upload", photos, "-d", "Photos", "--create")
-    one_sentence(ran, "cannot be written", "make room there", "--journal")
+    one_sentence(ran, "cannot be written", "free some space there", "--journal")
     assert at_service("datasets", "list", "--json").documents == []
 
 

@@ -203,7 +203,7 @@ def test_a_link_stays_a_link(bench: Bench) -> None:
     assert len(json.loads((bench.folder / "real.json").read_bytes())) > 0
     ran = bench.run("json", "pipe")
     assert (ran.status, pipe.is_fifo()) == (2, True)
-    assert "is no file that could be replaced" in ran.err
+    assert "is not a regular file" in ran.err
 
 
 def test_an_answer_that_breaks_off(bench: Bench, faults: FaultPlan) -> None:

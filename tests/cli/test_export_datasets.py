@@ -152,7 +152,7 @@ def test_what_cannot_go_together(bench: Bench) -> None:
     ran = bench.export("--images-from", bench.root)
     assert (ran.status, "--images" in ran.err) == (2, True)
     ran = bench.export("--images", "copy", "--images-from", bench.root / "nowhere")
-    assert (ran.status, "is no folder" in ran.err) == (2, True)
+    assert (ran.status, "is not a folder" in ran.err) == (2, True)
     ran = bench.export("--split", "train=0.8,rest=0.2")
     assert (ran.status, "rest" in ran.err) == (2, True)
     ran = bench.export("--classes", bench.root / "none.txt")

@@ -121,11 +121,11 @@ def test_nothing_to_retry(at_service: Cli, many: Path, tmp_path: Path) -> None:
     ran = at_service("upload", "--retry-failed", report)
 
     assert (ran.status, ran.err) == (0, "")
-    assert ran.out == f"{report} lists no failed items; there is nothing to upload again.\n"
+    assert ran.out == f"{report} lists no failed items, so there is nothing to upload.\n"
     assert at_service("upload", "--retry-failed", report, "--json").document["planned"] == 0
 
 
-@pytest.mark.parametrize("text", [None, "no JSON", "{}", '{"dataset_id": "x"}'])
+@pytest.mark.parametrize("text", [None, "not JSON", "{}", '{"dataset_id": "x"}'])
 def test_no_report_to_retry(at_service: Cli, tmp_path: Path, text: str | None) -> None:
     """A file that is no report is named, with the way out."""
     report = tmp_path / "report.json"

@@ -31,10 +31,10 @@ ARGUMENT = re.compile(r"\b[a-z_]+=(?:True|False|None|\"|\.\.\.)|client\.[a-z]")
 # What a caller of a single method alone can meet.
 UNMET = (
     "use download_bitmaps(",
-    "Enter the stream first",
+    "Open the stream first",
     "No API token: pass token=...",
     "Pass it as DataGymClient(token=...)",
-    "client.projects.list() has them all",
+    "client.projects.list() lists all",
     "a distributed.Client that is made with asynchronous=True",
 )
 MARKUP = re.compile(r"^<|\b[a-zA-Z-]+=\"(?:links|none|0 0)")
@@ -92,7 +92,7 @@ def test_no_text_on_the_command_line_names_an_argument() -> None:
         ("name them with classes=...", "name them with --classes"),
         ("prepare holds 'x'; its steps are orientation", "--prepare holds 'x'; its steps"),
         ("name it with format=...: yolo", "name it with --format: yolo"),
-        ("it has more than 5 bytes; max_bytes=... says how many it may have", "more than this"),
+        ("it has more than 5 bytes; max_bytes=... sets the limit", "more than this"),
     ],
 )
 def test_words_of_a_shell(sentence: str, words: str) -> None:

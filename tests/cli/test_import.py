@@ -155,7 +155,7 @@ def test_the_rest_goes_on_request(bench: Bench) -> None:
 
 
 def test_an_export_goes_in_again(bench: Bench) -> None:
-    """The overview of classes is no prediction; images can be found by name."""
+    """The list of classes is no prediction; images can be found by name."""
     task = {"external_media_ID": "B.JPG", "status": "completed", "labeler": None}
     labels = bench.item()["labels"]
     file = bench.file("a.json", [{"label_classes": []}, {**task, "labels": labels}])
@@ -195,7 +195,7 @@ def test_coco_images_without_labels_are_emptied_on_request(bench: Bench) -> None
         ("a.json", "[]", ("--append", "--replace"), "--append or --replace"),
         ("a.txt", "hello", ("--append",), "no format"),
         ("a.json", "{}", ("--append", "--format", "json"), "no JSON array"),
-        ("a.json", "[{]", ("--append",), "no JSON"),
+        ("a.json", "[{]", ("--append",), "not JSON"),
         ("a.jsonl", "{}\n{\n", ("--check",), "line 2"),
         ("a.json", "{}", ("--append",), "no format"),
         ("a.json", "{}", ("--append", "--format", "coco"), "images"),

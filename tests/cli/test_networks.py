@@ -40,7 +40,7 @@ def test_a_proxy(cli: Cli, service: ServerThread) -> None:
 
     assert (ran.status, dead.status, none.status) == (2, 2, 2)
     assert "(404)" in ran.err
-    assert "The proxy 127.0.0.1:9 before http://service.test cannot be reached" in dead.err
+    assert "The proxy 127.0.0.1:9 in front of http://service.test cannot be reached" in dead.err
     assert "proxy" not in none.err
 
 

@@ -56,7 +56,7 @@ def test_tasks_are_listed(at_service: Cli, project: SeededProject) -> None:
     some = at_service("tasks", "list", project.id, "--state", "waiting", "--limit", "1", "--json")
     assert [each["id"] for each in some.documents] == [project.task_ids["a.jpg"]]
     none = at_service("tasks", "list", project.id, "--search", "nobody")
-    assert (none.status, none.err) == (0, "There are no such tasks.\n")
+    assert (none.status, none.err) == (0, "No tasks match.\n")
     wrong = at_service("tasks", "list", project.id, "--state", "done")
     assert (wrong.status, "waiting_changed" in wrong.err) == (2, True)
 

@@ -117,7 +117,7 @@ def test_options_of_the_client(argv: str, expected: dict[str, object]) -> None:
 def test_the_time_before_a_lost_answer_is_looked_up() -> None:
     """It is for tests, and hidden; a length of time as all are."""
     assert arguments("--settle-after", "0.1")["settle_after"] == 0.1
-    with pytest.raises(typer.BadParameter, match="no length of time"):
+    with pytest.raises(typer.BadParameter, match="not a length of time"):
         arguments("--settle-after", "100ms")
 
 
@@ -223,7 +223,7 @@ def test_lengths_of_time(text: str, seconds: float) -> None:
 
 @pytest.mark.parametrize("text", ["", "m", "-1", "1h 30", "1.2.3h", "inf", "soon"])
 def test_no_lengths_of_time(text: str) -> None:
-    """What is no length of time is refused with examples."""
+    """What is not a length of time is refused with examples."""
     with pytest.raises(typer.BadParameter, match="1h30m"):
         parse_seconds(text)
 

@@ -140,9 +140,9 @@ def _page_differences(recorded: str, reply: Reply) -> list[str]:
 def _trimmed_differences(recorded: str, actual: Json, ids: Ids) -> list[str]:
     """Compare a body of which only the beginning was kept: every whole item must be there."""
     if not recorded.startswith("["):
-        return [] if isinstance(actual, dict) else ["body is no JSON object"]
+        return [] if isinstance(actual, dict) else ["body is not JSON object"]
     if not isinstance(actual, list):
-        return ["body is no JSON array"]
+        return ["body is not JSON array"]
     whole = list(_whole_items(_TRIMMED.sub("", recorded)))
     return _unordered_differences(whole, actual, ids, "$", exact=False)
 

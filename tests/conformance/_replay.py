@@ -19,7 +19,7 @@ from tests.conformance._world import steps_before
 
 @frozen
 class Outcome:
-    """What became of one case."""
+    """What happened to one case."""
 
     case: Case
     differences: Sequence[str] = field(factory=list)

@@ -162,7 +162,7 @@ async def test_a_full_disk_under_the_manifest_is_told_with_its_path(
     async with world(*[SeedMedia(name, content) for name, content in IMAGES.items()]) as here:
         with monkeypatch.context() as patch:
             patch.setattr(manifests.Manifest, "using", full)
-            with pytest.raises(TransferError, match="make room") as caught:
+            with pytest.raises(TransferError, match="free some space") as caught:
                 await here.client.download_dataset(here.dataset_id, tmp_path)
 
         assert str(manifests.manifest_path(tmp_path)) in str(caught.value)
@@ -244,7 +244,7 @@ async def test_a_journal_without_a_table_is_damaged(tmp_path: Path, table: str) 
         ) as run:
             await run.finish()
 
-    assert "make room" not in str(caught.value)
+    assert "free some space" not in str(caught.value)
 
 
 @pytest.mark.parametrize("column", ["name", "content"])

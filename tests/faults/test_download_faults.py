@@ -181,7 +181,7 @@ async def test_a_media_deleted_meanwhile_is_failed_and_then_gone(tmp_path: Path)
             report = await running.finish()
 
         assert (report.downloaded, report.failed) == (COUNT - 1, 1)
-        assert report.problems[0].reason == "The media was deleted since it was listed."
+        assert report.problems[0].reason == "The media was deleted after it was listed."
         check_end_state(here, tmp_path, report)
         await check_resumed(here, tmp_path, whole=[name for name in IMAGES if name != "11.jpg"])
 
@@ -313,7 +313,7 @@ async def test_a_listed_id_that_leads_elsewhere_costs_one_media(
         report = await run(here, tmp_path)
 
     assert (report.downloaded, report.failed, report.complete) == (COUNT - 1, 1, True)
-    assert "pass the id the service gave" in report.problems[0].reason
+    assert "pass the id from the service" in report.problems[0].reason
 
 
 async def test_a_damaged_manifest_is_said(tmp_path: Path) -> None:

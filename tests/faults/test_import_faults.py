@@ -87,7 +87,7 @@ async def test_a_lost_answer_is_unknown_where_labels_are_appended() -> None:
             there.here.project_id, there.predictions(), keep_data=True, batch_size=2
         )
         assert [each.outcome for each in report.results] == ["unknown"] * 2 + ["stored"] * 2
-        assert "may have carried the request out" in report.results[0].reasons[0]
+        assert "may have carried out the request" in report.results[0].reasons[0]
         assert (report.ok, there.requests) == (False, 2)
         assert await there.spots() == [1, 1, 1, 1]
 

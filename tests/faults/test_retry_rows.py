@@ -133,7 +133,7 @@ async def test_a_dataset_created_without_an_answer_is_found() -> None:
 
 
 async def test_an_append_without_an_answer_is_unknown() -> None:
-    """Appended predictions whose answer was lost are not repeated, and the result says so."""
+    """Appended predictions whose answer was lost are not retried, and the result says so."""
     async with world() as here:
         here.plan.add(CommitThenDrop(), method="POST", path=r"/prediction$")
 
@@ -142,5 +142,5 @@ async def test_an_append_without_an_answer_is_unknown() -> None:
         )
 
         assert report.unknown == 1
-        assert "may have carried the request out" in report.results[0].reasons[0]
+        assert "may have carried out the request" in report.results[0].reasons[0]
         assert here.plan.count("POST", r"/prediction$") == 1

@@ -147,7 +147,7 @@ async def test_a_hostile_bitmap_is_one_that_failed(
     assert report.counts == {"failed": 1, "saved": 2}
     async with here.client.bitmaps(here.project_id) as stream:
         assert len([sample async for sample in stream]) == 3
-    with pytest.raises(APIResponseValidationError, match=r"sent (no whole|a) bitmap"):
+    with pytest.raises(APIResponseValidationError, match=r"sent (an incomplete|a) bitmap"):
         await asyncio.to_thread(to_array, hostile)
 
 
@@ -164,7 +164,7 @@ async def test_a_segment_named_by_no_url_is_an_error_of_the_export(
     }
     export = [{"label_classes": []}, task]
     here.plan.add(Status.of_json(200, cast("Any", export)), path="/export/")
-    with pytest.raises(APIResponseValidationError, match="no URL of one"):
+    with pytest.raises(APIResponseValidationError, match="invalid URL of a bitmap"):
         await here.client.download_bitmaps(here.project_id, tmp_path)
 
 
@@ -252,7 +252,7 @@ async def test_a_stream_ends_with_the_error_and_can_be_left(here: World) -> None
     with pytest.raises(KeyError):
         async with here.client.bitmaps(here.project_id):
             raise KeyError("the caller's own")
-    with pytest.raises(ConfigurationError, match="Enter the stream"):
+    with pytest.raises(ConfigurationError, match="Open the stream"):
         await anext(here.client.bitmaps(here.project_id))
 
 

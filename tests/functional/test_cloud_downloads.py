@@ -415,7 +415,7 @@ async def test_keys_are_one_for_each_image_and_labels_lie_beside(tmp_path: Path)
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"shards": 0}, "shards is 0; give the media of one"),
+        ({"shards": 0}, "shards is 0; give the number of media"),
         ({"shards": "many"}, "shards is 'many'"),
         ({"shards": 5, "labels": "coco"}, "Shards hold images and"),
         ({"shards": 5, "bitmaps": True}, "Shards hold images and"),

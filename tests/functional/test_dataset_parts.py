@@ -138,8 +138,8 @@ async def test_another_shape_is_said_with_its_place(
     [
         (b"<html>Sign in</html>", "A web page"),
         (b"", "is empty"),
-        (b'{"id":', "is no JSON"),
-        (orjson.dumps(listing(NAMES[:99]))[:-50], "is no JSON"),
+        (b'{"id":', "is not JSON"),
+        (orjson.dumps(listing(NAMES[:99]))[:-50], "is not JSON"),
         (b"7", "was expected"),
     ],
 )

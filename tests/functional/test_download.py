@@ -358,7 +358,7 @@ async def test_a_media_that_is_too_long_is_failed_by_itself(tmp_path: Path) -> N
     (problem,) = report.problems
     assert (report.downloaded, report.failed) == (3, 1)
     assert problem.media_id == long.id
-    assert "more than 20,000 bytes; max_bytes=... says how many" in problem.reason
+    assert "more than 20,000 bytes; max_bytes=... sets the limit" in problem.reason
     assert sorted(images_below(tmp_path)) == ["0.jpg", "1.jpg", "2.jpg"]
 
 

@@ -137,7 +137,7 @@ async def test_private_addresses_are_refused(tmp_path: Path) -> None:
         )
 
     assert report.failed == 1
-    assert "is no public address" in report.problems[0].reason
+    assert "is not a public address" in report.problems[0].reason
     assert found.requests == []
 
 

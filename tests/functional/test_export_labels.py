@@ -123,9 +123,9 @@ async def test_what_cannot_be_used_is_said_before_anything_is_fetched(tmp_path: 
             await export(classes=tmp_path / "none.yaml")
         with pytest.raises(ConfigurationError, match="holds 'rest'"):
             await export(split="train=0.9,rest=0.1")
-        with pytest.raises(ConfigurationError, match="is no folder"):
+        with pytest.raises(ConfigurationError, match="is not a folder"):
             await export(images="link", images_from=tmp_path / "nowhere")
-        with pytest.raises(ConfigurationError, match="name one in it"):
+        with pytest.raises(ConfigurationError, match="use a folder in it"):
             await client.export_labels(project_id, ".", "yolo", overwrite=True)
         with pytest.raises(ConfigurationError, match="Name their folder"):
             await export(images="copy")

@@ -25,8 +25,8 @@ MEDIA = "3c1d6f0a-5f0e-4c52-9a3b-0d6a1f2b7c01"
 STRICTER = {
     "empty item": "no internal_media_ID",
     "old id name only": "no internal_media_ID",
-    "label_classes element": "overview of classes",
-    "one child object with two keys": "drops this in silence",
+    "label_classes element": "list of classes",
+    "one child object with two keys": "drops this without an error",
     "empty child object": "ex_system",
     "rectangle with extra member": "nothing else",
     "geometry empty": "no coordinates",
@@ -43,8 +43,8 @@ STRICTER_BY_CONFIGURATION = {
     "two rectangles in geometry": "exactly 1",
     "geometry with 2 points": "exactly 1",
     "digit strings": "not a point",
-    "unknown member in root geometry": "no such member",
-    "one string": "no option",
+    "unknown member in root geometry": "does not know this member",
+    "one string": "not an option",
 }
 # Faults of the document as a whole, which the client cannot send: it makes the array itself.
 OF_THE_DOCUMENT = {"empty root array", "root object instead of array"}

@@ -109,7 +109,9 @@ async def test_what_did_not_arrive(tmp_path: Path) -> None:
         imported = await client.import_labels(project.id, other, keep_data=True)
         assert (imported.ok, imported.losses.is_loss, imported.report.stored) == (False, False, 2)
         assert imported.report.remarks == (
-            ImportRemark("rejected", "no media of the project has this name"),
+            ImportRemark(
+                "rejected", "no media of the project has this name; is its dataset attached?"
+            ),
         )
 
 
@@ -196,7 +198,7 @@ async def test_what_cannot_be_imported(tmp_path: Path) -> None:
         with pytest.raises(NotFoundError, match="no project"):
             await client.import_labels("0" * 8, file, keep_data=False)
         (tmp_path / "b.txt").write_text("hello")
-        with pytest.raises(FormatError, match=r"b\.txt is of no format"):
+        with pytest.raises(FormatError, match=r"b\.txt has no known format"):
             await client.import_labels(project.id, tmp_path / "b.txt", keep_data=False)
         with pytest.raises(FormatError, match="no format 'cocoa'"):
             await client.import_labels(project.id, file, "cocoa", keep_data=False)

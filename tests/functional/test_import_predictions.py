@@ -236,7 +236,7 @@ HELD_BACK: dict[str, tuple[list[Any], bool, int, str]] = {
     "twice": ([{"internal_media_ID": "M"}, {"internal_media_ID": "m"}], False, 1, "replace"),
     "no object": ([["M"]], True, 0, "an object was expected"),
     "null": ([None], True, 0, "null"),
-    "classes": ([{"label_classes": []}], True, 0, "overview"),
+    "classes": ([{"label_classes": []}], True, 0, "list of classes"),
 }
 
 
@@ -310,12 +310,12 @@ async def test_the_rest_of_a_prediction_goes_on_request() -> None:
     assert [item["labels"] for item in sent] == [{"car": shapes["car"][:1]}]
     assert [each.outcome for each in report.results] == ["stored", "rejected"]
     assert report.results[0].left_out[0].startswith("labels.car[1].point: ")
-    assert report.results[1].reasons[0] == "nothing of it can be imported"
+    assert report.results[1].reasons[0] == "nothing in it can be imported"
 
 
 @pytest.mark.parametrize(("strict", "outcome"), [(False, "stored"), (True, "rejected")])
 async def test_warnings_hold_back_on_request(strict: bool, outcome: str) -> None:
-    """What reaches beyond the image is stored, with a warning."""
+    """What reaches but the image ends is stored, with a warning."""
     far = LabeledImage(
         media_id="M", width=10, height=10, annotations=[Annotation("car", Rectangle(5, 5, 6, 2))]
     )
@@ -324,7 +324,7 @@ async def test_warnings_hold_back_on_request(strict: bool, outcome: str) -> None
     )
     (result,) = report.results
     assert result.outcome == outcome
-    assert "beyond the image" in result.warnings[0]
+    assert "but the image ends" in result.warnings[0]
 
 
 async def test_many_faults_are_not_all_listed() -> None:

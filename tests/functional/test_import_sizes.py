@@ -84,7 +84,7 @@ def car(*numbers: float, nested: tuple[Annotation, ...] = ()) -> Annotation:
         ((2000, 1000), {}, "says 2000 x 1000 pixels, the image has 200 x 100, of the same ratio"),
         ((100, 200), {"rescale": True}, "width and height are swapped, as by an EXIF orientation"),
         ((50, 100), {}, "swapped"),
-        ((640, 480), {"rescale": True}, "the image has 200 x 100: these are labels of another"),
+        ((640, 480), {"rescale": True}, "the image has 200 x 100: the labels belong to another"),
         ((2001, 1000), {"rescale": True}, "another image"),
     ],
     ids=["ratio", "swapped", "swapped and smaller", "other", "almost"],

@@ -87,7 +87,7 @@ def folder(tmp_path: Path) -> Path:
 async def test_a_limit_of_files_or_bytes_is_exact(
     world: World, folder: Path, option: str, value: int, sent: int, reason: str
 ) -> None:
-    """However many workers there are; it is no error, and the same upload again goes on."""
+    """However many workers there are; it is no error, and the same upload resumes."""
     config = UploadConfig(concurrency=4, **{option: value})  # type: ignore[arg-type]  # a table
 
     report = await world.client.upload(world.dataset_id, folder, config=config)

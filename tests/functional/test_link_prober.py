@@ -121,13 +121,13 @@ async def test_an_image_is_found(site: Site, prober: LinkProber, path: str) -> N
     ("path", "words"),
     [
         ("gone.jpg", "The link answers with status 404."),
-        ("text.jpg", "The link leads to no JPEG or PNG image."),
+        ("text.jpg", "The link does not lead to a JPEG or PNG image."),
         ("empty.jpg", "The link answers with status 204."),
         ("broken.jpg", "The link answers with status 500."),
         ("hop5.jpg", "The link redirects more than 5 times."),
-        ("file.jpg", "The link leads to file://, and only http and https are asked."),
-        ("none.jpg", "The link leads to what is no address."),
-        ("dots.jpg", "The link leads to a..b, which is no name of a host."),
+        ("file.jpg", "The link leads to file://, but only http and https are allowed."),
+        ("none.jpg", "The link does not lead to a valid address."),
+        ("dots.jpg", "The link leads to a..b, which is not a host name."),
     ],
 )
 async def test_a_dead_link_is_told(site: Site, prober: LinkProber, path: str, words: str) -> None:
@@ -223,7 +223,7 @@ async def test_private_addresses_are_not_asked(host: str) -> None:
     reason = await prober.probe(f"http://{host}:9/a.jpg")
     await prober.aclose()
 
-    assert "is no public address; allow_private_links=True" in reason
+    assert "is not a public address; allow_private_links=True" in reason
 
 
 async def test_a_name_that_leads_to_a_private_address_is_not_asked(site: Site) -> None:
@@ -233,7 +233,7 @@ async def test_a_name_that_leads_to_a_private_address_is_not_asked(site: Site) -
     reason = await prober.probe(f"http://photos.example:{port}/a.jpg")
     await prober.aclose()
 
-    assert "photos.example, which is no public address" in reason
+    assert "photos.example, which is not a public address" in reason
     assert site.asked == []
 
 

@@ -71,7 +71,7 @@ async def test_only_the_media_given_are_loaded(full: World) -> None:
     assert [sample.media for sample in samples] == sorted(chosen, key=lambda media: media.id)
     assert all(sample.labels is not None for sample in samples)
     assert full.plan.count("GET", r"/dataset") == before
-    with pytest.raises(ConfigurationError, match="both say what is loaded"):
+    with pytest.raises(ConfigurationError, match="pass either dataset_id or media"):
         full.client.loader(full.dataset_id, media=chosen)
 
 
@@ -222,7 +222,7 @@ async def test_arrays_of_gray_alpha_and_turned_images(caplog: pytest.LogCaptureF
     assert shapes["b.png"] == box.shape
     said = [each.message for each in caplog.records if each.levelname == "WARNING"]
     assert [text.partition(" of media")[0] for text in said] == [
-        "An array holds the upper 8 of the 16 bits"
+        "The array keeps only the upper 8 of the 16 bits"
     ]
 
 

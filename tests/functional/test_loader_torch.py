@@ -334,7 +334,7 @@ def test_states_that_would_not_be_true_are_errors(
     late.set_epoch(0)
     with pytest.raises(ConfigurationError, match="begin with the epoch of the state"):
         late.load_state_dict({**late.state_dict(), "epoch": 2})
-    with pytest.raises(ConfigurationError, match="no state"):
+    with pytest.raises(ConfigurationError, match="list of states is empty"):
         late.load_state_dict([])
 
 

@@ -228,7 +228,7 @@ async def test_a_gallery_of_a_folder(tmp_path: Path) -> None:
         ("broken.png", 0),
     ]
     assert rows[1]["m"][0][1:3] == ["box", "M1 2H31V11H1Z"]
-    assert gallery.problems == ("broken.png: It is no image that can be read.",)
+    assert gallery.problems == ("broken.png: It is not an image that can be read.",)
     assert gallery.notes == ("1 image of labels.json not found here.",)
 
 
@@ -284,12 +284,12 @@ async def test_thumbnails_are_made_in_processes(tmp_path: Path) -> None:
 
 
 async def test_what_lies_in_the_way_is_left_alone(tmp_path: Path) -> None:
-    """A folder that holds other things is refused; that of a gallery before is made anew."""
+    """A folder that contains something other is refused; that of a gallery before is made anew."""
     photos(tmp_path / "in", "a.jpg")
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "thesis.tex").write_text("all of it")
 
-    with pytest.raises(ConfigurationError, match="holds other things"):
+    with pytest.raises(ConfigurationError, match="contains something other"):
         await look.gallery(tmp_path / "in", tmp_path / "site", options=IN_THREADS)
     with pytest.raises(ConfigurationError, match="There is no image"):
         await look.gallery(tmp_path / "site", tmp_path / "new", options=IN_THREADS)

@@ -136,7 +136,7 @@ def test_options_of_another_type_are_named(wrong: dict[str, object]) -> None:
 async def test_a_dead_proxy_is_named_as_one() -> None:
     """Not the service is out of reach."""
     async with no_retries("https://service.test", proxy="http://127.0.0.1:1") as client:
-        with pytest.raises(APIConnectionError, match=r"The proxy 127\.0\.0\.1:1 before"):
+        with pytest.raises(APIConnectionError, match=r"The proxy 127\.0\.0\.1:1 in front of"):
             await client.projects.list()
 
 
@@ -174,7 +174,7 @@ async def test_what_a_proxy_wants_is_named_as_the_proxys() -> None:
         raw_server(answering(heads, refusal)) as proxy,
         no_retries("https://service.test", proxy=proxy) as client,
     ):
-        with pytest.raises(APIConnectionError, match=r"The proxy before .* \(407\)") as raised:
+        with pytest.raises(APIConnectionError, match=r"The proxy of .* \(407\)") as raised:
             await client.projects.list()
 
     assert not raised.value.request_sent
@@ -452,7 +452,7 @@ async def test_a_function_that_fails_says_so() -> None:
 
     with pytest.raises(OSError, match="the vault is closed"):
         await DataGymClient(token, base_url).open()
-    with pytest.raises(ConfigurationError, match="token gave int"):
+    with pytest.raises(ConfigurationError, match="token returned int"):
         await DataGymClient(lambda: 1, base_url).open()  # type: ignore[arg-type, return-value]
 
 

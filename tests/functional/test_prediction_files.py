@@ -77,7 +77,7 @@ async def test_coco_images_without_labels(
 
 
 BROKEN: dict[str, tuple[bytes, str | None, str]] = {
-    "cut short": (json.dumps(ITEMS).encode()[:-9], None, "no JSON"),
+    "cut short": (json.dumps(ITEMS).encode()[:-9], None, "not JSON"),
     "object": (b'{"a": 1}', "json", "no JSON array"),
     "empty": (b"", None, "no format"),
     "a line": (b"{}\n\n{", "jsonl", "line 3"),

@@ -85,7 +85,7 @@ async def test_a_private_store_is_not_asked() -> None:
     async with raw_server(store.talk) as address, client_of(f"{address}clip?sig=secret") as client:
         sentence = await refused(client)
 
-    assert "127.0.0.1, which is no public address; allow_private_store=True" in sentence
+    assert "127.0.0.1, which is not a public address; allow_private_store=True" in sentence
     assert "secret" not in sentence
     assert store.heads == []
 
@@ -94,7 +94,7 @@ async def test_a_private_store_is_not_asked() -> None:
 async def test_no_private_address_is_asked(url: str) -> None:
     """However it is spelt."""
     async with client_of(url) as client:
-        assert "is no public address" in await refused(client)
+        assert "is not a public address" in await refused(client)
 
 
 async def test_a_private_store_is_asked_where_that_is_allowed() -> None:
@@ -127,7 +127,7 @@ async def test_each_redirect_is_looked_at() -> None:
         async with raw_server(store.talk) as base:
             store.answers[f"/api/v1/media/{MEDIA}"] = answer(f"{base}clip".encode())
             async with DataGymClient(TOKEN, base, dialect="media") as client:
-                assert "is no public address" in await refused(client)
+                assert "is not a public address" in await refused(client)
 
     assert inside.heads == []
 
@@ -135,10 +135,10 @@ async def test_each_redirect_is_looked_at() -> None:
 @pytest.mark.parametrize(
     ("location", "words"),
     [
-        ("http://[::1", "leads to what is no address"),
-        ("http://a..b/", "is no name of a host"),
-        (f"http://{'a' * 64}/", "is no name of a host"),
-        ("file:///etc/passwd", "only http and https are asked"),
+        ("http://[::1", "does not lead to a valid address"),
+        ("http://a..b/", "is not a host name"),
+        (f"http://{'a' * 64}/", "is not a host name"),
+        ("file:///etc/passwd", "only http and https are allowed"),
         ("/clip", "redirects more than 5 times"),
     ],
 )
@@ -157,7 +157,7 @@ async def test_a_hostile_redirect_is_a_plain_error(location: str, words: str) ->
 async def test_a_host_that_is_none_is_a_plain_error(host: str) -> None:
     """Python would raise UnicodeError for it."""
     async with client_of(f"http://{host}/clip", allow_private_store=True) as client:
-        assert "is no name of a host" in await refused(client)
+        assert "is not a host name" in await refused(client)
 
 
 async def test_no_credentials_reach_a_store(

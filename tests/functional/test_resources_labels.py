@@ -70,11 +70,11 @@ async def test_an_export_left_early_is_closed() -> None:
 
 GOOD_TASK = {"internal_media_ID": "M", "external_media_ID": "a.jpg", "status": "completed"}
 BROKEN: dict[str, tuple[bytes, str, int]] = {
-    "cut short": (orjson.dumps([GOOD_TASK] * 3)[:-20], "no JSON", 2),
-    "no json": (b"[{'a': 1}]", "no JSON", 0),
+    "cut short": (orjson.dumps([GOOD_TASK] * 3)[:-20], "not JSON", 2),
+    "no json": (b"[{'a': 1}]", "not JSON", 0),
     "web page": (b"\n<html>", "base_url", 0),
     "object": (b'{"a": 1}', "a list was expected", 0),
-    "empty": (b"", "no JSON", 0),
+    "empty": (b"", "not JSON", 0),
     "wrong task": (orjson.dumps([GOOD_TASK, {"status": 5}]), r"\[1\]", 1),
 }
 

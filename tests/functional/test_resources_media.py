@@ -178,7 +178,7 @@ async def test_each_url_has_one_result_in_request_order() -> None:
 SCREENED = {
     "1257 characters": "https://a.test/" + "a/" * 618 + "b.jpg1",
     "last part of 256": "https://a.test/" + "c" * 252 + ".jpg",
-    "no text": "https://a.test/\ud800.jpg",
+    "invalid Unicode": "https://a.test/\ud800.jpg",
 }
 
 
@@ -229,7 +229,7 @@ async def test_a_failing_batch_says_what_was_done_before() -> None:
     urls = ["https://a.test/a.jpg", "https://a.test/b.jpg"]
     with pytest.raises(PermissionDeniedError) as caught:
         await media(session).upload_urls("D", urls, batch_size=1)
-    assert caught.value.__notes__ == ["1 of 2 URLs had been dealt with before"]
+    assert caught.value.__notes__ == ["1 of 2 URLs were done before"]
 
 
 async def test_a_broken_service_is_not_taken_for_bad_urls() -> None:

@@ -232,7 +232,7 @@ async def test_a_lost_answer_of_a_creation_makes_no_second_dataset(world: World)
 
 
 async def test_a_dataset_that_cannot_be_made_ends_the_run(world: World) -> None:
-    """What fits is stored, the rest is pending; the same upload again goes on."""
+    """What fits is stored, the rest is pending; the same upload resumes."""
     fault = world.plan.add(ServiceError(500, "ex_gen_dummy"), method="POST", path=r"/dataset$")
 
     with pytest.raises(TransferError, match="The next dataset after 'Photos' cannot be made") as e:

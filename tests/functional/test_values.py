@@ -202,7 +202,7 @@ async def test_what_cannot_be_taken_back_is_named(here: World) -> None:
 
 
 async def test_an_empty_value_of_a_lost_answer_is_named(here: World) -> None:
-    """A creation whose answer is lost is not repeated; what it made is found and named."""
+    """A creation whose answer is lost is not retried; what it made is found and named."""
     here.plan.add(CommitThenDrop(), path="/lcValue/", method="POST", nth=2)
     report = await here.client.values.write(task_of(here), ALL)
     assert [each.ok for each in report.annotations] == [True, False, False]

@@ -14,7 +14,7 @@ from PIL import Image
 from datagym_async.cli import LABELS, photographs
 from datagym_async.labels import LabeledImage
 from datagym_async.look import Choice, build_sheet
-from datagym_async.look._subjects import Loaded, Looked, Subject
+from datagym_async.look._subjects import ImageSet, Loaded, Subject
 
 
 async def draw(path: Path) -> None:
@@ -28,7 +28,7 @@ async def draw(path: Path) -> None:
     async def load(subject: Subject) -> Loaded:
         return subject.path or b"", subject.labels
 
-    await build_sheet(Looked("photographs", subjects, load), path, Choice(count=6))
+    await build_sheet(ImageSet("photographs", subjects, load), path, Choice(count=6))
 
 
 def made_light(path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from datagym_async import ConfigurationError, DataGymClient
 from datagym_async.distributed._cluster import Cluster, check_versions, versions
-from datagym_async.distributed._hands import Hands
+from datagym_async.distributed._hands import WorkerActors
 from datagym_async.exceptions import FileChangedError
 from tests.helpers.sentinel import TOKEN
 
@@ -85,8 +85,8 @@ def test_a_cluster_that_cannot_be_used_is_refused() -> None:
     said = run("refused")
     assert len(said) == 7
     assert said["nobody"].startswith("No scheduler answers at tcp://127.0.0.1:9 (")
-    assert "(what listens there says nothing a scheduler says); start one" in said["another"]
-    assert "(what listens there says nothing a scheduler says); start one" in said["a web server"]
+    assert "(it is not a scheduler); start one" in said["another"]
+    assert "(it is not a scheduler); start one" in said["a web server"]
     assert said["nonsense"].startswith("No scheduler answers at nonsense://there (")
     assert "asynchronous=True" in said["no client"]
     assert said["no worker"].endswith("start one with `dask worker ADDRESS`")
@@ -112,7 +112,7 @@ async def test_what_a_worker_lacks_is_told_as_its_own() -> None:
         async def exchange(self) -> FileChangedError:
             return FileChangedError("The file 'a.jpg' vanished")
 
-    hands = Hands(Cluster(None), DataGymClient, "http://here")
+    hands = WorkerActors(Cluster(None), DataGymClient, "http://here")
     hands._actors["tcp://w"], hands._looked = (Actor(), None), float("inf")
     with pytest.raises(FileChangedError, match=r"^On the worker tcp://w: The file 'a\.jpg' v"):
         await hands.ask("a.jpg", "exchange")

@@ -71,7 +71,7 @@ VALUES: dict[str, object] = {
     "1e308": 1e308,
     "1e999": Raw(b"1e999"),
     "NaN": Raw(b"NaN"),
-    "no text": "",
+    "invalid Unicode": "",
     "blank": " ",
     "a path": "../../etc/passwd",
     "dots": "..",

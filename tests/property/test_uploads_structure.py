@@ -15,7 +15,7 @@ from datagym_async.uploads.sources import Screening
 from tests.helpers import photos
 
 # Lengths and tables within a segment, which every decoder holds against each other.
-DECODERS_WORD = re.compile("frame header makes no sense|Huffman tables make no sense")
+DECODERS_WORD = re.compile("frame header is invalid|Huffman tables are invalid")
 IMAGES = (photos.jpeg(2500), photos.png(2500), photos.half_jpeg(2500), photos.SOUND_JPEG)
 
 

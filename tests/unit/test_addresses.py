@@ -141,8 +141,8 @@ def test_nothing_that_python_calls_special_is_taken(
 
 @pytest.mark.parametrize(
     ("host", "words"),
-    [(host, "is no name of a host") for host in NUMBERS]
-    + [(host, "is no public address") for host in SPELLINGS],
+    [(host, "is not a host name") for host in NUMBERS]
+    + [(host, "is not a public address") for host in SPELLINGS],
 )
 async def test_no_spelling_of_an_address_gets_past(host: str, words: str) -> None:
     """What counts is where the system would connect to; nothing is connected to."""
@@ -162,13 +162,13 @@ async def test_no_spelling_of_an_address_gets_past(host: str, words: str) -> Non
 @pytest.mark.parametrize(
     ("target", "words"),
     [
-        ("http://[::1", "leads to what is no address"),
-        ("http://host:99999/", "leads to what is no address"),
-        ("http://a..b/", "leads to a..b, which is no name of a host"),
-        (f"http://{'a' * 64}.example/", "which is no name of a host"),
-        (f"http://{'a.' * 127}example/", "which is no name of a host"),
-        ("http://127.1/", "is no name of a host"),
-        ("file:///etc/passwd", "leads to file://, and only http and https are asked"),
+        ("http://[::1", "does not lead to a valid address"),
+        ("http://host:99999/", "does not lead to a valid address"),
+        ("http://a..b/", "leads to a..b, which is not a host name"),
+        (f"http://{'a' * 64}.example/", "which is not a host name"),
+        (f"http://{'a.' * 127}example/", "which is not a host name"),
+        ("http://127.1/", "is not a host name"),
+        ("file:///etc/passwd", "leads to file://, but only http and https are allowed"),
         ("gopher://example.org/", "leads to gopher://"),
     ],
 )

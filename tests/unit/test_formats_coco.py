@@ -343,8 +343,8 @@ def test_what_is_broken_is_lost_once() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("{", "no JSON"),
-        ("5", "no JSON"),
+        ("{", "not JSON"),
+        ("5", "not JSON"),
         ("{}", "no member images"),
         ('{"images": [{}]}', "images[0]: it needs id and file_name"),
         (

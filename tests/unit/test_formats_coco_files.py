@@ -125,7 +125,7 @@ def test_a_full_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     given = saved(
         tmp_path / "coco.json", document(*(annotation(note="x" * 999) for _ in range(99)))
     )
-    with pytest.raises(FormatError, match=r"is full; make room, or name .* SQLITE_TMPDIR"):
+    with pytest.raises(FormatError, match=r"is full; free some space, or name .* SQLITE_TMPDIR"):
         open_dataset(given)
 
 
@@ -162,16 +162,19 @@ def test_what_python_writes_for_no_number(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (b"", "is no JSON: it is empty"),
-        (b"{", "is no JSON: the name of a member is missing"),
-        (b'{"images": [{"id": 1}', "is no JSON: it ends too early"),
-        (b'{"images": [{"id": 1 2}]}', "is no JSON"),
-        (b'{"images": []} x', "is no JSON: there is more behind its end"),
-        (b"5", "is no JSON: { is missing before 5"),
+        (b"", "is not JSON: it is empty"),
+        (b"{", "is not JSON: the name of a member is missing"),
+        (b'{"images": [{"id": 1}', "is not JSON: it is cut off"),
+        (b'{"images": [{"id": 1 2}]}', "is not JSON"),
+        (b'{"images": []} x', "is not JSON: there is more text after its end"),
+        (b"5", "is not JSON: { is missing before 5"),
         (b'{"images": ' + b"[" * 70, "nested deeper than 64 levels"),
-        ("{}x".encode("utf-16")[:-1], "is no JSON: it is not in UTF-8; save it as UTF-8"),
-        ('{"images": ["ü"]}'.encode("latin-1"), "is no JSON: it is not in UTF-8; save it as UTF-8"),
-        (b"{}", "is no COCO file: it has no member images"),
+        ("{}x".encode("utf-16")[:-1], "is not JSON: it is not in UTF-8; save it as UTF-8"),
+        (
+            '{"images": ["ü"]}'.encode("latin-1"),
+            "is not JSON: it is not in UTF-8; save it as UTF-8",
+        ),
+        (b"{}", "is not a COCO file: it has no member images"),
         (b'{"images": {}}', "the member images must be a list of objects"),
         (b'{"images": [], "annotations": null}', "the member annotations must be a list"),
         (b'{"images": []}', "has no image in its list images"),
@@ -304,8 +307,8 @@ def test_a_bad_box_keeps_the_outline(members: dict[str, Any], said: str) -> None
         (None, ""),
         ("no", "must be a list of polygons, or a mask"),
         ([[1, 2, 3, 4]], "a polygon of fewer than 3 points"),
-        ([[1, 2, 3, 4, 5, 6, 7]], "a polygon of 7 numbers, which are no pairs of x and y"),
-        ([1, 2, 3, 4, 5], "a polygon of 5 numbers, which are no pairs of x and y"),
+        ([[1, 2, 3, 4, 5, 6, 7]], "a polygon of 7 numbers, which are not pairs of x and y"),
+        ([1, 2, 3, 4, 5], "a polygon of 5 numbers, which are not pairs of x and y"),
         ([["a", "b"]], "a polygon must be a list of numbers"),
         ({"size": [10, 20], "counts": [1, 1]}, "counts cover 2 pixels of 200"),
         ({"size": [10, 20], "counts": [-1, 201]}, "counts must be numbers of pixels"),

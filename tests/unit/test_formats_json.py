@@ -59,7 +59,7 @@ def test_labelme_shapes(tmp_path: Path) -> None:
     assert box(made) == (10, 20, 20, 20)
     made, _ = one(tmp_path, shape("car", [[10, 20], [30, 20], [30, 40], [10, 40]], "rectangle"))
     assert box(made) == (10, 20, 20, 20)
-    made, lost = one(tmp_path, shape("car", [[50, 50], [53, 54]], "circle"))
+    made, lost = one(tmp_path, shape("car", [[50, 50], [53, 54]], "link to itself"))
     assert rings(made)[0][0][0] == (55, 50)
     assert lost == {"curve": 1}
     for kind, points in (("line", [[1, 2], [3, 4]]), ("linestrip", [[1, 2], [3, 4], [5, 6]])):
@@ -177,13 +177,13 @@ BAD_SHAPES = [
     (shape("car", TRIANGLE[:2]), "a polygon of 2 points"),
     (shape("car", None), "points must be a list"),
     (shape("car", [[1, 2, 3]] * 3), "must be x and y"),
-    (shape("car", [["a", 2]] * 3), "'a' is no number"),
+    (shape("car", [["a", 2]] * 3), "'a' is not a number"),
     (shape("car", [[None, 2]] * 3), "is no number"),
     (shape("car", [[True, 2]] * 3), "is no number"),
     (shape("car", [[1e300, 2]] * 3), "is no number"),
-    (shape("car", TRIANGLE, "spline"), "'spline' is no kind of shape"),
-    (shape("car", [[1, 1]], "mask"), "no PNG in base64"),
-    (shape("car", [[1, 1]], "mask", mask="AAAA"), "no PNG in base64"),
+    (shape("car", TRIANGLE, "spline"), "'spline' is not a known type of shape"),
+    (shape("car", [[1, 1]], "mask"), "not a PNG in base64"),
+    (shape("car", [[1, 1]], "mask", mask="AAAA"), "not a PNG in base64"),
     (shape("car", [[1, 1]], "rectangle"), "a rectangle of 1 points"),
 ]
 
@@ -202,13 +202,13 @@ def test_a_bad_shape_of_labelme_is_one_loss(tmp_path: Path, bad: Any, words: str
 
 BAD_FILES = [
     (b"[]", "an object was expected"),
-    (b"{", "it is no JSON"),
+    (b"{", "it is not JSON"),
     (b'{"shapes": {}}', "shapes must be a list"),
     (b'{"shapes": []}', "no imagePath"),
     (b'{"shapes": [], "imagePath": 3}', "no imagePath"),
     (b'{"shapes":' + b"[" * 100_000, "nested deeper"),
-    (b'{"shapes": [NaN]}', "it is no JSON"),
-    (b"\xff\xfe\x00", "it is no JSON"),
+    (b'{"shapes": [NaN]}', "it is not JSON"),
+    (b"\xff\xfe\x00", "it is not JSON"),
 ]
 
 

@@ -95,7 +95,7 @@ def test_losses_are_counted_and_named() -> None:
     assert report.count(LossKind.LINE) == 7
     assert str(report) == (
         "7 x lines, left out (image 0, image 1, image 2, image 3, image 4, ...)\n"
-        "2 x marks of a crowd: the service keeps the shape as that of one object (a, ...)"
+        "2 x marks of a crowd: the service stores the shape as one object (a, ...)"
     )
     assert report
     assert not LossReport()

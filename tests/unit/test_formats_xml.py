@@ -193,8 +193,8 @@ def test_turned_boxes_beside_voc(tmp_path: Path) -> None:
 
 BAD_OBJECTS = [
     ("<name>car</name>", "it has no <bndbox>"),
-    (bndbox(1, 2, 3, name="car"), "'' is no number for <ymax>"),
-    (bndbox(1, 2, "nan", 4), "'nan' is no number for <xmax>"),
+    (bndbox(1, 2, 3, name="car"), "'' is not a number for <ymax>"),
+    (bndbox(1, 2, "nan", 4), "'nan' is not a number for <xmax>"),
     (bndbox(10, 2, 3, 4), "its box ends before it begins"),
     (bndbox(1, 2, 3, 4, name=""), "it has no class"),
     ("", "it has no class"),
@@ -224,12 +224,12 @@ OUTSIDE = (
 )
 BAD_FILES: list[tuple[str | bytes, str]] = [
     ("<resources><string/></resources>", "it begins with <resources>"),
-    ("<annotation><filename>", "it is no XML"),
+    ("<annotation><filename>", "it is not XML"),
     ('<?xml version="1.0" encoding="UT-8"?><annotation/>', "its encoding is not read"),
     ('<?xml version="1.0" encoding="gb2312"?><annotation/>', "write it in UTF-8: multi-byte"),
-    ("", "it is no XML"),
-    ("no XML", "line 1: it is no XML"),
-    (b"\xff\xfe\xff", "it is no XML"),
+    ("", "it is not XML"),
+    ("not XML", "line 1: it is not XML"),
+    (b"\xff\xfe\xff", "it is not XML"),
     (BOMB, "entities"),
     (OUTSIDE, "entities"),
     ("<annotation>" + "<a>" * 100_000, "nested deeper than 64"),
@@ -449,13 +449,13 @@ BAD_SHAPES = [
     ('<box xtl="1" ytl="2" xbr="3" ybr="4"/>', "no class"),
     ('<polygon label="car" points="1,2;3,4"/>', "x and y of 3 points"),
     ('<polygon label="car" points="1,2;3,4;5"/>', "5 numbers"),
-    ('<polygon label="car" points="1,2;3,4;a,b"/>', "'a' is no number"),
+    ('<polygon label="car" points="1,2;3,4;a,b"/>', "'a' is not a number"),
     ('<polyline label="car"/>', "x and y of 2 points"),
     ('<mask label="car" rle="1,2" left="0" top="0" width="2" height="2"/>', "covers 3 pixels of 4"),
     ('<mask label="car" rle="-1,5" left="0" top="0" width="2" height="2"/>', "covers"),
     ('<mask label="car" rle="1" left="0" top="0" width="99999" height="99999"/>', "is not read"),
     ('<skeleton label="person"><points label="nose" outside="1" points="1,1"/></skeleton>', "none"),
-    ('<blob label="car"/>', "<blob> is no shape"),
+    ('<blob label="car"/>', "<blob> is not a shape"),
 ]  # fmt: skip
 
 
@@ -514,9 +514,9 @@ def test_cvat_that_is_cut_off(tmp_path: Path) -> None:
     text(tmp_path / "annotations.xml", cvat(good).replace("</annotations>", "\n<image"))
     images, losses = told(open_dataset(tmp_path))
     assert len(images) == 1
-    assert "annotations.xml: line 13: it is no XML" in str(losses.report())
+    assert "annotations.xml: line 13: it is not XML" in str(losses.report())
     text(tmp_path / "annotations.xml", "<annotations>&nothing;")
-    with pytest.raises(FormatError, match=r"no images; looked for <image> or <track>.*no XML"):
+    with pytest.raises(FormatError, match=r"no images; looked for <image> or <track>.*not XML"):
         open_dataset(tmp_path)
 
 

@@ -166,14 +166,14 @@ WRONG = [
     ("7 0.5 0.5 0.5 0.5", "unknown_category", "class 7"),
     ("0.5 0.5 0.5 0.5 0.5", "unknown_category", "class 0.5"),
     ("-1 0.5 0.5 0.5 0.5", "unknown_category", "class -1"),
-    ("car 0.5 0.5 0.5 0.5", "broken", "'car' is no number"),
+    ("car 0.5 0.5 0.5 0.5", "broken", "'car' is not a number"),
     ("0 0.5 0.5 0.5", "broken", "3 numbers behind the class"),
     ("0", "broken", "0 numbers"),
-    ("0 nan 0.5 0.5 0.5", "broken", "'nan' is no number"),
-    ("0 0.5 0.5 inf 0.5", "broken", "'inf' is no number"),
+    ("0 nan 0.5 0.5 0.5", "broken", "'nan' is not a number"),
+    ("0 0.5 0.5 inf 0.5", "broken", "'inf' is not a number"),
     ("0 0.5 0.5 -0.5 0.5", "broken", "negative"),
-    ("0 120 50 64 48", "broken", "no shares"),
-    ("0 0.5 0.5 0.5 0,5", "broken", "'0,5' is no number"),
+    ("0 120 50 64 48", "broken", "not shares"),
+    ("0 0.5 0.5 0.5 0,5", "broken", "'0,5' is not a number"),
     ("9" * 400 + " 0.5 0.5 0.5 0.5", "broken", "is no number"),
     ("0 0.1 0.1 0.2 0.2 0.3 0.3 0.4", "", ""),  # three corners and a score
 ]
@@ -485,11 +485,11 @@ NOTHING = [
     ("names: {a: b}\ntrain: images", "cannot be read as yolo"),
     ("names: [[a]]\ntrain: images", "names must be a list"),
     ("kpt_shape: [3]\nnames: [a]\ntrain: images", "cannot be read as yolo"),
-    ("- a", "no YAML with names"),
-    ("a: [", "is no YAML"),
-    (b"\xff\xfe\x00", "no text"),
-    (b"\x80", "no text in UTF-8"),
-    ("a: " + "[" * 500, "is no YAML"),
+    ("- a", "not YAML with names"),
+    ("a: [", "is not YAML"),
+    (b"\xff\xfe\x00", "not UTF-8 text"),
+    (b"\x80", "not UTF-8 text"),
+    ("a: " + "[" * 500, "is not YAML"),
 ]  # fmt: skip
 
 

@@ -170,7 +170,7 @@ def test_files_that_are_nested_too_deep_are_named(
     """A file of somebody's is refused with its name, not with an error of a parser."""
     path = tmp_path / "deep.json"
     path.write_bytes(b'{"images":' + b"[" * 2000 + b"]" * 2000 + b"}")
-    with pytest.raises(DataGymError, match=r"deep\.json is no JSON"):
+    with pytest.raises(DataGymError, match=r"deep\.json is not JSON"):
         read(path)
 
 

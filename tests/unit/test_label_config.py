@@ -99,39 +99,42 @@ def select(key: str = "s", **more: Any) -> ConfigEntry:
         ([entry("  ")], ["the key is empty"]),
         ([entry("a.b")], ["a.b: the key 'a.b' holds '.'"]),
         ([entry("k" * 57)], ["the key has 57 characters, 56 are allowed"]),
-        ([entry("Line")], ["line: the key 'line' is a word of the service"]),
-        ([entry("ImageId")], ["is a word of the service"]),
+        ([entry("Line")], ["line: the key 'line' is a reserved word of the service"]),
+        ([entry("ImageId")], ["is a reserved word of the service"]),
         ([entry(value="")], ["a: the text is empty"]),
         ([entry(value="v" * 57)], ["the text has 57 characters"]),
         ([entry(value="Ä.")], ["holds '.', 'Ä'"]),
-        ([entry(kind="circle")], ["its type is none of today's"]),
-        ([entry(kind="radio")], ["its type is none of today's"]),
+        ([entry(kind="circle")], ["its type is unknown"]),
+        ([entry(kind="radio")], ["its type is unknown"]),
         ([entry(shortcut=12)], ["the shortcut is '12'; it must be one digit"]),
         ([entry(kind="freetext")], ["a free text needs a maximum length"]),
         ([entry(kind="freetext", max_length=0)], ["the maximum length is 0"]),
         ([entry(kind="freetext", max_length=256)], ["the maximum length is 256"]),
         ([entry(kind="select")], ["a select needs options"]),
         ([entry(kind="checklist", options={"": "x"})], ["needs a key and a text"]),
-        ([entry(kind="checklist", options={"ä": "x"})], ["holds 'ä', which no label can name"]),
+        ([entry(kind="checklist", options={"ä": "x"})], ["holds 'ä', which labels cannot contain"]),
         ([entry(kind="checklist", options={"k" * 57: "x"})], ["is too long"]),
         (
             [entry(kind="checklist", options={"a": "x", "A": "y", "c": "x"})],
             ["'a' and 'A' cannot be told apart", "'a' and 'c' cannot be told apart"],
         ),
-        ([select(color="#3333FF")], ["s: a color means nothing for the type SELECT"]),
-        ([entry(required=True)], ["a: required means nothing for the type POINT"]),
-        ([entry(max_length=3)], ["a maximum length means nothing"]),
-        ([entry(options={"a": "A"})], ["options means nothing"]),
+        ([select(color="#3333FF")], ["s: a color has no meaning for the type SELECT"]),
+        ([entry(required=True)], ["a: required has no meaning for the type POINT"]),
+        ([entry(max_length=3)], ["a maximum length has no meaning"]),
+        ([entry(options={"a": "A"})], ["options has no meaning"]),
         (
             [select(children=[entry("g")])],
-            ["s/g: a geometry stands at the root, or directly in"],
+            ["s/g: a geometry must be at the root, or directly in"],
         ),
         (
             [entry(children=[entry("b", children=[entry("c")])])],
-            ["a/b/c: a geometry stands at the root"],
+            ["a/b/c: a geometry must be at the root"],
         ),
         ([entry(children=[entry("b", kind="image_segmentation")])], ["a/b: an image segmentation"]),
-        ([entry(kind="image_segmentation", children=[select()])], ["nests nothing"]),
+        (
+            [entry(kind="image_segmentation", children=[select()])],
+            ["nothing can be nested in an image segmentation"],
+        ),
         (
             [
                 select("a", children=[select("b", children=[select("c", children=[select("d")])])]),
@@ -150,10 +153,10 @@ def select(key: str = "s", **more: Any) -> ConfigEntry:
                     ],
                 ),
             ],
-            ["a/b/c/d/e: it stands on level 5; 4 levels are allowed"],
+            ["a/b/c/d/e: it is on level 5; 4 levels are allowed"],
         ),
         ([entry(), entry("A")], ["the configuration: 2 entries have the key 'a'"]),
-        ([entry(children=[select("a")])], ["a: the key 'a' stands in several places (a, a/a)"]),
+        ([entry(children=[select("a")])], ["a: the key 'a' is used in several places (a, a/a)"]),
         ([entry(children=[select(), select()])], ["a: 2 entries have the key 's'"]),
         ([entry("a", children=[select()]), entry("b", children=[select()])], []),
         (
@@ -190,7 +193,7 @@ def test_what_the_editor_would_not_take_is_a_warning() -> None:
     )
     assert len(config.warnings()) == 5
     assert config.problems() == [
-        "b: the key of the option 'Ö o' holds 'Ö', which no label can name."
+        "b: the key of the option 'Ö o' holds 'Ö', which labels cannot contain."
     ]
 
 
@@ -311,10 +314,10 @@ ONE = '[{"entryKey": "a", "entryValue": "A", "type": "point"%s}]'
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "no JSON"),
-        ("[" * 100_000, "no JSON"),
+        ("", "not JSON"),
+        ("[" * 100_000, "not JSON"),
         ('"a"', "the document of the label configuration is str; it must be a list"),
-        ('{"a": 1}', "is no label configuration: it holds no list of entries"),
+        ('{"a": 1}', "is not a label configuration: it holds no list of entries"),
         ('{"entries": null}', "null; it must be a list of entries"),
         ("[1]", r"\[0\] of the label configuration is int"),
         ('[{"entryKey": "a"}]', r"\[0\] has no entryValue"),
@@ -325,7 +328,7 @@ ONE = '[{"entryKey": "a", "entryValue": "A", "type": "point"%s}]'
         (ONE % ', "options": ["a"]', "options of the label configuration is list"),
         (ONE % ', "options": {"a": "x", "a": "y"}', "gives 'a' twice"),
         (ONE % ', "children": [{}]', r"\[0\].children\[0\] has no entryKey"),
-        (ONE.replace("point", "circle") % "", "'circle', which is no type; use one of POINT"),
+        (ONE.replace("point", "circle") % "", "'circle', which is not a type; use one of POINT"),
     ],
 )
 def test_a_document_that_is_none(text: str, words: str) -> None:
@@ -352,7 +355,7 @@ def test_yaml_that_is_none(text: str) -> None:
 
 def test_yaml_in_another_encoding() -> None:
     """What to do is said, not what the parser met."""
-    with pytest.raises(LabelConfigError, match="is no YAML: it is not in UTF-8; save it as UTF-8"):
+    with pytest.raises(LabelConfigError, match="is not YAML: it is not in UTF-8; save it as UTF-8"):
         LabelConfig.from_yaml("- entryKey: ß".encode("cp1252"))
 
 

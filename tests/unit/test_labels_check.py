@@ -92,8 +92,10 @@ WRONG: dict[str, tuple[Any, str, str]] = {
         drawn("road surface", polygon=[{"x": 1, "y": 2}] * 3), "labels.road surface[0]",
         "cannot import segment",
     ),
-    "option": (answered(daytime=["noon"]), "global_classifications.daytime", "no option"),
-    "tick": (answered(weather=["rain", "hail"]), "global_classifications.weather[1]", "no option"),
+    "option": (answered(daytime=["noon"]), "global_classifications.daytime", "not an option"),
+    "tick": (
+        answered(weather=["rain", "hail"]), "global_classifications.weather[1]", "not an option"
+    ),
     "two options": (answered(daytime=["day", "night"]), "global_classifications.daytime", "drops"),
     "long text": (answered(remark=["x" * 256]), "global_classifications.remark", "256 characters"),
     "unknown nested": (
@@ -106,7 +108,7 @@ WRONG: dict[str, tuple[Any, str, str]] = {
     ),
     "question below": (
         drawn("vehicle", rectangle=BOX, classifications={"kind": ["ship"]}),
-        "labels.vehicle[0].classifications.kind", "no option",
+        "labels.vehicle[0].classifications.kind", "not an option",
     ),
     "video": (item(task_export_url="http://x"), "task_export_url", "video"),
     "number as id": ({"internal_media_ID": 5}, "internal_media_ID", "text"),
@@ -173,7 +175,7 @@ def test_beyond_the_image() -> None:
             Annotation("lane", Line([(1, 1), (2, 9)])),
         ],
     )
-    beyond = [each for each in warnings(image) if "beyond the image" in each]
+    beyond = [each for each in warnings(image) if "but the image ends" in each]
     assert [each.partition(":")[0] for each in beyond] == [
         "labels.vehicle[1].rectangle",
         "labels.lane[0].line",

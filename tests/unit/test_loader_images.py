@@ -92,7 +92,7 @@ def test_gray_of_16_bits_keeps_its_middle() -> None:
     ],
 )
 def test_arrays_of_bytes_are_rgb(content: bytes, pixels: list[object]) -> None:
-    """A palette gives its colours, transparency lies over white, 16 bits give their upper 8."""
+    """A palette gives its colours, transparency lies on white, 16 bits give their upper 8."""
     array = array_of(content)
 
     assert array.dtype == np.uint8
@@ -133,8 +133,8 @@ def test_what_pillow_cannot_keep_is_an_error() -> None:
     [
         (GRAY, "I;16", "upper 8 of the 16 bits"),
         (wide_colours(2, (1, 2, 3)), "RGB;16", "upper 8 of the 16 bits"),
-        (HALF, "RGBA", "over white"),
-        (stored(Image.new("RGBA", (2, 1))), "RGBA", "over white"),
+        (HALF, "RGBA", "on white"),
+        (stored(Image.new("RGBA", (2, 1))), "RGBA", "on white"),
         (stored(Image.new("RGBA", (2, 1), "red")), "RGBA", ""),
         (stored(PALETTE), "P", ""),
         (stored(Image.new("CMYK", (2, 1)), "JPEG"), "CMYK", ""),

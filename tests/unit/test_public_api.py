@@ -137,7 +137,7 @@ def test_an_error_says_how_often_it_was_tried_and_what_is_unknown() -> None:
 
     assert str(error) == (
         "The connection broke (tried 3 times). Try later. "
-        "The service may have carried the request out; it was not repeated."
+        "The service may have carried out the request, so it was not retried."
     )
     assert isinstance(error, APIError)
     assert isinstance(error, ConnectionError)

@@ -42,7 +42,7 @@ class Service:
         return _given(self.answers.pop(0)) or ""
 
     async def look(self) -> str | None:
-        """Say what became of it."""
+        """What happened to it."""
         self.looked += 1
         return _given(self.found.pop(0))
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import attrs
 import pytest
 
-from datagym_async.cli import SHOWN, command_of, how_to_resume, quoted_for_eyes
+from datagym_async.cli import SHOWN, command_of, how_to_resume, quoted_for_display
 from datagym_async.uploads import FolderWatch, JobSummary, UploadConfig, UploadItem, show_job
 from datagym_async.uploads.plan import Job, journal
 
@@ -168,6 +168,6 @@ def test_a_word_for_eyes_is_printable(path: Path, word: str) -> None:
 def test_a_word_for_eyes_is_that_word_when_it_is_pasted(word: str) -> None:
     """A shell reads the escapes."""
     said = subprocess.run(
-        ["bash", "-c", f"printf %s {quoted_for_eyes(word)}"], check=True, capture_output=True
+        ["bash", "-c", f"printf %s {quoted_for_display(word)}"], check=True, capture_output=True
     )
     assert os.fsdecode(said.stdout) == word

@@ -45,7 +45,7 @@ def test_an_error_of_the_callable_is_logged_once(caplog: pytest.LogCaptureFixtur
 
     assert calls == [Paused(1, "429"), Paused(2, "429")]
     assert [record.getMessage() for record in caplog.records] == [
-        "on_event failed, and the upload goes on; this is logged once"
+        "on_event failed, and the upload continues; this is logged once"
     ]
 
 

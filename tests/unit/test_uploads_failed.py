@@ -66,7 +66,7 @@ def test_what_was_in_memory_is_refused_by_name(tmp_path: Path, in_file: bool) ->
     (refused,) = failed_items(path if in_file else of)
 
     assert isinstance(refused, Candidate)
-    assert refused.refusal == "The bytes of m.jpg were in memory and are gone; give them again."
+    assert refused.refusal == "The bytes of m.jpg were in memory and are gone; pass them again."
 
 
 @pytest.mark.parametrize("in_file", [False, True])
@@ -86,9 +86,9 @@ def test_what_a_report_leaves_out_is_said(tmp_path: Path, in_file: bool) -> None
 @pytest.mark.parametrize(
     ("content", "text"),
     [
-        (b"\xff\xd8\xff", "is no JSON"),
-        (b"[1, 2]", "is no report"),
-        (b'{"schema": "another/1"}', "is no report"),
+        (b"\xff\xd8\xff", "is not JSON"),
+        (b"[1, 2]", "is not a report"),
+        (b'{"schema": "another/1"}', "is not a report"),
     ],
 )
 def test_another_file_is_refused_in_a_sentence(tmp_path: Path, content: bytes, text: str) -> None:

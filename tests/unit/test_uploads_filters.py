@@ -95,7 +95,7 @@ def folder(tmp_path: Path) -> Path:
 def test_links_are_followed_where_asked_for(folder: Path) -> None:
     """Each folder is read once, by its own path if it has one, and circles end."""
     assert found(folder, symlinks="follow") == [
-        f"{folder}/self is a link that leads in a circle.",
+        f"{folder}/self is a link to itself.",
         "a.jpg",
         "file.jpg",
         "out/d.jpg",

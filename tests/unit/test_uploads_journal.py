@@ -110,7 +110,8 @@ def test_a_journal_is_of_one_job(path: Path, other: Job, words: str) -> None:
     make(path)
 
     assert refusal(path, other) == (
-        f"The journal PATH is of another job ({words}); give this upload another path, or start "
+        f"The journal PATH belongs to another job ({words}); give this upload another path, or "
+        "start "
         "again with fresh=True."
     )
     opened(path, other, fresh=True).close()
@@ -127,9 +128,9 @@ def test_a_damaged_journal(path: Path) -> None:
         "what the dataset holds is skipped in any case."
     )
     assert refusal(path, fresh=True) == (
-        "PATH is not a journal of an upload, so it was not touched; give another path."
+        "PATH is not a journal of an upload, so it was not changed; give another path."
     )
-    assert show_job(path).problem == "It is no journal."
+    assert show_job(path).problem == "It is not a journal."
 
     path.write_bytes(whole[:4096] + b"nonsense" * 2000)
     assert refusal(path).startswith("The journal PATH is damaged (")
@@ -146,7 +147,7 @@ def test_another_database_is_left_alone(path: Path) -> None:
     before = path.read_bytes()
 
     assert "is damaged, or no journal of an upload" in refusal(path)
-    assert "was not touched" in refusal(path, fresh=True)
+    assert "was not changed" in refusal(path, fresh=True)
     assert path.read_bytes() == before
 
 
@@ -160,7 +161,7 @@ def test_a_newer_journal(path: Path) -> None:
     assert refusal(path).startswith(
         "The journal PATH was written by a newer version of datagym-async; use that one"
     )
-    assert show_job(path).problem == "It is of another version."
+    assert show_job(path).problem == "It has another version."
 
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
@@ -171,7 +172,7 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
 
     assert found.startswith("The journal PATH cannot be written (")
     assert found.endswith(
-        "make room there, or choose another path with journal=..., on a local disk."
+        "free some space there, or choose another path with journal=..., on a local disk."
     )
 
 

@@ -83,7 +83,10 @@ def test_a_function_names_files(folder: Path) -> None:
             lambda item: 1 / 0,
             "The name function failed for {path}: ZeroDivisionError: division by zero",
         ),
-        (lambda item: None, "The name function gave NoneType for {path}; it must give a text."),
+        (
+            lambda item: None,
+            "The name function returned NoneType for {path}; it must return a text.",
+        ),
         (lambda item: "", "The name is empty."),
     ],
 )

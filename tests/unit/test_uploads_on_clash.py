@@ -176,7 +176,7 @@ async def test_an_error_comes_before_anything_is_sent(service: FakeService, fold
 
     assert service.stored == {}
     words = str(caught.value)
-    assert "since 3 images have names that others have, too" in words
+    assert "since 3 images have the same name as another one" in words
     assert f"{folder}/b/X.JPG and {folder}/a/x.jpg (both 'X.JPG')" in words
     assert " more. " not in words
     assert 'name="relative"' in words
@@ -208,7 +208,7 @@ async def test_an_error_names_three_and_counts_the_others(
         await run(service, folder, on_clash="error")
 
     words = str(caught.value)
-    assert "since 5 images have names that others have, too" in words
+    assert "since 5 images have the same name as another one" in words
     assert words.count("(both 'x.jpg')") == 3
     assert f"{folder}/d/x.jpg and {folder}/a/x.jpg (both 'x.jpg'), and 2 more. Upload" in words
 
@@ -222,7 +222,7 @@ async def test_an_error_looks_at_what_an_earlier_run_sent(
     await run(service, folder, **options)
     write(folder, "b/x.jpg")
 
-    with pytest.raises(ConfigurationError, match="since 1 images have names"):
+    with pytest.raises(ConfigurationError, match="since 1 images have the same name"):
         await run(service, folder, **options)
 
 

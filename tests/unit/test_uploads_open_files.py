@@ -91,7 +91,7 @@ async def test_it_is_read_from_where_it_stands() -> None:
     assert not file.closed
 
 
-STOOD = "It was read from byte 6 on, where the open file stood (seek(0) rewinds it)."
+STOOD = "It was read from byte 6 on, the position of the open file (seek(0) rewinds it)."
 
 
 class AwaitedAtSix(Awaited):

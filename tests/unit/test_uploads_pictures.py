@@ -101,7 +101,7 @@ def test_a_colour_profile_stays_and_other_metadata_does_not() -> None:
         ("a.png", np.moveaxis(RGB, -1, 0), "this one is of uint8, 3 x 6 x 8"),
         ("a.png", GREY[0], "this one is of uint8, 8"),
         ("a.png", np.uint8(7) + np.zeros((), np.uint8), "not uint8"),
-        ("a.png", GREY[:0], "holds no pixel"),
+        ("a.png", GREY[:0], "array of an image is empty"),
         ("a.jpg", RGBA, "mode RGBA cannot be sent as a JPEG.*or name it .png"),
         ("a.jpg", Image.new("P", (2, 2)), "mode P cannot be sent as a JPEG"),
         ("a.png", Image.new("CMYK", (2, 2)), "mode CMYK cannot be sent as a PNG"),

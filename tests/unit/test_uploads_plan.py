@@ -253,7 +253,7 @@ def test_an_address_in_other_case_is_said_to_be_one(plan: Plan) -> None:
     assert outcomes(found) == ["send", "rejected"]
     assert found[1].verdict
     assert found[1].verdict.reason == (
-        "http://h/A.jpg is http://h/a.jpg to the service, which does not look at case."
+        "http://h/A.jpg is http://h/a.jpg to the service, which ignores case."
     )
     assert not found[1].verdict.is_clash
 

@@ -113,7 +113,7 @@ def test_each_orientation_shows_what_a_viewer_shows(orientation: int) -> None:
         pytest.param(gif(), "PNG", "P", "", id="gif"),
         pytest.param(
             encoded(picture("P"), "GIF", save_all=True, append_images=[picture("L").convert("P")]),
-            *("PNG", "P", "Only the first of its 2 pictures is taken."),
+            *("PNG", "P", "Only the first of its 2 pictures is used."),
             id="animation",
         ),
         pytest.param(encoded(picture(), "WEBP"), "JPEG", "RGB", "", id="lossy-webp"),
@@ -298,7 +298,7 @@ def test_an_image_that_no_process_has_looked_at_has_failed(
         words = "two processes that decoded it crashed"
     else:
         monkeypatch.setattr(sys, "executable", "/nowhere/python")
-        words = "No process could be begun"
+        words = "No process could be started"
     item = planned(gif())
     prepared(item, CONVERT)
 

@@ -19,7 +19,7 @@ PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
         pytest.param(b"\xff\xd8\xff\xe1Exif", 9, "", id="jpeg-exif"),
         pytest.param(PNG, 99, "", id="png"),
         pytest.param(b"", 0, "The file is empty.", id="empty"),
-        pytest.param(b"\xff\xd8", 2, "data of no kind known", id="two-bytes-of-a-jpeg"),
+        pytest.param(b"\xff\xd8", 2, "data of an unknown kind", id="two-bytes-of-a-jpeg"),
         pytest.param(b"GIF89a", 50, "a GIF image", id="gif"),
         pytest.param(b"BM\x00\x00", 50, "a BMP image", id="bmp"),
         pytest.param(b"RIFF\x00\x00\x00\x00WEBPVP8 ", 50, "a WebP image", id="webp"),
@@ -34,8 +34,8 @@ PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
         pytest.param(b"Notes on it:\r\n", 50, "text", id="text"),
         pytest.param("Größe: ☃".encode()[:-1], 50, "text", id="text-cut-in-a-character"),
         pytest.param(b"\xef\xbb\xbfa,b\n", 50, "text", id="text-with-mark"),
-        pytest.param(b"\x00\x01\x02\x03", 50, "data of no kind known here", id="binary"),
-        pytest.param(b"\xfe" * 64, 64, "data of no kind known here", id="not-utf-8"),
+        pytest.param(b"\x00\x01\x02\x03", 50, "data of an unknown kind", id="binary"),
+        pytest.param(b"\xfe" * 64, 64, "data of an unknown kind", id="not-utf-8"),
     ],
 )
 def test_bytes_decide(head: bytes, size: int, expected: str) -> None:
@@ -70,7 +70,7 @@ def test_what_a_rejection_says() -> None:
         pytest.param("  ", "The name is empty.", id="blank"),
         pytest.param("a\nb.jpg", "control character", id="newline"),
         pytest.param("a\x7f.jpg", "control character", id="delete"),
-        pytest.param("\ud800.jpg", "no text", id="lone-surrogate"),
+        pytest.param("\ud800.jpg", "invalid Unicode", id="lone-surrogate"),
     ],
 )
 def test_names_decide(name: str, words: str) -> None:

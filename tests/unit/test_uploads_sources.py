@@ -87,7 +87,7 @@ def test_links_to_files_are_followed_and_links_to_folders_are_not(photos: Path) 
 
     assert "linked.jpg" in names(photos)
     assert [
-        f"{photos}/broken.jpg is a link that leads nowhere.",
+        f"{photos}/broken.jpg is a broken link.",
         (
             f"{photos}/loop is a link to a folder, which is not followed; name it as a source, or "
             'upload with symlinks="follow".'
@@ -103,7 +103,7 @@ def test_what_is_no_regular_file_is_never_opened(photos: Path) -> None:
     listed = list_file(photos, "l.jsonl", '"pipe.jpg"\n"/dev/zero"\n')
 
     said = [f"{photos}/{name} is a pipe, not a regular file." for name in ("pipe.jpg", "pipe.txt")]
-    hint = " A list of images that is piped is read as the source -, from standard input."
+    hint = " To pipe a list of images, use the source - (standard input)."
     assert refusals(photos) == said
     assert refusals(photos / "pipe.jpg") == [said[0] + hint]
     assert refusals(str(photos / "pipe.txt")) == [said[1] + hint]
@@ -174,8 +174,8 @@ def test_a_source_without_images_is_refused_as_a_whole(photos: Path, tmp_path: P
         "gone does not exist.",
         f"No file matches {photos}/*.tif.",
         f"The folder {tmp_path}/empty holds no files (hidden ones do not count).",
-        f"The list {tmp_path}/none.txt names no image.",
-        "A source is an empty text; name a file or folder.",
+        f"The list {tmp_path}/none.txt contains no images.",
+        "A source is empty; name a file or folder.",
         r"a\x00b is not a path that this system can open.",
     ] == [each.refusal for each in found]
 
@@ -271,7 +271,7 @@ def test_relative_names_of_a_list_are_as_written(photos: Path) -> None:
         (
             "l.txt",
             "a\0b\n",
-            ["line 1: the line holds a NUL character; a list has a path or URL a line."],
+            ["line 1: the line holds a NUL character; a list has one path or URL in each line."],
         ),
         (
             "l.txt",
@@ -282,12 +282,12 @@ def test_relative_names_of_a_list_are_as_written(photos: Path) -> None:
         ("l.jsonl", "{\n", ["line 1: the line is not JSON."]),
         ("l.jsonl", "[" * 9000 + "\n", ["line 1: the line is not JSON."]),
         ("l.jsonl", "7\n", ['line 1: the line is neither a string nor an object with "path" or']),
-        ("l.jsonl", '{"size": 3}\n', ["line 1: the line names neither a path nor a URL."]),
+        ("l.jsonl", '{"size": 3}\n', ["line 1: the line has neither a path nor a URL."]),
         ("l.jsonl", '{"path": "a.jpg", "name": 3}\n', ["line 1: the name is not text."]),
         (
             "l.csv",
             "path,name\n,x.jpg\na.jpg\n",
-            ["line 2: the line names neither a path nor a URL."],
+            ["line 2: the line has neither a path nor a URL."],
         ),
         ("l.csv", '"' + "x" * 140_000 + '"\na.jpg\n', ["line 1: the line is longer than"]),
         ("l.csv", "a.jpg\n" + ("y" * 60_000 + "\n") * 1, ["line 2: {}/y"]),
@@ -340,7 +340,7 @@ def test_an_unknown_header_is_said_with_those_that_are_known(photos: Path) -> No
 
     assert found.whole_source
     assert found.refusal == (
-        f"{path}, line 1: none of its columns ('ident', 'label') names an image; known are path, "
+        f"{path}, line 1: none of its columns ('ident', 'label') contains images; known are path, "
         "file, filename, file_path, image, image_path, image_name, source, url, image_url, and "
         "name."
     )

@@ -419,12 +419,12 @@ async def test_a_source_that_never_comes_back_does_not_hold_the_run(
 ) -> None:
     """Standard input may be silent for ever: its thread is left behind, and tidies up at last."""
     monkeypatch.setattr("datagym_async._threads.PATIENCE", 0.0)
-    may_go_on, closed = threading.Event(), threading.Event()
+    require_consent, closed = threading.Event(), threading.Event()
 
     def silent() -> Iterator[UploadItem]:
         try:
             yield UploadItem("1.jpg", JPEG)
-            may_go_on.wait(5)
+            require_consent.wait(5)
             yield UploadItem("2.jpg", JPEG)
         finally:
             closed.set()
@@ -433,7 +433,7 @@ async def test_a_source_that_never_comes_back_does_not_hold_the_run(
     async with uploader(service, silent()) as run:
         first = await anext(run)
     was_closed = closed.is_set()
-    may_go_on.set()
+    require_consent.set()
     await asyncio.to_thread(closed.wait, 5)
 
     assert (first.name, was_closed, closed.is_set()) == ("1.jpg", False, True)

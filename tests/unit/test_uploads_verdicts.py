@@ -121,7 +121,7 @@ def test_only_missing_answers_count_as_unreachable() -> None:
         (UrlStatus.SUCCESS, Outcome.UPLOADED, ""),
         (UrlStatus.DUPLICATE, Outcome.SKIPPED, "holds this URL already"),
         (UrlStatus.UNSUPPORTED_MIME_TYPE, Outcome.FAILED, "does not end in .jpg"),
-        (UrlStatus.FAILED, Outcome.FAILED, "could not make sense"),
+        (UrlStatus.FAILED, Outcome.FAILED, "did not understand"),
         (UrlStatus.DELETED, Outcome.FAILED, "says DELETED"),
         (UrlStatus.UNKNOWN, Outcome.FAILED, "says UNKNOWN"),
     ],

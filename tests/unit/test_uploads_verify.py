@@ -115,7 +115,7 @@ async def test_what_cannot_be_compared_is_a_mismatch(tmp_path: Path) -> None:
     reasons = {each.name: each.reason for each in found.mismatches}
     assert reasons == {
         "a": f"{tmp_path}/gone.jpg does not exist.",
-        "b": "Its bytes were in memory, and are not there any more to be compared.",
+        "b": "Its bytes were in memory and are no longer available for the comparison.",
         "c": "The dataset does not list it.",
     }
 

@@ -228,7 +228,7 @@ def test_bad_options_are_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) 
     def no_module(_: str) -> None:
         return None
 
-    with pytest.raises(ConfigurationError, match="settle is 0; a file needs"):
+    with pytest.raises(ConfigurationError, match="settle is 0; it must be"):
         FolderWatch(folder, settle=0)
     monkeypatch.setattr("importlib.util.find_spec", no_module)
     with pytest.raises(ConfigurationError, match=re.escape(how_to_install("watch"))):

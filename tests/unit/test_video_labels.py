@@ -160,7 +160,9 @@ def test_many_keyframes_are_one_note() -> None:
     """A note names a few frames of many."""
     keyframes = {str(n): {"point": [{"x": 1, "Y": 1}]} for n in range(9)}
     (note,) = parse_video({"object": {"o": keyframes}}).notes
-    assert note == "object o: a capital Y was read as y (9 keyframes, at frame 0, 1, 2, 3, 4, ...)"
+    assert (
+        note == "object o: an upper-case Y was read as y (9 keyframes, at frame 0, 1, 2, 3, 4, ...)"
+    )
 
 
 def test_a_video_written_again_is_the_same() -> None:

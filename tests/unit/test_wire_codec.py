@@ -281,13 +281,13 @@ BODIES = {
     "web page": (answer(b"<html><body>hello", content_type="text/html"), "web page"),
     "web page in disguise": (answer(b" <!DOCTYPE html>..."), "web page"),
     "empty": (answer(None), "empty"),
-    "no json": (answer(b"{'a': 1}"), "no JSON"),
-    "cut short": (answer(b'[{"id": "D", '), "no JSON"),
-    "half a character": (answer(b'["\\ud800"]'), "no JSON"),
-    "the other half": (answer(b'["x\\udc00"]'), "no JSON"),
-    "half in utf-8": (answer(b'["\xed\xa0\x80"]'), "no JSON"),
-    "not utf-8": (answer(b'["\xff"]'), "no JSON"),
-    "too deep": (answer(b"[" * 5000 + b"]" * 5000), "no JSON"),
+    "no json": (answer(b"{'a': 1}"), "not JSON"),
+    "cut short": (answer(b'[{"id": "D", '), "not JSON"),
+    "half a character": (answer(b'["\\ud800"]'), "not JSON"),
+    "the other half": (answer(b'["x\\udc00"]'), "not JSON"),
+    "half in utf-8": (answer(b'["\xed\xa0\x80"]'), "not JSON"),
+    "not utf-8": (answer(b'["\xff"]'), "not JSON"),
+    "too deep": (answer(b"[" * 5000 + b"]" * 5000), "not JSON"),
 }
 
 

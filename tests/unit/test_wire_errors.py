@@ -35,7 +35,11 @@ SHAPES: dict[str, tuple[str, type[ex.APIStatusError], str]] = {
     "not_found": ("ex_notfound", ex.NotFoundError, "no Project with id d2f7a8be"),
     "dataset_name_exists": ("ex_alreadyexists", ex.AlreadyExistsError, "Dataset with name Batch_1"),
     "image_name_exists": ("ex_alreadyexists", ex.AlreadyExistsError, "An Image with name street"),
-    "already_connected": ("ex_already_contains", ex.ConflictError, "Project contains this Dataset"),
+    "already_connected": (
+        "ex_already_contains",
+        ex.ConflictError,
+        "Project already contains this Dataset",
+    ),
     "not_connected": ("ex_gen_does_not_contain", ex.RequestRefusedError, "does not contain"),
     "limit": ("ex_limit", ex.LimitReachedError, "Storage): 1048600 of 1048576"),
     "config_not_cleared": ("ex_gen_config_not_cleared", ex.RequestRefusedError, "not empty"),

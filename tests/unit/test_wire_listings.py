@@ -199,7 +199,7 @@ def test_a_text_that_ends_too_early(*, many: bool) -> None:
     begun = body.index(b'"media":[{')
 
     for end in range(begun + len(b'"media":['), len(body)):
-        with pytest.raises(BrokenTextError, match="it ends too early"):
+        with pytest.raises(BrokenTextError, match="it is cut off"):
             cut(body[:end], many=many)
     for end in range(2, begun):
         _, cutter = cut(body[:end], many=many)
@@ -268,7 +268,7 @@ def test_a_listing_that_gives_nothing_is_refused(
     monkeypatch.setattr("datagym_async._wire._cutting.MAX_VALUE", 2 << 20)
     cutter = ListingCutter(portion=4096)
     cutter.add(start)
-    with pytest.raises(BrokenTextError, match=r"more than \d MiB of it are no list of media"):
+    with pytest.raises(BrokenTextError, match=r"more than \d MiB of it are not a list of media"):
         _add_all(cutter, piece)
 
 

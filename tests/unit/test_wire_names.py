@@ -142,7 +142,7 @@ REFUSED = {
     "empty": ("", "empty"),
     "256": ("a" * 256, "256 characters"),
     "43 umlauts": ("ä" * 43, "258 characters"),
-    "no text": ("\ud800.jpg", "no text"),
+    "invalid Unicode": ("\ud800.jpg", "invalid Unicode"),
 }
 
 

@@ -188,7 +188,7 @@ def test_an_id_is_quoted(value: str, path: str) -> None:
 
 
 def test_what_json_cannot_carry_is_refused() -> None:
-    """A value that is no JSON is named before anything is sent."""
+    """A value that is not JSON is named before anything is sent."""
     with pytest.raises(ConfigurationError, match="JSON"):
         routes.upload_config("C", [{"entryKey": object()}])
 

@@ -208,7 +208,7 @@ def _outlines(parts: object, faults: list[str]) -> Iterator[Ring]:
         if flat is None:
             faults.append("a polygon must be a list of numbers")
         elif len(flat) % 2:
-            faults.append(f"a polygon of {len(flat)} numbers, which are no pairs of x and y")
+            faults.append(f"a polygon of {len(flat)} numbers, which are not pairs of x and y")
         elif 0 < len(flat) < 6:
             faults.append("a polygon of fewer than 3 points")
         elif flat:

@@ -106,27 +106,26 @@ WHERE number IS NOT NULL GROUP BY file, number HAVING COUNT(*) > 1
 def read(
     *sources: Source, mapping: LabelMapping | None = None, images: Source | None = None
 ) -> Conversion:
-    """Return the labels of COCO files: instances, captions, keypoints, panoptic, and results.
+    """Return the labels of COCO files: instances, captions, keypoints, panoptic segments, results.
 
-    Boxes and polygons need nothing besides this package; masks need the extra ``formats``. It
-    blocks: call it with `asyncio.to_thread` where an event loop runs.
+    Boxes and polygons need only this package; masks need the extra ``formats``. It blocks: in an
+    event loop, call it with `asyncio.to_thread`.
 
     Args:
-        sources: Paths of files, or what they hold, in any order. Objects and images that are in
-            several of them are joined, by number and by name.
-        mapping: What becomes what.
-        images: A file that lists the images and categories that results of a model mean; its
-            annotations are not read. Without it, results must say ``file_name`` and
-            ``category_name``.
+        sources: Paths of files, or their parsed content, in any order. Objects and images that are
+            in several of them are merged by number and by name.
+        mapping: How classes and shapes are mapped.
+        images: A file that lists the images and categories of results; its annotations are not
+            read. Without it, results must have ``file_name`` and ``category_name``.
 
     Returns:
-        All images, also those without labels, without ids of media (`formats.match` finds these),
-        and what was lost.
+        All images, also those without labels, without ids of media (`formats.match` finds them),
+        and the losses.
 
     Raises:
-        FormatError: One of them is no COCO file, there is no image, or the extra ``formats`` is
+        FormatError: One of them is not a COCO file, there is no image, or the extra ``formats`` is
             needed and not installed.
-        OSError: One cannot be read.
+        OSError: One of them cannot be read.
     """
     losses, dataset = Losses(), open_dataset(*sources, images=images)
     found = [*images_of(dataset, mapping or LabelMapping(), losses)]
@@ -135,18 +134,18 @@ def read(
 
 @checked
 def label_config(*sources: Source, mapping: LabelMapping | None = None) -> LabelConfig:
-    """Return a label configuration that takes all labels of COCO files.
+    """Return a label configuration for all labels of COCO files.
 
-    It has an entry for each supercategory or category (`LabelMapping.by`) with a select of what is
-    below, points for keypoints, and a free text for each caption that an image has at most.
+    It has an entry for each supercategory or category (`LabelMapping.by`) with a select for the
+    other, points for keypoints, and a free text for each caption that an image has at most.
 
     Args:
         sources: As for `read`.
         mapping: As for `read`.
 
     Raises:
-        FormatError: One of them is no COCO file, or there is no image.
-        OSError: One cannot be read.
+        FormatError: One of them is not a COCO file, or there is no image.
+        OSError: One of them cannot be read.
     """
     return config_of(open_dataset(*sources), mapping or LabelMapping())
 
@@ -243,7 +242,7 @@ class _File:
                 except (BrokenTextError, UnicodeDecodeError) as error:
                     is_other = isinstance(error, UnicodeDecodeError) or "UTF-8" in str(error)
                     why = "it is not in UTF-8; save it as UTF-8" if is_other else error
-                    raise FormatError(f"{source} is no JSON: {why}") from None
+                    raise FormatError(f"{source} is not JSON: {why}") from None
 
 
 @attrs.define
@@ -312,7 +311,7 @@ class _Opened:
                     is_listed = member in {"images", "categories"}
                     at = file.place(index, member)
                     kind = LossKind.RECORD if is_listed else LossKind.BROKEN
-                    self._losses.add(kind, f"{at}: it is no object")
+                    self._losses.add(kind, f"{at}: it is not an object")
                 elif member == "images":
                     self._add_image(space, raw, index)
                 elif member == "categories":
@@ -337,7 +336,7 @@ class _Opened:
             counts[member] = counts.get(member, 0) + len(part)
             self._database.executemany(_INSERT_OBJECT, rows)
         if not file.has_results and "images" not in counts:
-            raise FormatError(f"{file.where} is no COCO file: it has no member images")
+            raise FormatError(f"{file.where} is not a COCO file: it has no member images")
 
     def add_if_readable(self, source: Source) -> None:
         """Read a file, or count it as lost, with all that it holds."""

@@ -44,7 +44,7 @@ _OWN: Final = frozenset({"id", "iscrowd"})
 
 @attrs.frozen
 class CocoDocument:
-    """What COCO files hold.
+    """The content of COCO files.
 
     Args:
         instances: Images, annotations and categories.
@@ -83,7 +83,7 @@ def to_document(
         compressed: Whether masks are written as text, which is shorter, or as lists.
 
     Raises:
-        FormatError: The file of categories is no COCO file, or there are masks and the extra
+        FormatError: The file of categories is not a COCO file, or there are masks and the extra
             ``formats`` is not installed.
     """
     losses, mapping, every = Losses(), mapping or LabelMapping(), [*images]
@@ -119,8 +119,8 @@ def write(
 ) -> LossReport:
     """Write label values as a COCO file, and return what it cannot hold.
 
-    A file that is there already stays whole until the new one is complete. It blocks: call it with
-    `asyncio.to_thread` where an event loop runs.
+    An existing file stays unchanged until the new one is complete. It blocks: in an event loop,
+    call it with `asyncio.to_thread`.
 
     Args:
         images: Images, or tasks of an export.

@@ -25,24 +25,24 @@ from datagym_async.uploads.plan._tables import State
 
 @attrs.frozen(kw_only=True)
 class JobSummary:
-    """Say what a journal holds.
+    """Summary of a journal.
 
     Attributes:
         path: The journal.
         base_url: Address of the service.
-        dataset_id: The dataset uploaded into, and its name in `dataset_name`.
-        sources: What was uploaded, in short.
-        words: The first thousand sources as a command names them; None where no command can (items
-            and names that a program has made), and where that is not known.
-        count: How many sources there are, 0 where that is not known.
-        options: The last run's options that differ from the defaults of `UploadConfig`, but for
-            its limits.
-        started: When the first run began, None where that is not known.
+        dataset_id: The dataset of the upload; its name is `dataset_name`.
+        sources: The sources, in short.
+        words: The first thousand sources as a command names them; None if no command can (items and
+            names that a program has made), or if they are unknown.
+        count: Number of sources, 0 if unknown.
+        options: The last run's options that differ from the defaults of `UploadConfig`, except its
+            limits.
+        started: When the first run began, None if unknown.
         last_active: When the journal was last written.
-        runs: How many runs there were.
+        runs: Number of runs.
         counts: Items by state: planned, sending, uploaded, skipped, rejected, failed.
-        complete: Whether the last run came to its end.
-        in_use: Whether a process holds it now.
+        complete: Whether the last run was complete.
+        in_use: Whether a process uses it now.
         size: Bytes on disk.
         problem: Why the file cannot be read as a journal; empty if it can.
     """
@@ -79,7 +79,7 @@ def _last_written(job: JobSummary) -> float:
 
 @checked
 def show_job(path: str | os.PathLike[str]) -> JobSummary:
-    """Return the summary of one journal, also of one that a process holds.
+    """Return the summary of one journal, also of one in use.
 
     Raises:
         ConfigurationError: There is no such file.
@@ -88,7 +88,7 @@ def show_job(path: str | os.PathLike[str]) -> JobSummary:
     try:
         size = path.stat().st_size
         if not is_journal(path):
-            return JobSummary(path=path, size=size, problem="It is no journal.")
+            return JobSummary(path=path, size=size, problem="It is not a journal.")
     except OSError as error:
         msg = f"There is no journal {printable(str(path))} ({error.strerror or error})."
         raise ConfigurationError(msg) from error
@@ -103,7 +103,7 @@ def show_job(path: str | os.PathLike[str]) -> JobSummary:
 def _summary(path: Path, size: int, database: sqlite3.Connection) -> JobSummary:
     version = database.execute("PRAGMA user_version").fetchone()[0]
     if version not in {sql.VERSION, sql.OLDER}:
-        text = "It holds nothing yet." if version == 0 else "It is of another version."
+        text = "It is empty." if version == 0 else "It has another version."
         return JobSummary(path=path, size=size, problem=text)
     meta = dict(database.execute(sql.ALL_META))
     words = json.loads(meta.get("words", "null"))  # older journals do not say
@@ -135,12 +135,12 @@ def clean_jobs(
 ) -> list[JobSummary]:
     """Delete journals of complete jobs, and return what was deleted.
 
-    A journal that a process holds is never deleted, nor is a file that is no journal.
+    Journals in use and other files are never deleted.
 
     Args:
-        folder: Where to look; None for `jobs_folder`.
-        older_than: Spare those written less than this ago.
-        unfinished: Whether to delete also those of jobs that have not come to their end.
+        folder: The folder; None for `jobs_folder`.
+        older_than: Keep journals written less than this ago.
+        unfinished: Whether to delete journals of unfinished jobs too.
     """
     before = time.time() - (older_than.total_seconds() if older_than else 0.0)
     return [

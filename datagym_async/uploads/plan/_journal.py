@@ -209,7 +209,7 @@ def journal(path: Path, job: Job, *, fresh: bool) -> Database:
             remove(path)
         elif fresh:
             raise ConfigurationError(
-                f"{_shown(path)} is not a journal of an upload, so it was not touched; give "
+                f"{_shown(path)} is not a journal of an upload, so it was not changed; give "
                 "another path."
             )
         elif not is_ours:
@@ -263,7 +263,7 @@ def _begin(connection: sqlite3.Connection, path: Path, job: Job, *, is_whole: bo
             for each in odd:
                 text(each)  # says so, if that is what is odd
         if odd is not None or connection.execute(sql.ODD_CLAIM).fetchone() is not None:
-            raise DamagedError("a row in it is not what was written")
+            raise DamagedError("a row in it was changed")
     if version == sql.OLDER:
         _bring_up(connection)
     connection.executescript(sql.LASTING)
@@ -274,7 +274,7 @@ def _begin(connection: sqlite3.Connection, path: Path, job: Job, *, is_whole: bo
     if other := next((name for name in what if job.key[name] != known.get(name, "")), ""):
         theirs = known.get("sources" if other == "digest" else other, "")
         raise ConfigurationError(
-            f"The journal {_shown(path)} is of another job ({what[other]} {theirs}); "
+            f"The journal {_shown(path)} belongs to another job ({what[other]} {theirs}); "
             "give this upload another path, or start again with fresh=True."
         )
     # For the command that resumes it; escaped, since a path may be no text.
@@ -337,7 +337,7 @@ def unusable(path: Path, error: Exception) -> ConfigurationError:
         )
     words = error.strerror if isinstance(error, OSError) and error.strerror else error
     return ConfigurationError(
-        f"The journal {_shown(path)} cannot be written ({words}); make room there, or choose "
+        f"The journal {_shown(path)} cannot be written ({words}); free some space there, or choose "
         "another path with journal=..., on a local disk."
     )
 

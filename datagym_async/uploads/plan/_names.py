@@ -80,7 +80,7 @@ def judge(item: UploadItem, claim: Claim, holder: Callable[[int], Holder]) -> Ve
         return Verdict(Outcome.REJECTED, claim.refusal)
     if claim.link_holder not in {None, claim.seq}:
         known = printable(holder(claim.link_holder or 0).content)
-        reason = f"{item.source} is {known} to the service, which does not look at case."
+        reason = f"{item.source} is {known} to the service, which ignores case."
         return Verdict(Outcome.REJECTED, reason)
     other = claim.name_holder if claim.name_holder != claim.seq else None
     # Also where the dataset holds the name: it is the first item that it holds, not this one.
@@ -224,9 +224,9 @@ def refuse_clashes(
     if count:
         more = f", and {count - SHOWN:,} more" if count > SHOWN else ""
         raise ConfigurationError(
-            f"Nothing was sent, since {count:,} images have names that others have, too: "
+            f"Nothing was sent, since {count:,} images have the same name as another one: "
             f'{"; ".join(shown)}{more}. Upload with name="relative" or a name template, with '
-            'on_clash="rename", or exclude what is not meant.'
+            'on_clash="rename", or exclude some of them.'
         )
 
 

@@ -1,4 +1,4 @@
-"""What became of the items of a plan: written in batches, and compared with what is listed.
+"""What happened to the items of a plan: written in batches, and compared with what is listed.
 
 `note` may be called from the event loop. Everything else blocks: call it in a thread.
 """

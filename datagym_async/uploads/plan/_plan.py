@@ -197,8 +197,8 @@ class Plan:
         if not is_of_the_disk(error):
             return str(journal_file.unusable(self._database.path, error))
         return (
-            f"The journal {printable(self.path)} failed, and is as it was written last; make room "
-            f"or repair the disk, then the same upload again goes on: {error}"
+            f"The journal {printable(self.path)} failed and was not changed since; free some "
+            f"space or repair the disk, then run the same upload again: {error}"
         )
 
     def resume(self) -> Added:
@@ -345,7 +345,9 @@ class Plan:
             said = f"It is equal to {first.source or printable(first.name)}, byte for byte"
             self.duplicates += 1
             if self._dedupe == "skip":
-                planned.verdict = Verdict(Outcome.SKIPPED, f'{said}, and left out (dedupe="skip").')
+                planned.verdict = Verdict(
+                    Outcome.SKIPPED, f'{said}, so it was skipped (dedupe="skip").'
+                )
             else:
                 planned.warnings += (f"{said}.",)
 

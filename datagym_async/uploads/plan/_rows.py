@@ -87,7 +87,7 @@ class Added:
         return cls(len(sizes), sum(sizes))
 
 
-_NO_TEXT = "a text in it is not what was written"
+_NO_TEXT = "a text in it was changed"
 
 
 def blob(text: str) -> bytes:

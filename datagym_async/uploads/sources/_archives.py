@@ -115,7 +115,7 @@ class Archive:
             unpacks = unpacks or total > max(FREE, MAX_RATIO * self._size)
             refusal = "is encrypted" if info.flag_bits & 1 else ""
             refusal = refusal or ("is a link" if stat.S_ISLNK(mode) else "")
-            refusal = refusal or ("unpacks to too many times its size" if unpacks else "")
+            refusal = refusal or ("unpacks to far more than its size" if unpacks else "")
             name = info.filename.replace("\\", "/")
             raw = None
             if info.compress_type == zipfile.ZIP_STORED and info.file_size == info.compress_size:
@@ -165,9 +165,9 @@ class Archive:
         raw: ByteSource | None,
     ) -> Member:
         if name.startswith("/") or ".." in name.split("/") or re.match("[A-Za-z]:", name):
-            refusal = "has a path that leads out of its archive"
+            refusal = "has a path that leads outside the archive"
         elif not refusal and size > MAX_MEMBER:
-            refusal = f"has {said_size(size)}; at most {said_size(MAX_MEMBER)} of a member are read"
+            refusal = f"has {said_size(size)}; members may have at most {said_size(MAX_MEMBER)}"
         name = re.sub(r"/{2,}", "/", name.removeprefix("./"))
         digest = blake2b(f"{size} {mark} {name}".encode("utf-8", "replace"), digest_size=8)
         return Member(name, size, int.from_bytes(digest.digest()) >> 1, refusal, opened, raw)
@@ -189,7 +189,7 @@ def in_archive(path: str, rules: Rules) -> Iterator[Candidate]:
                 count += 1
                 address, reason = f"{path}{MEMBER}{name}", member.refusal
                 if not reason and hash(name) in seen:
-                    reason = "has a name that comes twice in its archive"
+                    reason = "has a name that occurs twice in the archive"
                 seen.add(hash(name))
                 said = f"{printable(address)} {reason}." if reason else ""
                 yield rules.file(address, name, member.size, said, member.identity, place="")
@@ -201,7 +201,9 @@ def in_archive(path: str, rules: Rules) -> Iterator[Candidate]:
         )
         return
     if not count:
-        yield refused_source(path, f"The archive {printable(path)} holds no files that count.")
+        yield refused_source(
+            path, f"The archive {printable(path)} contains no files that can be uploaded."
+        )
 
 
 def _said(path: str, error: Exception, count: int) -> str:
@@ -239,7 +241,7 @@ class Archives:
         for member in self._members:
             if member.name == name:
                 return member
-        raise FileChangedError(f"{printable(address)} is not in its archive any more")
+        raise FileChangedError(f"{printable(address)} is no longer in its archive")
 
     def close(self) -> None:
         if self._archive is not None:
@@ -258,7 +260,7 @@ class _Header(tarfile.TarInfo):
             kind = type(error).__name__
             while kind == "EOFHeaderError" and (rest := cast("Any", tarfile).fileobj.read(1 << 16)):
                 if rest.strip(b"\0"):
-                    raise ValueError("something lies behind its end mark") from None
+                    raise ValueError("there is data after its end mark") from None
             # An extended header reads the next one in here.
             if kind in {"EOFHeaderError", "ReadError"} or isinstance(error, _DamagedError):
                 raise

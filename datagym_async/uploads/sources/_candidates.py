@@ -114,8 +114,8 @@ class Naming:
             if isinstance(name, str):
                 return name
             raise UnnamableError(
-                f"The name function gave {type(name).__name__} for {printable(path)}; it must give"
-                " a text."
+                f"The name function returned {type(name).__name__} for {printable(path)}; it "
+                "must return a text."
             )
         pure, fields = PurePosixPath(basename), _fields(self.policy)
         below = PurePosixPath(relative).parent.name

@@ -27,15 +27,15 @@ def failed_items(
 ) -> Collection[Source]:
     """Return the failed items of a report as a source: ``client.upload(id, failed_items(report))``.
 
-    Each item has the name, and the path or URL, that it had. Items whose bytes were in memory are
-    gone; they are ``rejected`` by name. A file is read when the upload reads its sources.
+    Each item has its original name, and path or URL. Items whose bytes were in memory are
+    ``rejected``. A file is read when the upload reads its sources.
 
     Args:
         report: A report, or the file that `UploadReport.to_json` wrote.
-        rejected: Whether the rejected items count too, because their files were repaired, say.
+        rejected: Whether to include the rejected items, for example if their files were repaired.
 
     Raises:
-        ConfigurationError: On reading: the file is no such report, or cannot be read.
+        ConfigurationError: On reading: the file is not such a report, or cannot be read.
     """
     return _FailedItems(report, {"failed", "rejected"} if rejected else {"failed"})
 
@@ -91,7 +91,7 @@ def _of_item(item: UploadItem) -> UploadItem | Candidate:
     if isinstance(item.content, str):
         return item
     shown = printable(item.name)
-    return _refused(shown, f"The bytes of {shown} were in memory and are gone; give them again.")
+    return _refused(shown, f"The bytes of {shown} were in memory and are gone; pass them again.")
 
 
 def _refused(name: str, reason: str) -> Candidate:
@@ -107,9 +107,9 @@ def _read(path: Path) -> dict[str, Any]:
         msg = f"The report {shown} cannot be read: {error.strerror or error}."
         raise ConfigurationError(msg) from error
     except ValueError as error:
-        msg = f"{shown} is no JSON; give the report that `UploadReport.to_json` wrote."
+        msg = f"{shown} is not JSON; give the report that `UploadReport.to_json` wrote."
         raise ConfigurationError(msg) from error
     if not isinstance(document, dict) or document.get("schema") != SCHEMA:
-        msg = f"{shown} is no report of an upload: it lacks the schema {SCHEMA!r}."
+        msg = f"{shown} is not a report of an upload: it lacks the schema {SCHEMA!r}."
         raise ConfigurationError(msg)
     return document

@@ -191,7 +191,7 @@ def _met(
             words += ' symlinks="follow".'
         reason = f"{printable(entry.path)} is {words}"
     except FileNotFoundError as error:
-        dead = f"{printable(entry.path)} is a link that leads nowhere."
+        dead = f"{printable(entry.path)} is a broken link."
         reason = dead if entry.is_symlink() else refusal(entry.path, error)
     except OSError as error:
         reason = refusal(entry.path, error)

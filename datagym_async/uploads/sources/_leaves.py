@@ -55,7 +55,7 @@ class Stream:
     source: Iterator[object] | AsyncIterable[object]
 
 
-_PIPED = " A list of images that is piped is read as the source -, from standard input."
+_PIPED = " To pipe a list of images, use the source - (standard input)."
 
 Leaf: TypeAlias = Iterable[Candidate] | Stream
 
@@ -157,7 +157,7 @@ def _of_text(text: str, rules: Rules) -> Leaf:
     if is_stored(text):
         return in_store(text, rules)
     if not text.strip():
-        return (refused_source(text, "A source is an empty text; name a file or folder."),)
+        return (refused_source(text, "A source is empty; name a file or folder."),)
     path = os.path.expanduser(local_path(text))  # noqa: PTH111 -- Path raises where there is no home
     missing = isinstance(look(path), str)
     if missing and foreign_scheme(text):

@@ -107,7 +107,7 @@ def _candidates(stream: IO[bytes], path: str, rules: Rules) -> Iterator[Candidat
         empty = False
         yield _candidate(line, path, rules)
     if empty:
-        yield refused_source(path, f"The list {printable(path)} names no image.")
+        yield refused_source(path, f"The list {printable(path)} contains no images.")
 
 
 def _candidate(line: Line, path: str, rules: Rules) -> Candidate:
@@ -170,7 +170,7 @@ _WRONG = {
 
 def _unreadable(text: str) -> str:
     return (
-        _WRONG.get(text, "the line holds a NUL character; a list has a path or URL a line.")
+        _WRONG.get(text, "the line holds a NUL character; a list has one path or URL in each line.")
         if "\0" in text
         else ""
     )
@@ -211,7 +211,7 @@ def _from_members(number: int, known: dict[str, Any]) -> Line:
     content = next((known[key] for key in _CONTENTS if known.get(key)), None)
     name = known.get("name")
     if not isinstance(content, str) or "\0" in content:
-        return Line(number, wrong="the line names neither a path nor a URL.")
+        return Line(number, wrong="the line has neither a path nor a URL.")
     if name is not None and not isinstance(name, str):
         return Line(number, wrong="the name is not text.")
     return Line(number, content.strip(), name or None)
@@ -255,7 +255,7 @@ def _parse_csv(lines: Iterator[tuple[int, str]], folder: Path) -> Iterator[Line]
             if set(header) & {*_CONTENTS}:
                 continue
             if not _is_content(row[0].strip(), folder):
-                wrong = f"none of its columns ({', '.join(map(quoted, row[:5]))}) names an image;"
+                wrong = f"none of its columns ({', '.join(map(quoted, row[:5]))}) contains images;"
                 wrong += f" known are {KNOWN}, and name."
                 yield Line(rows.line_num, wrong=wrong, wrong_list=True)
                 return

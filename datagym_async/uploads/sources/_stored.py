@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import attrs
 
 from datagym_async._printable import printable
-from datagym_async._runs._stores import StoredAt, identity_of, is_stored
+from datagym_async._runs._stores import StoreLocation, identity_of, is_stored
 from datagym_async.exceptions import ConfigurationError, StoreError
 from datagym_async.uploads._values import MEMBER, UploadItem, last_part
 from datagym_async.uploads.sources._archives import asks_archives, in_archive, is_archive
@@ -35,7 +35,7 @@ _IMAGES: Final = (".jpg", ".jpeg", ".png")
 def in_store(address: str, rules: Rules) -> Iterator[Candidate]:
     """Yield what an address names: an object, a list, an archive, a prefix, or a pattern."""
     try:
-        at = StoredAt.of(address)
+        at = StoreLocation.of(address)
     except ConfigurationError as error:
         shown = printable(address) if "@" not in address else "an address"
         yield refused_source(shown, str(error))
@@ -61,7 +61,9 @@ def in_store(address: str, rules: Rules) -> Iterator[Candidate]:
     yield from _below(at, address, rules, is_folder=is_folder)
 
 
-def _below(at: StoredAt, address: str, rules: Rules, *, is_folder: bool) -> Iterator[Candidate]:
+def _below(
+    at: StoreLocation, address: str, rules: Rules, *, is_folder: bool
+) -> Iterator[Candidate]:
     """Yield what lies below a prefix, or matches a pattern."""
     parts = at.key.split("/")
     fixed = next((number for number, part in enumerate(parts) if is_glob(part)), len(parts))
@@ -80,7 +82,7 @@ def _below(at: StoredAt, address: str, rules: Rules, *, is_folder: bool) -> Iter
                 continue
             if matches is not None and not matches(relative):
                 continue
-            if not meta["size"] and _is_marker(rules, StoredAt(at.root, key)):
+            if not meta["size"] and _is_marker(rules, StoreLocation(at.root, key)):
                 continue
             is_packed = matches is not None and asks_archives(pattern) and is_archive(key)
             if not is_packed and not filters.takes(relative):
@@ -93,7 +95,7 @@ def _below(at: StoredAt, address: str, rules: Rules, *, is_folder: bool) -> Iter
                 mark = identity_of(meta)
                 yield rules.file(f"{at.root}/{key}", relative, meta["size"], "", mark)
     except StoreError as error:
-        after = f" The listing broke off after {count:,} objects." if count else ""
+        after = f" The listing was cut off after {count:,} objects." if count else ""
         yield attrs.evolve(refused_source(address, f"{error}{after}"), whole_source=not count)
         return
     if not count:
@@ -101,7 +103,7 @@ def _below(at: StoredAt, address: str, rules: Rules, *, is_folder: bool) -> Iter
         yield refused_source(address, f"{what} {printable(address)}{left_by(rules)}.")
 
 
-def _is_marker(rules: Rules, at: StoredAt) -> bool:
+def _is_marker(rules: Rules, at: StoreLocation) -> bool:
     """Return whether an empty object is what consoles show as a folder: its key ends in a slash."""
     try:
         rules.stores.head(at)
@@ -143,7 +145,7 @@ def _with_size(entry: T, rules: Rules) -> T | tuple[int, Candidate]:
     part, found = entry
     address, origin = str(found.item.content), found.item.origin
     try:
-        at = StoredAt.of(address)
+        at = StoreLocation.of(address)
     except ConfigurationError as error:  # it may hold a secret
         item = UploadItem(last_part(address), b"", origin=origin)
         said = f"{printable(origin)}: {error}" if origin else str(error)

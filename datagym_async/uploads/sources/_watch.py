@@ -71,21 +71,22 @@ def _path(value: str | os.PathLike[str]) -> str:
 
 @attrs.define(eq=False, field_transformer=by_annotation)
 class FolderWatch:
-    """Watch a folder for files to upload, beginning with what is there: a source without an end.
+    """Watch a folder for files to upload, starting with those in it: a source without an end.
 
-    Needs ``datagym-async[watch]``. Names, filters, hidden files and links are as for a folder that
-    is uploaded once. What is not settled when the watch is stopped is left for the next time.
+    Needs ``datagym-async[watch]``. Names, filters, hidden files and links are the same as for a
+    folder that is uploaded once. Files that are still changing when the watch is stopped are left
+    for the next time.
 
     ::
 
         incoming = FolderWatch("incoming/")
         async with client.uploader(dataset_id, incoming) as run:
-            ...  # incoming.stop() from anywhere ends it once all that was given is done
+            ...  # incoming.stop() from anywhere ends it once everything yielded is done
 
     Args:
-        folder: The folder, with all below it.
+        folder: The folder, with its subfolders.
         settle: Seconds for which a file must not have changed.
-        changes: Tells of changes; for tests.
+        changes: Reports changes; for tests.
 
     Raises:
         ConfigurationError: `settle` is not above 0, or watchfiles is not installed.
@@ -98,13 +99,13 @@ class FolderWatch:
 
     def __attrs_post_init__(self) -> None:
         if self.settle <= 0:
-            msg = f"settle is {self.settle}; a file needs a moment above 0 seconds to settle."
+            msg = f"settle is {self.settle}; it must be more than 0 seconds."
             raise ConfigurationError(msg)
         if self._changes is _changes:
             require_modules("Watching a folder", "watch", "watchfiles")
 
     def stop(self) -> None:
-        """End the source; what it has given already is uploaded."""
+        """End the source; files that it has yielded are still uploaded."""
         self._stopped.set()
 
     async def __aiter__(self) -> AsyncIterator[UploadItem]:
