@@ -212,7 +212,8 @@ def _check_values(
             if value not in entry.options:
                 yield error(
                     (*at, index),
-                    f"{value!r} is no option of the checklist; the service stores it all the same,"
+                    f"{value!r} is not an option of the checklist; the service stores it "
+                    "nevertheless,"
                     " and the task cannot be completed",
                 )
     elif len(values) > 1:

@@ -144,7 +144,8 @@ def _trouble(path: Path, error: sqlite3.Error | OSError) -> str:
     shown = printable(str(path))
     if is_of_the_disk(error):
         return (
-            f"The journal {shown} cannot be written ({error}); make room on its disk, then the "
+            f"The journal {shown} cannot be written ({error}); free some space on its disk, then "
+            "the "
             "same prediction again resumes."
         )
     return (

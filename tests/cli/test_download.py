@@ -129,7 +129,7 @@ def test_a_private_store_is_asked_with_an_option(
     asked = at_service(*command, "--allow-private-store")
 
     assert (refused.status, asked.status) == (1, 0)
-    assert "not a public address; --allow-private-store asks such hosts" in refused.err
+    assert "not a public address; --allow-private-store allows it" in refused.err
     assert (tmp_path / "out" / "3.jpg").read_bytes() == jpeg(2_000)
 
 

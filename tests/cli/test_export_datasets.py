@@ -158,7 +158,7 @@ def test_what_cannot_go_together(bench: Bench) -> None:
     ran = bench.export("--classes", bench.root / "none.txt")
     assert (ran.status, "none.txt" in ran.err) == (2, True)
     ran = bench.cli("export", "streets", "-o", bench.root / "x.json", "--split", "train=1")
-    assert (ran.status, "no place for images" in ran.err) == (2, True)
+    assert (ran.status, "neither images nor parts" in ran.err) == (2, True)
     assert [each.name for each in bench.root.iterdir()] == []
 
 
@@ -234,7 +234,7 @@ def test_what_goes_beyond_an_image(bench: Bench, service: ServerThread) -> None:
     """It is told; --clip cuts it off at the edge, in each format, and tells that."""
     asyncio.run(_complete(service.base_url, bench.project, Rectangle(-0.5, 2, 1000, 3)))
     ran = bench.export()
-    assert (ran.status, "changed: 1 x shapes that go beyond" in ran.err) == (0, True)
+    assert (ran.status, "changed: 1 x shapes that extend beyond" in ran.err) == (0, True)
     ran = bench.export("--clip", "--overwrite")
     assert (ran.status, "cut off at the edges" in ran.err) == (0, True)
     line = (bench.root / "yolo" / "labels" / "train" / "z.txt").read_text()

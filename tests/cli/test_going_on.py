@@ -162,7 +162,7 @@ def test_spread_as_it_turns_out(at_service: Cli, many: Path) -> None:
     assert len(names(at_service)) == 30
     for wrong in ("0", "-1", "none", "1.5"):
         refused = upload(at_service, many, "--max-per-dataset", wrong)
-        assert (refused.status, "no number above 0, and not `auto`" in refused.err) == (2, True)
+        assert (refused.status, "neither a number above 0 nor `auto`" in refused.err) == (2, True)
     planned = upload(at_service, many, "--max-per-dataset", "auto", "--dry-run")
     assert "30 to skip" in planned.out
 

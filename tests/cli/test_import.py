@@ -193,14 +193,14 @@ def test_coco_images_without_labels_are_emptied_on_request(bench: Bench) -> None
     [
         ("a.json", "[]", (), "--append or --replace"),
         ("a.json", "[]", ("--append", "--replace"), "--append or --replace"),
-        ("a.txt", "hello", ("--append",), "no format"),
+        ("a.txt", "hello", ("--append",), "no known format"),
         ("a.json", "{}", ("--append", "--format", "json"), "no JSON array"),
         ("a.json", "[{]", ("--append",), "not JSON"),
         ("a.jsonl", "{}\n{\n", ("--check",), "line 2"),
-        ("a.json", "{}", ("--append",), "no format"),
+        ("a.json", "{}", ("--append",), "no known format"),
         ("a.json", "{}", ("--append", "--format", "coco"), "images"),
     ],
-    ids=["neither", "both", "text", "object", "broken", "line", "no format", "coco"],
+    ids=["neither", "both", "text", "object", "broken", "line", "no known format", "coco"],
 )
 def test_what_cannot_be_read(
     bench: Bench, name: str, text: str, options: tuple[str, ...], words: str

@@ -49,7 +49,7 @@ def test_media_are_fetched(at_service: Cli, streets: SeededDataset, tmp_path: Pa
         "b.jpg": jpeg(2000, seed=1),
     }
     again = at_service("media", "get", "streets", "b.jpg", "-o", tmp_path / "out")
-    assert (again.status, "is there already" in again.err.replace("\n", " ")) == (2, True)
+    assert (again.status, "already exists" in again.err.replace("\n", " ")) == (2, True)
     assert at_service("media", "get", "streets", "nobody.jpg").status == 2
 
 

@@ -126,7 +126,7 @@ def test_equal_images_are_sent_once(at_service: Cli, photos: Path) -> None:
 
     plan, sent = at_service(*command, "--dry-run"), at_service(*command)
 
-    assert "byte for byte, and left out (--dedupe skip)." in plan.out
+    assert "byte for byte, so it was skipped (--dedupe skip)." in plan.out
     assert (sent.status, "4 uploaded, 1 skipped" in sent.out) == (0, True)
     assert "Equal to others, byte for byte: 1." in sent.out
 

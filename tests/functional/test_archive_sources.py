@@ -148,7 +148,9 @@ async def test_a_glob_of_shards_means_their_members(
     async with client.plan(dataset_id, tmp_path) as plan:
         found = [each async for each in plan]
     assert {each.action for each in found} == {"reject"}
-    assert all("Named as a source it stands for its members." in each.reason for each in found)
+    assert all(
+        "Its members are uploaded if it is named as a source." in each.reason for each in found
+    )
 
 
 async def test_members_are_known_by_their_bytes(

@@ -356,7 +356,7 @@ async def test_nothing_goes_into_a_shard_behind_half_a_file(
     with monkeypatch.context() as patch:
         patch.setattr(HashedPart, "write", full)
         config = DownloadConfig(shards=5, concurrency=4)
-        with pytest.raises(TransferError, match="make room on its disk") as stopped:
+        with pytest.raises(TransferError, match="free some space on its disk") as stopped:
             await client.download_dataset(dataset_id, out, config=config)
     assert isinstance(stopped.value.report, DownloadReport)
     assert (stopped.value.report.downloaded, stopped.value.report.pending) == (0, 12)

@@ -129,7 +129,7 @@ async def test_what_cannot_be_used_is_said_before_anything_is_fetched(tmp_path: 
             await client.export_labels(project_id, ".", "yolo", overwrite=True)
         with pytest.raises(ConfigurationError, match="Name their folder"):
             await export(images="copy")
-        with pytest.raises(ConfigurationError, match="has no place for images"):
+        with pytest.raises(ConfigurationError, match="can hold neither images"):
             await client.export_labels(project_id, tmp_path / "x", images="download")
         assert asked.matched == 0
         assert list(tmp_path.iterdir()) == []

@@ -146,7 +146,7 @@ async def test_a_dead_proxy_is_named_as_one() -> None:
         (None, "The host of http://xn--hst-hoa.test is not known"),
         (
             "pröxy.test",
-            "The host of the proxy xn--prxy-6qa.test:80 before http://xn--hst-hoa.test is",
+            "The host of the proxy xn--prxy-6qa.test:80 in front of http://xn--hst-hoa.test is",
         ),
     ],
 )
@@ -578,6 +578,6 @@ async def test_what_cannot_stand_in_a_request_is_refused(
 ) -> None:
     """Before anything is sent, as a fault of the call: not the service is out of reach."""
     async with no_retries("http://127.0.0.1:1") as client:
-        with pytest.raises(ConfigurationError, match=r"The (method|path|query) "):
+        with pytest.raises(ConfigurationError, match=r"(method|path|query) "):
             await client.request(method, path, query=query)  # type: ignore[arg-type]
         assert client.statistics().requests == 0

@@ -313,7 +313,9 @@ async def test_a_full_disk_under_the_journal_ends_the_run_with_its_report(
     async with bench() as there:
         with monkeypatch.context() as patch:
             patch.setattr(PredictJournal, "note", full)
-            words = re.escape(f"{journal} cannot be written (database or disk is full); make room")
+            words = re.escape(
+                f"{journal} cannot be written (database or disk is full); free some space"
+            )
             with pytest.raises(TransferError, match=words) as stopped:
                 await there.predict(journal=journal)
         assert not report_of(stopped.value).complete

@@ -91,8 +91,8 @@ def test_a_cluster_that_cannot_be_used_is_refused() -> None:
     assert "asynchronous=True" in said["no client"]
     assert said["no worker"].endswith("start one with `dask worker ADDRESS`")
     assert re.fullmatch(
-        r"The worker \S+ has datagym_async 0\.0\.9 on Python (\S+), and here is \S+ on \1; install "
-        "the same versions on both sides",
+        r"The worker \S+ has datagym_async 0\.0\.9 on Python (\S+), and the caller has \S+ on \1; "
+        "install the same versions on both sides",
         said["version"],
     )
 
@@ -102,7 +102,7 @@ def test_a_scheduler_without_the_package_and_another_dask(caplog: pytest.LogCapt
     with pytest.raises(ConfigurationError, match=r"The scheduler cannot run .*No mod"):
         check_versions("The scheduler", ModuleNotFoundError("No module named 'datagym_async'"))
     check_versions("The worker w", (*versions()[:2], "2026.1.0"))
-    assert "The worker w has Dask 2026.1.0, and here is " in caplog.text
+    assert "The worker w has Dask 2026.1.0, and the caller has " in caplog.text
 
 
 async def test_what_a_worker_lacks_is_told_as_its_own() -> None:

@@ -443,8 +443,8 @@ def test_what_cvat_has_besides_is_counted(tmp_path: Path) -> None:
 
 
 BAD_SHAPES = [
-    ('<box label="car" xtl="1" ytl="2" xbr="3"/>', "no number for 'ybr'"),
-    ('<box label="car" xtl="1" ytl="2" xbr="inf" ybr="4"/>', "no number for 'xbr'"),
+    ('<box label="car" xtl="1" ytl="2" xbr="3"/>', "not a number for 'ybr'"),
+    ('<box label="car" xtl="1" ytl="2" xbr="inf" ybr="4"/>', "not a number for 'xbr'"),
     ('<box label="car" xtl="9" ytl="2" xbr="3" ybr="4"/>', "ends before it begins"),
     ('<box xtl="1" ytl="2" xbr="3" ybr="4"/>', "no class"),
     ('<polygon label="car" points="1,2;3,4"/>', "x and y of 3 points"),
@@ -564,7 +564,7 @@ def test_a_full_disk_under_long_tracks(tmp_path: Path, monkeypatch: pytest.Monke
     content = f'<annotations><track label="car">{boxes}</track></annotations>'
     text(tmp_path / "annotations.xml", content)
     monkeypatch.setattr(sqlite3, "connect", small)
-    with pytest.raises(FormatError, match=r"is full; make room, or name .* SQLITE_TMPDIR"):
+    with pytest.raises(FormatError, match=r"is full; free some space, or name .* SQLITE_TMPDIR"):
         read(open_dataset(tmp_path))
 
 

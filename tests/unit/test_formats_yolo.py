@@ -174,7 +174,7 @@ WRONG = [
     ("0 0.5 0.5 -0.5 0.5", "broken", "negative"),
     ("0 120 50 64 48", "broken", "not shares"),
     ("0 0.5 0.5 0.5 0,5", "broken", "'0,5' is not a number"),
-    ("9" * 400 + " 0.5 0.5 0.5 0.5", "broken", "is no number"),
+    ("9" * 400 + " 0.5 0.5 0.5 0.5", "broken", "is not a number"),
     ("0 0.1 0.1 0.2 0.2 0.3 0.3 0.4", "", ""),  # three corners and a score
 ]
 

@@ -319,14 +319,17 @@ def test_an_export_tells_what_cannot_go() -> None:
                 " points or refuses the whole request"
             ),
             (
-                "labels.vehicle[0].classifications.kind[1].damage[2]: an import takes no nested"
+                "labels.vehicle[0].classifications.kind[1].damage[2]: an import accepts no nested"
                 " answer after several ticked options, and the service refuses the whole request"
             ),
         ],
         "street_0002.jpg": [
-            "labels.hydrant[0].point[0].x: it is null, as exports write what is missing",
+            "labels.hydrant[0].point[0].x: it is null, which exports write for missing coordinates",
             "labels.lane[0].line: a line takes at least 2 points, not 0",
-            "labels.vehicle[0].rectangle[0].x: it is null, as exports write what is missing",
+            (
+                "labels.vehicle[0].rectangle[0].x: it is null, which exports write for missing "
+                "coordinates"
+            ),
         ],
         "street_0003.jpg": [],
     }
