@@ -167,10 +167,12 @@ def sniff(path: str | Path) -> FormatName:
 
 def not_read(path: Path) -> str:
     """Return what to do with a file of a tool whose own files are not read; empty if it is none."""
-    with open(path, "rb", opener=regular_only) as file:
-        head = file.read(_HEAD).decode("utf-8", "replace")
-    tools = (f"a file of {tool}" for tool, mark in _NOT_READ.items() if re.search(mark, head))
-    what = "a table (CSV)" if path.suffix.lower() == ".csv" else next(tools, "")
+    what = "a table (CSV)" if path.suffix.lower() == ".csv" else ""
+    if not what:
+        with open(path, "rb", opener=regular_only) as file:
+            head = file.read(_HEAD).decode("utf-8", "replace")
+        tools = (f"a file of {tool}" for tool, mark in _NOT_READ.items() if re.search(mark, head))
+        what = next(tools, "")
     return what and (
         f"{path} is {what}, which is not read; export or convert its labels to COCO, YOLO, Pascal "
         "VOC or CVAT"
