@@ -140,8 +140,7 @@ class LoaderConfig:
         if self.on_error == "skip" and self.even is not None:
             raise ConfigurationError(
                 f'even="{self.even}" and on_error="skip": a shard that skips has fewer samples '
-                "than the "
-                "others; give a function that returns a replacement"
+                "than the others; give a function that returns a replacement"
             )
 
 

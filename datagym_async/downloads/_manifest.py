@@ -181,8 +181,7 @@ def trouble(path: Path, error: sqlite3.Error | OSError) -> str:
     if is_of_the_disk(error):
         return (
             f"The manifest {_shown(path)} cannot be written ({error}); free some space on its "
-            "disk, then "
-            "the same download resumes."
+            "disk, then the same download resumes."
         )
     return (
         f"The manifest {_shown(path)} is damaged and cannot be used ({error}); give another "

@@ -125,6 +125,5 @@ def room_on_disk() -> Iterator[None]:
     except sqlite3.OperationalError as error:
         raise FormatError(
             f"the temporary database of a file of labels cannot be written: {error}; free some "
-            "space, or "
-            "name another folder for it in the environment variable SQLITE_TMPDIR"
+            "space, or name another folder for it in the environment variable SQLITE_TMPDIR"
         ) from None

@@ -170,8 +170,7 @@ def _findings(
         yield Finding(
             (),
             "it has no internal_media_ID, and the service ignores it without an error; set it to "
-            "the"
-            " id of a media",
+            "the id of a media",
         )
     for name in prediction:
         if name in VIDEO_MEMBERS and prediction[name] is not None:

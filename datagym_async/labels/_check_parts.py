@@ -34,8 +34,7 @@ _DRAWN = GEOMETRIES | {EntryType.IMAGE_SEGMENTATION}
 
 _ONE_CHILD = (
     "an import accepts one nested answer on each level, and the service refuses the whole "
-    "request for more;"
-    " set the others with `client.values.write`"
+    "request for more; set the others with `client.values.write`"
 )
 _VALUES_AND_CHILD = (
     "an import accepts no nested answer after several ticked options, and the service refuses the"
@@ -213,8 +212,7 @@ def _check_values(
                 yield error(
                     (*at, index),
                     f"{value!r} is not an option of the checklist; the service stores it "
-                    "nevertheless,"
-                    " and the task cannot be completed",
+                    "nevertheless, and the task cannot be completed",
                 )
     elif len(values) > 1:
         yield error(

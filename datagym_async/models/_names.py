@@ -55,8 +55,7 @@ def encode_name(name: str) -> str:
     if len(encoded) > MAX_NAME_LENGTH:
         raise ConfigurationError(
             f"The media name {quoted(name[:40])}... has {len(encoded)} characters when encoded, "
-            "and "
-            f"the service stores at most {MAX_NAME_LENGTH}; give it a shorter name."
+            f"and the service stores at most {MAX_NAME_LENGTH}; give it a shorter name."
         )
     return encoded
 

@@ -145,8 +145,7 @@ def _trouble(path: Path, error: sqlite3.Error | OSError) -> str:
     if is_of_the_disk(error):
         return (
             f"The journal {shown} cannot be written ({error}); free some space on its disk, then "
-            "the "
-            "same prediction again resumes."
+            "the same prediction again resumes."
         )
     return (
         f"The file {shown} is not the journal of a prediction, or is damaged ({error}); give "

@@ -173,8 +173,7 @@ class LabelsResource(Resource):
             if not (task.task_export_url and task.task_id):
                 raise ConfigurationError(
                     f"The task of {task.media_name!r} is not of a video; use labels.export for "
-                    "image"
-                    " projects"
+                    "image projects"
                 )
             tasks.append((task, task.task_id))
         if concurrency < 1:
