@@ -495,12 +495,9 @@ class _Writer:
             await self._put(value, {member: said.value})
 
     async def _put(self, value: LabelValue, fields: Mapping[str, Any]) -> None:
-        ids = {
-            "lcEntryId": value.entry_id,
-            "labelTaskId": self._task.id,
-            "lcEntryValueParentId": value.parent_id,
-        }
-        await self._values.put(value.id, {**_given(ids), **fields})
+        parent = _given({"lcEntryValueParentId": value.parent_id})
+        ids = {"lcEntryId": value.entry_id, "labelTaskId": self._task.id, **parent}
+        await self._values.put(value.id, {**ids, **fields})
 
 
 def _shape_fields(shape: Shape, kind: EntryType) -> dict[str, Any]:
