@@ -59,7 +59,7 @@ def decode(source: bytes | str | BinaryIO) -> Findings:
         return Findings(f"The image cannot be decoded: {str(error) or type(error).__name__}.")
 
 
-def size_of(path: Path) -> tuple[int, int] | None:
+def stored_size(path: Path) -> tuple[int, int] | None:
     """Return the width and height of a JPEG or PNG as it is stored, or None if unknown."""
     try:
         with path.open("rb") as stream, _opened(stream) as image:

@@ -72,7 +72,7 @@ def look(path: str) -> os.stat_result | Refusal:
         return refusal(path, error)
 
 
-def size_of(path: str) -> int | Refusal:
+def bytes_in(path: str) -> int | Refusal:
     """Return the size of a regular file, or why it cannot be uploaded."""
     found = look(path)
     if isinstance(found, str):

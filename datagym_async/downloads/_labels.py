@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias, cast
 import attrs
 
 from datagym_async._printable import printable
-from datagym_async._runs._decode import require_pillow, size_of
+from datagym_async._runs._decode import require_pillow, stored_size
 from datagym_async._runs._disk import PARTS, HashedPart, path_in
 from datagym_async._threads import in_thread
 from datagym_async.downloads._manifest import Manifest
@@ -159,7 +159,7 @@ def _write_format(
     images = []
     for task in found:
         file = files[task.media_id]
-        width, height = size_of(path_in(root, file)) or (task.width, task.height)
+        width, height = stored_size(path_in(root, file)) or (task.width, task.height)
         images.append(attrs.evolve(task, media_name=file, width=width, height=height))
     is_file = name == "coco" and config.split is None
     target = f"labels.{name}{'.json' if is_file else ''}"

@@ -211,7 +211,7 @@ _ORIENTATION: Final = 0x0112
 ON_ITS_SIDE: Final = 5  # EXIF orientations from here on swap width and height
 
 
-def size_of(path: Path) -> tuple[int, int, int]:
+def upright_size(path: Path) -> tuple[int, int, int]:
     """Return width, height and EXIF orientation of an image, by its header alone.
 
     Width and height are those of the upright image, as trainers load it: they turn a JPEG by its
@@ -245,7 +245,7 @@ def measure(image: RawImage, picture: Path | None, losses: Losses) -> None:
     """Take the size of an image from its file, where the labels do not say it; count it if none."""
     try:
         if picture is not None:
-            image.width, image.height, _ = size_of(picture)
+            image.width, image.height, _ = upright_size(picture)
     except (BrokenError, OSError):
         image.width = image.height = None
     if not image.width or not image.height:
@@ -435,7 +435,7 @@ def _what(each: RawObject) -> tuple[object, ...]:
     return (each.category.names, *shape)
 
 
-def moved(segments: Iterable[Segment], left: float, top: float) -> list[list[Ring]]:
+def segments_at(segments: Iterable[Segment], left: float, top: float) -> list[list[Ring]]:
     """Return the outlines and holes of segments of a mask whose upper left corner lies there."""
     return [
         [[(x + left, y + top) for x, y in ring] for ring in (each.outline, *each.holes)]

@@ -32,11 +32,11 @@ from datagym_async.formats._reading import (
     files_below,
     gathered,
     measure,
-    moved,
     named_as_found,
     number_of,
     of_part,
     pixels_of,
+    segments_at,
     stem_of,
 )
 
@@ -215,7 +215,7 @@ def _mask(text: object, left: float, top: float) -> list[list[Ring]]:
         raise
     except Exception as error:  # whatever a hostile file provokes
         raise BrokenError(f"its mask is not a PNG in base64: {error}") from None
-    return moved(trace(filled), left, top)
+    return segments_at(trace(filled), left, top)
 
 
 def _has_no_parts(path: Path, options: Options) -> None:

@@ -32,9 +32,9 @@ from datagym_async.formats._reading import (
     lines_of,
     names_of,
     number_of,
-    size_of,
     stem_of,
     text_of,
+    upright_size,
 )
 
 # --- YOLO: what a dataset is ----------------------------------------------------------------------
@@ -466,7 +466,7 @@ def _read(
     )
     try:
         if each.image is not None:
-            image.width, image.height, orientation = size_of(each.image)
+            image.width, image.height, orientation = upright_size(each.image)
             if orientation > 1:
                 losses.add(LossKind.TURNED, each.name)
     except (BrokenError, OSError) as error:

@@ -43,11 +43,11 @@ from datagym_async.formats._reading import (
     files_below,
     gathered,
     measure,
-    moved,
     named_as_found,
     number_of,
     of_part,
     pixels_of,
+    segments_at,
     stem_of,
 )
 
@@ -615,4 +615,4 @@ def _mask(each: Element, left: int, top: int, width: int, height: int) -> list[l
     if min(runs, default=-1) < 0 or sum(runs) != width * height:
         raise BrokenError(f"'rle' covers {sum(runs):,} pixels of {width * height:,}")
     filled = numpy.repeat(numpy.arange(len(runs)) % 2, runs).reshape(height, width)
-    return moved(trace(filled), left, top)
+    return segments_at(trace(filled), left, top)

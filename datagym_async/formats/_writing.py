@@ -29,9 +29,9 @@ from datagym_async.formats._losses import (
     writable,
 )
 from datagym_async.formats._mapping import LabelMapping
-from datagym_async.formats._reading import ON_ITS_SIDE, size_of
+from datagym_async.formats._reading import ON_ITS_SIDE, upright_size
 from datagym_async.formats._splits import checked_shares, grouping, shares_of, split_of
-from datagym_async.formats._written import COVERING, Classes, Fixed, classes_of, fitted
+from datagym_async.formats._written import COVERING, Classes, Fixed, classes_of, within_edges
 from datagym_async.formats.coco._writing import document_of, save
 from datagym_async.labels import LabeledImage, LabeledTask
 from datagym_async.models import EntryType
@@ -268,7 +268,7 @@ def write(
         if name is None:
             continue
         # COCO holds what goes beyond an image as it is, and counts it itself.
-        inside = fitted(sized, losses, clip=clip) if clip or layout.text else sized
+        inside = within_edges(sized, losses, clip=clip) if clip or layout.text else sized
         part = split_of(key_of(image), shares) if split else ""
         chosen.append(_Chosen(inside, name, source, part))
         types = {each.shape.type for each in image.annotations}
@@ -416,7 +416,7 @@ def _measured(image: LabeledImage, source: Path, losses: Losses) -> LabeledImage
     Labels are of the image as it is stored; trainers turn it by EXIF, which the service ignores.
     """
     try:
-        across, down, orientation = size_of(source)
+        across, down, orientation = upright_size(source)
     except (BrokenError, OSError):
         return image
     except FormatError:  # nothing here reads images

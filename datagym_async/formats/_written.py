@@ -495,7 +495,7 @@ def count_answers(
             losses.add(LossKind.CLASSIFICATION, lost)
 
 
-def fitted(image: LabeledImage, losses: Losses, *, clip: bool) -> LabeledImage:
+def within_edges(image: LabeledImage, losses: Losses, *, clip: bool) -> LabeledImage:
     """Return an image whose shapes end at its edges, where its size is known.
 
     What goes beyond by no more than the noise of rounding (`TOLERANCE`) ends at the edge. What

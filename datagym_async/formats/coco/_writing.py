@@ -27,8 +27,8 @@ from datagym_async.formats._written import (
     carried,
     classes_of,
     count_answers,
-    fitted,
     shown_on,
+    within_edges,
 )
 from datagym_async.formats.coco._reading import Source, categories_of
 from datagym_async.labels import Incomplete, LabeledImage, LabeledTask, Polygon, Rectangle
@@ -193,7 +193,7 @@ class _Writer:
             self._captions.append({"id": at, "image_id": number, "caption": answer.value})
         kept = {answer.key for answer in captions}
         count_answers(image, self._mapping.select_key, self._losses, kept)
-        fitted(image, self._losses, clip=False)  # COCO holds what goes beyond; it is told
+        within_edges(image, self._losses, clip=False)  # COCO holds what goes beyond; it is told
         for shown in shown_on(image, self._classes, self._losses):
             own = carried(shown.parts[0])
             box = shown.bounds

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias, Union, cast
 import attrs
 
 from datagym_async._printable import printable
-from datagym_async._runs._disk import local_path, look, size_of
+from datagym_async._runs._disk import bytes_in, local_path, look
 from datagym_async._runs._stores import is_stored
 from datagym_async._runs._text import counted
 from datagym_async.exceptions import ConfigurationError
@@ -142,7 +142,7 @@ def _of_item(item: UploadItem, rules: Rules) -> Candidate:
         return Candidate(item, len(item.content))
     if is_url(item.content) or is_stored(item.content) or MEMBER in item.content:
         return Candidate(item)
-    size = size_of(path := local_path(item.content))
+    size = bytes_in(path := local_path(item.content))
     if isinstance(size, str):
         return Candidate(item, refusal=size)
     full = rules.full(path)
@@ -180,7 +180,7 @@ def _of_path(path: str, rules: Rules) -> Leaf:
     found = look(path)
     if not isinstance(found, str) and stat.S_ISDIR(found.st_mode):
         return in_folder(path, rules)
-    size = size_of(path)
+    size = bytes_in(path)
     if isinstance(size, str):
         is_pipe = not isinstance(found, str) and stat.S_ISFIFO(found.st_mode)
         return (refused_source(path, size + (_PIPED if is_pipe else "")),)

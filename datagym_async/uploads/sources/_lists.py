@@ -33,7 +33,7 @@ import attrs
 from datagym_async._json import check_depth
 from datagym_async._printable import printable, quoted
 from datagym_async._regular_files import regular_only
-from datagym_async._runs._disk import local_path, look, refusal, size_of
+from datagym_async._runs._disk import bytes_in, local_path, look, refusal
 from datagym_async._runs._stores import RANGE, is_stored
 from datagym_async._runs._text import plain_cell
 from datagym_async.exceptions import StoreError
@@ -130,7 +130,7 @@ def _candidate(line: Line, path: str, rules: Rules) -> Candidate:
         wrong = "" if is_url(content) else f"{origin}: {screen_url(content)}."
         return Candidate(UploadItem(line.name, content, origin=origin), refusal=wrong)
     full = str(Path(path).parent / content)
-    size = size_of(full)
+    size = bytes_in(full)
     if isinstance(size, str):
         item = UploadItem(line.name or last_part(content), full, origin=origin)
         return Candidate(item, refusal=f"{origin}: {size}")
