@@ -245,6 +245,7 @@ class Incomplete:
 Shape: TypeAlias = Point | Line | Polygon | Rectangle | Segmentation | Incomplete
 """What an annotation outlines."""
 _SHAPES: Final = get_args(Shape)
+_KINDS: Final = (EntryType, NoneType)
 FEWEST: Final = {EntryType.LINE: 2, EntryType.POLYGON: 3, EntryType.IMAGE_SEGMENTATION: 3}
 """Points that a shape, or each ring of it, has at least where it is more than one point."""
 
@@ -350,8 +351,9 @@ class Classification:
     type: EntryType | None = attrs.field(default=None, eq=False)
 
     def __attrs_post_init__(self) -> None:
-        check_is("key", self.key, str)
-        check_is("type", self.type, EntryType, NoneType)
+        if type(self.key) is not str or type(self.type) not in _KINDS:
+            check_is("key", self.key, str)
+            check_is("type", self.type, *_KINDS)
 
     @classmethod
     def select(cls, key: str, option: str | None, *children: Classification) -> Classification:
@@ -407,8 +409,9 @@ class Annotation:
     form: Form | None = attrs.field(default=None, kw_only=True, eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        check_is("key", self.key, str)
-        check_is("shape", self.shape, *_SHAPES)
+        if type(self.key) is not str or type(self.shape) not in _SHAPES:
+            check_is("key", self.key, str)
+            check_is("shape", self.shape, *_SHAPES)
 
 
 def _media_id(value: MediaId) -> str:

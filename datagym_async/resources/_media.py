@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 import attrs
 from aiofiles.threadpool import wrap
 
-from datagym_async._checks import PATH, check, checked
+from datagym_async._checks import PATH, check, checked, of_each_file
 from datagym_async._files import replaced_file
 from datagym_async._logs import logger
 from datagym_async._regular_files import regular_only
@@ -120,6 +120,7 @@ class MediaResource(Resource):
         body = await asyncio.to_thread(_body_of, path)
         return await self.upload_body(dataset_id, path.name if name is None else name, body)
 
+    @of_each_file
     async def upload_body(
         self,
         dataset_id: DatasetId,
