@@ -321,7 +321,7 @@ def below(folder: Path, path: Path, name: str) -> str:
 
 
 @attrs.define
-class Classes:
+class ReadClasses:
     """Makes a category of each name, numbered as they come."""
 
     _found: dict[str, Category] = attrs.field(factory=dict, init=False)
@@ -341,7 +341,7 @@ class Classes:
 
 def gathered(
     where: str,
-    read: Callable[[Classes, Losses], Iterator[RawImage]],
+    read: Callable[[ReadClasses, Losses], Iterator[RawImage]],
     options: Options,
     looked_for: str,
     *,
@@ -360,8 +360,8 @@ def gathered(
         FormatError: There is no image.
     """
 
-    def classes() -> Classes:
-        made = Classes()
+    def classes() -> ReadClasses:
+        made = ReadClasses()
         for name in options.classes:
             made.of(name)
         return made

@@ -23,9 +23,9 @@ from datagym_async.formats._losses import BrokenError, FormatError, Losses, Loss
 from datagym_async.formats._masks import MOST_PIXELS, trace
 from datagym_async.formats._raw import Category, Pair, RawDataset, RawImage, RawObject, Ring
 from datagym_async.formats._reading import (
-    Classes,
     Options,
     Pictures,
+    ReadClasses,
     answers,
     below,
     bytes_of,
@@ -87,7 +87,7 @@ def open_labelme(path: Path, options: Options) -> RawDataset:
     files = of_part(files, folder, folder / f"{options.split}.txt", options)
     pictures = Pictures.of_labels(folder, options, folder.parent)
 
-    def read(classes: Classes, losses: Losses) -> Iterator[RawImage]:
+    def read(classes: ReadClasses, losses: Losses) -> Iterator[RawImage]:
         for file in files:
             try:
                 # The image is cut out before it is read: it may be most of the file.
@@ -123,7 +123,7 @@ def _set(flags: object) -> Mapping[str, object]:
 
 
 def _labelme(
-    shapes: Sequence[object], file: str, classes: Classes, losses: Losses
+    shapes: Sequence[object], file: str, classes: ReadClasses, losses: Losses
 ) -> list[RawObject]:
     """Return the objects; outlines of one label and one group are the parts of one."""
     found: list[RawObject] = []
@@ -241,7 +241,7 @@ def open_lightly(path: Path, options: Options) -> RawDataset:
         raise FormatError(f"{path} cannot be read as lightly: {schema}: {error}") from None
     pictures = Pictures.of_labels(path, options, path, path.parent)
 
-    def read(classes: Classes, losses: Losses) -> Iterator[RawImage]:
+    def read(classes: ReadClasses, losses: Losses) -> Iterator[RawImage]:
         categories = {number: classes.of(name) for number, name in known.items() if name.strip()}
         for file in files_below(path, {".json"}):
             if file == schema:
@@ -298,7 +298,7 @@ def open_labelbox(path: Path, options: Options) -> RawDataset:
     """Open a file that Labelbox exported, of a line an image."""
     _has_no_parts(path, options)
 
-    def read(classes: Classes, losses: Losses) -> Iterator[RawImage]:
+    def read(classes: ReadClasses, losses: Losses) -> Iterator[RawImage]:
         try:
             with open(path, "rb", opener=regular_only) as file:
                 number = 0
@@ -320,7 +320,7 @@ def open_labelbox(path: Path, options: Options) -> RawDataset:
     return gathered(str(path), read, options, "lines with the member data_row")
 
 
-def _labelbox(row: Mapping[str, Any], where: str, classes: Classes, losses: Losses) -> RawImage:
+def _labelbox(row: Mapping[str, Any], where: str, classes: ReadClasses, losses: Losses) -> RawImage:
     known = [_members(row, "data_row").get(key) for key in ("external_id", "global_key", "id")]
     names = [each for each in known if isinstance(each, str) and each]
     if not names:
@@ -364,7 +364,7 @@ def _classified(holder: Mapping[str, Any], where: str, losses: Losses) -> None:
     answers(where, dict.fromkeys(named, 1), losses)
 
 
-def _labelbox_object(each: object, where: str, classes: Classes) -> RawObject:
+def _labelbox_object(each: object, where: str, classes: ReadClasses) -> RawObject:
     if not isinstance(each, Mapping):
         raise BrokenError("an object was expected among its objects")
     found = RawObject(category=classes.of(each.get("name")), where=where)

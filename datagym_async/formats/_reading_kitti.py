@@ -9,9 +9,9 @@ from typing import Final
 from datagym_async.formats._losses import BrokenError, Losses, LossKind
 from datagym_async.formats._raw import RawDataset, RawImage, RawObject
 from datagym_async.formats._reading import (
-    Classes,
     Options,
     Pictures,
+    ReadClasses,
     files_below,
     first_words,
     gathered,
@@ -48,7 +48,7 @@ def open_kitti(path: Path, options: Options) -> RawDataset:
     root = folder.parent.parent if folder.parent.name == "training" else folder.parent
     files = of_part(files, folder, root / "ImageSets" / f"{options.split}.txt", options)
 
-    def read(classes: Classes, losses: Losses) -> Iterator[RawImage]:
+    def read(classes: ReadClasses, losses: Losses) -> Iterator[RawImage]:
         for file in files:
             stem = stem_of(file, folder)
             picture, objects = pictures.of(stem), list[RawObject]()
@@ -73,7 +73,7 @@ def open_kitti(path: Path, options: Options) -> RawDataset:
 
 
 def _kitti(
-    words: Sequence[str], where: str, classes: Classes, losses: Losses, objects: list[RawObject]
+    words: Sequence[str], where: str, classes: ReadClasses, losses: Losses, objects: list[RawObject]
 ) -> None:
     # A name may have blanks. Behind it come 14 numbers, and maybe a score.
     count = next((at for at, word in enumerate(reversed(words)) if not is_number(word)), len(words))

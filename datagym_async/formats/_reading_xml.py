@@ -35,9 +35,9 @@ from datagym_async.formats._raw import (
     room_on_disk,
 )
 from datagym_async.formats._reading import (
-    Classes,
     Options,
     Pictures,
+    ReadClasses,
     answers,
     below,
     files_below,
@@ -238,7 +238,7 @@ def open_voc(path: Path, options: Options) -> RawDataset:
     files = of_part(files, folder, root / "ImageSets" / "Main" / f"{options.split}.txt", options)
     pictures = Pictures.of_labels(folder, options, root, root.parent)
 
-    def read(classes: Classes, losses: Losses) -> Iterator[RawImage]:
+    def read(classes: ReadClasses, losses: Losses) -> Iterator[RawImage]:
         voc = _Voc(folder, pictures, options.zero_based, classes, losses)
         for file in files:
             try:
@@ -255,7 +255,7 @@ class _Voc:
     _folder: Path
     _pictures: Pictures
     _zero_based: bool
-    _classes: Classes
+    _classes: ReadClasses
     _losses: Losses
 
     def image(self, file: Path, whole: Element) -> RawImage:
@@ -371,11 +371,11 @@ def open_cvat(path: Path, options: Options) -> RawDataset:
             each for each in files_below(path, {".xml"}) if each.parent == path or not is_usual
         ]
 
-    def read(classes: Classes, losses: Losses) -> Iterator[RawImage]:
+    def read(classes: ReadClasses, losses: Losses) -> Iterator[RawImage]:
         for file in files:
             yield from read_one(file, classes, losses)
 
-    def read_one(file: Path, classes: Classes, losses: Losses) -> Iterator[RawImage]:
+    def read_one(file: Path, classes: ReadClasses, losses: Losses) -> Iterator[RawImage]:
         pictures = Pictures.of_labels(file.parent / "images", options, file.parent)
         apart = f"{stem_of(file, path)}/" if len(files) > 1 else ""
         cvat = _Cvat(str(file), classes, losses, apart)
@@ -404,7 +404,7 @@ def open_cvat(path: Path, options: Options) -> RawDataset:
 @attrs.define
 class _Cvat:
     _file: str
-    _classes: Classes
+    _classes: ReadClasses
     _losses: Losses
     _apart: str
     """Goes before names of frames, where several files are of several videos."""
