@@ -264,7 +264,8 @@ _SHARD_GONE = (
     "UPDATE sample SET number = NULL WHERE number = (SELECT number FROM shard WHERE shard = ?)",
     "DELETE FROM shard WHERE shard = ?",
 )
-"""Its samples keep their keys. Its file is deleted first, so that none of them is there twice."""
+"""Its samples keep their keys. Its file is deleted first, so that none of them is there twice;
+where that is not allowed, the next shard gets its name at least."""
 _NEXT_SHARD = """
 SELECT min(number) FROM (SELECT 0 AS number UNION ALL SELECT number + 1 FROM shard)
 WHERE number NOT IN (SELECT number FROM shard)

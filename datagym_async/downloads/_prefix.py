@@ -56,12 +56,12 @@ class Prefix:
             await store.put_async(at.key, file, chunk_size=PART, max_concurrency=4)
 
     def delete(self, path: str) -> None:
-        """Delete a file that `holds` was asked for, if it is there; blocks."""
+        """Delete a file that `holds` was asked for, if it is there and may be; blocks."""
         at, sql = self._at(path), "SELECT 1 FROM held WHERE path = ?"
-        # What is missing takes no right to delete.
-        if self._held is not None and self._held.execute(sql, (path,)).fetchone() is not None:
-            with store_errors(at.address):
-                self.stores.open(at.root).delete(at.key)
+        if self._held is None or self._held.execute(sql, (path,)).fetchone() is None:
+            return
+        with contextlib.suppress(StoreError), store_errors(at.address):
+            self.stores.open(at.root).delete(at.key)
 
     async def put_rest(self) -> None:
         """Put what has been written beside the media, labels and lists, and delete it here."""

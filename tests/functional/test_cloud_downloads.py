@@ -322,6 +322,22 @@ async def test_a_damaged_shard_is_gone_before_its_images_are_in_another(
     assert [name for name in names if name.endswith(".tar")] == ["shard-000000.tar"]
 
 
+@pytest.mark.parametrize("may_delete", [True, False])
+async def test_a_damaged_shard_is_replaced_where_nothing_may_be_deleted(
+    client: DataGymClient, dataset_id: str, may_delete: bool
+) -> None:
+    """Who may only write gets a new one with its name."""
+    store = BrokenStore(fault=lambda key, _: "" if key != "DELETE" or may_delete else "403")
+    with store.serving():
+        config = DownloadConfig(store_options=store.options, shards=6)
+        await client.download_dataset(dataset_id, "s3://b/out", config=config)
+        store.objects["out/shard-000000.tar"] = b"damaged"
+        report = await client.download_dataset(dataset_id, "s3://b/out", config=config)
+    assert (report.downloaded, report.present, report.ok) == (6, 6, True)
+    found = samples({key: data for key, data in store.objects.items() if key.endswith(".tar")})
+    assert sorted(each["jpg"] for each in found.values()) == sorted(PHOTOS.values())
+
+
 @pytest.mark.filterwarnings("error")
 async def test_a_shard_that_was_cut_off_leaves_its_keys_as_they_were(
     client: DataGymClient, dataset_id: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 import urllib.request
@@ -89,6 +90,9 @@ class BrokenStore:
             def do_PUT(self) -> None:
                 store.take(self)
 
+            def do_POST(self) -> None:
+                store.drop(self)
+
             do_HEAD = do_GET  # noqa: N815 -- the name that http.server looks for
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -150,6 +154,16 @@ class BrokenStore:
             return
         self.objects[key] = data
         self._send(request, 200, b"", {"ETag": self.etag(key)})
+
+    def drop(self, request: BaseHTTPRequestHandler) -> None:
+        """Delete objects; the fault of ``"DELETE"`` says whether they may be."""
+        body = request.rfile.read(int(request.headers["Content-Length"])).decode()
+        if fault := self.fault("DELETE", 1):
+            self._send(request, int(fault), b"<Error><Code>AccessDenied</Code></Error>")
+            return
+        for key in re.findall("<Key>(.*?)</Key>", body):
+            self.objects.pop(key, None)
+        self._send(request, 200, b"<DeleteResult></DeleteResult>")
 
     def etag(self, key: str) -> str:
         """Return the ETag of an object."""
