@@ -1,9 +1,9 @@
 """`download`: a dataset or a project, into a folder."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import attrs
 
@@ -73,8 +73,7 @@ def download(
     # What is out of range or makes no sense is said before anybody is asked for a token.
     if dataset is None and project is None:
         raise CommandError("Name what to download: add --dataset or --project.")
-    if given.config["allow_private_links"] and given.config["links"] != "source":
-        raise CommandError("--allow-private-links needs --links source.")
+    _check_needs(given.config)
     check_report_files(report or ())
     account.record = record_for(report or ())
     workers = Workers(scheduler, workers_local)
@@ -130,6 +129,17 @@ def download(
         output.warning(RESUME)
         raise  # its sentence holds the summary
     return _close(output, account, report or (), lossy_ok=lossy_ok)
+
+
+def _check_needs(config: Mapping[str, Any]) -> None:
+    """Refuse options that have no effect without another one."""
+    if config["allow_private_links"] and config["links"] != "source":
+        raise CommandError("--allow-private-links needs --links source.")
+    if not config["labels"]:
+        flags = {row.library_name: row.flags[0] for row in DOWNLOAD.rows}
+        for name in ("exact", "classes", "clip", "zero_based", "split", "group"):
+            if config[name] != attrs.fields_dict(DownloadConfig)[name].default:
+                raise CommandError(f"{flags[name]} needs --labels.")
 
 
 def _close(output: Output, account: _Account, files: Sequence[Path], *, lossy_ok: bool) -> int:

@@ -154,6 +154,9 @@ def test_link_images_are_left_alone_and_named(
         ((), "add --dataset or --project"),
         (("-d", "Nothing"), "There is no dataset named 'Nothing'"),
         (("-d", "Photos", "--allow-private-links"), "needs --links source"),
+        (("-d", "Photos", "--split", "train=1"), "--split needs --labels"),
+        (("-d", "Photos", "--no-exact"), "--no-exact needs --labels"),
+        (("-d", "Photos", "--zero-based"), "--zero-based needs --labels"),
         (("-d", "Photos", "--report", "x.txt"), "must end in .json, .csv or .html"),
     ],
 )

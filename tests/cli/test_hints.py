@@ -91,6 +91,7 @@ def test_no_text_on_the_command_line_names_an_argument() -> None:
         ),
         ("name them with classes=...", "name them with --classes"),
         ("prepare holds 'x'; its steps are orientation", "--prepare holds 'x'; its steps"),
+        ("max_upload_rate is 0; give bytes a second", "--bwlimit is 0; give bytes"),
         ("name it with format=...: yolo", "name it with --format: yolo"),
         ("it has more than 5 bytes; max_bytes=... sets the limit", "more than this"),
     ],

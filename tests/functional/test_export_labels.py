@@ -131,6 +131,8 @@ async def test_what_cannot_be_used_is_said_before_anything_is_fetched(tmp_path: 
             await export(images="copy")
         with pytest.raises(ConfigurationError, match="can hold neither images"):
             await client.export_labels(project_id, tmp_path / "x", images="download")
+        with pytest.raises(ConfigurationError, match="clip has no effect on the format jsonl"):
+            await client.export_labels(project_id, tmp_path / "x", "jsonl", clip=True)
         assert asked.matched == 0
         assert list(tmp_path.iterdir()) == []
 
