@@ -232,7 +232,8 @@ def test_images_that_no_media_is(bench: Bench) -> None:
     document["annotations"] += marks
     ran = bench.run(bench.file("a.json", document), "--create-config")
     said, summary = ran.err.splitlines()[-2:]
-    assert said.startswith("rejected: 30 x no media of the project has this name (gone 2.png, gone")
+    words = "no media of the project has this name; is its dataset attached? (gone 2.png, gone"
+    assert said.startswith(f"rejected: 30 x {words}")
     assert (ran.status, summary) == (1, "31 predictions: 1 stored, 30 rejected.")
 
 

@@ -267,7 +267,7 @@ async def test_the_old_one_is_put_back(
 async def test_what_was_not_cleared_is_untouched(world: World, action: Action) -> None:
     """The clearing failed: the labels are still at the service, and the text says so."""
     world.plan.add(action, method="DELETE", path=CONFIG)
-    with pytest.raises(LabelConfigError, match="all labels are as they were") as caught:
+    with pytest.raises(LabelConfigError, match="all labels are unchanged") as caught:
         await world.replace()
     assert (caught.value.left, caught.value.backup) == ("old", None)
     assert await world.present() == old()

@@ -339,7 +339,7 @@ async def test_a_journal_is_of_one_job(tmp_path: Path) -> None:
     journal = tmp_path / "predict.journal"
     async with bench(3) as there:
         await there.predict(journal=journal)
-        with pytest.raises(ConfigurationError, match="of another prediction"):
+        with pytest.raises(ConfigurationError, match="to another prediction"):
             await there.predict(journal=journal, keep_data=True)
         text = tmp_path / "notes.txt"
         text.write_text("buy milk, and much more of it than fits on this one line of text")

@@ -90,5 +90,5 @@ async def test_links_into_our_own_network_are_rejected(site: str) -> None:
     run = await upload(service, [f"{site}/a.jpg"], check_links=True)
 
     (problem,) = run.report.problems
-    assert "no public address; allow_private_links=True" in problem.reason
+    assert "not a public address; allow_private_links=True" in problem.reason
     assert service.urls == []
