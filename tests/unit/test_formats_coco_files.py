@@ -669,10 +669,10 @@ def test_a_folder_goes_on_without_a_file_that_cannot_be_read(tmp_path: Path) -> 
     assert [each.name for each in dataset.categories] == ["car", "dog"]
     assert counts(losses.report()) == {"broken": 2}
     assert losses.report().is_loss
-    assert "b.json is no JSON" in str(losses.report())
+    assert "b.json is not JSON" in str(losses.report())
     for name in "ab":
         (tmp_path / f"{name}.json").write_text('{"images": [')
-    with pytest.raises(FormatError, match=r"no image.*3 x .*a\.json is no JSON"):
+    with pytest.raises(FormatError, match=r"no image.*3 x .*a\.json is not JSON"):
         formats_table.open_dataset(tmp_path, "coco")
 
 
