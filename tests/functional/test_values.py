@@ -132,7 +132,10 @@ async def test_answers_take_the_place_of_earlier_ones(here: World) -> None:
 
 CORNERS = [(1, 2), (9, 2), (9, 8)]
 MISFITS: dict[str, tuple[Annotation | Classification, str]] = {
-    "key": (Annotation("nope", Point(1, 2)), "annotation 0 .'nope'. has a key that is not a geometry"),
+    "key": (
+        Annotation("nope", Point(1, 2)),
+        "annotation 0 .'nope'. has a key that is not a geometry",
+    ),
     "shape": (Annotation("spot", Line([])), "is a line, its key is a point's"),
     "incomplete": (Annotation("spot", Incomplete(EntryType.POINT, [])), "is not complete"),
     "nested": (
@@ -141,7 +144,10 @@ MISFITS: dict[str, tuple[Annotation | Classification, str]] = {
     ),
     "points": (Annotation("area", Polygon(CORNERS[:2])), "'area'. has fewer than 3 points"),
     "number": (Annotation("spot", Point(nan, 2)), "has a coordinate that is too large, or no nu"),
-    "question": (Classification.select("area", "a"), "answer 'area' has a key that is not a question"),
+    "question": (
+        Classification.select("area", "a"),
+        "answer 'area' has a key that is not a question",
+    ),
     "option": (Classification.select("scene", "c"), "has no option 'c'"),
     "two": (Classification("scene", ("a", "b")), "has 2 values where one is allowed"),
     "text": (
