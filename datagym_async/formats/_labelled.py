@@ -51,6 +51,8 @@ def images_of(
     mapping: LabelMapping,
     losses: Losses,
     config: LabelConfig | None = None,
+    *,
+    emptied: bool = False,
 ) -> Iterator[LabeledImage]:
     """Give the labels of a file as label values, one image after the other.
 
@@ -61,6 +63,8 @@ def images_of(
         config: The label configuration that is there. Its entries say what shapes objects become:
             an entry of the type polygon takes outlines, one of rectangle boxes. What it has no
             entry for is left out and counted by name. None for the one that `config_of` makes.
+        emptied: Whether to give images whose labels are all lost. An import must not take them for
+            images without labels.
 
     Raises:
         FormatError: The file is broken, or the extra ``formats`` is needed and not installed.
@@ -74,8 +78,7 @@ def images_of(
     mapper = _Mapper(mapping, losses, places, texts)
     for image in dataset.images(losses):
         made = mapper.image(image)
-        # One whose labels are all lost would look like one without any.
-        if made.annotations or made.classifications or not image.is_labelled:
+        if made.annotations or made.classifications or emptied or not image.is_labelled:
             yield made
 
 

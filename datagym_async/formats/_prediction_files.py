@@ -76,6 +76,7 @@ class PredictionFile:
         images: See `read`.
         unannotated: Whether images without any label are given. Where labels are replaced, that
             deletes those that the images have.
+        emptied: Whether images whose labels are all lost are given, without labels.
         in_shares: Whether labels of YOLO whose images are not there are given nevertheless: their
             coordinates are shares of a width and height that an import asks the service for.
 
@@ -93,6 +94,7 @@ class PredictionFile:
     zero_based: bool = False
     images: Path | None = None
     unannotated: bool = False
+    emptied: bool = False
     in_shares: bool = False
     skipped: int = attrs.field(default=0, init=False)
     _losses: Losses = attrs.field(factory=Losses, init=False)
@@ -198,7 +200,9 @@ class PredictionFile:
         if self.has_classes:
             dataset = self._opened or self._dataset(in_shares=self.in_shares)
             self._opened = None
-            for image in images_of(dataset, self.mapping, self._losses, self.config):
+            for image in images_of(
+                dataset, self.mapping, self._losses, self.config, emptied=self.emptied
+            ):
                 if self.unannotated or image.annotations or image.classifications:
                     yield image
                 else:

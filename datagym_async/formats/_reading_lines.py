@@ -452,18 +452,17 @@ def _read(
 ) -> tuple[RawImage | None, bool]:
     """Return an image with its labels, and whether all of these are lost.
 
-    An image of which nothing is known but that labels are lost is none: it would be taken for one
-    without labels. So is one whose name only its label file tells.
+    There is no image if its labels are lost because its size is not known, or if only its label
+    file tells its name.
     """
+    lines, lost = list[tuple[int, list[str]]](), False
     try:
-        lines = list(lines_of(each.labels)) if is_there(each.labels) else []
+        lines = [*lines_of(each.labels)] if is_there(each.labels) else []
     except (BrokenError, OSError) as error:
         losses.add(LossKind.BROKEN, f"{each.labels}: {error}")
-        return None, True
-    image, reason = (
-        RawImage(name=each.name, where=str(each.labels)),
-        "there is no such image; name its folder as `images`",
-    )
+        lost = True
+    image = RawImage(name=each.name, where=str(each.labels), is_labelled=lost or bool(lines))
+    reason = "there is no such image; name its folder as `images`"
     try:
         if each.image is not None:
             image.width, image.height, orientation = upright_size(each.image)
@@ -477,11 +476,10 @@ def _read(
     else:
         image.in_shares = in_shares
         if not lines:
-            return (image if Path(each.name).suffix.lower() in IMAGE_SUFFIXES else None), False
+            return (image if Path(each.name).suffix.lower() in IMAGE_SUFFIXES else None), lost
         if not in_shares:
             losses.add(LossKind.MISSING_IMAGE, f"{each.name}: {reason}", count=len(lines))
             return None, True
-    image.is_labelled = bool(lines)
     for number, words in lines:
         where = f"{each.labels}, line {number}"
         if words[0].startswith(_DOTA_HEADS):
@@ -492,7 +490,7 @@ def _read(
             losses.add(LossKind.BROKEN, f"{where}: {error}")
         except LookupError as error:
             losses.add(LossKind.UNKNOWN_CATEGORY, f"{where}: class {error}")
-    return image, False
+    return image, lost
 
 
 def _object(

@@ -216,7 +216,7 @@ async def labels_in(
     """
     # Of the shapes there are, segmentations alone hold all that a file may have.
     mapping = LabelMapping(shape="segmentation")
-    file = PredictionFile(path, mapping=mapping, config=config, unannotated=True)
+    file = PredictionFile(path, mapping=mapping, config=config, unannotated=True, emptied=True)
     async with aclosing(aiter(file)) as items:
         async for item in items:
             if not isinstance(item, LabeledImage):

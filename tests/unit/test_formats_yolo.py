@@ -581,8 +581,9 @@ def test_more_than_an_image_holds(tmp_path: Path, content: str) -> None:
         picture(tmp_path / "images" / f"{name}.png")
     text(tmp_path / "labels" / "a.txt", content)
     images, lost = read(open_dataset(tmp_path, "yolo"))
-    assert [each.name for each in images] == ["b.png"]
+    assert [(each.name, each.is_labelled) for each in images] == [("a.png", True), ("b.png", False)]
     assert lost == {"broken": 1}
+    assert [each.media_name for each in formats.read(tmp_path, "yolo").images] == ["b.png"]
 
 
 def test_what_a_folder_may_hold_besides(tmp_path: Path) -> None:
@@ -597,8 +598,8 @@ def test_what_a_folder_may_hold_besides(tmp_path: Path) -> None:
     text(tmp_path / "labels" / "b.txt", b"0 0.5 0.5 0.5 0.5\n\xff\xff")
     text(tmp_path / "labels" / "c.txt", "0 0.5 0.5 0.5 0.5\n".encode("utf-16"))
     images, lost = read(open_dataset(tmp_path, "yolo"))
-    assert [(each.name, len(each.objects)) for each in images] == [
-        ("c.png", 1), ("pipe.png", 0)
+    assert [(each.name, len(each.objects), each.is_labelled) for each in images] == [
+        ("a.png", 0, True), ("b.png", 0, True), ("c.png", 1, True), ("pipe.png", 0, False)
     ]  # fmt: skip
     assert lost == {"broken": 2}
 

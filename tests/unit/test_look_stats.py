@@ -29,6 +29,7 @@ from datagym_async.look._overlap import box_overlap, overlap
 from datagym_async.look._pages import statistics_page, statistics_svg
 from datagym_async.look._stats import FindingKind, StatisticsTally
 from datagym_async.models import EntryType
+from tests.helpers.label_files import picture, text
 
 SQUARE = [(10, 10), (50, 10), (50, 50), (10, 50)]
 
@@ -243,6 +244,21 @@ async def test_coco_says_the_sizes_of_images(tmp_path: Path) -> None:
     found = await look.stats(tmp_path / "coco.json")
 
     assert (found.images, found.labelled, found.finding("edge").count) == (2, 1, 1)
+
+
+@pytest.mark.parametrize("line", ["bad line x", "0 1\0", "9 0.5 0.5 0.5 0.5", "1 " * 200_000])
+async def test_an_image_whose_labels_are_unreadable_is_an_image(tmp_path: Path, line: str) -> None:
+    """It counts as one without labels, in statistics and in a gallery."""
+    text(tmp_path / "data.yaml", "train: images\nnames: [car]\n")
+    picture(tmp_path / "images" / "a.png")
+    text(tmp_path / "labels" / "a.txt", line)
+
+    found = await look.stats(tmp_path)
+    gallery = await look.gallery(tmp_path, tmp_path / "out", options=look.GalleryOptions(workers=0))
+
+    assert (found.images, found.objects, found.finding("unlabelled").count) == (1, 0, 1)
+    assert (gallery.images, gallery.objects) == (1, 0)
+    assert all("not read: 1 x" in each.notes[0] for each in (found, gallery))
 
 
 async def test_what_is_no_file_of_labels(tmp_path: Path) -> None:
