@@ -31,7 +31,7 @@ from datagym_async.formats._labelled import images_of
 from datagym_async.formats._losses import FormatError, Losses, LossKind, LossReport
 from datagym_async.formats._mapping import LabelMapping, config_of
 from datagym_async.formats._raw import RawDataset
-from datagym_async.formats._table import format_info, not_read, open_dataset, sniff
+from datagym_async.formats._table import LINES, format_info, open_dataset, sniff
 from datagym_async.formats._written import Fixed, classes_from
 from datagym_async.labels import LabelConfig, LabeledImage
 from datagym_async.models import TaskDetail
@@ -46,9 +46,8 @@ if TYPE_CHECKING:
 OWN_FORMATS: Final = ("json", "jsonl")
 """Those of the service, whose labels have keys of entries and no classes."""
 _PIECE = 64 * 1024
-_RESULTS = re.compile(rb'"(?:image_id|category_id)"')
-_LINES = re.compile(rb'"data_row"')  # of Labelbox
-_IDS = re.compile(rb'"(?:in|ex)ternal_(?:media|image)_ID"')
+_KEYS = re.compile(rb'"(?:(?:in|ex)ternal_(?:media|image)_ID|label_classes|labelIteration)"')
+_MEMBER = re.compile(rb'"\s*:')
 _OWN = re.compile(rb'^\{[^{\[]*"internal_(?:media|image)_ID"')
 _AT_ONCE = 50
 """Items read in one step in a thread: as many as go into one request."""
@@ -124,13 +123,10 @@ class PredictionFile:
         if not self.path.is_dir():
             with open(self.path, "rb", opener=regular_only) as file:
                 start = file.read(_PIECE).removeprefix(BOM).lstrip()
-            if self.path.suffix.lower() in {".jsonl", ".ndjson"} and not _LINES.search(start):
+            is_own = _KEYS.search(start) or not _MEMBER.search(start)  # empty, or broken
+            if self.path.suffix.lower() in LINES and is_own:
                 return "jsonl"
-            # A list of results of COCO is an array, too.
-            is_own = start.startswith(b"[") and not _RESULTS.search(start)
-            if is_own and not _IDS.search(start) and (why := not_read(self.path)):
-                raise FormatError(why)
-            if is_own or _OWN.search(start):
+            if (start.startswith(b"[") and is_own) or _OWN.search(start):
                 return "json"
         return sniff(self.path)
 

@@ -123,6 +123,9 @@ _MARKERS: Final[dict[str, FormatName]] = {
     "annotations.xml": "cvat",
     "schema.json": "lightly",
 }
+LINES: Final = frozenset({".jsonl", ".ndjson"})
+_CLAIMED: Final[dict[FormatName, str]] = {"kitti": ".txt", "lightly": ".json"}
+"""Files that are not asked for their format if a marker tells it: they look like others."""
 _IS_NOT_COCO: Final = re.compile(r'"(?:annotations|categories)"\s*:\s*\{')
 _NOT_READ: Final = {
     "Label Studio": r'"(?:from_name|lead_time)"\s*:',
@@ -136,6 +139,8 @@ _NOT_READ: Final = {
     "BDD100K": r'"(?:box2d|poly2d)"\s*:',
     "Cityscapes": r'"imgHeight"\s*:',
     "KITTI's tracklets": "<boost_serialization",
+    "PaliGemma": r'"suffix"\s*:\s*"[^"]*<loc\d',
+    "Hugging Face (metadata)": r'"file_name"\s*:[^{}]*"objects"\s*:\s*\{',
     "YOLO for Keras": r"\A\S.*\.(?:jpe?g|png) \d+,\d+,\d+,\d+,\d+",
 }
 """Whose own files are not read, and what stands in these alone."""
@@ -196,6 +201,8 @@ def _of_file(path: Path) -> FormatName | None:
         members = [each[1] for each in _MEMBER.finditer(text) if each[1] in known]
         if "data_row" in members:  # whose annotations may stand before it
             return "labelbox"
+        if path.suffix.lower() in LINES:
+            return None
         # Categories alone are a list of names beside other files (notes.json of Label Studio).
         are_names = {*members} == {"categories"} and len(head) < _HEAD
         if are_names or _IS_NOT_COCO.search(text):
@@ -205,19 +212,20 @@ def _of_file(path: Path) -> FormatName | None:
 
 
 def _of_folder(path: Path) -> FormatName:
-    if yolo_file(path):
-        return yolo_kind(path)
+    found: dict[FormatName, Path] = {}
+    if told := yolo_file(path):
+        found[yolo_kind(path)] = told
     for marker, marked in _MARKERS.items():
         if (path / marker).exists():
-            return marked
+            found.setdefault(marked, path / marker)
     every = files_below(path, {".xml", ".json", ".txt"})
     files = [each for each in every if "ImageSets" not in each.relative_to(path).parts]
-    found: dict[FormatName, Path] = {}
-    for suffix in (".xml", ".json", ".txt"):
+    claimed = {_CLAIMED.get(each) for each in found}
+    for suffix in (each for each in (".xml", ".json", ".txt") if each not in claimed):
         of_it = [each for each in files if each.suffix.lower() == suffix]
         # An empty file, of an image without labels, may be of any format.
         filled = (each for each in of_it if each.is_file() and each.stat().st_size)
-        for file in [*islice(filled, _TRIED)] or of_it[:_TRIED]:
+        for file in [*islice(filled, _TRIED)] or (() if found else of_it[:_TRIED]):
             name: FormatName | None = None
             if suffix != ".txt":
                 name = _of_file(file)
@@ -232,9 +240,10 @@ def _of_folder(path: Path) -> FormatName:
     if found:
         both = " and ".join(f"{file} ({name})" for name, file in found.items())
         raise FormatError(
-            f"{path} contains files of several formats: {both}; choose one with format"
+            f"{path} contains files of several formats: {both}; name one of them, or choose with "
+            "format=..."
         )
-    of_others = chain(files, files_below(path, {".csv"}))
+    of_others = chain(files, files_below(path, {".csv", *LINES}))
     if why := next(filter(None, map(not_read, islice(of_others, _FOREIGN))), ""):
         raise FormatError(f"{path} contains no known labels: {why}")
     there = Counter(each.suffix.lower() or each.name for each in path.iterdir() if each.is_file())

@@ -20,7 +20,8 @@ from datagym_async._runs._text import counted
 from datagym_async._threads import in_thread
 from datagym_async.data._listing import Library, Listing, PackedLabels, export_labels, list_media
 from datagym_async.exceptions import ConfigurationError, NotFoundError
-from datagym_async.formats import FormatError, LabelMapping, PredictionFile
+from datagym_async.formats import FormatError, LabelMapping, PredictionFile, sniff
+from datagym_async.formats._prediction_files import OWN_FORMATS
 from datagym_async.labels import (
     Annotation,
     LabelConfig,
@@ -411,8 +412,10 @@ def _labels_below(folder: Path) -> Path:
     """Return the one JSON file of a folder, if it has labels, or the folder itself."""
     found = [path for pattern in ("*.json", "annotations/*.json") for path in folder.glob(pattern)]
     with suppress(FormatError):  # such as the notes.json beside YOLO of Label Studio
-        if len(found) == 1 and PredictionFile(found[0]).found_format:
-            return found[0]
+        if len(found) == 1:
+            known = PredictionFile(found[0]).found_format
+            if known in OWN_FORMATS or known == sniff(folder):  # and of no other format
+                return found[0]
     return folder
 
 

@@ -494,6 +494,8 @@ TOOLS = {
     "Labelbox before 2023": [{"Labeled Data": "a.jpg", "Label": {}}],
     "BDD100K": [{"name": "a.jpg", "labels": [{"box2d": {}}]}],
     "Cityscapes": {"imgHeight": 1, "objects": []},
+    "PaliGemma": [{"image": "a.jpg", "suffix": "<loc0010><loc0010><loc0100><loc0100> car"}],
+    "Hugging Face (metadata)": [{"file_name": "a.jpg", "objects": {"bbox": [], "categories": []}}],
     "KITTI's tracklets": "<boost_serialization/>",
     "YOLO for Keras": "train/a b.jpg 32,676,872,726,7 1,2,3,4,0",
     "a table (CSV)": "filename,width,height,class,xmin",
@@ -512,6 +514,61 @@ async def test_the_tool_of_a_file_that_is_not_read(tmp_path: Path, tool: str) ->
     for path in (file, tmp_path):
         with pytest.raises(FormatError, match=f"{file.name} is {what}, which is not read; export"):
             [each async for each in formats.PredictionFile(path)]
+
+
+@pytest.mark.parametrize("tool", ["PaliGemma", "Hugging Face (metadata)"])
+async def test_lines_that_are_not_read(tmp_path: Path, tool: str) -> None:
+    """Lines with no key of the service's own format are refused, however many they are."""
+    (line,) = TOOLS[tool]
+    file = text(tmp_path / "a.jsonl", f"{json.dumps(line)}\n" * 2000)
+    for path in (file, tmp_path):
+        with pytest.raises(FormatError, match=f"a file of {re.escape(tool)}, which is not read"):
+            [each async for each in formats.PredictionFile(path)]
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl"])
+async def test_items_without_a_key_of_ours(tmp_path: Path, name: str) -> None:
+    """They are of no known format, unless one is named."""
+    file = text(tmp_path / name, '[{"a": 1}]' if name == "a.json" else '{"a": 1}')
+    with pytest.raises(FormatError, match="no known format"):
+        [each async for each in formats.PredictionFile(file)]
+    named = formats.PredictionFile(file, format=name[2:])
+    assert [each async for each in named] == [{"a": 1}]
+
+
+def _coco_file(root: Path) -> Path:
+    return text(root / "coco.json", '{"images": [], "annotations": [], "categories": []}')
+
+
+def _cvat_file(root: Path) -> Path:
+    return text(root / "annotations.xml", '<annotations><image id="0" name="a.png"/></annotations>')
+
+
+def _leads_nowhere(root: Path) -> Path:
+    return text(root / "x.yaml", "names: [car]\ntrain: nowhere\n")
+
+
+@pytest.mark.parametrize(
+    ("makes", "names"),
+    [
+        ((_cvat_file, _coco_file), ["cvat", "coco"]),
+        ((_leads_nowhere, _cvat_file), ["yolo", "cvat"]),
+        ((_yolo("0 0.5 0.5 0.5 0.5"), _coco_file), ["yolo", "coco"]),
+        ((_label_2, _voc), ["kitti", "voc"]),
+        ((_lightly, _cvat_file), ["lightly", "cvat"]),
+    ],
+)
+def test_several_formats_in_a_folder_are_refused(
+    tmp_path: Path, makes: tuple[Callable[[Path], Path], ...], names: list[str]
+) -> None:
+    """All are named, whether a file's name or its content tells them."""
+    for make in makes:
+        make(tmp_path)
+    with pytest.raises(
+        FormatError, match=r"several formats: .*choose with format=\.\.\."
+    ) as caught:
+        formats.sniff(tmp_path)
+    assert all(f"({name})" in str(caught.value) for name in names)
 
 
 @pytest.mark.parametrize("name", [each.name for each in formats.FORMATS])

@@ -261,6 +261,17 @@ async def test_an_image_whose_labels_are_unreadable_is_an_image(tmp_path: Path, 
     assert all("not read: 1 x" in each.notes[0] for each in (found, gallery))
 
 
+async def test_a_folder_of_several_formats(tmp_path: Path) -> None:
+    """A gallery says so as well, and takes none of them."""
+    picture(tmp_path / "a.png")
+    text(tmp_path / "a.json", '{"images": [], "annotations": [], "categories": []}')
+    text(tmp_path / "annotations.xml", "<annotations/>")
+
+    gallery = await look.gallery(tmp_path, tmp_path / "out", options=look.GalleryOptions(workers=0))
+
+    assert "several formats" in gallery.notes[0]
+
+
 async def test_what_is_no_file_of_labels(tmp_path: Path) -> None:
     """It is said to be none."""
     (tmp_path / "a.json").write_text("hello")
