@@ -6,6 +6,7 @@ no label file needs and a few lines of which fill any memory (defusedxml).
 
 from __future__ import annotations
 
+import io
 import math
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -77,14 +78,16 @@ class Element:
     shapes: int = 0
     """How many of these a track had."""
 
-    def all(self, tag: str) -> list[Element]:
-        return [each for each in self.children if each.tag == tag]
+    def all(self, *tags: str) -> list[Element]:
+        """Return all elements at the end of a way down."""
+        outer = self.find(*tags[:-1])
+        return [each for each in outer.children if each.tag == tags[-1]] if outer else []
 
     def find(self, *tags: str) -> Element | None:
         """Return the first element on a way down, or None."""
         found: Element | None = self
         for tag in tags:
-            found = next(iter(found.all(tag)), None) if found else None
+            found = next((it for it in found.children if it.tag == tag), None) if found else None
         return found
 
     def said(self, *tags: str) -> str:
@@ -174,27 +177,20 @@ def elements(
     builder = _Builder(wanted, parser.getLineNumber)
     parser.setContentHandler(builder)
 
-    def pieces() -> Iterator[bytes]:
-        if text is not None:
-            yield text.encode("utf-8", "replace")
-            return
-        with open(path, "rb", opener=regular_only) as file:
-            while piece := file.read(_PIECE):
-                yield piece
-
+    held = None if text is None else io.BytesIO(text.encode("utf-8", "replace"))
     tags, since = 0, 0
     try:
-        for piece in pieces():
-            parser.feed(piece)
-            if builder.root and builder.root != root:
-                raise BrokenError(
-                    f"it begins with <{builder.root[:40]}>, where <{root}> was expected"
-                )
-            tags, since = builder.tags, (0 if builder.tags != tags else since + len(piece))
-            if since > _MOST_OF_ONE:
-                raise BrokenError(f"a tag or text has more than {_MOST_OF_ONE >> 20} MB")
-            yield from builder.done
-            builder.done.clear()
+        with held or open(path, "rb", opener=regular_only) as file:
+            while piece := file.read(_PIECE):
+                parser.feed(piece)
+                if builder.root and builder.root != root:
+                    begins = f"it begins with <{builder.root[:40]}>"
+                    raise BrokenError(f"{begins}, where <{root}> was expected")
+                tags, since = builder.tags, (0 if builder.tags != tags else since + len(piece))
+                if since > _MOST_OF_ONE:
+                    raise BrokenError(f"a tag or text has more than {_MOST_OF_ONE >> 20} MB")
+                yield from builder.done
+                builder.done.clear()
         if not builder.root:
             raise BrokenError("it is not XML: there is nothing in it")
         parser.close()
@@ -204,9 +200,8 @@ def elements(
         text = f"line {error.getLineNumber()}: it is not XML: {error.getMessage()}"
         raise BrokenError(text) from None
     except refused as error:
-        raise BrokenError(
-            f"it declares entities, which are not read ({type(error).__name__})"
-        ) from None
+        text = f"it declares entities, which are not read ({type(error).__name__})"
+        raise BrokenError(text) from None
     except (LookupError, ValueError) as error:  # as expat says it of encodings
         raise BrokenError(f"its encoding is not read; write it in UTF-8: {error}") from None
 
@@ -229,10 +224,8 @@ _OF_WEB_TOOL: Final = _OF_OBJECTS | {"deleted", "verified", "date", "id"}
 
 def open_voc(path: Path, options: Options) -> RawDataset:
     """Open a folder of VOC's files, one that holds ``Annotations``, or one such file."""
-    inside = (path / each for each in ("Annotations", "annotations", ""))
-    folder = (
-        path.parent if path.is_file() else next((each for each in inside if each.is_dir()), path)
-    )
+    inside = path.parent if path.is_file() else path / "Annotations", path / "annotations"
+    folder = next(filter(Path.is_dir, inside), path)
     root = folder.parent if folder.name.lower() == "annotations" else folder
     files = [path] if path.is_file() else files_below(folder, {".xml"})
     files = of_part(files, folder, root / "ImageSets" / "Main" / f"{options.split}.txt", options)
@@ -261,11 +254,10 @@ class _Voc:
     def image(self, file: Path, whole: Element) -> RawImage:
         name, stem = whole.said("filename"), stem_of(file, self._folder)
         image = RawImage(name=name, where=str(file))
-        sides = (
+        image.width, image.height = (
             pixels_of(whole.said("size", side) or whole.said("imagesize", lines))
             for side, lines in (("width", "ncols"), ("height", "nrows"))
         )
-        image.width, image.height = sides
         if not name or not image.width or not image.height:
             picture = self._pictures.of(stem) or self._pictures.of(Path(name).stem)
             if not name and picture is None:
@@ -283,21 +275,18 @@ class _Voc:
 
     def _add(self, each: Element, image: RawImage, file: Path) -> None:
         where = f"{file}, line {each.line}"
-        named = each.find("attributes")  # as CVAT writes them
-        given = (
-            {one.said("name"): one.said("value") for one in named.all("attribute")} if named else {}
-        )
+        named = each.all("attributes", "attribute")  # as CVAT writes them
+        given = {one.said("name"): one.said("value") for one in named}
         try:
             found = RawObject(category=self._classes.of(each.said("name")), where=where)
             self._outline(each, found, image, number_of(given.pop("rotation", "") or 0, "a turn"))
         except BrokenError as error:
             self._losses.add(LossKind.BROKEN, f"{where}: {error}")
         else:
-            said = {mark: each.said(mark) for mark in VOC_MARKS}
             found.extra = {
-                mark: said[mark]
-                for mark in VOC_MARKS
-                if said[mark] not in ("", "no", VOC_MARKS[mark])
+                mark: said
+                for mark, usual in VOC_MARKS.items()
+                if (said := each.said(mark)) not in ("", "no", usual)
             }
             own = {mark: given.pop(mark, "") for mark in _OF_CVAT}
             found.extra |= {mark: own[mark] for mark in own if own[mark].lower() not in _NOTHING}
@@ -326,19 +315,13 @@ class _Voc:
                 self._losses.add(LossKind.PART, f"{found.where}: {error}")
         if box:
             sides = [number_of(box.said(side), f"<{side}>") for side in _SIDES]
-            left, top, right, bottom = from_voc(*sides, zero_based=self._zero_based)
-            if right < left or bottom < top:
-                raise BrokenError("its box ends before it begins")
-            if turn % 360:
-                found.parts = found.parts or [[turned_box(left, top, right, bottom, turn)]]
-                return
-            if not self._zero_based and min(sides[:2]) < 1 and min(left, top) >= -1:
+            left, top, *ends = from_voc(*sides, zero_based=self._zero_based)
+            is_upright = not turn % 360
+            if is_upright and not self._zero_based and min(sides[:2]) < 1 and min(left, top) >= -1:
                 # There is no pixel 0 where the first one is 1.
                 self._losses.add(LossKind.ZERO_BASED, found.where)
                 left, top = max(left, 0), max(top, 0)
-            left, right = snapped(left, width), snapped(right, width)
-            top, bottom = snapped(top, height), snapped(bottom, height)
-            found.box = (left, top, right - left, bottom - top)
+            _place(found, (left, top, *ends), (width, height), turn)
         elif box := each.find("robndbox"):  # as roLabelImg writes it, the angle in radians
             x, y, across, down, angle = (
                 number_of(box.said(it)) for it in ("cx", "cy", "w", "h", "angle")
@@ -347,6 +330,17 @@ class _Voc:
             found.parts = [[turned_box(*edges, math.degrees(angle))]]
         elif not found.parts:
             raise BrokenError("it has no <bndbox>")
+
+
+def _place(found: RawObject, edges: Sequence[float], size: Pair, turn: float) -> None:
+    """Give an object its box, or the outline of the box if it is turned."""
+    left, top, right, bottom = map(snapped, edges, (*size, *size))
+    if right < left or bottom < top:
+        raise BrokenError("its box ends before it begins")
+    if turn % 360:
+        found.parts = found.parts or [[turned_box(left, top, right, bottom, turn)]]
+    else:
+        found.box = (left, top, right - left, bottom - top)
 
 
 def _ring(numbers: Sequence[float], width: float, height: float, least: int = 3) -> list[Pair]:
@@ -367,9 +361,8 @@ def open_cvat(path: Path, options: Options) -> RawDataset:
     """Open CVAT's ``annotations.xml``, or a folder that holds it, or files of other names."""
     files, is_usual = [path], (path / "annotations.xml").is_file()
     if path.is_dir():
-        files = [
-            each for each in files_below(path, {".xml"}) if each.parent == path or not is_usual
-        ]
+        found = files_below(path, {".xml"})
+        files = [each for each in found if each.parent == path or not is_usual]
 
     def read(classes: ReadClasses, losses: Losses) -> Iterator[RawImage]:
         for file in files:
@@ -417,26 +410,23 @@ class _Cvat:
         """Take the labels and the size of frames of a task, a project or a job."""
         for whole in meta.children:
             self._is_project = self._is_project or whole.tag == "project"
-            tasks = found.all("task") if (found := whole.find("tasks")) else []
-            for number, task in (("", whole), *((each.said("id"), each) for each in tasks)):
+            tasks = ((each.said("id"), each) for each in whole.all("tasks", "task"))
+            for number, task in (("", whole), *tasks):
                 if task.find("original_size"):
                     sides = (task.said("original_size", side) for side in ("width", "height"))
                     width, height = map(pixels_of, sides)
                     self._sizes[number] = width, height
-            labels = found.all("label") if (found := whole.find("labels")) else []
-            for label in labels:
-                parts = [each for each in labels if each.said("parent") == label.said("name")]
-                if label.said("parent") or not label.said("name"):
-                    continue
-                names = tuple(each.said("name") for each in parts)
-                edges = self._skeleton(label.said("svg"), names)
-                self._classes.of(label.said("name"), keypoints=names, skeleton=edges)
+            for label in (labels := whole.all("labels", "label")):
+                name, parent = label.said("name"), label.said("parent")
+                if name and not parent:
+                    parts = tuple(it.said("name") for it in labels if it.said("parent") == name)
+                    edges = self._skeleton(label.said("svg"), parts)
+                    self._classes.of(name, keypoints=parts, skeleton=edges)
 
     def _skeleton(self, svg: str, names: Sequence[str]) -> tuple[tuple[int, int], ...]:
         """Return the pairs that are joined in the drawing of a skeleton."""
         try:
-            whole = "".join(("<svg>", svg, "</svg>"))
-            drawn = list(elements(Path(self._file), "svg", {"circle", "line"}, whole))
+            drawn = [*elements(Path(self._file), "svg", {"circle", "line"}, f"<svg>{svg}</svg>")]
         except BrokenError:
             return ()
         at = {each.given.get("data-node-id"): each.given.get("data-label-name") for each in drawn}
@@ -544,16 +534,8 @@ class _Cvat:
         found = RawObject(category=category, where=where, extra=marks)
         match each.tag:
             case "box":
-                left, top, right, bottom = numbers("xtl", "ytl", "xbr", "ybr")
-                if right < left or bottom < top:
-                    raise BrokenError("its box ends before it begins")
                 turn = number_of(each.given.get("rotation", 0), "'rotation'")
-                left, right = snapped(left, width), snapped(right, width)
-                top, bottom = snapped(top, height), snapped(bottom, height)
-                if turn % 360:
-                    found.parts = [[turned_box(left, top, right, bottom, turn)]]
-                else:
-                    found.box = (left, top, right - left, bottom - top)
+                _place(found, numbers("xtl", "ytl", "xbr", "ybr"), (width, height), turn)
             case "polygon":
                 found.parts = [[points(each, 3)]]
             case "polyline":

@@ -128,8 +128,7 @@ def read(
         OSError: One of them cannot be read.
     """
     losses, dataset = Losses(), open_dataset(*sources, images=images)
-    found = [*images_of(dataset, mapping or LabelMapping(), losses)]
-    return Conversion(found, losses.report())
+    return Conversion([*images_of(dataset, mapping or LabelMapping(), losses)], losses.report())
 
 
 @checked
@@ -166,13 +165,7 @@ def open_dataset(
             opened.add_images(images)
         for source in sources:
             add(source)
-        opened.finish()
-    return RawDataset(
-        where=opened.where,
-        categories=opened.categories,
-        images=opened.images,
-        outlines=opened.outlines,
-    )
+        return opened.dataset()
 
 
 def categories_of(given: Source | Iterable[Category]) -> list[Category]:
@@ -273,15 +266,6 @@ class _Opened:
     @property
     def where(self) -> str:
         return ", ".join(each.where for each in self.files)
-
-    @property
-    def categories(self) -> tuple[Category, ...]:
-        return tuple(self._known.values())
-
-    @property
-    def outlines(self) -> bool:
-        """Return whether boxes would be less than what is there, at most objects."""
-        return any(each.segments for each in self.files) or self._outlines > self._boxes
 
     # --- Reading the files ------------------------------------------------------------------------
 
@@ -467,8 +451,8 @@ class _Opened:
                 self._know(named)
                 self._losses.add(LossKind.UNNAMED, f"{file.prefix}{category.name}: {len(names)}")
 
-    def finish(self) -> None:
-        """Count what is not given by image, and refuse files without any."""
+    def dataset(self) -> RawDataset:
+        """Return all that was added, count what is not given by image, and refuse files without."""
         for each in self.files:
             self._name_keypoints(each)
         execute = self._database.execute
@@ -485,6 +469,11 @@ class _Opened:
         for file, number, count in execute(_DOUBLED):
             at = f"{self.files[file].prefix}id {number}"
             self._losses.add(LossKind.SAME_NUMBER, at, count=count)
+        has_outlines = any(each.segments for each in self.files) or self._outlines > self._boxes
+        categories = tuple(self._known.values())
+        return RawDataset(
+            where=self.where, categories=categories, images=self.images, outlines=has_outlines
+        )
 
     def _without_images(self) -> str:
         if any(each.has_results for each in self.files) and not self._lists_images:
