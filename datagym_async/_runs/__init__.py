@@ -1,15 +1,15 @@
-"""What every bulk job is; nothing here knows of uploads or downloads.
+"""What all bulk jobs share, without knowledge of uploads or downloads.
 
 In reading order:
 
 * `_engine`: `BulkRun`, one feeder and N workers between two queues, and when a run ends.
-* `_options`: what options may be, and the limits at which a run ends.
-* `_needs`: what jobs and the loader need of the resources below them.
-* `_text`: how counts and sizes are said; the tally and the report of a run.
+* `_options`: checks of options, and the limits at which a run ends.
+* `_needs`: what jobs and the loader need from the resources below them.
+* `_text`: texts for counts and sizes; the tally and the report of a run.
 * `_disk`: reading, locking, and putting files in their places.
 * `_database`: journals and manifests: one thread at a time, sealed, checked.
 * `_stores`: object stores, and what their errors mean.
-* `_decode`: images as Pillow sees them. `_prepare`: what is made of them before they are sent.
+* `_decode`: decodes images with Pillow. `_prepare`: prepares them before they are sent.
 """
 
 # ruff: noqa: F401 -- what a package of ours alone imports is what it exports

@@ -1,14 +1,14 @@
-"""A database of ours (a journal, a manifest): used by one thread at a time, sealed, checked.
+"""Our databases (journals, manifests): used by one thread at a time, sealed, checked.
 
-A run that ends closes its database as a plain file, and writes a checksum of it into the file of
-its lock: the seal. The next run compares. A byte that has changed since is damage, wherever it is,
-also where SQLite would not mind: a name, a state, a count.
+At its end a run closes its database as a plain file, and writes a checksum of it, the seal, into
+its lock file.
 
-There is no seal after a kill. Nor does one count when another program has written to the database
-through SQLite, which says so in its header. Then SQLite's own check has to do: it finds what breaks
-its tables and indexes.
+The next run compares.
 
-Everything here blocks.
+Any byte that has changed since is damage, also in places that SQLite does not check: a name, a
+state, a count. After a kill there is no seal. If another program has written to the database
+through SQLite, the header shows it and the seal does not count. Then only SQLite's own check is
+left: it finds broken tables and indexes. Everything here blocks.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ _OF_THE_DISK: Final = frozenset(
 class Database:
     """An open database; `using` and `writing` may be entered from any thread.
 
-    They raise a `ClientClosedError` where it is closed.
+    They raise a `ClientClosedError` if it is closed.
     """
 
     _connection: sqlite3.Connection | None
-    what: str  # for the error of who uses it when it is closed
+    what: str  # for the error if it is used after it is closed
     path: Path | None = None  # None for a temporary one, which is one transaction for its life
     _lock: JournalLock | None = None
     run: int = 1  # the number of this run
@@ -67,7 +67,7 @@ class Database:
 
     @contextlib.contextmanager
     def using(self) -> Iterator[sqlite3.Connection]:
-        """Have it for oneself."""
+        """Use it exclusively."""
         with self._using:
             if self._connection is None:
                 raise ClientClosedError(f"{self.what} is closed.")
@@ -75,7 +75,7 @@ class Database:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """Have it for oneself in one transaction, kept at the end if there was no error."""
+        """Use it exclusively in one transaction, committed at the end if there was no error."""
         with self.using() as connection:
             if self.path is None or connection.in_transaction:
                 yield connection
@@ -85,14 +85,14 @@ class Database:
                 yield connection
                 connection.execute("COMMIT")
             except BaseException:
-                with contextlib.suppress(sqlite3.OperationalError):  # a full disk has done it
+                with contextlib.suppress(sqlite3.OperationalError):  # a full disk did that already
                     connection.execute("ROLLBACK")
                 raise
 
     def close(self) -> None:
-        """Close it and let its lock go; may be called again.
+        """Close it and release its lock; may be called again.
 
-        One that is kept is closed as a plain file and sealed; where that cannot be, it has no seal.
+        A permanent one is closed as a plain file and sealed; if that fails, it has no seal.
         """
         with self._using:
             connection, self._connection = self._connection, None
@@ -114,13 +114,14 @@ class Database:
 
 
 class DamagedError(sqlite3.DatabaseError):
-    """A database of ours holds what no run of ours has written."""
+    """One of our databases contains data that we have not written."""
 
 
 def of_a_database(error: BaseException) -> sqlite3.Error | OSError | None:
-    """Return what an error while one is opened says of it; None where it is about something else.
+    """Return the error of the database behind an error of opening; None if it is another one.
 
-    SQLite quotes a damaged schema as it is, and what is no text then is a `UnicodeDecodeError`.
+    SQLite quotes a damaged schema as it is; if that is not valid text, a `UnicodeDecodeError`
+    comes.
     """
     if isinstance(error, UnicodeDecodeError):
         return DamagedError("a text in it was changed")
@@ -128,17 +129,17 @@ def of_a_database(error: BaseException) -> sqlite3.Error | OSError | None:
 
 
 def is_of_the_disk(error: sqlite3.Error | OSError) -> bool:
-    """Return whether the disk is to blame, and not what the database holds."""
+    """Return whether the disk is the cause, not the content of the database."""
     if isinstance(error, OSError):
         return True
-    # Text that is no UTF-8 has no code; 0 is that of a success.
+    # Text that is not UTF-8 has no code; 0 means success.
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in _OF_THE_DISK
 
 
 def unseal(path: Path, lock: JournalLock) -> bool:
-    """Take the seal off a database that is not open yet; return whether it was whole.
+    """Remove the seal of a database that is not open yet; return whether it was valid.
 
-    It raises a `DamagedError` where it is not what the last run left.
+    Raises a `DamagedError` if the file has changed since the last run.
     """
     sealed = lock.read() if path.exists() else ""
     found = _seal_of(path) if sealed else ""
@@ -150,7 +151,7 @@ def unseal(path: Path, lock: JournalLock) -> bool:
 
 
 def check(connection: sqlite3.Connection, schema: str) -> None:
-    """Raise `DamagedError` where SQLite does not find whole what these statements made."""
+    """Raise `DamagedError` if SQLite finds damage in the tables that these statements made."""
     tables = {name for (name,) in connection.execute("SELECT name FROM main.sqlite_master")}
     if missing := set(re.findall(r"CREATE TABLE (\w+)", schema)) - tables:
         raise DamagedError(f"no such table: {min(missing)}")
@@ -160,7 +161,7 @@ def check(connection: sqlite3.Connection, schema: str) -> None:
 
 
 def _seal_of(path: Path) -> str:
-    """Return how often a plain database was changed, and its hash; empty where it is cut off."""
+    """Return how often a plain database was changed, and its hash; empty if it is cut off."""
     with path.open("rb") as file:
         counted = file.read(_COUNTER.stop)[_COUNTER]
         file.seek(0)

@@ -1,7 +1,7 @@
-"""Decode images to find what their headers do not tell; needs Pillow, blocking.
+"""Decode images to find what their headers do not show; needs Pillow, blocking.
 
-Pillow's classes for the two formats are used as they are: `PIL.Image.open` would try every format
-there is, and speak its doubts of large images through `warnings`, which belong to the process.
+Pillow's classes for the two formats are used as they are: `PIL.Image.open` would try every format,
+and warn of large images through `warnings`, which belong to the whole process.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _one_large = threading.Lock()
 
 @attrs.frozen
 class Findings:
-    """What a look at an image found."""
+    """What decoding an image found."""
 
     reason: str = ""  # why it must not be sent
     warnings: tuple[str, ...] = ()
@@ -41,21 +41,21 @@ class Findings:
 def require_pillow(
     what: str = 'check="decode"', instead: str = 'upload with check="structure"'
 ) -> None:
-    """Raise `ConfigurationError` for what needs Pillow where that is not installed."""
+    """Raise `ConfigurationError` if a feature needs Pillow and it is not installed."""
     require_modules(what, "images", "PIL", instead=instead)
 
 
 def decode(source: bytes | str | BinaryIO) -> Findings:
-    """Decode a JPEG or PNG (bytes, a path, a stream that can seek) and say what was found.
+    """Decode a JPEG or PNG (bytes, a path, a seekable stream) and return what was found.
 
-    Nothing that an image holds raises.
+    No content of an image raises.
     """
     try:
         if isinstance(source, str):
             with open(source, "rb", opener=regular_only) as stream:
                 return _decoded(stream)
         return _decoded(io.BytesIO(source) if isinstance(source, bytes) else source)
-    except Exception as error:  # whatever a hostile file provokes: it is a verdict on the file
+    except Exception as error:  # any error of a hostile file is a verdict on it
         return Findings(f"The image cannot be decoded: {str(error) or type(error).__name__}.")
 
 
@@ -64,15 +64,15 @@ def stored_size(path: Path) -> tuple[int, int] | None:
     try:
         with path.open("rb") as stream, _opened(stream) as image:
             return image.size
-    except Exception:  # whatever a hostile file provokes, or there is no Pillow
+    except Exception:  # any error of a hostile file, or Pillow is missing
         return None
 
 
 def orientation_of(image: Image) -> int:
-    """Return the EXIF orientation of a loaded image, 1 to 8; 1 (upright) where none is valid."""
+    """Return the EXIF orientation of a loaded image, 1 to 8; 1 (upright) if none is valid."""
     try:
         orientation = int(image.getexif().get(_ORIENTATION, UPRIGHT))
-    except Exception:  # whatever a hostile header provokes: then nobody can read it
+    except Exception:  # any error of a hostile header: then nobody can read it
         return UPRIGHT
     return orientation if UPRIGHT <= orientation <= _MOST_TURNED else UPRIGHT
 
@@ -87,7 +87,8 @@ def _decoded(stream: BinaryIO) -> Findings:
                 f"The image has {pixels:,} pixels, which Pillow refuses as a possible "
                 f"attack ({2 * limit:,})."
             )
-        # A JPEG is read whole at an eighth of its size, too, in a fraction of the time and memory.
+        # Decoding a JPEG at an eighth of its size also reads all of it, in a fraction of the time
+        # and memory.
         image.draft(None, (max(1, image.width // 8), max(1, image.height // 8)))
         is_light = image.format == "JPEG" or pixels <= _LARGE_PIXELS
         with contextlib.nullcontext() if is_light else _one_large:

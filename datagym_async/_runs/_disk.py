@@ -1,7 +1,7 @@
-"""What jobs ask of a disk, and what they leave on it; it blocks.
+"""Reading and writing files for jobs; blocking.
 
-What is on its way into a folder lies in ``.datagym/parts``, on the same disk, so that a rename puts
-it at its target (`HashedPart`); what a kill leaves there is deleted by `tidy`.
+Unfinished files of a folder are in ``.datagym/parts``, on the same disk, so that a rename moves
+them to their target (`HashedPart`); `tidy` deletes files that a kill left there.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _ODD_BYTES: Final = re.compile("[\udc80-\udcff]")  # as Python writes bytes that
 
 
 def refusal(path: str, error: OSError | ValueError) -> Refusal:
-    """Return the sentence for an error that the path gave."""
+    """Return the sentence for an error of a path."""
     if isinstance(error, NotRegularError):
         words = _said(error.kind)
     elif isinstance(error, OSError):
@@ -65,9 +65,9 @@ def refusal(path: str, error: OSError | ValueError) -> Refusal:
 
 
 def look(path: str) -> os.stat_result | Refusal:
-    """Return what the file system says of a path, or why it says nothing."""
+    """Return the `stat` of a path, or why there is none."""
     try:
-        return os.stat(path)  # noqa: PTH116 -- on the way of every file, and Path costs more
+        return os.stat(path)  # noqa: PTH116 -- called for every file, and Path costs more
     except (OSError, ValueError) as error:
         return refusal(path, error)
 
@@ -86,7 +86,7 @@ def _said(kind: str) -> str:
 
 
 def local_path(text: str) -> str:
-    """Return the path that a ``file:`` URL of this machine names; any other text as it is."""
+    """Return the path of a ``file:`` URL of this machine; any other text unchanged."""
     if text[:6].lower() != "file:/":
         return text
     host, _, path = text[7:].partition("/") if text[6:7] == "/" else ("", "", text[6:])
@@ -97,10 +97,9 @@ def local_path(text: str) -> str:
 
 
 def full_path(path: str, resolved: Callable[[str], str] = os.path.realpath) -> str:
-    """Return the one path of a file, by whichever spelling and from whichever folder it is named.
+    """Return the one path of a file, the same for every spelling and working folder.
 
-    The folder that it is in is resolved. It may be a link itself: a link to a file is a file of its
-    own.
+    Its folder is resolved. It may be a link itself: a link to a file counts as a separate file.
     """
     folder, name = os.path.split(path.rstrip(os.sep) or path)
     if name in {"", ".", ".."}:
@@ -109,23 +108,23 @@ def full_path(path: str, resolved: Callable[[str], str] = os.path.realpath) -> s
 
 
 def state_folder() -> Path:
-    """Return the folder of what jobs keep between runs (`jobs_folder` says which it is)."""
+    """Return the folder for files that jobs keep between runs (see `jobs_folder`)."""
     if given := os.environ.get("DATAGYM_STATE_DIR"):
         return from_home(given)
     names = ("DATAGYM_STATE_DIR", "LOCALAPPDATA", "XDG_STATE_HOME")
     return usual_folder(*names, usual="~/.local/state")
 
 
-_NOTE: Final = 200  # bytes that the file of a lock may hold
+_NOTE: Final = 200  # maximum bytes in a lock file
 
 
 def lock_path(journal: Path) -> Path:
-    """Return the lock's file: not the journal itself, which SQLite locks in its own way."""
+    """Return the lock file: not the journal itself, which SQLite locks in its own way."""
     return journal.with_name(f"{journal.name}.lock")
 
 
 def journal_files(journal: str | os.PathLike[str] | bool | None) -> frozenset[str]:
-    """Return the files of a journal that has a path of its own: it may lie among the sources."""
+    """Return the files of a journal with its own path: it may be among the sources."""
     if journal is None or isinstance(journal, bool):
         return frozenset()
     path = from_home(journal).absolute()
@@ -135,14 +134,14 @@ def journal_files(journal: str | os.PathLike[str] | bool | None) -> frozenset[st
 
 @attrs.define
 class JournalLock:
-    """The lock on one journal, held until `release` or the end of the process in any way."""
+    """The lock of one journal, until `release` or any end of the process."""
 
     _descriptor: int | None
     _path: Path
 
     @classmethod
     def take(cls, journal: Path) -> JournalLock | None:
-        """Return the lock, or None where somebody else has it."""
+        """Return the lock, or None if another process has it."""
         while True:
             flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
             descriptor = os.open(lock_path(journal), flags, PRIVATE)
@@ -151,24 +150,24 @@ class JournalLock:
                 return None
             if is_open_at(descriptor, lock_path(journal)):
                 return cls(descriptor, lock_path(journal))
-            os.close(descriptor)  # somebody has deleted the file in between
+            os.close(descriptor)  # another process has deleted the file in between
 
     def read(self) -> str:
-        """Return what was written into its file; nobody else writes while it is held."""
+        """Return the text in its file; nobody else writes while it is locked."""
         if self._descriptor is None:
             return ""
         os.lseek(self._descriptor, 0, os.SEEK_SET)
         return os.read(self._descriptor, _NOTE).decode("ascii", "replace")
 
     def write(self, note: str) -> None:
-        """Replace what is in its file."""
+        """Replace the text in its file."""
         if self._descriptor is not None:
             os.ftruncate(self._descriptor, 0)
             os.lseek(self._descriptor, 0, os.SEEK_SET)
             os.write(self._descriptor, note.encode("ascii"))
 
     def release(self, *, delete: bool = False) -> None:
-        """Let it go, with its file if there is no journal any more (`delete`)."""
+        """Release it, and with `delete` its file too, if there is no journal any more."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is None:
             return
@@ -179,7 +178,7 @@ class JournalLock:
 
 
 def is_locked(journal: Path) -> bool:
-    """Return whether a process holds the lock of a journal now."""
+    """Return whether a process has the lock of a journal now."""
     if not lock_path(journal).exists():
         return False
     with contextlib.suppress(OSError):
@@ -194,9 +193,9 @@ _LASTING: Final = NO_ROOM | {errno.EROFS, errno.EIO}
 
 
 def path_in(root: Path, path: str) -> Path:
-    """Return where a file of the manifest lies.
+    """Return the path of a file of the manifest.
 
-    A path that leads out of the folder is a `ConfigurationError`: nothing of ours has written it.
+    A path that leads out of the folder raises a `ConfigurationError`: we have not written it.
     """
     parts = PurePosixPath(path).parts
     if not parts or ".." in parts or PureWindowsPath(path).anchor or path.startswith("/"):
@@ -207,19 +206,19 @@ def path_in(root: Path, path: str) -> Path:
 
 
 def tidy(state: Path) -> None:
-    """Make the folder of what is on its way, and delete what a killed run has left in it."""
+    """Make the folder for unfinished files, and delete files that a killed run left in it."""
     private_folder(state / PARTS)
     for left in (state / PARTS).iterdir():
         left.unlink(missing_ok=True)
 
 
 def is_full(error: OSError) -> bool:
-    """Return whether the next file would meet the same trouble."""
+    """Return whether the next file would get the same error."""
     return error.errno in _LASTING
 
 
 def is_still_there(path: Path, size: int | None, sha256: str = "") -> bool:
-    """Return whether a file is the one that is known: by its hash, or by its size alone."""
+    """Return whether a file is the expected one: by its hash, or only by its size."""
     try:
         if not path.is_file() or path.stat().st_size != size:
             return False
@@ -233,7 +232,7 @@ def is_still_there(path: Path, size: int | None, sha256: str = "") -> bool:
 
 @attrs.define
 class HashedPart(Part):
-    """A file on its way to its place, counted and hashed; begun by `Part.within`."""
+    """An unfinished file, counted and hashed; begun by `Part.within`."""
 
     size: int = 0
     hash: hashlib._Hash = attrs.field(factory=hashlib.sha256)

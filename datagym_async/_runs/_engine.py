@@ -1,14 +1,14 @@
 """The engine of every bulk job: one feeder, N workers on one queue, results through another.
 
-An upload and a download are subclasses that say what is theirs. The engine has the rest: it starts
-once, keeps the clock, bounds what is read ahead and what is not yet taken, stops at a limit or at
-the first error that every other item would meet as well, and ends with no task and no file open.
+An upload and a download are subclasses with their own parts. The engine does the rest: it starts
+once, measures the time, limits what is read ahead and what is not yet consumed, stops at a limit or
+at the first error that every other item would get as well, and ends with no task and no file open.
 
-* The queue of work is bounded by portions: `_room` waits until the last portion is nearly used up.
-  A bound on each item would wake the feeder for each.
-* The queue of results is bounded by items: while it is full, no worker begins anything new.
-* Once stopped, nothing new is begun, and what is in flight ends in its own way.
-* Outcomes are written down a moment after they are known, many at once, and all at the end.
+* The queue of work is limited by portions: `_room` waits until the last portion is nearly used up.
+  A limit by items would wake the feeder for each item.
+* The queue of results is limited by items: while it is full, no worker begins anything new. * After
+  a stop nothing new begins, and requests in flight finish. * Outcomes are written a moment after
+  they are known, many at once, and all at the end.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ Work = TypeVar("Work")
 Result = TypeVar("Result")
 Report = TypeVar("Report")
 
-DEFAULT_WORKERS = 8  # of a run that has neither a number of its own nor a client's lane to ask
+DEFAULT_WORKERS = 8  # of a run that has neither its own number nor a client's lane
 MAX_READY = 8  # pieces of work that may wait for a worker while the next portion is read
-WRITE_EVERY = 0.1  # seconds after which an outcome is written down at the latest
-UNREACHABLE_AFTER = 8  # requests without an answer in a row: the service counts as gone
+WRITE_EVERY = 0.1  # seconds after which an outcome is written at the latest
+UNREACHABLE_AFTER = 8  # requests without an answer in a row, after which the service counts as gone
 
-# The next item would get the same answer, after its whole body was sent in vain.
+# The next item would get the same answer, after sending its whole body in vain.
 _FATAL = (
     AuthenticationError,
     PermissionDeniedError,
@@ -68,10 +68,10 @@ class RunLane(Protocol):
 
 
 class Channel(Generic[Work]):
-    """A queue between tasks of one event loop, at a third of the price of asyncio's.
+    """A queue between tasks of one event loop, at a third of the cost of asyncio's.
 
-    What lies ready is put in and taken out of `ready` without a call; only who has to wait, or may
-    have to wake somebody, calls.
+    Ready elements are put into and taken from `ready` without a call; a call is needed only to
+    wait, or to wake a waiter.
     """
 
     __slots__ = ("_loop", "_waiters", "ready")
@@ -82,15 +82,15 @@ class Channel(Generic[Work]):
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def put(self, item: Work) -> None:
-        """Put something in, and wake one who waits."""
+        """Add an element, and wake a waiter."""
         self.ready.append(item)
         if self._waiters:
             self._wake()
 
     async def get(self) -> Work:
-        """Wait until something is in, and take it out. Safe to cancel: nothing is lost."""
+        """Wait for an element, and remove it. Safe to cancel: nothing is lost."""
         while not self.ready:
-            # Asked for once: in Python 3.11 that is a system call.
+            # Looked up once: in Python 3.11 this is a system call.
             loop = self._loop = self._loop or asyncio.get_running_loop()
             waiter: asyncio.Future[None] = loop.create_future()
             self._waiters.append(waiter)
@@ -121,12 +121,12 @@ class BulkRun(ABC, Generic[Work, Result, Report]):
     """
 
     def __init__(self, lane: RunLane | None, concurrency: int | None, stops: Stops) -> None:
-        self.error: Exception | None = None  # what ended the run before its end
+        self.error: Exception | None = None  # the error that ended the run early
         self.stopped: bool = False  # whether nothing new is begun any more
         self.stopped_by: str = ""  # which limit was reached, in words
         self.begun = self.failed = 0  # items
         self._begun_bytes: int = 0  # of images
-        self.working_since: float | None = None  # when a worker got the first work, by the loop
+        self.working_since: float | None = None  # when a worker got the first work, loop time
         self._lane, self._concurrency, self._stops = lane, concurrency, stops
         self._has_limits = stops.is_set
         # As many workers as may ever be in flight.
@@ -149,16 +149,16 @@ class BulkRun(ABC, Generic[Work, Result, Report]):
         self._ended: float | None = None
         self._has_raised = False
 
-    # What a job says.
+    # Methods of the job.
 
     @property
     @abstractmethod
     def report(self) -> Report:
-        """Return the account of the run so far; final once the iteration has ended."""
+        """Return the report of the run so far; final once the iteration has ended."""
 
     @abstractmethod
     async def _open(self) -> None:
-        """Open what the run needs; where it fails, `_close` is called all the same."""
+        """Open what the run needs; if it fails, `_close` is called anyway."""
 
     @abstractmethod
     async def _feed(self) -> None:
@@ -166,23 +166,23 @@ class BulkRun(ABC, Generic[Work, Result, Report]):
 
     @abstractmethod
     async def _do(self, work: Work) -> None:
-        """Do work and give its results out (`_give_out`); what it raises ends the run."""
+        """Do work and yield its results (`_give_out`); an exception ends the run."""
 
     @abstractmethod
     def _write_down(self) -> None:
-        """Write down the outcomes that are not written yet; blocks."""
+        """Write the outcomes that are not written yet; blocks."""
 
     @abstractmethod
     async def _finish(self) -> None:
-        """Do what follows once the workers are done, whether the run was stopped or not."""
+        """Finish the job once the workers are done, also after a stop."""
 
     @abstractmethod
     async def _close(self, *, complete: bool) -> None:
-        """Close all; called once, also where `_open` failed. No error ended a complete run."""
+        """Close everything; called once, also if `_open` failed. `complete`: without an error."""
 
     @abstractmethod
     def _outcome_of(self, error: Exception) -> Exception:
-        """Return what is raised when an error has ended the run."""
+        """Return the exception to raise after an error has ended the run."""
 
     # The life of a run.
 
@@ -197,7 +197,7 @@ class BulkRun(ABC, Generic[Work, Result, Report]):
             if self._lane is not None and self._concurrency is not None:
                 self._opened.enter_context(self._lane.pin(self._concurrency))
             if self._stops.max_duration is not None:
-                # Sources may be silent, and nothing asks then.
+                # A timer, because a silent source triggers no check.
                 timer = self._loop.call_later(self._stops.max_duration, self._expire)
                 self._opened.callback(timer.cancel)
             await self._open()
@@ -212,7 +212,7 @@ class BulkRun(ABC, Generic[Work, Result, Report]):
         return self
 
     async def _leave(self) -> None:
-        """Cancel what still runs, wait for its end, and close everything."""
+        """Cancel all running tasks, wait for their end, and close everything."""
         try:
             if self._running is not None:
                 self._running.cancel()
@@ -224,7 +224,7 @@ class BulkRun(ABC, Generic[Work, Result, Report]):
             await self._close(complete=self.error is None)
 
     async def _run(self) -> None:
-        """Work to the end, or until something stops the run; then end the results."""
+        """Work until the end, or until something stops the run; then end the results."""
         try:
             async with asyncio.TaskGroup() as group:
                 writing = group.create_task(self._keep_writing())
@@ -238,12 +238,12 @@ class BulkRun(ABC, Generic[Work, Result, Report]):
                 except (APIError, OSError, sqlite3.Error) as error:
                     self.error = self.error or error
                 writing.cancel()
-        except ExceptionGroup as errors:  # a slip of ours, or of what was given to us
+        except ExceptionGroup as errors:  # a bug of ours or of the caller's code
             self.error = self.error or first_of(errors)
         self._results.put(None)
 
     def stop(self) -> None:
-        """Begin nothing new; what is in flight ends in its own way, and then the iteration does.
+        """Begin nothing new; requests in flight finish, and then the iteration ends.
 
         The report is incomplete then; the same job again resumes.
         """
@@ -257,7 +257,7 @@ class BulkRun(ABC, Generic[Work, Result, Report]):
         self.stop()
 
     def _judge(self, error: Exception | None) -> None:
-        """Stop the run for an error that every other item would meet as well; None is an answer."""
+        """Stop the run for an error that every other item would get as well; None is an answer."""
         if error is None:
             self._unanswered = 0
             return
@@ -276,7 +276,7 @@ class BulkRun(ABC, Generic[Work, Result, Report]):
         return bool(self.stopped_by)
 
     def _expire(self) -> None:
-        # A timer may fire one step of the clock early: what it is for is not asked again.
+        # A timer may fire one step of the clock early, so its reason is not checked again.
         seconds = self._stops.max_duration
         self.stopped_by = self.stopped_by or f"max_duration: {seconds:,g} s have passed"
         self.stop()
@@ -287,7 +287,7 @@ class BulkRun(ABC, Generic[Work, Result, Report]):
         try:
             await self._feed()
         except asyncio.CancelledError:
-            if not self.stopped:  # else we cancelled it ourselves
+            if not self.stopped:  # otherwise we cancelled it ourselves
                 raise
         except Exception as error:
             self.error = self.error or first_of(error)
@@ -302,7 +302,7 @@ class BulkRun(ABC, Generic[Work, Result, Report]):
         self._pending.put(work)
 
     async def _room(self) -> None:
-        """Wait until hardly any work waits for a worker: nothing is read before."""
+        """Wait until hardly any work waits for a worker; until then nothing is read."""
         while len(self._pending.ready) > self._few:
             self._has_room.clear()
             await self._has_room.wait()
@@ -312,7 +312,7 @@ class BulkRun(ABC, Generic[Work, Result, Report]):
     async def _work(self) -> None:
         ready, few = self._pending.ready, self._few
         while True:
-            # What lies ready is taken as it is; only a wait for it is worth a look at the clock.
+            # Ready work is taken directly; the clock is read only for a wait.
             work = ready.popleft() if ready else await self._next_work()
             if len(ready) <= few:
                 self._has_room.set()
@@ -332,18 +332,18 @@ class BulkRun(ABC, Generic[Work, Result, Report]):
         return await self._pending.get()
 
     def _give_out(self, result: Result) -> None:
-        """Give a result to whoever iterates; who gives many waits in between (`_while_full`)."""
+        """Pass a result to the iteration; with many results, wait in between (`_while_full`)."""
         self._noted.set()
         self._results.put(result)
 
     async def _while_full(self) -> None:
-        """Wait while whoever iterates is slow."""
+        """Wait while the iteration is slow."""
         while len(self._results.ready) >= self._most_results:
             self._is_taken.clear()
             await self._is_taken.wait()
 
     async def _keep_writing(self) -> None:
-        """Write down, soon after they are known, outcomes that nothing else has taken along."""
+        """Write outcomes soon after they are known, unless another write has included them."""
         while True:
             await self._noted.wait()
             self._noted.clear()
@@ -354,7 +354,7 @@ class BulkRun(ABC, Generic[Work, Result, Report]):
                 self._stop(error)
                 return
 
-    # The side of whoever iterates.
+    # The side of the iteration.
 
     def __aiter__(self) -> Self:
         return self
@@ -364,7 +364,7 @@ class BulkRun(ABC, Generic[Work, Result, Report]):
             name = type(self).__name__
             raise ClientClosedError(f"The {name} is not open; use it in an `async with` block.")
         ready = self._results.ready
-        if ready and ready[0] is not None:  # as nearly always: without the call
+        if ready and ready[0] is not None:  # the usual case, without a call
             self._is_taken.set()
             return cast("Result", ready.popleft())
         if (result := await self._next()) is not None:
@@ -375,7 +375,7 @@ class BulkRun(ABC, Generic[Work, Result, Report]):
         raise StopAsyncIteration
 
     async def _next(self) -> Result | None:
-        """Return the next result, or None at the end and ever after."""
+        """Return the next result, or None at the end and always after it."""
         if self._ended is not None:
             return None
         ready = self._results.ready
@@ -406,9 +406,9 @@ class BulkRun(ABC, Generic[Work, Result, Report]):
 
 
 def is_fatal(error: Exception) -> bool:
-    """Return whether the error would meet every other item as well.
+    """Return whether every other item would get the error as well.
 
-    So does the end of the client's retry budget: then nearly everything has failed of late.
+    This includes the end of the client's retry budget: then nearly everything has failed recently.
     """
     return (
         isinstance(error, _FATAL)
@@ -418,5 +418,5 @@ def is_fatal(error: Exception) -> bool:
 
 
 def is_unreachable(error: Exception) -> bool:
-    """Return whether no answer came: after some in a row the service is gone."""
+    """Return whether there was no answer: after some in a row the service counts as gone."""
     return isinstance(error, APIConnectionError)

@@ -1,4 +1,4 @@
-"""What bulk jobs and the loader need of the resources below them, and no more."""
+"""What bulk jobs and the loader need from the resources below them, and no more."""
 
 from __future__ import annotations
 
@@ -41,26 +41,26 @@ class MediaUploads(Protocol):
     async def upload_urls(
         self, dataset_id: str, urls: Sequence[str], *, batch_size: int
     ) -> list[UrlResult]:
-        """Store links; one result a URL, in request order."""
+        """Store links; one result for each URL, in request order."""
 
     def stream(self, media_id: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
-        """Give the bytes of one image in pieces."""
+        """Yield the bytes of one image in pieces."""
 
     async def delete(self, media_id: str) -> bool:
         """Delete one image."""
 
 
 class DatasetLookup(Protocol):
-    """Say what datasets hold; `DatasetsResource` does."""
+    """List the media of datasets; `DatasetsResource` does."""
 
     async def read_parts(
         self,
         reading: Callable[[AsyncIterator[Dataset]], Awaitable[T]],
         dataset_id: str | None = None,
     ) -> T:
-        """Return what a function makes of a dataset's parts, called anew where they break off.
+        """Return the result of a function of a dataset's parts, called again if they break off.
 
-        Without an id they are the parts of all datasets; those of each come one after the other.
+        Without an id these are the parts of all datasets, one dataset after the other.
         """
 
 
@@ -75,15 +75,15 @@ class LabelExports(Protocol):
     """Export labels; `LabelsResource` does."""
 
     def iter_export(self, project_id: str) -> AsyncGenerator[LabeledTask, None]:
-        """Give the labels of each task as they arrive."""
+        """Yield the labels of each task as they arrive."""
 
 
 @attrs.frozen
 class DownloadSources:
-    """The resources of a client that a download draws on."""
+    """The resources of a client that a download needs."""
 
     media: MediaResource
     datasets: DatasetLookup
     projects: ProjectLookup
     tasks: TasksResource  # knows the addresses of link images
-    labels: LabelsResource  # exports labels, and gives bitmaps
+    labels: LabelsResource  # exports labels and bitmaps

@@ -1,4 +1,4 @@
-"""What options jobs have in common: the limits at which a run ends, and who hears of it."""
+"""The common options of jobs: the limits at which a run ends, and `on_event`."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _log = logger(__name__)
 
 @attrs.frozen(kw_only=True)
 class Stops:
-    """The limits at which a run ends of its own accord, as it was asked to.
+    """The limits at which a run ends early.
 
-    Reaching one is no error: what is in flight ends in its own way, the report says which limit it
-    was, and the same job again resumes. The options are those of `UploadConfig`.
+    Reaching one is not an error: requests in flight finish, the report says which limit it was, and
+    the same job resumes. The options are those of `UploadConfig`.
     """
 
     max_files: int | None = attrs.field(default=None, validator=above_zero)
     max_bytes_total: int | None = attrs.field(default=None, validator=above_zero)
     max_failures: int | None = attrs.field(default=None, validator=above_zero)
     max_duration: float | None = attrs.field(default=None, validator=above_zero)
-    verb: str = "sent"  # what is done with the images, for the words of a reason
+    verb: str = "sent"  # what is done with the images, for the text of a reason
 
     @property
     def is_set(self) -> bool:
@@ -35,7 +35,7 @@ class Stops:
         return any(each is not None for each in limits)
 
     def reason(self, *, begun: int, begun_bytes: int, failed: int, seconds: float) -> str:
-        """Return why nothing new is begun, in words, or empty; `seconds` have passed."""
+        """Return why nothing new begins, or an empty text; `seconds` have passed."""
         if self.max_files is not None and begun >= self.max_files:
             return f"max_files: {begun:,} were {self.verb}"
         if self.max_bytes_total is not None and begun_bytes >= self.max_bytes_total:
@@ -48,7 +48,7 @@ class Stops:
 
 
 def check_on_event(_: object, __: object, value: Any) -> None:
-    """Refuse what cannot be called with an event on the event loop."""
+    """Refuse a value that cannot be called with an event in the event loop."""
     if value is None:
         return
     if not callable(value):
@@ -60,12 +60,12 @@ def check_on_event(_: object, __: object, value: Any) -> None:
 
 
 class Listener:
-    """Hand events to a callable of the user's, whose errors do not touch the run.
+    """Pass events to the user's callable, whose errors do not affect the run.
 
     Args:
-        on_event: The callable, or None where nobody listens.
-        job: What goes on, for the log: ``"upload"``.
-        option: The name that the callable was passed by.
+        on_event: The callable, or None.
+        job: The job, for the log: ``"upload"``.
+        option: The name of the option with the callable.
 
     Attributes:
         is_wanted: Whether anybody listens.

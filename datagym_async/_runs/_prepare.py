@@ -1,15 +1,15 @@
-"""Prepare images before they are sent: turned upright, converted, made smaller.
+"""Prepare images before they are sent: rotate, convert, make smaller.
 
-The rule, which gives the same bytes for the same file with the same release of Pillow:
+The rules, which give the same bytes for the same file with the same release of Pillow:
 
-* What needs none of the steps is sent as it is, byte for byte.
-* A photograph stays one: what was a JPEG, a lossy WebP, an AVIF or a HEIC and has no transparency
-  becomes a JPEG of quality 95 without subsampling of its colours. All else becomes a PNG, which
-  keeps each pixel.
-* What is encoded anew is turned upright by its EXIF orientation, whichever the steps are: its
-  colour profile stays, other metadata does not, and could not tell of the orientation any more.
-* Of several pictures in one file the first is taken, and a warning says so, as it says what the
-  new format cannot hold.
+* An image that needs none of the steps is sent unchanged, byte for byte.
+* A photograph stays one: a JPEG, lossy WebP, AVIF or HEIC without transparency becomes a JPEG of
+  quality 95 without subsampling of its colours. Everything else becomes a PNG, which keeps each
+  pixel.
+* An image that is encoded again is always rotated by its EXIF orientation, whatever the steps. Its
+  colour profile stays; other metadata, with the orientation, is dropped.
+* Of several pictures in one file the first is used, with a warning; there is also one for what the
+  new format cannot express.
 """
 
 from __future__ import annotations
@@ -63,14 +63,14 @@ class Steps:
 
     orientation: bool = False
     convert: bool = False
-    resize: int | None = None  # pixels that the longer side may have
+    resize: int | None = None  # maximum pixels of the longer side
 
     @classmethod
     def of(cls, words: Iterable[str]) -> Steps:
-        """Return the steps that some words name.
+        """Return the steps for their words.
 
         Raises:
-            ConfigurationError: One of them is no step, or Pillow is missing.
+            ConfigurationError: One of them is not a step, or Pillow is missing.
         """
         steps = cls()
         for word in words:
@@ -99,18 +99,18 @@ def steps_in(value: str | Iterable[str] | None) -> tuple[str, ...]:
 
 @attrs.frozen
 class Prepared:
-    """What happened to an image: its new bytes, none where it is sent as it is, or a reason."""
+    """What happened to an image: its new bytes, none if it is sent unchanged, or a reason."""
 
     data: bytes | None = None
     reason: str = ""
     warnings: tuple[str, ...] = ()
-    may_pass: bool = False  # the reason is not one of the image's
+    may_pass: bool = False  # the image is not the cause
 
 
 def prepare(source: bytes | str, steps: Steps) -> Prepared:
-    """Prepare an image, given as its bytes or the path of its file; nothing that it holds raises.
+    """Prepare an image, given as its bytes or a path; no content of it raises.
 
-    What is no image known here is left as it is.
+    Files that are not known images are left unchanged.
     """
     head = b""
     try:
@@ -119,7 +119,7 @@ def prepare(source: bytes | str, steps: Steps) -> Prepared:
             head = stream.read(_HEAD_SIZE)
             stream.seek(0)
             return _prepared(stream, head, steps)
-    except Exception as error:  # whatever a hostile file provokes: it is a verdict on the file
+    except Exception as error:  # any error of a hostile file is a verdict on it
         words = str(error) or type(error).__name__
         if type(error).__name__ == "UnidentifiedImageError":
             if not (kind := other_kind(head)):
@@ -129,12 +129,12 @@ def prepare(source: bytes | str, steps: Steps) -> Prepared:
 
 
 def other_kind(head: bytes) -> str:
-    """Return in words what can be converted, by its first bytes; empty for all else."""
+    """Return the kind of a convertible image by its first bytes; empty for all others."""
     return next((words for at, found, words in CONVERTIBLE if head.startswith(found, at)), "")
 
 
 def encoded(image: Any, kind: str) -> bytes:
-    """Return the JPEG or PNG file of a picture of Pillow's: the one way in which we make them."""
+    """Return the JPEG or PNG file of a Pillow image: the only place where we make them."""
     options: dict[str, object] = {"icc_profile": image.info.get("icc_profile")}
     if kind == "JPEG":
         options |= {"quality": 95, "subsampling": 0}
@@ -155,10 +155,10 @@ def _prepared(stream: BinaryIO, head: bytes, steps: Steps) -> Prepared:
         extra_module("pillow_heif").register_heif_opener()
         formats += ("HEIF",)
     with Image.open(stream, formats=formats) as image:
-        kind = "JPEG" if image.format == "MPO" else image.format  # a JPEG with others behind it
+        kind = "JPEG" if image.format == "MPO" else image.format  # a JPEG followed by others
         is_sent_so = kind in {"JPEG", "PNG"}
         is_large = steps.resize is not None and max(image.size) > steps.resize
-        # A PNG is decoded whole by a look at the EXIF that it may have at its end.
+        # Looking for the EXIF, which may be at the end of a PNG, decodes all of it.
         may_turn = steps.orientation and (kind == "JPEG" or _has_exif(stream))
         is_turned = is_sent_so and may_turn and orientation_of(image) > 1
         if not (is_turned or is_large if is_sent_so else steps.convert):
@@ -192,10 +192,10 @@ def _has_exif(stream: BinaryIO) -> bool:
 
 
 def _upright(image: Image) -> Image:
-    """Return the picture as it is meant to be seen."""
+    """Return the picture upright."""
     from PIL.Image import Transpose
 
-    image.load()  # first: the plugin of TIFF turns it then, and says so in its EXIF
+    image.load()  # first: the TIFF plugin rotates it then, and updates its EXIF
     turns = {
         2: Transpose.FLIP_LEFT_RIGHT,
         3: Transpose.ROTATE_180,
@@ -210,7 +210,7 @@ def _upright(image: Image) -> Image:
 
 
 def _shrunk(image: Image, most: int) -> Image:
-    """Return a picture whose longer side has so many pixels; colours are mixed, indices are not."""
+    """Return a picture scaled to this longer side; colours are mixed, indices are not."""
     from PIL.Image import Resampling
 
     if image.mode in {"P", "PA", "1"} or "transparency" in image.info:
@@ -221,12 +221,12 @@ def _shrunk(image: Image, most: int) -> Image:
 
 
 def _converted(image: Image) -> Image:
-    """Return a picture in a mode that PNG holds."""
+    """Return a picture in a mode that PNG supports."""
     if image.mode.startswith("I;16"):  # in another order of its bytes
         return image.convert("I").convert("I;16")
     if image.mode in {"I", "F"}:
         raise ValueError(f"a PNG holds no numbers of 32 bits (mode {image.mode})")
-    image.info.pop("icc_profile", None)  # it is of the colours that it had
+    image.info.pop("icc_profile", None)  # it belongs to the old colours
     return image.convert("RGBA" if image.mode in {"PA", "La", "RGBa"} else "RGB")
 
 
@@ -248,7 +248,7 @@ def _is_raw(image: Image, head: bytes) -> bool:
 
 
 def _depth(image: Image, head: bytes) -> int:
-    """Return the bits a channel has in the file."""
+    """Return the bits of a channel in the file."""
     if image.format == "PNG":
         return head[24]
     if image.format == "TIFF":
@@ -260,15 +260,15 @@ def _depth(image: Image, head: bytes) -> int:
 
 
 def serve() -> None:
-    """Prepare what standard input asks for, until it ends: what the processes run."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Windows a session of its own is not enough
+    """Prepare the images that standard input names, until it ends; run by the processes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Windows a separate session is not enough
     answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints is no answer
+    os.dup2(2, 1)  # output of a library is not an answer
     serve_on(sys.stdin.buffer, answers)
 
 
 def serve_on(questions: IO[bytes], answers: IO[bytes]) -> None:
-    """Prepare each image that is asked for, and answer in order."""
+    """Prepare each requested image, and answer in order."""
     with suppress(EOFError, BrokenPipeError):
         while True:
             found = prepare(*pickle.load(questions))  # noqa: S301 -- our own process asks

@@ -1,10 +1,10 @@
-"""Object stores (S3, Google, Azure): how one is opened and read, and what its errors mean.
+"""Object stores (S3, Google, Azure): opening, reading, and the meaning of errors.
 
-An address is ``s3://bucket/key``, ``gs://bucket/key`` or ``az://container/key``; the key stands as
-it is, with nothing encoded. `obstore` does the rest, its credentials come from its own environment
-variables and options. It repeats what may pass by itself: answers 429 and 5xx (S3's SlowDown is a
-503), timeouts and connections that fail, and it goes on where a body breaks off, if the object is
-still the same (tried against its version 0.12). What is left is judged here, in one table:
+An address is ``s3://bucket/key``, ``gs://bucket/key`` or ``az://container/key``; the key is not
+encoded. `obstore` does the rest; its credentials come from its own environment variables and
+options. It retries by itself: answers 429 and 5xx (S3's SlowDown is a 503), timeouts and failed
+connections. It continues a broken body if the object is still the same (tested with version 0.12).
+The remaining errors are judged here, in one table:
 
 ===================================  ===================================================
 what a store says                    what it is
@@ -18,7 +18,7 @@ a key like ``a//b``
 429, 5xx, no answer, after all waits `passing`: the item failed, and `PATIENCE` in a row end the job
 ===================================  ===================================================
 
-Texts of a store are never shown: they quote keys of access, signatures and URLs with tokens.
+Texts of a store are never shown: they quote access keys, signatures and URLs with tokens.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 SCHEMES: Final = ("s3", "gs", "az", "memory")
 """``memory`` is a store of this process, for tests; it is gone with it."""
 RANGE: Final = 4 << 20  # bytes of a large object in one request
-PATIENCE: Final = 8  # objects in a row that a store does not give: it counts as gone
+PATIENCE: Final = 8  # failed objects in a row, after which a store counts as gone
 LISTED: Final = 1000  # objects of a listing in one step
 _ADDRESS: Final = re.compile(rf"({'|'.join(SCHEMES)})://([^/]*)/?(.*)", re.IGNORECASE | re.DOTALL)
 _STATUS: Final = re.compile(r"status code: (\d{3})")
@@ -80,7 +80,7 @@ _MEMORY: Final[dict[str, Any]] = {}
 
 
 def is_stored(text: str) -> bool:
-    """Return whether a text is the address of a store, or of something in one."""
+    """Return whether a text is the address of a store, or of an object in one."""
     return _ADDRESS.match(text) is not None
 
 
@@ -95,7 +95,7 @@ def store_options(value: Mapping[str, object] | Iterable[str] | None) -> tuple[s
 
 
 def check_store_options(_: object, __: object, value: tuple[object, ...]) -> None:
-    """Refuse what are no options; no text of them is shown, since it may be a secret."""
+    """Refuse invalid options; their text is never shown, because it may be a secret."""
     for each in value:
         if not isinstance(each, str) or not re.match(r"[A-Za-z]\w*=", each):
             raise ConfigurationError(
@@ -104,7 +104,7 @@ def check_store_options(_: object, __: object, value: tuple[object, ...]) -> Non
 
 
 def shown_options(options: Iterable[str]) -> tuple[str, ...]:
-    """Return the options that hold no secret."""
+    """Return the options that are not secrets."""
 
     def is_shown(option: str) -> bool:
         is_known = _SHOWN.fullmatch(_name_of(option.partition("=")[0]))
@@ -118,7 +118,7 @@ def _name_of(key: str) -> str:
 
 
 def trouble_of(error: BaseException) -> tuple[Trouble, str]:
-    """Return what an error of obstore is, and what to say of it, without its own words."""
+    """Return the kind of an error of obstore, and a message without its own text."""
     kind, text = type(error).__name__, str(error)
     if kind == _PANIC:
         return "wrong", "its address, options or credentials cannot be used"
@@ -169,13 +169,13 @@ _NO_CREDENTIALS: Final = (
 
 
 def _is_of_obstore(error: BaseException) -> bool:
-    """Return whether it is an error of its: it panics where no request can be made of options."""
+    """Return whether it is an error of obstore, which panics if options make no valid request."""
     return isinstance(error, Exception) or type(error).__name__ == _PANIC
 
 
 @contextmanager
 def store_errors(address: str) -> Iterator[None]:
-    """Raise what obstore raises as a `StoreError`, with neither its text nor its cause."""
+    """Raise errors of obstore as `StoreError`, without their text and cause."""
     try:
         yield
     except BaseException as error:
@@ -186,7 +186,7 @@ def store_errors(address: str) -> Iterator[None]:
 
 
 def etag_of(said: ObjectMeta | PutResult) -> str:
-    """Return the ETag of an object, as listings and answers of one store both have it.
+    """Return the ETag of an object, in the same form for listings and answers.
 
     Azure lists it without the quotes that it has in a header (its documentation).
     """
@@ -194,7 +194,7 @@ def etag_of(said: ObjectMeta | PutResult) -> str:
 
 
 def identity_of(meta: ObjectMeta, *, by_time: bool = False) -> int:
-    """Return what stands for the bytes of an object: its ETag, or else its time in seconds."""
+    """Return what identifies the bytes of an object: its ETag, or else its time in seconds."""
     mark = "" if by_time else etag_of(meta)
     mark = mark or f"{meta['last_modified'].timestamp():.0f}"
     return int.from_bytes(hashlib.blake2b(mark.encode(), digest_size=8).digest()) >> 1
@@ -202,14 +202,14 @@ def identity_of(meta: ObjectMeta, *, by_time: bool = False) -> int:
 
 @attrs.frozen
 class StoreLocation:
-    """An address, taken apart."""
+    """The parts of an address."""
 
     root: str  # "s3://bucket"
-    key: str  # of an object, or the prefix before some, without slashes around it
+    key: str  # of an object, or a prefix, without slashes around it
 
     @classmethod
     def of(cls, address: str) -> Self:
-        """Take an address apart; one that nobody could read is a `ConfigurationError`."""
+        """Return the parts of an address; an invalid one raises a `ConfigurationError`."""
         found = _ADDRESS.match(address)
         bucket = found[2] if found else ""
         if found is None or not bucket or "@" in bucket or ":" in bucket:
@@ -230,7 +230,7 @@ class Stores:
     """Open each store once, with the options of a job; for any thread."""
 
     options: tuple[str, ...] = attrs.field(default=(), repr=False)
-    unanswered: int = attrs.field(default=0, init=False)  # objects in a row that were not given
+    unanswered: int = attrs.field(default=0, init=False)  # failed objects in a row
     opened: dict[str, Any] = attrs.field(factory=dict, init=False, repr=False)
 
     def open(self, root: str) -> Any:
@@ -269,7 +269,7 @@ class Stores:
                 raise ConfigurationError(
                     f"{key} is no address of a store, which is like https://minio.example:9000."
                 )
-            # Who names an address without TLS, wants it.
+            # Without TLS only if the given address says so.
             if value.lower().startswith("http://"):
                 client.setdefault("allow_http", "true")
         client.setdefault("timeout", "120s")
@@ -298,7 +298,7 @@ class Stores:
             yield from itertools.chain.from_iterable(stream)
 
     def head(self, at: StoreLocation) -> ObjectMeta:
-        """Return what a store says of an object; blocks."""
+        """Return the metadata of an object; blocks."""
         store = self.open(at.root)
         with store_errors(at.address):
             meta: ObjectMeta = store.head(at.key)
@@ -309,7 +309,7 @@ class Stores:
         return Object(self, StoreLocation.of(address))
 
     def noted(self, error: StoreError | None) -> None:
-        """Count what a store did not give in a row; at `PATIENCE` the error is raised."""
+        """Count failures of a store in a row; at `PATIENCE` the error is raised."""
         self.unanswered = self.unanswered + 1 if error and error.trouble == "passing" else 0
         if error and self.unanswered >= PATIENCE:
             raise error
@@ -328,8 +328,8 @@ class Object:
         return wanted if self.etag is None else wanted | {"if_match": self.etag}
 
     async def read(self, start: int, size: int) -> tuple[bytes, ObjectMeta]:
-        """Return bytes, fewer only at its end, and what the store says of the object."""
-        # Opened in a thread, where it is the first time: that imports, and may look at files.
+        """Return bytes, fewer only at the end, and the metadata of the object."""
+        # The first time it is opened in a thread, because that imports and may read files.
         opened, root = self.stores.opened, self.at.root
         store = opened[root] if root in opened else await in_thread(self.stores.open, root)
         with store_errors(self.at.address):
@@ -343,7 +343,7 @@ class Object:
             return bytes(store.get(self.at.key, options=self._options(offset, size)).bytes())
 
     def body(self, size: int) -> Body:
-        """Return the body that sends it by ranges, the next one read while one is sent."""
+        """Return a body that reads it in ranges, the next one while one is sent."""
         again = partial(_body_again, self.stores.options, self.at, self.etag, size)
         return Body(size=size, open=partial(self._chunks, size), again=again)
 
@@ -365,7 +365,7 @@ class Object:
 
         begin(0)
         try:
-            await asyncio.wait(ahead)  # the request begins with something to send
+            await asyncio.wait(ahead)  # the request begins with data
             yield chunks()
         except StoreError as error:
             self.stores.noted(error)

@@ -4,16 +4,18 @@ In reading order:
 
 * `_uploader`: the `Uploader`, a run of the engine from the sources to the report.
 * `_config`, `_values`, `_tally`, `_events`: options; items, results and report; counts; events.
-* `sources/`: whatever names images, taken apart. `plan/`: the plan of a run, and its journal.
+* `sources/`: paths, globs, lists and streams, split into items. `plan/`: the plan of a run, and its
+  journal.
 * `_pictures`: arrays and PIL images as items.
-* `_feeder`: sources are planned and handed out with backpressure; `_reading`, `_screening`: small
-  files are read ahead, and what the service is sure to refuse is rejected. `_preparing`: images
-  are made what is wanted, in processes.
-* `_sending`: one request, and what became of it; `_verdicts`: what an error means for an item.
-* `_settling`: what became of lost answers. `_verification`: held bytes against sent ones.
-* `_target`, `_family`: which dataset an image goes to; a family of datasets of a bounded size.
-* `_observer`: who is told. `_advice`: what limited the run; `_growth`: whether uploads take longer
-  the more a dataset holds. `_dry_run`: the same as an upload, and nothing sent.
+* `_feeder`: plans the sources and hands items out with backpressure; `_reading`, `_screening`:
+  small files are read ahead, and files that the service would certainly refuse are rejected.
+  `_preparing`: images are prepared, in processes.
+* `_sending`: one request and its outcome; `_verdicts`: what an error means for an item.
+* `_settling`: whether uploads with lost answers were stored. `_verification`: compares stored bytes
+  with sent ones.
+* `_target`, `_family`: which dataset an image goes to; a family of datasets of limited size.
+* `_observer`: the events. `_advice`: what limited the run; `_growth`: whether uploads take longer
+  in a larger dataset. `_dry_run`: the same as an upload, without sending.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What limited an upload, and what would help: one sentence, or none where nobody can be sure.
+"""What limited an upload, and what would help: one sentence, or none if that is not clear.
 
-A table of rules over plain numbers; the first that holds is said. Each rule looks at what was
-measured of the whole run, at the clock where it can: a rate limits a run that reaches it, not one
-whose requests have waited for it here and there. Pure.
+A table of rules over plain numbers; the first one that applies is used. Each rule looks at
+measurements of the whole run, if possible at its time: a rate limits a run that reaches it, not one
+whose requests have waited for it now and then. Pure.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ _PARTS = (
 
 @attrs.frozen(kw_only=True)
 class RunFacts:
-    """What is known of a run at its end.
+    """The measurements of a run at its end.
 
     Args:
         seconds: How long it took.
-        cpu_seconds: Processor time of this process meanwhile (`time.process_time`).
-        statistics: What its session did meanwhile (see `SessionStatistics.since`).
+        cpu_seconds: Processor time of this process in that time (`time.process_time`).
+        statistics: What its session did in that time (see `SessionStatistics.since`).
         limiter: The limiter of the lane, at the end.
-        sent: Items that were sent, whatever became of them.
+        sent: Items that were sent, whatever their outcome.
         workers: How many items could be under way at once.
         planning_seconds: Seconds before the first item was handed to them.
         item_seconds: Seconds that items were under way, all waits included, summed over them.
@@ -53,7 +53,7 @@ class RunFacts:
             summed over workers.
         preparing_seconds: Seconds in which images were being prepared.
         paused_seconds: Seconds in which the service had asked to send nothing.
-        growth: How the time of an upload has grown with what its dataset held, if it has.
+        growth: How the time of an upload has grown with the size of its dataset, if it has.
         max_per_dataset: The option.
         rate_limit: The client's requests a second.
         max_upload_rate: The client's bytes a second.
@@ -178,7 +178,7 @@ def _pace(facts: RunFacts) -> str | None:
 
 def _preparing(facts: RunFacts) -> str | None:
     share = facts.preparing_seconds / facts.seconds
-    if share < _REACHED:  # images that are ready would wait for those that send them
+    if share < _REACHED:  # images that are ready would wait for the senders
         return None
     return (
         f"Preparing images limited this run: it took {share:.0%} of the time; a machine with more "
@@ -239,7 +239,7 @@ def _line(facts: RunFacts) -> str | None:
 
 
 def _service(facts: RunFacts) -> str | None:
-    # Where uploads take longer and longer, the limiter cannot tell it from a queue.
+    # If uploads take longer and longer, the limiter cannot distinguish that from a queue.
     if facts.growth is not None or facts.limiter.slowed < _MUCH:
         return None
     return (
@@ -251,7 +251,7 @@ def _service(facts: RunFacts) -> str | None:
 def _maximum(facts: RunFacts) -> str | None:
     limiter = facts.limiter
     if facts.growth is not None or limiter.slowed >= _MUCH:
-        return None  # the service does no more at once
+        return None  # the service cannot do more at once
     if limiter.limit < limiter.maximum or facts.in_flight < _REACHED * limiter.maximum:
         return None
     return (
@@ -260,7 +260,7 @@ def _maximum(facts: RunFacts) -> str | None:
     )
 
 
-# What was asked for or measured for sure comes first, then what was short here, then elsewhere.
+# Options and certain measurements come first, then limits of this machine, then others.
 _RULES: tuple[Callable[[RunFacts], str | None], ...] = (
     _paused,
     _growth,
@@ -283,10 +283,10 @@ _RULES: tuple[Callable[[RunFacts], str | None], ...] = (
 def advise(facts: RunFacts) -> str:
     """Return one sentence on what limited a run, and what would help.
 
-    It is empty where that is not sure, and where the run was too short, or has sent nothing.
+    It is empty if that is not clear, or if the run was too short or has sent nothing.
 
     Args:
-        facts: What is known of the run.
+        facts: The measurements of the run.
     """
     if facts.seconds < _SHORTEST or not facts.sent:
         return ""

@@ -63,7 +63,7 @@ def _separating(_: object, __: object, value: object) -> None:
 def _patterns(value: str | Iterable[str] | None) -> tuple[str, ...]:
     if value is None:
         return ()
-    # Of what is no collection, its validator says so.
+    # If it is not a collection, its validator says so.
     one = isinstance(value, str) or not isinstance(value, Iterable)
     return (cast("str", value),) if one else tuple(value)
 
@@ -242,17 +242,17 @@ class UploadConfig:
 
 
 def steps_of(config: UploadConfig) -> Steps | None:
-    """Return how the options of an upload want images prepared, or None if not at all."""
+    """Return how images are prepared by the options of an upload, or None if not at all."""
     return Steps.of(config.prepare) if config.prepare else None
 
 
 def said_prepared(config: UploadConfig) -> str:
-    """Return the steps in words, for the journal: what they reject is of them; empty for none."""
+    """Return the steps as text for the journal: rejections depend on them; empty for none."""
     return f", prepared by {', '.join(sorted(config.prepare))}" if config.prepare else ""
 
 
 def rules_of(config: UploadConfig) -> Rules:
-    """Return the rules for sources that the options of an upload ask for."""
+    """Return the rules for sources, from the options of an upload."""
     steps = steps_of(config)
     return Rules(
         Naming(config.name, config.name_separator),

@@ -1,8 +1,7 @@
 """Say what an upload would do: the same plan, read the same way, and nothing sent.
 
-Only the dataset is listed, with its family where it is spread, and links are asked where
-`check_links` wants that. A journal is not opened: what earlier runs have stored is found by the
-listing.
+Only the dataset is listed, with its family if there is one, and links are requested if
+`check_links` is set. A journal is not opened: the listing shows what earlier runs have stored.
 """
 
 from __future__ import annotations
@@ -194,7 +193,7 @@ class DryRun:
         raise StopAsyncIteration
 
     async def _record(self, portion: list[Work]) -> None:
-        """Record what would become of a portion; each record waits for room of its own."""
+        """Record what would happen to a portion; each record waits for its own room."""
         for work in portion:
             if isinstance(work, tuple):
                 urls = [str(each.item.content) for each in work]

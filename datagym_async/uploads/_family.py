@@ -1,8 +1,8 @@
-"""Decide which dataset of a family the next images go to, and which datasets are a family: pure.
+"""Decide into which dataset of a family images go, and which datasets are a family; pure.
 
 A family is a dataset "Photos" with "Photos 2", "Photos 3" and so on, which one job fills one after
-the other, so that none holds more than a bounded number of media: an upload takes the service
-longer the more its dataset holds (observed).
+the other, so that none has more than a limited number of media: the larger its dataset, the longer
+an upload takes (observed).
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ def check_base(base: Dataset) -> None:
 def family_of(base: Dataset, datasets: Iterable[Dataset]) -> list[tuple[int, Dataset]]:
     """Return the datasets of a family with their numbers, in order, the base first.
 
-    Names are compared as the service does. Where a race has doubled a name, both belong to the
-    family. Datasets of videos do not.
+    Names are compared as the service does. If a race made two datasets of one name, both belong to
+    the family. Datasets of videos do not.
     """
     by_name: dict[str, list[Dataset]] = {}
     for dataset in datasets:
@@ -74,13 +74,13 @@ class Capacity:
     """
 
     most: int | None = None  # media that a dataset may hold
-    taken: list[int] = attrs.field(factory=list, init=False)  # media that each holds or is about to
+    taken: list[int] = attrs.field(factory=list, init=False)  # media in each, and reserved ones
     _first: int = attrs.field(default=0, init=False)  # those before it are full
 
     def reserve(self, wanted: int = 1) -> tuple[int, int] | None:
         """Reserve room in the first dataset that has any; None if all are full.
 
-        Return the dataset, and for how many images it had room, at most those wanted.
+        Return the dataset, and the number of images that it has room for, at most those wanted.
         """
         if self.most is None:
             self.taken[0] += wanted
@@ -95,24 +95,24 @@ class Capacity:
         return None
 
     def give_back(self, index: int, count: int) -> None:
-        """Give back room in which nothing was stored."""
+        """Give back room that was not used."""
         self.taken[index] -= count
         self._first = min(self._first, index)
 
 
 def is_of_family(base: Dataset, dataset: Dataset) -> bool:
-    """Return whether a dataset may be one of a family, by its name: it ends in a number."""
+    """Return whether a dataset may belong to a family by its name: it ends in a number."""
     plain, _, number = fold_name(dataset.name).rpartition(" ")
     is_number = number.isascii() and number.isdigit() and not number.startswith("0")
     return is_number and plain == fold_name(base.name)
 
 
 def link_homes(links: Sequence[Collection[str]]) -> dict[str, int]:
-    """Return which dataset of a family holds each name of a link image, or `SEVERAL`.
+    """Return which dataset of a family has each name of a link image, or `SEVERAL`.
 
-    The service takes an address once a dataset, and lists names alone. So a link whose name is
-    held has to be sent where it is held, for the service to say whether it is the same. Names are
-    folded.
+    The service accepts an address once in each dataset, and lists only names. So if a dataset has
+    the name of a link, the link is sent there, and the service says whether it is the same. Names
+    are folded.
     """
     homes: dict[str, int] = {}
     for index, names in enumerate(links):

@@ -1,8 +1,8 @@
-"""Read the sources and hand out what is ready to be sent, in order and with backpressure.
+"""Read the sources and hand out items that are ready, in order and with backpressure.
 
-Finite sources are planned to their end before the first image is sent, so that clashes are known
-by then. Streams are planned as they arrive, in portions of whatever is there. Links are gathered
-into batches; a stream that pauses does not hold a batch back.
+Finite sources are planned to their end before the first image is sent, so that clashes are known by
+then. Streams are planned as they arrive, in portions of what has arrived. Links are collected into
+batches; a pause of a stream does not delay a batch.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ if TYPE_CHECKING:
     from datagym_async.uploads.sources._candidates import Candidate
 
 
-STEP = 256  # candidates in one thread hop of planning, elements of a stream in one portion
+STEP = 256  # candidates in one thread call of planning, elements of a stream in one portion
 TAKEN_AT_ONCE = 256
 """Items of the plan in one transaction; with a journal they count as being sent from then on."""
 READERS = 32  # objects of stores that are read at once
 READ_AHEAD = 32 << 20  # bytes of them that wait for a worker, besides the last few
-STEP_SECONDS = 0.05  # after which a slow iterator's portion is planned as it is
+STEP_SECONDS = 0.05  # after which the portion of a slow iterator is planned as it is
 
 Work: TypeAlias = "Planned | tuple[Planned, ...]"
 """An item with its bytes, ready for one request; or a batch of links, for one request likewise."""
@@ -90,10 +90,10 @@ class Feeder:
             self._preparer = Preparer(steps, self._rules.screening)
 
     async def feed(self, source: object) -> None:
-        """Hand out everything that the source names, to its end.
+        """Hand out all items of the sources.
 
         Raises:
-            ConfigurationError: It names nothing that exists, is not empty and can be read.
+            ConfigurationError: No source exists, is not empty and can be read.
         """
         try:
             await self._feed(source)
@@ -103,7 +103,7 @@ class Feeder:
                 await in_thread(self._preparer.close)
 
     async def _feed(self, source: object) -> None:
-        # What earlier runs have left comes before a million files are walked again.
+        # Items left by earlier runs come first, before a million files are walked again.
         self._tally.added(await in_thread(self._plan.resume))
         await self._hand_out_taken()
         if self._settle_lost is not None:
@@ -123,7 +123,7 @@ class Feeder:
         self._tally.total_known = True
 
     async def _take_in(self, elements: Iterable[object]) -> tuple[list[Stream], list[Candidate]]:
-        """Plan the finite part of some sources; return the rest, and what is wrong as a whole."""
+        """Plan the finite part of sources; return the rest, and sources that failed as a whole."""
         streams: list[Stream] = []
         wrong: list[Candidate] = []
         found = _entries(elements, self._rules, self._parts)
@@ -146,9 +146,9 @@ class Feeder:
         return [entry if isinstance(entry, Stream) else entry[1] for entry in step]
 
     async def _hand_out_taken(self) -> None:
-        """Read what the plan has settled, portion by portion, and hand it out.
+        """Read settled items of the plan, portion by portion, and hand them out.
 
-        Objects of stores are read by tasks of their own, several at once, ahead of the workers.
+        Objects of stores are read by separate tasks, several at once, ahead of the workers.
         """
         stored: asyncio.Queue[Planned | None] = asyncio.Queue(READERS)
         readers: list[asyncio.Task[None]] = []
@@ -161,7 +161,7 @@ class Feeder:
             raise first_of(errors) from None
 
     async def _read_ahead(self, stored: asyncio.Queue[Planned | None]) -> None:
-        """Read objects of stores as they are asked for, and hand them out one by one."""
+        """Read objects of stores on demand, and hand them out one by one."""
         clock, preparer = asyncio.get_running_loop().time, self._preparer
         screening = self._rules.screening if preparer is None else preparer.rough
         while (planned := await stored.get()) is not None:
@@ -230,7 +230,7 @@ class Feeder:
     async def _prepare(self, preparer: Preparer, portion: list[Planned]) -> None:
         clock = asyncio.get_running_loop().time
         before, began = sum(each.size or 0 for each in portion), clock()
-        # A cancelled run closes the preparer, and with that what is left behind ends.
+        # A cancelled run closes the preparer, which ends the calls that are left behind.
         sent = await in_thread_left_behind(preparer.prepare, portion)
         self._tally.preparing_seconds += clock() - began
         self._tally.bytes_found += sum(each.size or 0 for each in portion) - before
@@ -256,7 +256,7 @@ class Feeder:
             pump = group.create_task(_pump(stream, arrivals))
             ended = False
             while not ended:
-                # What has arrived, at least one thing; the end is the last of all.
+                # All that has arrived, at least one element; the end comes last.
                 elements = [await arrivals.get()]
                 while len(elements) < STEP and not arrivals.empty():
                     elements.append(arrivals.get_nowait())
@@ -315,10 +315,10 @@ async def _pump(stream: Stream, arrivals: asyncio.Queue[object]) -> None:
 
 
 class _Puller:
-    """Advance a user's iterator in a thread, and close it once it is neither wanted nor running.
+    """Advance a user's iterator in a thread, and close it once it is neither needed nor running.
 
-    A thread cannot be stopped, and standard input may be silent for ever: a pull that is left
-    behind closes the iterator itself, should it ever come back.
+    A thread cannot be stopped, and standard input may stay silent forever. So a call that is left
+    behind closes the iterator itself if it ever returns.
     """
 
     def __init__(self, source: Iterator[object]) -> None:
@@ -327,7 +327,7 @@ class _Puller:
         self._is_wanted = True
 
     def pull(self) -> list[object]:
-        """Return the next elements: what comes within a moment, at least one; none at the end."""
+        """Return the elements of the next moment, at least one; none at the end."""
         with self._running:
             until = time.monotonic() + STEP_SECONDS
             elements: list[object] = []
@@ -338,12 +338,12 @@ class _Puller:
                         break
             except Exception as error:
                 elements.append(_Broken(error))  # behind what came before it
-        if not self._is_wanted:  # asked after the release, or a close in between would be missed
+        if not self._is_wanted:  # checked after the release, or a close in between would be missed
             self.close()
         return elements
 
     def close(self) -> None:
-        """Close the iterator now, or leave that to the pull that is running."""
+        """Close the iterator now, or leave that to the running call."""
         self._is_wanted = False
         if self._running.acquire(blocking=False):
             try:

@@ -1,11 +1,11 @@
-"""How the time of an upload grows with what its dataset holds: seen in a run, and what follows.
+"""How the time of an upload grows with the size of its dataset, and the best size for a dataset.
 
-A run is marked every so many images, so that nothing is computed for each of them: where two marks
-differ is a part of the run. What an image cost in a part is the time that the client was busy,
-divided by the images stored: unlike the time of a request, it does not grow with the number in
-flight. Over the parts, in the order of what the datasets held, a line shows whether it grows with
-that. A part of the run that was slow for another reason (a pause, other users, larger images) is
-no growth. Pure.
+A run gets a mark every so many images, so that nothing is computed for each image. A part of the
+run lies between two marks. The cost of an image in a part is the busy time of the client, divided
+by the images stored: unlike the time of a request, it does not grow with the number in flight. A
+line over the parts, ordered by the size of the datasets, shows whether the cost grows with it. A
+part of the run that was slow for another reason (a pause, other users, larger images) is not
+growth. Pure.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ SIZES = (500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000)
 
 
 class Mark(NamedTuple):
-    """What was counted from the beginning of a run to one moment.
+    """The counts of a run up to one moment.
 
     Args:
         seconds: The time, without pauses.
         uploaded: Images stored.
         sending: Time of all requests together.
-        held: The sum, over these images, of what the dataset held when each was stored.
-        bytes: Bytes of them.
+        held: The sum, over these images, of the size of the dataset when each was stored.
+        bytes: Their bytes.
     """
 
     seconds: float
@@ -56,7 +56,7 @@ class Mark(NamedTuple):
 
 
 class Part(NamedTuple):
-    """Some images: what their dataset held on average, and the cost and the bytes of one."""
+    """Some images: the average size of their dataset, and the average cost and bytes of one."""
 
     held: float
     cost: float
@@ -66,13 +66,13 @@ class Part(NamedTuple):
 
 @attrs.define
 class Course:
-    """The marks of a run, a bounded number of them: they get further apart.
+    """The marks of a run. Their number is limited, so they get further apart.
 
     Attributes:
-        next: Images stored, from which on the next mark is due.
+        next: Number of stored images at which the next mark is due.
     """
 
-    next: int = 1  # not before the first image, for a run takes its time to begin
+    next: int = 1  # not before the first image, because a run needs time to begin
     _step: int = _FIRST_STEP
     _marks: list[Mark] = attrs.field(factory=list)
 
@@ -85,25 +85,25 @@ class Course:
         self.next = mark.uploaded + self._step
 
     def parts(self) -> list[Part]:
-        """Return what lies between the marks."""
+        """Return the parts between the marks."""
         return [_between(*pair) for pair in itertools.pairwise(self._marks)]
 
 
 def _between(one: Mark, two: Mark) -> Part:
     count = two.uploaded - one.uploaded
-    # With more than one request at a time, what was sent adds up faster than the clock: then the
-    # client was busy all the time. With less, it was idle in between.
+    # With more than one request at a time, the times of requests add up to more than the clock:
+    # then the client was always busy. With less, it was idle in between.
     busy = min(two.seconds - one.seconds, two.sending - one.sending)
     return Part((two.held - one.held) / count, busy / count, (two.bytes - one.bytes) / count, count)
 
 
 @attrs.frozen
 class Growth:
-    """How the cost of an image grows with what its dataset holds.
+    """How the cost of an image grows with the size of its dataset.
 
     Args:
-        points: Parts of the run, from the fewest held to the most.
-        times: How many times longer it took where most was held than where fewest was.
+        points: Parts of the run, from the smallest dataset to the largest.
+        times: How many times longer it took in the largest than in the smallest.
     """
 
     points: tuple[Part, ...]
@@ -111,16 +111,16 @@ class Growth:
 
     @property
     def mean(self) -> float:
-        """Return the seconds that an image has cost on average."""
+        """Return the average seconds of an image."""
         return _mean(self.points, "cost")
 
     @property
     def most_held(self) -> float:
-        """Return what the fullest dataset held."""
+        """Return the size of the fullest dataset."""
         return self.points[-1].held
 
     def cost(self, held: float) -> float:
-        """Return the seconds of an image: what was seen, and beyond that what follows from it."""
+        """Return the seconds of an image: measured, or beyond the measurements extrapolated."""
         points = self.points
         first, last = points[0], points[-1]
         if held <= first.held:
@@ -135,20 +135,20 @@ class Growth:
         return low.cost + share * (high.cost - low.cost)
 
     def mean_up_to(self, most: int) -> float:
-        """Return the seconds of an image on average, were datasets filled from 0 to this number."""
+        """Return the average seconds of an image if datasets are filled from 0 to this number."""
         steps = 20
         return statistics.fmean(self.cost((step + 0.5) / steps * most) for step in range(steps))
 
     @property
     def size(self) -> int:
-        """Return to what a dataset is best bounded: the more it may hold, the fewer there are."""
+        """Return the best limit of a dataset: with a larger one there are fewer datasets."""
         longest = _MUCH_LONGER * self.cost(0)
         fast = (each for each in reversed(SIZES) if self.mean_up_to(each) <= longest)
         return next(fast, SIZES[0])
 
 
 def growth_of(parts: Sequence[Part]) -> Growth | None:
-    """Return how an image's cost has grown with what was held; None where nobody can be sure.
+    """Return how an image's cost has grown with the size of its dataset; None if that is not clear.
 
     Args:
         parts: The parts of a run.
@@ -168,7 +168,7 @@ def growth_of(parts: Sequence[Part]) -> Growth | None:
 
 
 def _points(parts: list[Part]) -> list[Part]:
-    """Return parts put together to so many points, each of about as many images."""
+    """Return the parts joined to this many points, each with about as many images."""
     total, seen = sum(part.images for part in parts), 0
     bins: list[list[Part]] = [[] for _ in range(_BINS)]
     for part in parts:
@@ -192,7 +192,7 @@ def _mean(parts: Sequence[Part], name: str) -> float:
 
 
 def _line(points: Sequence[Part]) -> tuple[float, float]:
-    """Return the slope of cost over held, and the part of all differences that it explains."""
+    """Return the slope of cost over size, and the share of all differences that it explains."""
     held, cost = _mean(points, "held"), _mean(points, "cost")
     spread = sum((p.held - held) ** 2 for p in points)
     varied = sum((p.cost - cost) ** 2 for p in points)

@@ -1,7 +1,7 @@
-"""What an upload says of itself while it runs (events), and at its end: one sentence of advice.
+"""The events of an upload while it runs, and its advice at the end.
 
-Events are made for somebody who listens, and not otherwise. The advice compares the client's own
-numbers at the run's beginning with those at its end; other work of the same client counts as well.
+Events are made only if somebody listens. The advice compares the client's own numbers at the run's
+beginning with those at its end; other work of the same client counts as well.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class Meters:
-    """Where a run reads what its client is doing.
+    """Where a run reads the counts and limits of its client.
 
     Args:
-        statistics: Gives what the client's session has done so far.
-        limiter: Gives what the lane of uploads allows now.
-        limit: Gives the number alone; it is asked for after each item.
-        on_pause: Called with each pause of the client: its seconds, and what asked for it.
+        statistics: Returns what the client's session has done so far.
+        limiter: Returns what the lane of uploads allows now.
+        limit: Returns only its number; called after each item.
+        on_pause: Called with each pause of the client: its seconds and its reason.
         rate_limit: The client's requests a second, or None.
         max_upload_rate: The client's bytes a second, or None.
     """
@@ -57,14 +57,14 @@ class Meters:
 
 
 class Observer(Listener):
-    """Hand events to a callable of the user's, and find out what limited the run.
+    """Pass events to the user's callable, and find out what limited the run.
 
     Args:
-        on_event: The callable, whose errors do not touch the run; None for none.
-        meters: The client's meters, or None where there is no client: then there is no advice.
+        on_event: The callable, whose errors do not affect the run; None for none.
+        meters: The client's meters, or None without a client: then there is no advice.
 
     Attributes:
-        advice: One sentence on what limited the run, once it has ended; empty where nobody knows.
+        advice: One sentence on what limited the run, once it has ended; empty if unknown.
         is_wanted: Whether anybody listens.
     """
 
@@ -80,29 +80,29 @@ class Observer(Listener):
         self._has_ended = False
 
     def watch(self, limiter: LimiterState | None) -> None:
-        """Tell of the limit if it is another than the last time."""
+        """Report the limit if it has changed since the last time."""
         known, self._limiter = self._limiter, limiter
         if known is not None and limiter is not None and known.limit != limiter.limit:
             self.tell(LimitChanged(limiter))
 
     def begin(self) -> None:
-        """Take the readings of the run's beginning, and listen for pauses."""
+        """Read the meters at the beginning of the run, and listen for pauses."""
         self._cpu = time.process_time()
         if self._meters is not None:
             self._before = self._meters.statistics()
             self._meters.on_pause.append(self._paused)
 
     def close(self) -> None:
-        """Listen for pauses no longer; closing twice is fine."""
+        """Stop listening for pauses; closing twice is fine."""
         if self._meters is not None and self._paused in self._meters.on_pause:
             self._meters.on_pause.remove(self._paused)
 
     def limiter(self) -> LimiterState | None:
-        """Return what may be in flight now, and why; None where there is no client."""
+        """Return how many uploads may be in flight now, and why; None without a client."""
         return None if self._meters is None else self._meters.limiter()
 
     def opened(self, datasets: Sequence[DatasetShare]) -> None:
-        """Tell that the run has begun, into these datasets."""
+        """Report that the run has begun, into these datasets."""
         names = tuple(each.name for each in datasets)
         held = sum(each.held for each in datasets)
         self.tell(RunStarted(datasets[0].dataset_id, names[0], names, held))
@@ -110,14 +110,14 @@ class Observer(Listener):
             self.watch(self.limiter())
 
     def settled(self, result: UploadResult) -> None:
-        """Tell of an outcome, and of the limit where it has changed."""
+        """Report an outcome, and the limit if it has changed."""
         self.tell(ItemSettled(result))
         known, meters = self._limiter, self._meters
         if meters is not None and (known is None or known.limit != meters.limit()):
             self.watch(meters.limiter())
 
     def created(self, member: Member) -> None:
-        """Tell of a dataset that was added."""
+        """Report a dataset that was added."""
         self.tell(DatasetCreated(member.dataset_id, member.name, member.number))
 
     def _paused(self, seconds: float, why: str) -> None:
@@ -128,11 +128,11 @@ class Observer(Listener):
         self.tell(Paused(seconds, why))
 
     def _paused_by(self, now: float) -> float:
-        """Return the seconds that pauses have taken up to now."""
+        """Return the seconds of all pauses up to now."""
         return self._paused_seconds - max(0.0, self._paused_until - now)
 
     def mark(self, tally: Tally, held: float) -> None:
-        """Note how far the run is, and say when it is to be noted next.
+        """Record the progress of the run, and set when to record it next.
 
         Args:
             tally: Counts the run.
@@ -154,7 +154,7 @@ class Observer(Listener):
         tally.next_mark = self._course.next
 
     def growth(self) -> Growth | None:
-        """Return how the time of an upload has grown so far with what its dataset holds."""
+        """Return how the time of an upload has grown so far with the size of its dataset."""
         return growth_of(self._course.parts())
 
     def end(
@@ -166,7 +166,7 @@ class Observer(Listener):
         planning_seconds: float,
         max_per_dataset: int | str | None,
     ) -> None:
-        """Find out what limited the run, and tell that it has ended; once.
+        """Find out what limited the run, and report its end; once.
 
         Args:
             report: The report, without advice.

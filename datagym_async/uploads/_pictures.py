@@ -1,9 +1,9 @@
-"""Arrays and PIL images as items: what may be one, and which bytes are sent for it.
+"""Arrays and PIL images as items: which are accepted, and which bytes are sent for them.
 
 The rule: a name that ends in ``.jpg`` or ``.jpeg`` gives a JPEG of quality 95 without subsampling
-of its colours, any other name a PNG, which keeps each pixel. What the format cannot hold, as a
-JPEG no transparency, is refused rather than left out. Colour profiles stay, other metadata does
-not. numpy and Pillow are looked at, and Pillow is used, only where a caller's value is of them.
+of its colours, any other name a PNG, which keeps each pixel. What the format cannot express, such
+as transparency in a JPEG, is refused rather than dropped. Colour profiles stay, other metadata does
+not. numpy and Pillow are used only if the caller's value comes from them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SHAPES: Final = "height x width, or height x width x 3 (RGB) or 4 (RGBA)"
 
 
 def kind_of(value: object) -> Literal["array", "image", ""]:
-    """Return whether a value is an array of numpy, an image of Pillow, or neither."""
+    """Return whether a value is a numpy array, a Pillow image, or neither."""
     for each in type(value).__mro__:
         known = (each.__module__.partition(".")[0], each.__name__)
         if known == ("numpy", "ndarray"):
@@ -35,17 +35,17 @@ def kind_of(value: object) -> Literal["array", "image", ""]:
 
 @attrs.frozen(eq=False)
 class Picture:
-    """An array or an image on its way to be an item's bytes."""
+    """An array or image that becomes the bytes of an item."""
 
     pixels: Any
     format: str
 
     @classmethod
     def of(cls, value: Any, name: str) -> Picture:
-        """Return the picture that an array or image is; an array is copied, an image is not.
+        """Return an array or image as a picture; an array is copied, an image is not.
 
         Raises:
-            ConfigurationError: It cannot be sent as what its name says.
+            ConfigurationError: It cannot be sent in the format of its name.
         """
         is_jpeg = name.lower().endswith((".jpg", ".jpeg"))
         picture = cls(value, "JPEG" if is_jpeg else "PNG")
@@ -62,7 +62,7 @@ class Picture:
         if not value.size:
             raise ConfigurationError("The array of an image is empty.")
         picture._check_mode({(): "L", (3,): "RGB", (4,): "RGBA"}[shape[2:]], name)
-        # A camera's buffer is often filled again before its turn comes.
+        # The buffer of a camera is often overwritten before the item is sent.
         return attrs.evolve(picture, pixels=value.copy())
 
     def _check_mode(self, mode: str, name: str) -> None:
@@ -83,9 +83,9 @@ class Picture:
 
 
 def why_no_source(value: object) -> str:
-    """Return why a value names no images although it may be iterable, or an empty text.
+    """Return why an iterable value is not a source, or an empty text.
 
-    Texts, paths, items and open files were told from it before.
+    Texts, paths, items and open files were handled before.
     """
     name = type(value).__name__
     if isinstance(value, bytes | bytearray | memoryview):

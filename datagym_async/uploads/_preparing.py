@@ -1,9 +1,9 @@
-"""Prepare the images of a run (`_prepare`), several at once, in processes of their own.
+"""Prepare the images of a run (`_prepare`), several at once, in separate processes.
 
-Foreign images are decoded in processes of their own: decoding takes a core for each, and what
-crashes two of these processes is an image that has failed. They are plain subprocesses, not
-`multiprocessing`, which would run a script without a guard for its main module once more in each.
-They end with their standard input, however the run has ended.
+Foreign images are decoded in separate processes, because each decoding takes a core, and because an
+image that crashes two of them fails without harm to the run. They are plain subprocesses, not
+`multiprocessing`, which would run a script without a main guard again in each of them. They end
+with their standard input, however the run has ended.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _COMMAND: Final = "from datagym_async._runs._prepare import serve; serve()"
 
 
 class Workers:
-    """Processes that prepare images, one for each thread that asks; begun when they are needed."""
+    """Processes that prepare images, one for each calling thread; started when they are needed."""
 
     def __init__(self, steps: Steps) -> None:
         self._steps = steps
@@ -72,7 +72,7 @@ class Workers:
             with self._lock:
                 self._idle.append(worker)
             return found
-        # Where there is too little memory, that is not the image's.
+        # Too little memory is not a fault of the image.
         reason = "The image cannot be prepared: two processes that decoded it crashed."
         return Prepared(reason=reason, may_pass=True)
 
@@ -82,7 +82,7 @@ class Workers:
                 return None
             if self._idle:
                 return self._idle.pop()
-            # In a session of its own: Ctrl-C is for the run to hear.
+            # In a separate session: Ctrl-C is for the run.
             worker = subprocess.Popen(  # noqa: S603 -- our own interpreter
                 [sys.executable, "-P", "-c", _COMMAND],
                 stdin=subprocess.PIPE,
@@ -106,7 +106,7 @@ class Workers:
 
 
 def _environment() -> dict[str, str]:
-    """Return the environment of a worker: it finds what we find, and has no token to lose."""
+    """Return the environment of a worker: the same import path, and no token."""
     found = {name: value for name, value in os.environ.items() if name != "DATAGYM_TOKEN"}
     return found | {"PYTHONPATH": os.pathsep.join(each or os.getcwd() for each in sys.path)}  # noqa: PTH109 -- a text is wanted
 
@@ -116,7 +116,7 @@ def _end(worker: subprocess.Popen[bytes]) -> None:
     worker.wait()
     for pipe in (worker.stdin, worker.stdout):
         if pipe is not None:
-            with suppress(OSError):  # what was not written yet goes nowhere
+            with suppress(OSError):  # data that was not written yet is dropped
                 pipe.close()
 
 
@@ -125,10 +125,10 @@ class Preparer:
 
     Args:
         steps: What is done with them.
-        screening: How closely what is sent is looked at.
+        screening: How closely the results are checked.
 
     Attributes:
-        rough: How closely they are looked at before: their sizes are still to change.
+        rough: How closely they are checked before: their sizes will still change.
     """
 
     def __init__(self, steps: Steps, screening: Screening) -> None:
@@ -138,9 +138,10 @@ class Preparer:
         self.rough: Screening = attrs.evolve(screening, max_bytes=None, check=check)
 
     def prepare(self, portion: Iterable[Planned]) -> list[tuple[int, bytes]]:
-        """Prepare what has a body; blocks.
+        """Prepare the items that have a body; blocks.
 
-        Returns the numbers of images that were in memory, with the hashes of what is sent of them.
+        Returns the numbers of images that were in memory, with the hashes of the bytes that are
+        sent.
         """
         ready = [each for each in portion if each.body is not None]
         if not ready:

@@ -1,8 +1,8 @@
-"""Read what is to be sent: several small files in one go; blocking, to be called in a thread.
+"""Read files before they are sent, several small ones at once; blocking, to be called in a thread.
 
-A small file is in memory before its request begins, so that a slow disk never holds one of the
-service's few database connections. A larger one is only looked at here, and streamed when its
-turn comes. Of what turns out to be no image only the first bytes are read.
+A small file is in memory before its request begins, so that a slow disk never blocks one of the
+service's few database connections. A larger one is only checked here, and streamed later. If a file
+is not an image, only its first bytes are read.
 """
 
 from __future__ import annotations
@@ -67,16 +67,16 @@ def next_portion(
     most: tuple[int, int] = (PORTION_ITEMS, PORTION_BYTES),
     archives: Archives | None = None,
 ) -> list[Planned]:
-    """Return the next items of the plan, read: as many as one portion bears.
+    """Return the next portion of the plan's items, read.
 
     It takes about `PORTION_SECONDS`.
 
     Args:
         plan: The plan.
         waiting: Items taken from the plan and not read yet; kept by the caller between calls.
-        screening: How closely images are looked at.
+        screening: How closely images are checked.
         most: Items of one portion, and about how many bytes.
-        archives: What finds members of archives; kept by the caller between calls.
+        archives: Finds members of archives; kept by the caller between calls.
     """
     if not waiting:
         waiting.extend(plan.take(PORTION_ITEMS))
@@ -112,7 +112,7 @@ def decoded(planned: Planned) -> Planned:
 def read(
     planned: Planned, screening: Screening = USUAL, archives: Archives | None = None
 ) -> Planned:
-    """Return a planned item with its body noted in it, or with the reason why it has none.
+    """Return a planned item with its body, or with the reason why it has none.
 
     An object of a store, and an open file that has to be awaited, are only marked.
     """
@@ -134,7 +134,7 @@ def read(
     else:
         _screen(planned, len(content), content, content, screening)
     if verdict is not None:
-        # It was read to find out whether it is an image at all, which is the better reason.
+        # It was read only to see whether it is an image, which gives a better reason.
         planned.body = planned.source = None
         planned.is_awaited = planned.is_stored = False
         planned.size = size
@@ -143,7 +143,7 @@ def read(
 
 
 def _judged(planned: Planned, screening: Screening) -> Planned:
-    """Return an item, skipped instead of rejected where it is no image and such are ignored."""
+    """Return an item, skipped instead of rejected if it is not an image and those are ignored."""
     if planned.verdict is not None and screening.leaves_alone(planned.verdict.reason):
         planned.leave_alone()
     return planned
@@ -205,20 +205,20 @@ def _read_member(planned: Planned, address: str, screening: Screening, archives:
                 _stream(planned, body, source, screening)
                 planned.is_turned = screening.look(head[:LONG_HEAD])[1]
         archives.stores.noted(None)
-    except Exception as error:  # whatever a foreign archive provokes: it is a verdict on its member
+    except Exception as error:  # any error of a foreign archive is a verdict on its member
         _not_read(planned, address, error, archives.stores)
 
 
 async def read_stored(planned: Planned, stores: Stores, screening: Screening = USUAL) -> Planned:
-    """Return an item that is an object of a store, with its body or a reason against it.
+    """Return an object of a store as an item with its body, or with a reason against it.
 
     A small one that is likely an image is read in one request. Each answer must have the ETag that
-    was listed. A store that gives nothing, again and again, is a `StoreError`.
+    was listed. A store that fails again and again raises a `StoreError`.
 
     Args:
-        planned: What `read` gave.
-        stores: Where it lies.
-        screening: How closely images are looked at.
+        planned: The result of `read`.
+        stores: The opened stores.
+        screening: How closely images are checked.
     """
     address, planned.is_stored = str(planned.item.content), False
     size = planned.size or 0
@@ -228,7 +228,7 @@ async def read_stored(planned: Planned, stores: Stores, screening: Screening = U
             is_likely = address.lower().endswith(_IMAGE_ENDINGS) and size <= SMALL
             first = size if is_likely else HEAD_SIZE if size <= SMALL else LONG_HEAD
             head, meta = await found.read(0, first)
-            known = {identity_of(meta), identity_of(meta, by_time=True)}  # what listings give
+            known = {identity_of(meta), identity_of(meta, by_time=True)}  # as listings have it
             if planned.mtime not in known or meta["size"] != size:
                 raise StoreError(
                     f"{address}: it has changed since it was listed.", trouble="changed"
@@ -252,7 +252,7 @@ async def read_stored(planned: Planned, stores: Stores, screening: Screening = U
 
 
 def _not_read(planned: Planned, address: str, error: Exception, stores: Stores) -> None:
-    """Note why something elsewhere than on a disk was not read; what may pass is no verdict."""
+    """Record why an object or member was not read; an error that may pass is not a verdict."""
     if isinstance(error, StoreError):
         stores.noted(error)
         if error.trouble == "passing":
@@ -268,8 +268,8 @@ async def read_awaited(planned: Planned, screening: Screening = USUAL) -> Planne
     """Return an item whose open file has to be awaited, with its body or a reason against it.
 
     Args:
-        planned: What `read` gave.
-        screening: How closely images are looked at.
+        planned: The result of `read`.
+        screening: How closely images are checked.
     """
     file, planned.is_awaited = planned.item.file, False
     if not is_readable(file):
@@ -310,21 +310,21 @@ def _reject_open_file(planned: Planned, error: Exception) -> Planned:
 
 
 def _read_file(planned: Planned, path: str, screening: Screening) -> None:
-    # Without a file object: each call of one lets go of the interpreter and has to get it back.
+    # Without a file object: each of its calls releases the interpreter lock and has to get it back.
     try:
         file = os.open(path, READ_FLAGS)
         try:
             found = os.fstat(file)
-            # What was a file when it was planned may be a pipe by now.
+            # A file may have become a pipe since it was planned.
             check_regular(path, found.st_mode)
             size, whole = found.st_size, None
             if size <= screening.small and path.lower().endswith(_IMAGE_ENDINGS):
-                # Likely an image: read whole before its first bytes have said so.
+                # Probably an image: read as a whole before its first bytes are checked.
                 head = whole = _read_whole(file, size)
             else:
                 head = os.read(file, HEAD_SIZE if size <= screening.small else LONG_HEAD)
                 if size <= screening.small and not screening.of_head(size, head):
-                    # From the start, head and all: to join two parts would copy the file.
+                    # From the start, with the head: joining two parts would copy the file.
                     os.lseek(file, 0, os.SEEK_SET)
                     whole = _read_whole(file, size)
         finally:
@@ -350,7 +350,7 @@ def _read_whole(file: int, size: int) -> bytes:
 def _screen(
     planned: Planned, size: int, head: bytes, data: bytes | None, screening: Screening
 ) -> None:
-    """Note in an item what is to be sent of it, or what is against it; without data its file is."""
+    """Set what is sent for an item (without data, its file), or the reason against it."""
     planned.is_changed = planned.size != size
     planned.size = size
     if reason := screening.of_head(size, head):

@@ -1,10 +1,10 @@
-"""Decide, without I/O, whether something may be sent: by its name, its first bytes, its structure.
+"""Decide without I/O whether an image may be sent, by its name, first bytes and structure.
 
-What the service takes was observed: JPEG and PNG, told by their bytes and never by the suffix. It
-decodes what it is sent and answers 500 ``ex_system``, slowly and after the whole body, to a header
-that is cut off, to broken segments before the picture, and to PNG chunks that are cut off or fail
-their checksum. A JPEG may end anywhere after its header, and decoders skip bytes between segments.
-In doubt an image counts as sound: what is refused here must never be one that the service takes.
+The service accepts JPEG and PNG, recognised by their bytes and never by the suffix (observed). It
+decodes each image and answers 500 ``ex_system``, slowly and after the whole body, to a header that
+is cut off, to broken segments before the picture, and to PNG chunks that are cut off or fail their
+checksum. A JPEG may end anywhere after its header, and decoders skip bytes between segments. In
+doubt an image counts as valid: an image that the service accepts must never be refused here.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Check: TypeAlias = Literal["none", "signature", "structure", "decode"]
 
 _NO_IMAGE = "Not a JPEG or PNG image"
 LEFT_ALONE = "It is neither JPEG nor PNG, so it is skipped."
-HEAD_SIZE = 64  # bytes of a file that its kind can be told from
+HEAD_SIZE = 64  # first bytes of a file, enough to recognise its kind
 WARN_BYTES = 15 * 2**20
 """Larger files are often refused: the service's database takes 16 MiB as it comes (observed)."""
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -37,9 +37,9 @@ SMALL = 4 << 20
 
 @attrs.frozen
 class Screening:
-    """How closely images are looked at before they are sent (see `UploadConfig`).
+    """How closely images are checked before they are sent (see `UploadConfig`).
 
-    What decoding finds is not for here (`_decode`).
+    Decoding is in `_decode`.
     """
 
     check: Check = "structure"
@@ -64,7 +64,7 @@ class Screening:
         return f"{_NO_IMAGE}: it looks like {looks_like(head)}{way_out}."
 
     def leaves_alone(self, reason: str) -> bool:
-        """Return whether a file is left alone, and not rejected, that this is against."""
+        """Return whether a file with this reason against it is ignored instead of rejected."""
         return self.ignore_others and reason.startswith(_NO_IMAGE)
 
     def of_size(self, size: int) -> str:
@@ -74,10 +74,10 @@ class Screening:
         return f"The image has {size:,} bytes, more than max_bytes ({self.max_bytes:,})."
 
     def look(self, data: bytes) -> tuple[str, bool]:
-        """Return why the service is sure to refuse it, or an empty text, and whether it is turned.
+        """Return why the service would refuse it, or an empty text, and whether it is turned.
 
-        Turned is what has an EXIF orientation other than upright, which the service ignores
-        (observed). Of a JPEG it is found in the first bytes of a file as well.
+        An image is turned if its EXIF orientation, which the service ignores (observed), is not
+        upright. In a JPEG the first bytes of the file are enough to find it.
         """
         if self.check in {"none", "signature"}:
             return "", False
@@ -87,7 +87,7 @@ class Screening:
 
 
 def warnings_of(size: int) -> tuple[str, ...]:
-    """Return what should be known of an image of this many bytes."""
+    """Return the warnings about an image with this many bytes."""
     limit = "a service with the usual limit of its database (16 MiB) refuses it."
     return (f"It has {size / 2**20:.1f} MiB; {limit}",) if size > WARN_BYTES else ()
 
@@ -97,7 +97,7 @@ def screen_name(name: str) -> str:
     if not name.strip():
         return "The name is empty."
     if name.isascii() and name.isprintable() and len(name) <= MAX_NAME_LENGTH // 3:
-        return ""  # cannot break a rule below: the usual case, and on the way of every file
+        return ""  # cannot break a rule below: the usual case, checked for every file
     if any(unicodedata.category(one) == "Cc" for one in name):
         return f"The name {quoted(name)} holds a control character; rename the file."
     try:
@@ -108,7 +108,7 @@ def screen_name(name: str) -> str:
 
 
 _START_OF_SCAN, _END_OF_IMAGE, _HUFFMAN_TABLES = 0xDA, 0xD9, 0xC4
-# Frame headers: C0 to CF but for the tables DHT, JPG and DAC.
+# Frame headers: C0 to CF except the tables DHT, JPG and DAC.
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _BARE = frozenset({0x00, 0x01, 0xD8, *range(0xD0, 0xD8)})
 """Markers that no segment follows; a 0 says that the byte before it was none."""
@@ -136,11 +136,11 @@ def _is_turned_jpeg(data: bytes, start: int) -> bool:
 
 
 def _screen_jpeg(data: bytes) -> tuple[str, bool]:
-    """Return what is wrong with the segments of a JPEG up to its picture; for each file."""
+    """Return what is wrong with the segments of a JPEG up to its picture; called for each file."""
     at, size, has_frame, is_turned = 2, len(data), False, False
     while (at := data.find(b"\xff", at)) >= 0:
         at += 1
-        while at < size and data[at] == 0xFF:  # a marker may be filled up with any number of them
+        while at < size and data[at] == 0xFF:  # a marker may be padded with any number of them
             at += 1
         marker = data[at] if at < size else _END_OF_IMAGE
         at += 1
@@ -181,7 +181,7 @@ _MOST_INFLATED = 64 << 20
 
 
 def _screen_png(data: bytes) -> tuple[str, bool]:
-    """Return what is wrong with the chunks of a PNG that decoders look at."""
+    """Return what is wrong with the chunks of a PNG that decoders read."""
     has_extent = any(data[16:20]) and any(data[20:24])
     at, has_size, is_turned = len(PNG), False, False
     pixels: list[bytes] = []
@@ -208,7 +208,7 @@ def _screen_png(data: bytes) -> tuple[str, bool]:
 
 
 def _is_enough(data: bytes, pixels: list[bytes]) -> bool:
-    """Return whether all of a picture is there although its file is cut off, or may be."""
+    """Return whether a picture is complete although its file is cut off, or may be."""
     width, height = int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
     wanted = width * height * data[24] * _CHANNELS.get(data[25], 1) // 8
     inflating, found = zlib.decompressobj(), 0
@@ -245,12 +245,12 @@ _OTHERS: tuple[tuple[int, bytes, str], ...] = (
 
 
 def looks_like(head: bytes) -> str:
-    """Return in words what the first bytes of a file look like."""
+    """Return as text what the first bytes of a file look like."""
     for offset, signature, words in _OTHERS:
         if head.startswith(signature, offset):
             return words
     text = head.decode("utf-8", "ignore")
-    # The last character may be cut off by the end of the head.
+    # The end of the head may cut off the last character.
     is_text = text and len(text.encode()) >= len(head) - 3
     is_text = is_text and all(one.isprintable() or one in "\ufeff\r\n\t\f" for one in text)
     return "text" if is_text else "data of an unknown kind"

@@ -1,13 +1,13 @@
-"""Find out what became of uploads whose answers were lost: by listing, never by hoping.
+"""Find out by a listing whether uploads with lost answers were stored.
 
-* Within a run (`SharedListing`): an upload whose answer is lost waits until the service must be
-  done with it, and then for the next listing that begins after it asked. One listing serves all
-  that ask while it is being prepared, so that a hundred lost answers cost one or two.
-* At the beginning of a run with a journal (`Settler.at_start`): what the last run left in
-  `SENDING` is looked up in the listing that the run begins with, or in one more if the last run
-  was alive a moment ago. What is there is uploaded, everything else is sent again.
+* Within a run (`SharedListing`): an upload whose answer is lost waits until the service must have
+  finished it, and then for the next listing that begins. One listing serves all uploads that wait
+  before it begins, so a hundred lost answers cost one or two listings.
+* At the beginning of a run with a journal (`Settler.at_start`): items that the last run left in
+  `SENDING` are looked up in the first listing of this run, or in one more if the last run was alive
+  a moment ago. Items in the listing are uploaded, all others are sent again.
 * At the end (`Settler.at_end`): if any answer was lost, one more listing confirms that every
-  uploaded name is there, and there once.
+  uploaded name exists exactly once.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _log = logger(__name__)
 Search: TypeAlias = Callable[[Collection[str]], Awaitable[dict[str, DatasetMedia]]]
 """Gives the media of names as they are stored, folded."""
 
-PORTION = 500  # items settled in one thread hop
+PORTION = 500  # items settled in one thread call
 
 
 class SharedListing:
@@ -61,7 +61,7 @@ class SharedListing:
     async def find(self, name: str) -> Media | None:
         """Return the media of an unencoded name, by a listing that begins after this call, or None.
 
-        All that wait for a listing get the `APIError` with which it failed.
+        If a listing fails, all calls that wait for it get its `APIError`.
         """
         wanted = fold_written(name)
         asked = self._begun
@@ -86,10 +86,10 @@ class SharedListing:
         )
 
     async def _list(self) -> None:
-        # Those whose answers were lost together ask one after the other: wait for them.
+        # Uploads that lost their answers together call this one after the other: wait for them.
         await asyncio.sleep(min(1.0, self._settle_after() / 4))
         self._begun += 1
-        self._found = None  # a cancellation in between leaves it to the next one who waits
+        self._found = None  # after a cancellation in between, the next caller that waits does it
         wanted = frozenset(self._wanted)
         try:
             self._found = await self._search(wanted)
@@ -99,7 +99,7 @@ class SharedListing:
 
 @attrs.define
 class Settler:
-    """Settle at the beginning and at the end of a run what is not settled within it."""
+    """Settle at the beginning and the end of a run the items that were not settled within a run."""
 
     _plan: Plan
     _media: MediaUploads  # knows how long a lost upload may take; compares and deletes doubles
@@ -110,7 +110,7 @@ class Settler:
     _had_lost: bool = attrs.field(default=False, init=False)
 
     async def at_start(self) -> None:
-        """Settle what earlier runs left in `SENDING`; what is not found is sent again."""
+        """Settle items that earlier runs left in `SENDING`; those not found are sent again."""
         outcomes, unsettled = self._plan.outcomes, self._tally.unsettled
         if not await in_thread(outcomes.lost_count):
             return
@@ -123,16 +123,16 @@ class Settler:
             for each in left:
                 if each.result.item.content:
                     await self._give_out(each.seq, each.uploaded())
-                else:  # its bytes are gone; it counts when the sources name it again
+                else:  # its bytes are gone; it counts when the sources yield it again
                     outcomes.note(each.seq, each.uploaded())
         await in_thread(outcomes.flush)
         await in_thread(outcomes.send_again)
         self._tally.unsettled -= unsettled
 
     async def at_end(self, *, any_lost: bool) -> None:
-        """Settle what is left, and confirm by one listing what was uploaded if any answer was lost.
+        """Settle the remaining items; if any answer was lost, confirm all uploads by one listing.
 
-        Where the target cannot be listed (`APIError`), what is left stays unsettled.
+        If the target cannot be listed (`APIError`), the remaining items stay unsettled.
         """
         outcomes = self._plan.outcomes
         lost = await in_thread(outcomes.lost_count)
@@ -141,14 +141,14 @@ class Settler:
         if lost:
             await asyncio.sleep(self._media.settle_after())
         await self._target.list_again(self._plan.listed)
-        # What the listing holds is uploaded; of the rest the loss of the answer is the result.
+        # Items in the listing are uploaded; for the rest, the lost answer is the result.
         for take, is_there in ((outcomes.found, True), (outcomes.not_found, False)):
             while left := await in_thread(take, PORTION):
                 for each in left:
                     self._tally.unsettled -= 1
                     await self._give_out(each.seq, each.uploaded() if is_there else each.result)
         await in_thread(outcomes.flush)
-        # The listing has the last word on what was answered, too.
+        # The listing also decides about uploads that were answered.
         while left := await in_thread(outcomes.vanished, PORTION):
             for each in left:
                 result = attrs.evolve(each.result, outcome=Outcome.FAILED, reason=_VANISHED)
@@ -160,7 +160,7 @@ class Settler:
             self._tally.doubles.append(attrs.evolve(double, removed=removed))
 
     async def _remove(self, double: Double) -> tuple[str, ...]:
-        """Delete the extra copies and return their ids; what has other bytes is no copy."""
+        """Delete the extra copies and return their ids; images with other bytes are not copies."""
         removed: list[str] = []
         try:
             kept = await media_digest(self._media.stream, double.kept)

@@ -33,10 +33,10 @@ class Tally(BulkTally[UploadResult]):
         reading_seconds: Time in which files were being read ahead.
         preparing_seconds: Time in which images were being prepared.
         disk_seconds: Time that workers had nothing to send meanwhile, summed over workers.
-        item_seconds: Time that files were under way, summed over them.
-        next_mark: Images uploaded, from which on `on_mark` is called.
-        on_mark: Notes how far the run is, and sets `next_mark` anew.
-        is_resuming: Whether only what an earlier run has left is known: no source is read yet.
+        item_seconds: Time from start to outcome, summed over files.
+        next_mark: Number of uploaded images at which `on_mark` is called.
+        on_mark: Records the progress of the run, and sets the next `next_mark`.
+        is_resuming: Whether only items of an earlier run are known: no source is read yet.
         compared: Images that were compared with the dataset, or could not be.
         mismatch_count: How many of them differ, or could not be compared.
         mismatches: The first of those, at most `max_problems`.
@@ -66,7 +66,7 @@ class Tally(BulkTally[UploadResult]):
     mismatches: list[Mismatch] = attrs.Factory(list)
 
     def added(self, added: Added) -> None:
-        """Count items that the sources named, or that earlier runs have left."""
+        """Count items from the sources, or left by earlier runs."""
         self.planned += added.count
         self.bytes_found += added.bytes - added.resumed_bytes
         self.resumed += added.resumed
@@ -83,7 +83,7 @@ class Tally(BulkTally[UploadResult]):
         self.outcomes[outcome] = count
         if result.warnings:
             self.warned += 1
-        if size is not None:  # the links of a batch have their time together
+        if size is not None:  # the links of a batch share their time
             self.item_seconds += result.seconds
         if outcome is _UPLOADED:
             self.bytes_uploaded += size or 0
@@ -116,7 +116,7 @@ class Tally(BulkTally[UploadResult]):
 
     @property
     def earlier(self) -> int:
-        """Return the items done by earlier runs that the sources have not named again so far."""
+        """Return how many items done by earlier runs the sources have not yielded again so far."""
         return 0 if self.total_known else self._earlier
 
     def progress(
@@ -134,7 +134,7 @@ class Tally(BulkTally[UploadResult]):
         known |= self.pace(
             stored=self.outcomes[Outcome.UPLOADED],
             size=self.bytes_uploaded,
-            # What an earlier run has done took this one no time.
+            # Items done by an earlier run took no time in this one.
             tried=self.done - self.resumed if self.total_known or self.is_resuming else 0,
             seconds=seconds,
             working=sending,
@@ -163,7 +163,7 @@ class Tally(BulkTally[UploadResult]):
         datasets: tuple[DatasetShare, ...] = (),
         advice: str = "",
     ) -> UploadReport:
-        """Return the account so far; the arguments are what `UploadReport` says of them."""
+        """Return the report so far; `UploadReport` describes the arguments."""
         return UploadReport(
             dataset_id=dataset_id,
             dataset_name=dataset_name,

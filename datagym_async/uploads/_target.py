@@ -1,13 +1,13 @@
-"""Where the images of a run go: one dataset, or a family of datasets of a bounded size.
+"""Where the images of a run go: one dataset, or a family of datasets of limited size.
 
-* Opening reads the dataset, and with `max_per_dataset` all datasets once, to find its family. What
-  any of them holds counts as held, and goes into the plan part by part: none is ever in memory as a
+* Opening reads the dataset, and with `max_per_dataset` all datasets once, to find its family. Names
+  in any of them count as existing, and go into the plan part by part: no listing is in memory as a
   whole.
 * An item reserves room before it is sent, so that workers together never send more than fit, and
   gives it back unless something was stored. Items go to the first dataset that has room.
-* Where none has, the next one is created under a lock, attached to the projects, and only then
-  used. A run that was killed in between finds it by the listing and attaches it.
-* The datasets are for one run at a time: two runs into one family both count for themselves.
+* If none has room, the next one is created under a lock, attached to the projects, and only then
+  used. After a kill in between, the next run finds it in the listing and attaches it.
+* The datasets are for one run at a time: two runs into one family count separately.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class DatasetFamily(DatasetLookup, Protocol):
-    """Say what datasets hold, and create them; `DatasetsResource` does."""
+    """List and create datasets; `DatasetsResource` does."""
 
     async def ensure(self, name: str) -> Dataset:
         """Return the dataset of a name, created if there is none."""
@@ -63,7 +63,7 @@ class Attachments(Protocol):
 class NoDatasetError(APIError):
     """The next dataset cannot be made, and no other has room; the cause is in ``__cause__``."""
 
-    ends_run = True  # the next item would meet it as well
+    ends_run = True  # the next item would get the same error
 
 
 @attrs.frozen
@@ -86,19 +86,19 @@ class Filled:
 
 
 class Room:
-    """Room for images in one dataset. `leave` gives back what was not kept of it."""
+    """Room for images in one dataset. `leave` gives back the part that was not kept."""
 
     __slots__ = ("_index", "_target", "count", "dataset_id", "kept", "stored")
 
     def __init__(self, target: Target, index: int, count: int) -> None:
         self._target, self._index = target, index
         self.count = count  # for how many images, at most those wanted
-        # For how many it is kept (they are or may be there); those that this run has stored.
+        # For how many it is kept (they are or may be stored); how many this run has stored.
         self.kept = self.stored = 0
         self.dataset_id = target.filled[index].member.dataset_id
 
     def keep(self, count: int = 1, *, stored: bool = True) -> None:
-        """Keep room for images that this run stored, or that are or may be there all the same."""
+        """Keep room for images that this run stored, or that are or may be there anyway."""
         self.kept += count
         if stored:
             self.stored += count
@@ -115,7 +115,7 @@ class Target:
     """Give each item its dataset."""
 
     _datasets: DatasetLookup  # with `most` it must be able to create them (`DatasetFamily`)
-    _projects: Attachments | None  # needed with `attach_to` alone
+    _projects: Attachments | None  # needed only with `attach_to`
     _dataset_id: str  # the first one of its family
     _most: MaxPerDataset = None
     """Media that one dataset may hold; None for one without a bound, "auto" if `bound` sets it."""
@@ -152,7 +152,7 @@ class Target:
         )
 
     async def open(self, listed: Listed) -> None:
-        """Find the datasets, attach them, and enter what they hold.
+        """Find the datasets, attach them, and list their media.
 
         Raises:
             NotFoundError: The dataset or a project is unknown.
@@ -175,14 +175,14 @@ class Target:
             )
             family = family_of(base.dataset, (each.dataset for each in others))
             found |= {each.dataset.id: each for each in others}
-            # Only now it is known which of them have a number too far away.
+            # Only now we know which of them have a number too far away.
             for dataset_id in found.keys() - {dataset.id for _, dataset in family}:
                 await in_thread(listed.drop, dataset_id)
             self._homes = link_homes([found[dataset.id].links for _, dataset in family])
         for number, dataset in family:
             self._enter(dataset, number, found[dataset.id].count)
         if self._most == AUTO and family[1:]:
-            # What an earlier run has found out is what it has filled its datasets to.
+            # An earlier run has filled its datasets to the limit that it found.
             self._inherited = max(SIZES[0], min(each.held for each in self.filled[:-1]))
             self.bound(self._inherited)
         if self._attach_to:
@@ -196,9 +196,9 @@ class Target:
         await in_thread(listed.end, self.name)
 
     def bound(self, most: int) -> None:
-        """Let no dataset hold more from now on; a bound is never raised.
+        """Limit each dataset from now on; a limit is never raised.
 
-        What an earlier run has found out is left alone unless it is more than twice that.
+        The limit of an earlier run stays unless it is more than twice this one.
         """
         known = self.capacity.most
         if known is None or most * (2 if known == self._inherited else 1) < known:
@@ -206,11 +206,11 @@ class Target:
 
     @property
     def held_sum(self) -> float:
-        """Return the sum, over images stored, of what their dataset held at the moment of each."""
+        """Return the sum, over stored images, of the size of their dataset when each was stored."""
         return sum(each.uploaded * (each.held + each.uploaded / 2) for each in self.filled)
 
     async def list_again(self, listed: Listed) -> None:
-        """Enter what the datasets hold now; after an `APIError` the earlier listing stays valid."""
+        """List the datasets again; after an `APIError` the earlier listing stays valid."""
         await in_thread(listed.begin)
         for member in self.members:
             await enter_held(self._datasets, listed, member.dataset_id)
@@ -226,9 +226,9 @@ class Target:
         return self._homes.get(name_key(url_name(url))) if self._homes else None
 
     def room(self, count: int = 1, home: int | None = None) -> Room | None:
-        """Reserve room for images in the first dataset that has any, or None where all are full.
+        """Reserve room for images in the first dataset that has any; None if all are full.
 
-        Those that have a home, the index of a dataset, go there, full or not.
+        If `home`, the index of a dataset, is given, it is used, full or not.
         """
         if home is not None:
             self.capacity.taken[home] += count
@@ -240,7 +240,7 @@ class Target:
         """Make the next dataset and reserve room in it, or raise `NoDatasetError`."""
         while (room := self.room(count)) is None:
             async with self._growing:
-                # Whoever held the lock before has made room, or has found that there is no more.
+                # The previous owner of the lock has made room, or has found that there is none.
                 if (room := self.room(count)) is not None:
                     return room
                 await self._grow()
@@ -263,7 +263,7 @@ class Target:
             self._on_created(self.filled[-1].member)
 
     async def _next_dataset(self) -> tuple[Dataset, int]:
-        """Return the next dataset; a number that only a deleted dataset has is left out."""
+        """Return the next dataset; numbers that only a deleted dataset has are skipped."""
         last = self.filled[-1].member.number
         for number in range(last + 1, last + MAX_GAP + 1):
             try:
@@ -308,9 +308,9 @@ SEVERAL_HOMES = (
 
 @attrs.define
 class Held:
-    """What a dataset holds, in numbers."""
+    """The size of a dataset."""
 
-    dataset: Dataset  # what it says of itself, without its media
+    dataset: Dataset  # its own fields, without its media
     count: int = 0
     links: set[str] = attrs.field(factory=set)  # names of links, folded, if they are wanted
 
@@ -323,10 +323,10 @@ async def enter_held(
     is_wanted: Callable[[Dataset], bool] = lambda _: True,
     with_links: bool = False,
 ) -> list[Held]:
-    """Enter what datasets hold into a listing, which the caller begins and ends.
+    """Add the media of datasets to a listing, which the caller begins and ends.
 
-    That is one dataset or, without an id, all that are wanted by what they say of themselves. It
-    raises an `APIError` where they cannot be listed.
+    That is one dataset or, without an id, all that `is_wanted` accepts. Raises an `APIError` if
+    they cannot be listed.
     """
     found: dict[str, Held] = {}
 
@@ -354,9 +354,9 @@ _SMALL = 1000  # media whose names are compared without a thread: about 2 ms
 async def find_media(
     datasets: DatasetLookup, dataset_ids: Iterable[str], wanted: Collection[str]
 ) -> dict[str, DatasetMedia]:
-    """Return the oldest media of each wanted name, as it is stored, folded; none are links.
+    """Return the oldest media of each wanted name, as it is stored, folded; links are left out.
 
-    It raises an `APIError` where a dataset cannot be listed.
+    Raises an `APIError` if a dataset cannot be listed.
     """
     found: dict[str, DatasetMedia] = {}
 
@@ -367,7 +367,7 @@ async def find_media(
                 found[key] = min(found.get(key, media), media, key=attrgetter("timestamp"))
 
     async def look(parts: AsyncIterator[Dataset]) -> None:
-        # What an answer that broke off has listed was there all the same: nothing is taken back.
+        # Media listed in an answer that broke off exist anyway: nothing is undone.
         async for part in parts:
             if len(part.media) > _SMALL:
                 await in_thread(pick, part)

@@ -1,14 +1,14 @@
-"""The bulk uploader: a whole job, observed item by item or run to its end.
+"""The bulk uploader: a whole job, iterated item by item or run to its end.
 
 * Entering looks the dataset up: an unknown dataset, a refused token or a service out of reach is
   the plain error of that call, before anything is read or sent.
-* One task, the feeder, plans and reads the sources; N workers send. There is never a task a file,
-  and memory does not grow with their number.
+* One task, the feeder, plans and reads the sources; N workers send. There is never a task for each
+  file, and memory does not grow with their number.
 * An upload whose answer is lost keeps its worker until it is settled, but no slot of the client:
   others are sent meanwhile as long as there are more workers than slots.
-* Leaving the block early begins nothing new and lets what is in flight end (a request that is cut
-  off may be carried out all the same, and the next run would double its image). Leaving it by an
-  exception or a cancellation cancels what runs. Neither leaves a task or a file open.
+* If the block is left early, nothing new begins and requests in flight end (a cancelled request may
+  still be carried out, and the next run would store its image twice). If it is left by an exception
+  or a cancellation, everything is cancelled. No task or file stays open in either case.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 _FAILED: Final = Outcome.FAILED  # to ask an enum for its member costs as much as a call
 _REJECTED: Final = Outcome.REJECTED
-DRAIN_SECONDS = 30.0  # that requests in flight get to end when the block is left early
+DRAIN_SECONDS = 30.0  # that requests in flight have to end when the block is left early
 
 
 class Uploader(BulkRun[Work, UploadResult, UploadReport]):
@@ -159,7 +159,7 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
             if kind is None:
-                # End what is in flight: a request that is cut off may be carried out all the same.
+                # Let requests in flight end: a cancelled one may still be carried out.
                 self.stop()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(DRAIN_SECONDS):
@@ -178,7 +178,7 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
             complete = complete and self._tally.complete
             await in_thread(self._plan.close, complete=complete, doubtful=in_flight)
 
-    # What the engine asks for.
+    # Called by the engine.
 
     async def _feed(self) -> None:
         rules, size = self._rules, self._config.batch_size
@@ -187,7 +187,7 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
         await feeder.feed(self._sources)
 
     async def _hand_out(self, portion: list[Work]) -> None:
-        """Hand a portion to the workers, and settle what of it needs no sending."""
+        """Hand a portion to the workers, and settle the items that need no sending."""
         for work in portion:
             if isinstance(work, tuple) or (verdict := work.verdict) is None:
                 self._hand_over(work)
@@ -217,13 +217,13 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
         self.begun += 1
         self._begun_bytes += work.size or 0
         if (sent := await self._sender.send_file(work)) is not None:
-            if sent.result.outcome is _REJECTED:  # its bytes did not come to their end: that passes
+            if sent.result.outcome is _REJECTED:  # its bytes ended early: this may pass
                 work.is_unread = True
                 await in_thread(self._plan.note_read, [work])
             self._note(*sent)
 
     def _note(self, seq: int, result: UploadResult, is_lost: bool = False) -> None:
-        """Note an outcome, count it, tell of it, give it out; a lost one waits to be settled."""
+        """Record, count, report and yield an outcome; a lost one waits to be settled."""
         if is_lost:
             self._tally.unsettled += 1
             self._plan.outcomes.note(seq, result, lost=True)
@@ -238,12 +238,12 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
         self._give_out(result)
 
     async def _settled(self, seq: int, result: UploadResult) -> None:
-        """Note an outcome of one of many, and wait while whoever iterates is slow."""
+        """Record the outcome of one of many, and wait while the iteration is slow."""
         self._note(seq, result)
         await self._while_full()
 
     async def _next_work(self) -> Work | None:
-        """Wait for work, and note how long the disk was what was waited for."""
+        """Wait for work, and measure how long the disk was the reason."""
         asked, read = self._now(), self._tally.reading_seconds
         work = await super()._next_work()
         if work is not None:
@@ -260,7 +260,7 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
         self._plan.outcomes.flush()
 
     async def _finish(self) -> None:
-        """Settle and confirm, unless the run broke off: then there is nobody to ask."""
+        """Settle and confirm, unless the run broke off: then the service cannot be asked."""
         if self.error is not None:
             return
         await self._settler.at_end(any_lost=self._listing.was_used)
@@ -282,7 +282,7 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
         return error
 
     def _end(self) -> None:
-        """Stop the clock, and tell that the run is over."""
+        """Stop the clock, and report the end of the run."""
         super()._end()
         began = self.working_since
         self._observer.end(
@@ -294,12 +294,12 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
         )
 
     def _mark(self) -> None:
-        """Note how far the run is; where that is to be found out, bound the datasets by it."""
+        """Record the progress of the run; with `"auto"`, limit the datasets by it."""
         self._observer.mark(self._tally, self._target.held_sum)
         if self._config.max_per_dataset == AUTO and (growth := self._observer.growth()):
             self._target.bound(growth.size)
 
-    # What the run says of itself.
+    # Progress and report.
 
     @property
     def progress(self) -> UploadProgress:

@@ -1,4 +1,4 @@
-"""The values of a bulk upload: an item, what became of it, how far the run is, and its report."""
+"""The values of a bulk upload: an item and its result, the progress of a run, and its report."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from datagym_async.uploads._pictures import Picture, kind_of
 
 
 def is_url(text: str) -> bool:
-    """Return whether a text given as a source is an address rather than a path."""
+    """Return whether a text given as a source is a URL rather than a path."""
     return text[:8].lower().startswith(("http://", "https://"))
 
 
@@ -29,7 +29,7 @@ MEMBER: Final = "!//"
 
 
 def is_elsewhere(content: str) -> bool:
-    """Return whether the bytes of an item lie in a store or an archive, and in no file."""
+    """Return whether the bytes of an item are in a store or an archive, not in a file."""
     return MEMBER in content or is_stored(content)
 
 
@@ -348,17 +348,17 @@ class Double:
 
 
 def said_left_out(count: int) -> str:
-    """Return the sentence about files that patterns leave out; empty where there are none."""
+    """Return the sentence about files that patterns leave out; empty if there are none."""
     return f" Left out by include and exclude: {count:,}." if count else ""
 
 
 def said_repeated(count: int) -> str:
-    """Return the sentence about items that are named again; empty where there are none."""
+    """Return the sentence about repeated items; empty if there are none."""
     return f" Named more than once, and taken once: {count:,}." if count else ""
 
 
 def said_turned(count: int) -> str:
-    """Return the sentence about images that look otherwise in the service; empty without any."""
+    """Return the sentence about images that look different in the service; empty if none."""
     if not count:
         return ""
     have = counted(count, "image has", "images have")
@@ -535,12 +535,12 @@ class UploadReport(BulkReport):
 
 
 def raw_encoded(text: str) -> str:
-    """Return a form of any text that every screen and JSON reader can take, and that is exact."""
+    """Return an exact form of any text that every screen and JSON reader can handle."""
     return quote_from_bytes(text.encode("utf-8", "surrogatepass"))
 
 
 def raw_decoded(raw: str) -> str:
-    """Return the text behind the form of `raw_encoded`."""
+    """Return the text of a form that `raw_encoded` made."""
     return unquote_to_bytes(raw).decode("utf-8", "surrogatepass")
 
 

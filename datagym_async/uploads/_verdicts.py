@@ -1,4 +1,4 @@
-"""Turn what a call to the service gave into an outcome, and say which errors end a run: pure."""
+"""Turn the result of a call into an outcome, and say which errors end a run; pure."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def of_error(
 ) -> UploadResult:
     """Return what an error means for its item: an `APIError`, or an OSError of the file being sent.
 
-    With `skip_existing` a name that is taken by now counts as skipped.
+    With `skip_existing` a name that exists by now counts as skipped.
     """
     outcome, reason = Outcome.FAILED, str(error)
     if isinstance(error, AlreadyExistsError) and skip_existing:
@@ -71,7 +71,7 @@ def of_error(
 def of_url(
     item: UploadItem, url_result: UrlResult, *, dataset_id: str, seconds: float
 ) -> UploadResult:
-    """Return what the service's word on one link means; the call that carried it took `seconds`."""
+    """Return what the service's answer for one link means; the call took `seconds`."""
     unknown = (Outcome.FAILED, f"The service says {url_result.status.value} of the URL.")
     outcome, reason = _URL_OUTCOMES.get(url_result.status, unknown)
     return UploadResult(

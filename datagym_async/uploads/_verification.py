@@ -1,8 +1,8 @@
-"""Compare what the service holds with what was sent, byte for byte: some images of a run, or all.
+"""Compare stored images with the sent ones, byte for byte: some images of a run, or all.
 
-The service gives uploaded files back as they were (observed), so that equal hashes prove an upload.
-Links are left out: the service fetches and re-encodes them at each look, and a failed look marks
-them invalid and skips their tasks (observed).
+The service returns uploaded files unchanged (observed), so equal hashes prove an upload. Links are
+left out: the service fetches and re-encodes them at each request, and a failed request marks them
+invalid and skips their tasks (observed).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from datagym_async.uploads._tally import Tally
 
 WORKERS = 8  # comparisons at once; the client's limit of downloads counts as well
-PAGE = 200  # images looked up in one thread hop
+PAGE = 200  # images looked up in one thread call
 
 MediaStream: TypeAlias = Callable[[str], AbstractAsyncContextManager[AsyncIterator[bytes]]]
 """Gives the bytes of an image in pieces, by its id: ``MediaResource.stream``."""
@@ -45,15 +45,15 @@ MediaStream: TypeAlias = Callable[[str], AbstractAsyncContextManager[AsyncIterat
 
 @attrs.frozen
 class Stored:
-    """One image that the service holds, and what it should be."""
+    """One stored image, and what it should be."""
 
     name: str
     dataset_id: str
     media_id: str  # empty where it is not known, which cannot be compared
     path: str | None = None  # the file that it was sent from
     sha256: bytes | None = None  # of the bytes that it was sent from, where there is no file
-    is_prepared: bool = False  # that is the hash of what was made of them before
-    data: bytes | None = None  # what the path leads to, where that is a member of an archive
+    is_prepared: bool = False  # whether that is the hash of the prepared image
+    data: bytes | None = None  # the content of the path, if that is a member of an archive
     problem: str = ""  # why that could not be read
 
 
@@ -66,8 +66,8 @@ async def verify(
 ) -> None:
     """Download images, a few at a time, and count in `tally` which are equal.
 
-    An image or a file that cannot be read is a mismatch, and no error. Where images are prepared,
-    files are prepared once more; what was in memory when an earlier run sent it is left out.
+    An image or a file that cannot be read is a mismatch, not an error. If images are prepared,
+    files are prepared again; images that were in memory in an earlier run are left out.
     """
     workers = None if steps is None else Workers(steps)
 
@@ -123,7 +123,7 @@ async def _difference(
 
 
 async def media_digest(stream: MediaStream, media_id: str) -> tuple[bytes, int]:
-    """Return the SHA-256 of an image that the service holds, and its size in bytes."""
+    """Return the SHA-256 of a stored image, and its size in bytes."""
     digest, size = hashlib.sha256(), 0
     async with stream(media_id) as chunks:
         async for chunk in chunks:
@@ -133,7 +133,7 @@ async def media_digest(stream: MediaStream, media_id: str) -> tuple[bytes, int]:
 
 
 async def _given(image: Stored, stores: Stores, *, whole: bool) -> tuple[bytes | str, bytes, int]:
-    """Return what an image was sent from, its hash and its size; `whole` objects as their bytes."""
+    """Return the source of an image, its hash and size; with `whole`, objects as bytes."""
     path = image.path or ""
     if image.data is not None:
         return image.data, hashlib.sha256(image.data).digest(), len(image.data)
@@ -155,7 +155,7 @@ def _with_member(image: Stored, archives: Archives) -> Stored:
     try:
         with (member := archives.member(image.path or "")).open() as file:
             return attrs.evolve(image, data=file.read(member.size))
-    except Exception as error:  # whatever a foreign archive provokes
+    except Exception as error:  # any error of a foreign archive
         return attrs.evolve(image, problem=f"{printable(image.path or '')}: {error}")
 
 
@@ -175,7 +175,7 @@ FROM item LEFT JOIN sent USING (seq)
 LEFT JOIN listed ON listed.key = name_key AND item.media_id IS NULL AND NOT is_link
 WHERE item.seq IN ({}) GROUP BY item.seq ORDER BY item.seq
 """
-# Not what was left out since another item is equal to it: nothing has its name.
+# Without items left out as equal to another one: nothing has their names.
 _PAGE = stated("""
 SELECT seq FROM item WHERE seq > ? AND link_key IS NULL AND state IN ($UPLOADED, $SKIPPED)
 AND reason IS NOT ?
@@ -193,7 +193,7 @@ async def images_of(
 ) -> AsyncGenerator[Stored, None]:
     """Yield images of a run by its plan, all outcomes of which must be written.
 
-    They are a sample of the uploaded ones, the same for the same seed, or all of those and the
+    They are a sample of the uploaded images, the same for the same seed, or all of these and the
     skipped ones. Members of archives are read here, in their order.
     """
     archives = Archives(stores or Stores())

@@ -2,10 +2,10 @@
 
 * `_plan`: the plan of a run: items go in, are sorted, claim names, and are handed out.
 * `_tables`: its tables and every statement on them, the journal's schema among them.
-* `_rows`: an item as a row, what it is known by, and the listing of the target.
-* `_names`: who has a name when several want it, and how clashes are numbered.
-* `_outcomes`: what became of the items, and which answers are missing.
-* `_resuming`: what earlier runs of a job have left.
+* `_rows`: an item as a row, its identity, and the listing of the target.
+* `_names`: which item gets a name that several want, and how clashes are numbered.
+* `_outcomes`: the outcomes of items, and which answers are missing.
+* `_resuming`: the items that earlier runs of a job have left.
 * `_journal`: the file of a plan: its job, its lock, its checks.
 * `_jobs`: journals are listed, shown and deleted.
 """

@@ -1,4 +1,4 @@
-"""Look after the journals of uploads: list them, look at one, and clean up. It blocks."""
+"""List journals of uploads, show one, and clean up. Everything here blocks."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The file of a plan: a temporary one, or a journal that is found, locked, checked and kept.
+"""The file of a plan: a temporary one, or a journal, which is found, locked, checked and kept.
 
-A journal is of one `Job`: a service, a dataset and sources. Everything here blocks.
+A journal belongs to one `Job`: a service, a dataset and sources. Everything here blocks.
 """
 
 from __future__ import annotations
@@ -58,18 +58,18 @@ _MAGIC: Final = b"SQLite format 3\0"
 
 @attrs.frozen
 class Job:
-    """The key of a journal, and what it keeps for people and for the command that resumes it."""
+    """The key of a journal, and its data for people and for the command that resumes it."""
 
     base_url: str
     dataset_id: str  # that the upload is named after
     sources: str  # in short, for people
     digest: str  # of all of it
-    # The first thousand sources as a command names them; None where no command can.
+    # The first thousand sources as a command names them; None if no command can.
     words: tuple[str, ...] | None = attrs.field(default=None, eq=False)
     count: int = attrs.field(default=0, eq=False)  # of the sources
-    # How they are uploaded: what differs from the defaults, as JSON takes it.
+    # How they are uploaded: options that differ from the defaults, for JSON.
     options: dict[str, object] = attrs.field(factory=dict, eq=False)
-    spelled: str = attrs.field(default="", eq=False)  # the digest by paths as they are spelled
+    spelled: str = attrs.field(default="", eq=False)  # the digest with paths as they are spelled
 
     @classmethod
     def of(
@@ -95,11 +95,11 @@ class Job:
                 kept.append(described)
         shown = [printable(each) for each in kept[:_SHOWN]]
         more = [f"and {count - _SHOWN:,} more"] if count > _SHOWN else []
-        # The options of a job, but for those of a single run and functions.
+        # The options of a job, without functions and those of a single run.
         options: dict[str, object] = {"watch": True} if isinstance(sources, FolderWatch) else {}
         for field in () if config is None else attrs.fields(type(config)):
             value = getattr(config, field.name)
-            if field.name == "store_options":  # others of them may be secrets
+            if field.name == "store_options":  # the others may be secrets
                 value = shown_options(value)
             if not (field.name in _OF_ONE_RUN or callable(value) or value == field.default):
                 options[field.name] = value
@@ -124,7 +124,7 @@ def jobs_folder() -> Path:
 
 
 def journal_path(journal: str | os.PathLike[str] | bool, job: Job) -> Path:
-    """Return where the journal of a job lies: at a path, or for True in the state folder."""
+    """Return the path of a job's journal: a given one, or for True one in the state folder."""
     if isinstance(journal, bool):
         path, earlier = (
             jobs_folder() / f"{each[:24]}{SUFFIX}" for each in (job.digest, job.spelled)
@@ -134,7 +134,7 @@ def journal_path(journal: str | os.PathLike[str] | bool, job: Job) -> Path:
 
 
 def _described(source: object, resolved: Callable[[str], str]) -> Iterator[tuple[str, str, bool]]:
-    """Yield what each source is known by, itself in short, and whether a command can name it so."""
+    """Yield the identity of each source, its short form, and whether a command can name it so."""
     if isinstance(source, str | os.PathLike):
         yield *_full(str(os.fspath(source)), resolved), True
     elif isinstance(source, UploadItem):
@@ -148,7 +148,7 @@ def _described(source: object, resolved: Callable[[str], str]) -> Iterator[tuple
     elif isinstance(source, Collection) and not why_no_source(source):
         for each in source:
             yield from _described(each, resolved)
-    else:  # what can be read only once
+    else:  # a source that can be read only once
         kind = f"<{type(source).__name__}>"
         yield kind, kind, False
 
@@ -167,7 +167,7 @@ def _full(text: str, resolved: Callable[[str], str]) -> tuple[str, str]:
 
 
 def check_place(journal: str | os.PathLike[str] | bool | None) -> None:
-    """Raise what opening a journal will raise, where its folder can hold none; blocks."""
+    """Raise the error of opening a journal if its folder cannot contain one; blocks."""
     if not journal:
         return
     folder = jobs_folder() if journal is True else from_home(journal).absolute().parent
@@ -188,9 +188,9 @@ def temporary() -> Database:
 
 
 def journal(path: Path, job: Job, *, fresh: bool) -> Database:
-    """Return the journal of a job, made where there is none; a fresh one drops what is there.
+    """Return the journal of a job, made if there is none; `fresh` deletes an existing one.
 
-    One that cannot be used is a `ConfigurationError`, which says why and what to do.
+    If it cannot be used, a `ConfigurationError` says why and what to do.
     """
     try:
         private_folder(path.parent)
@@ -242,11 +242,11 @@ def _begin(connection: sqlite3.Connection, path: Path, job: Job, *, is_whole: bo
     """Make the tables of a new journal, or check those of an old one; return the run's number."""
     mark = f"PRAGMA application_id = {sql.APPLICATION_ID};"
     if not path.stat().st_size:
-        # Before the WAL takes it: a kill must not leave a file that `is_journal` does not know.
+        # Before WAL: a kill must not leave a file that `is_journal` does not recognise.
         connection.execute(mark)
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version == 0:
-        # Before WAL, too. A kill in the midst leaves an empty database, which is made anew.
+        # Before WAL, too. A kill in between leaves an empty database, which is made again.
         connection.executescript(f"BEGIN; {sql.SCHEMA} {mark} PRAGMA user_version = {sql.VERSION};")
         connection.executemany(sql.SET_META, job.key.items())
         connection.execute("COMMIT")
@@ -258,7 +258,7 @@ def _begin(connection: sqlite3.Connection, path: Path, job: Job, *, is_whole: bo
         )
     elif not is_whole:
         check(connection, sql.SCHEMA)
-        # Each row must be one that can have been written, and what it refers to must be there.
+        # Each row must be one that we can have written, and rows that it refers to must exist.
         if (odd := connection.execute(sql.ODD_ITEM).fetchone()) is not None:
             for each in odd:
                 text(each)  # says so, if that is what is odd
@@ -277,7 +277,7 @@ def _begin(connection: sqlite3.Connection, path: Path, job: Job, *, is_whole: bo
             f"The journal {_shown(path)} belongs to another job ({what[other]} {theirs}); "
             "give this upload another path, or start again with fresh=True."
         )
-    # For the command that resumes it; escaped, since a path may be no text.
+    # For the command that resumes it; escaped, because a path may not be valid text.
     last = {name: json.dumps(getattr(job, name)) for name in ("words", "count", "options")}
     connection.executemany(sql.SET_META, last.items())
     connection.executescript(sql.OF_ONE_RUN)
@@ -286,9 +286,9 @@ def _begin(connection: sqlite3.Connection, path: Path, job: Job, *, is_whole: bo
 
 
 def _bring_up(connection: sqlite3.Connection) -> None:
-    """Make a journal of the version before one of this: all of it, or nothing if there is a kill.
+    """Convert a journal of the previous version: completely, or not at all after a kill.
 
-    A path that is not from the root is taken as what it is from here, as it would have been.
+    A relative path is resolved from the working folder, as it would have been.
     """
     resolved = functools.lru_cache(1024)(os.path.realpath)
     connection.execute("BEGIN IMMEDIATE")
@@ -321,7 +321,7 @@ def is_journal(path: Path) -> bool:
 
 
 def remove(path: Path, *, lock: bool = False) -> None:
-    """Delete a journal with what SQLite keeps beside it; its lock goes with it or stays."""
+    """Delete a journal with the other files of SQLite; its lock is deleted or stays."""
     for each in (path, *(path.with_name(path.name + side) for side in SIDES)):
         each.unlink(missing_ok=True)
     if lock:

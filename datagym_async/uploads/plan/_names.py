@@ -1,14 +1,14 @@
-"""Decide who has a name when several items want it, and number those that clash.
+"""Decide which item gets a name that several want, and number those that clash.
 
-The service compares names as they travel, without case and trailing blanks; its check races with
-itself, and link images count too (all observed). So of the items of a run with one folded name the
-first is sent and the later ones are rejected, and never are two of them in flight. Links may share
-a name with one another, but one address is sent once.
+The service compares names as they are sent, without case and trailing blanks; its check has a race
+condition, and link images count too (all observed). So of the items of a run with one folded name
+the first is sent and the later ones are rejected, and two of them are never in flight together.
+Links may share a name with other links, but each address is sent once.
 
-Numbers are given in the order of the run, among its own items alone: the same sources get the
-same names again, so that a second run skips what the first has stored instead of storing it
-once more. A journal remembers which file got which name, so that there the names hold even if
-files have come in between.
+Numbers are given in the order of the run, among its own items only. So the same sources get the
+same names again, and a second run skips images of the first instead of storing them again. A
+journal records which file got which name, so with a journal the names stay the same even if new
+files come in between.
 
 `judge` is pure. Everything else here blocks, inside a transaction of the plan.
 """
@@ -40,20 +40,20 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class Claim:
-    """What an item wanted, and who has it; items are named by their numbers in the run, from 1."""
+    """The name that an item wants, and its owner; items have numbers in the run, from 1."""
 
     seq: int
-    refusal: str = ""  # why it cannot be sent in any case
+    refusal: str = ""  # why it can never be sent
     is_link: bool = attrs.field(default=False, converter=bool)
     name_holder: int | None = None
     name_holder_is_link: bool = attrs.field(default=False, converter=bool)
-    link_holder: int | None = None  # who has its address
+    link_holder: int | None = None  # the item with its address
     is_held: bool = attrs.field(default=False, converter=bool)  # its name, before the run
 
 
 @attrs.frozen
 class Holder:
-    """The item that has the name: its name, its path or URL, and where it was named."""
+    """The item that has the name: its name, its path or URL, and its origin."""
 
     name: str
     content: str = ""
@@ -72,9 +72,9 @@ class Verdict:
 
 
 def judge(item: UploadItem, claim: Claim, holder: Callable[[int], Holder]) -> Verdict | None:
-    """Return what is decided against sending an item, or None if it may be sent.
+    """Return the verdict against sending an item, or None if it may be sent.
 
-    The holder of a name is looked up by its number, and only where there is a clash.
+    The owner of a name is looked up by its number, and only if there is a clash.
     """
     if claim.refusal:
         return Verdict(Outcome.REJECTED, claim.refusal)
@@ -83,7 +83,7 @@ def judge(item: UploadItem, claim: Claim, holder: Callable[[int], Holder]) -> Ve
         reason = f"{item.source} is {known} to the service, which ignores case."
         return Verdict(Outcome.REJECTED, reason)
     other = claim.name_holder if claim.name_holder != claim.seq else None
-    # Also where the dataset holds the name: it is the first item that it holds, not this one.
+    # Also if the dataset has the name: it belongs to the first item, not to this one.
     if other is not None and not (claim.is_link and claim.name_holder_is_link):
         first = holder(other)
         shown = printable(first.content or first.origin or first.name)
@@ -96,17 +96,17 @@ def judge(item: UploadItem, claim: Claim, holder: Callable[[int], Holder]) -> Ve
             'name="relative", or name one of them yourself with UploadItem(name, path).',
             is_clash=True,
         )
-    # Whether the dataset holds an address is for the service to say: the listing has names alone.
+    # Only the service knows whether the dataset has an address: the listing has only names.
     if claim.is_held and not claim.is_link:
         return Verdict(Outcome.SKIPPED, "The dataset holds this name already.")
     return None
 
 
 def drop_repeats(database: sqlite3.Connection, after_turn: int) -> Added:
-    """Drop items since a turn that are named again; return how to correct the count.
+    """Drop repeated items since a turn; return how to correct the count.
 
-    A file that has changed since it was named is told of where it was sent, and tried again where
-    it was refused.
+    If a file has changed since it was named, it gets a warning if it was sent, and is tried again
+    if it was refused.
     """
     count = size = 0
     for turn, seq, part, *now, holder, old_size, old_mtime, state in database.execute(
@@ -126,11 +126,11 @@ def drop_repeats(database: sqlite3.Connection, after_turn: int) -> Added:
 
 
 PORTION = 256
-SHOWN = 3  # clashes that the refusal of a run names
+SHOWN = 3  # clashes in the error message of a run
 
 
 class _Clash(NamedTuple):
-    """An item whose name another one has; in a journal it is known by its path or its hash."""
+    """An item whose name another one has; a journal identifies it by its path or hash."""
 
     turn: int
     holder: str
@@ -149,7 +149,7 @@ def _clashes(database: sqlite3.Connection, after_turn: int) -> Iterator[_Clash]:
 
 
 def numbered(name: str, number: int) -> str:
-    """Return a name with a number before its suffix, shortened in front of it where it must be."""
+    """Return a name with a number before its suffix, shortened in front of it if necessary."""
     suffix = PurePosixPath(name).suffix
     stem, tail = name[: len(name) - len(suffix)], f" ({number}){suffix}"
     while stem and screen_name(stem + tail):
@@ -163,9 +163,9 @@ def number_clashes(
     resuming: Resuming | None,
     in_memory: dict[int, UploadItem],
 ) -> Added:
-    """Give each clashing item since a turn a name of its own; return how to correct the count.
+    """Give each clashing item since a turn its own name; return how to correct the count.
 
-    What an earlier run has renamed already is resumed under that name.
+    An item that an earlier run has renamed keeps that name.
     """
     count = size = resumed = resumed_bytes = 0
     for clash in _clashes(database, after_turn):
@@ -185,7 +185,7 @@ def number_clashes(
                 resumed += added.resumed
                 resumed_bytes += added.resumed_bytes
                 continue
-        # The first name with a number that nobody has claimed.
+        # The first name with a number that no item has claimed.
         row, name = clash.row, text(clash.row.name)
         found = database.execute(sql.NEXT_NUMBER, (row.name_key,)).fetchone()
         number = found[0] if found else 2
@@ -209,7 +209,7 @@ def number_clashes(
 def refuse_clashes(
     database: sqlite3.Connection, screening: Screening, in_memory: Mapping[int, UploadItem]
 ) -> None:
-    """Refuse to begin if images clash; what is no image has better reasons against it."""
+    """Refuse to begin if images clash; files that are not images get a better reason."""
     shown: list[str] = []
     count = 0
     for clash in _clashes(database, 0):
@@ -234,7 +234,7 @@ def _is_image(item: UploadItem, screening: Screening) -> bool:
     data = item.data
     if item.url or item.file is not None:
         return True
-    if data is None and is_elsewhere(str(item.content)):  # not read before its turn
+    if data is None and is_elsewhere(str(item.content)):  # read only when it is sent
         return item.name.lower().endswith((".jpg", ".jpeg", ".png"))
     if data is None:
         try:

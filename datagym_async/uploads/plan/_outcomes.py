@@ -1,4 +1,4 @@
-"""What happened to the items of a plan: written in batches, and compared with what is listed.
+"""The outcomes of a plan's items: written in batches, and compared with the listing.
 
 `note` may be called from the event loop. Everything else blocks: call it in a thread.
 """
@@ -29,10 +29,10 @@ _SENDING = State.SENDING.value
 
 @attrs.frozen
 class Left:
-    """An item whose outcome is found by listing the target, or not found."""
+    """An item with a lost answer, which a listing of the target has or does not have."""
 
     seq: int
-    result: UploadResult  # as it was when its answer was lost, of the outcome `FAILED`
+    result: UploadResult  # its result when the answer was lost, with the outcome `FAILED`
 
     def uploaded(self) -> UploadResult:
         """Return the result of an item that was found."""
@@ -43,17 +43,17 @@ class Left:
 
 @attrs.define
 class Outcomes:
-    """Write outcomes down, and find those that were lost."""
+    """Write outcomes, and find those that were lost."""
 
     _database: Database
-    # Seconds for which the service could still be storing what was sent last; kept beside the
+    # Seconds for which the service may still be storing the last upload; stored beside the
     # heartbeat for the next run.
     settle_after: float = 0.0
     _notes: deque[tuple[object, ...]] = attrs.Factory(deque)
     _lost: deque[int] = attrs.Factory(deque)
 
     def note(self, seq: int, result: UploadResult, *, lost: bool = False) -> None:
-        """Remember an outcome for the next time that something is written; never blocks.
+        """Keep an outcome for the next write; never blocks.
 
         An item whose answer was lost and could not be looked up stays `SENDING`.
         """
@@ -78,7 +78,7 @@ class Outcomes:
             self.write(database)
 
     def write(self, database: sqlite3.Connection) -> None:
-        """Write what was noted, inside a transaction of the caller's; it also says: still alive."""
+        """Write the collected outcomes in the caller's transaction; also a sign of life."""
         notes = list(self._notes)
         lost = [(seq,) for seq in self._lost]
         for some in _each_once(notes):
@@ -88,7 +88,7 @@ class Outcomes:
         database.executemany(sql.LOSE, lost)
         if self._database.path is not None:
             database.execute(sql.BEAT, (time.time(), self.settle_after, self._database.run))
-        for _ in notes:  # only now: an error before would have lost them
+        for _ in notes:  # only now: an earlier error would have lost them
             self._notes.popleft()
         for _ in lost:
             self._lost.popleft()
@@ -98,20 +98,20 @@ class Outcomes:
             return int(database.execute(sql.COUNT_LOST).fetchone()[0])
 
     def seconds_to_settle(self, settle_after: float) -> float:
-        """Return the seconds until the last run's uploads are over on the service's side."""
+        """Return the seconds until the service must have finished the last run's uploads."""
         with self._database.using() as database:
             row = database.execute(sql.LAST_BEAT, (self._database.run,)).fetchone()
         heartbeat, theirs = row if row and row[0] is not None else (0.0, None)
         patience = settle_after if theirs is None else max(settle_after, theirs)
-        # A clock that was set back must not make us wait for longer than that.
+        # If the clock was set back, we must not wait longer than that.
         return min(patience, max(0.0, heartbeat + patience - time.time()))
 
     def found(self, count: int) -> list[Left]:
-        """Return up to `count` lost items that the target lists; they are lost no longer."""
+        """Return up to `count` lost items that the target lists; they are no longer lost."""
         return self._take_lost(sql.FOUND, count)
 
     def not_found(self, count: int) -> list[Left]:
-        """Return up to `count` other lost items; they are lost no longer."""
+        """Return up to `count` other lost items; they are no longer lost."""
         return self._take_lost(sql.NOT_FOUND, count)
 
     def _take_lost(self, statement: str, count: int) -> list[Left]:
@@ -121,7 +121,7 @@ class Outcomes:
         return left
 
     def send_again(self) -> None:
-        """Give new turns to the lost items; those whose bytes are gone wait to be named again."""
+        """Give new turns to the lost items; those without bytes wait for a source to yield them."""
         with self._database.writing() as database:
             for statement in sql.SEND_AGAIN:
                 database.execute(statement)
@@ -147,7 +147,7 @@ class Outcomes:
 
 
 def _each_once(notes: Iterable[tuple[object, ...]]) -> Iterator[list[tuple[object, ...]]]:
-    """Give notes in order, in parts in which each item has one; nothing where there is none."""
+    """Yield outcomes in order, in parts with at most one for each item; nothing if none."""
     part: dict[object, tuple[object, ...]] = {}
     for note in notes:
         if note[-1] in part:

@@ -1,13 +1,13 @@
-"""The plan of a run: every item in a lasting order, who may have which name, and what became of it.
+"""The plan of a run: every item in a fixed order, with its name and its outcome.
 
 How it works. Candidates of all finite sources are written to an SQLite database before anything is
-sent; `settle` then sorts them and lets each claim its name, first come first served, against one
-another and against what the dataset holds. `take` gives them back in order, each with the verdict.
-What arrives later (streams) goes through the same three steps in small portions.
+sent; `settle` then sorts them and lets each claim its name, first come first served, among each
+other and against the dataset's names. `take` returns them in order, each with its verdict. Items
+that arrive later (streams) go through the same three steps in small portions.
 
 The database is a temporary one, or a journal (`_journal`): then the plan is kept, with a state and
-an outcome for each item, and the next run of the same job begins with what this one has left
-(`_resuming`). Outcomes are noted in memory and written with the next portion or soon after
+an outcome for each item, and the next run of the same job begins with the items that this one has
+left (`_resuming`). Outcomes are collected in memory and written with the next portion or soon after
 (`_outcomes`): many in one transaction. SQLite keeps memory flat for any number of files; the price
 is about 300 bytes of disk an item, and that a folder is walked once to its end before the first
 image is sent. A folder walked twice would need no disk, but may change in between, and could not
@@ -62,33 +62,33 @@ _CHANGED = Verdict(
 )
 
 
-NOWHERE = ("", "")  # the ids of a dataset and of a media that are not known
+NOWHERE = ("", "")  # ids of an unknown dataset and media
 
 
 @attrs.define
 class Planned:
-    """One item of the plan on its way to the service; what is read of it is noted in it."""
+    """One item of the plan in flight; what is read of it is stored in it."""
 
     item: UploadItem
     size: int | None = None
-    verdict: Verdict | None = None  # what is decided against sending it
-    seq: int = 0  # in the plan; 0 if its outcome is not noted
+    verdict: Verdict | None = None  # the verdict against sending it
+    seq: int = 0  # in the plan; 0 if its outcome is not recorded
     doubt: bool = False  # an attempt of an earlier run may have arrived since
-    is_held: bool = False  # the target held its name before the first run
-    warnings: tuple[str, ...] = ()  # what should be known of it whatever becomes of it
+    is_held: bool = False  # the target had its name before the first run
+    warnings: tuple[str, ...] = ()  # warnings, whatever its outcome
     there: tuple[str, str] = NOWHERE  # the dataset and media of its name, for one that is skipped
     mtime: int | None = None  # in nanoseconds, where a journal asks for it
     # Once it is read:
-    body: Body | None = None  # what to send; None for a link, and for what is not sent
-    source: ByteSource | None = None  # of the body's bytes, where that is no file of its own
+    body: Body | None = None  # what to send; None for links and items that are not sent
+    source: ByteSource | None = None  # of the body's bytes, if the body is not a file
     is_awaited: bool = False  # its open file is still to be read, in the event loop
-    is_stored: bool = False  # likewise the object of a store that it is
-    is_unread: bool = False  # what it was rejected for may pass: the next run reads it again
-    is_changed: bool = False  # its file was read as another one than it was listed as
+    is_stored: bool = False  # the same for an object of a store
+    is_unread: bool = False  # the reason may pass: the next run reads it again
+    is_changed: bool = False  # its file has changed since it was listed
     is_turned: bool = False  # the service ignores its EXIF orientation, which is not upright
 
     def reject(self, reason: str) -> Planned:
-        """Return it, rejected for a reason."""
+        """Reject it for a reason, and return it."""
         self.body = self.source = None
         self.verdict = Verdict(Outcome.REJECTED, reason)
         return self
@@ -99,18 +99,18 @@ class Planned:
         self.verdict = Verdict(Outcome.FAILED, reason)
 
     def leave_alone(self) -> None:
-        """Skip it, since it is no image."""
+        """Skip it, because it is not an image."""
         self.body = self.source = None
         self.verdict = Verdict(Outcome.SKIPPED, LEFT_ALONE)
 
 
 class Plan:
-    """Hold the items of a run on disk, in order, with a verdict and an outcome for each.
+    """Keep the items of a run on disk, in order, with a verdict and an outcome for each.
 
-    A context manager; without a journal, what it holds is gone when it closes. With `by_hash` a
-    file of a journal is known by the hash of its bytes, too; `keeps_hashes` keeps that of what is
-    in memory, to be compared at the end. With `dedupe` an item that is equal to another one is
-    warned of (``"report"``), or skipped (``"skip"``).
+    A context manager; without a journal, it deletes everything when it closes. With `by_hash` a
+    journal also identifies a file by the hash of its bytes; `keeps_hashes` stores the hashes of
+    items in memory, to compare them at the end. With `dedupe` an item that is equal to another one
+    gets a warning (``"report"``), or is skipped (``"skip"``).
     """
 
     def __init__(
@@ -140,7 +140,7 @@ class Plan:
         self.listed: Listed = Listed(database)
 
     def open(self, database: Database | None = None) -> None:
-        """Begin with a temporary database, or with what a journal holds."""
+        """Begin with a temporary database, or with the items of a journal."""
         self._use(database or journal_file.temporary())
         if database is not None:
             with database.writing() as connection:
@@ -161,17 +161,18 @@ class Plan:
         self.close()
 
     def close(self, *, complete: bool = False, doubtful: Iterable[int] = ()) -> None:
-        """Write what is left to be written, and close; closing twice is fine.
+        """Write the rest, and close; closing twice is fine.
 
-        `doubtful` are the items that were cut off while they were sent, and may have arrived.
+        `doubtful` are items that were cancelled while they were sent, and may have arrived.
         """
         try:
             if self._resuming is not None and self._database.is_open:
-                # What cannot be written now is in `SENDING`, which the next run settles.
+                # Items whose outcome cannot be written now stay in `SENDING`; the next run settles
+                # them.
                 with contextlib.suppress(sqlite3.Error), self._database.writing() as database:
                     self.outcomes.write(database)
                     database.execute(sql.END_RUN, (complete, self._database.run))
-                    if not complete:  # what was not begun is planned again
+                    if not complete:  # items that were not begun are planned again
                         database.executemany(sql.LOSE, ((seq,) for seq in doubtful))
                         database.execute(sql.GIVE_BACK)
                 if not (complete or self._added) and self._database.path is not None:
@@ -182,16 +183,16 @@ class Plan:
             self._in_memory.clear()
 
     def using(self) -> AbstractContextManager[sqlite3.Connection]:
-        """Have the database for oneself, in a thread, to look something up."""
+        """Use the database exclusively, in a thread, to look something up."""
         return self._database.using()
 
     @property
     def path(self) -> str:
-        """Return the journal's path; empty where there is none."""
+        """Return the journal's path; empty without a journal."""
         return str(self._database.path or "")
 
     def failure_text(self, error: sqlite3.Error) -> str:
-        """Return what to say when the database fails in the midst of a run."""
+        """Return the message for a database that fails during a run."""
         if self._database.path is None:
             return f"The plan's temporary file failed: {error}"
         if not is_of_the_disk(error):
@@ -202,7 +203,7 @@ class Plan:
         )
 
     def resume(self) -> Added:
-        """Give turns to what earlier runs have left, and return how much that is."""
+        """Give turns to the items that earlier runs have left, and return how many there are."""
         if self._resuming is None:
             return Added()
         with self._database.writing() as database:
@@ -217,7 +218,7 @@ class Plan:
         return Added(count, size, unsettled=lost, earlier=done if count or done else None)
 
     def add(self, entries: Iterable[tuple[int, Candidate]]) -> Added:
-        """Enter candidates, each with the number of its leaf: those of a lower one come first."""
+        """Add candidates, each with the number of its leaf: those of a lower one come first."""
         known_by: KnownBy = "hash" if self._by_hash or self._dedupe else "time"
         of_files: KnownBy = known_by if self._resuming is not None or self._dedupe else ""
         of_bytes: KnownBy = known_by if self._keeps_hashes else of_files
@@ -251,7 +252,7 @@ class Plan:
         return attrs.evolve(added, repeated=repeated) if repeated else added
 
     def settle(self, *, renames: bool = False) -> Added:
-        """Sort what was added since the last time, and let it claim its names in that order.
+        """Sort the items added since the last time, and let them claim their names in that order.
 
         With `renames` those that clash are numbered. Returns how to correct the count of items.
         """
@@ -261,7 +262,7 @@ class Plan:
             for statement in (sql.CLAIM_NAMES, sql.CLAIM_LINKS):
                 self._keys -= database.execute(statement, (self._turned,)).rowcount
             if self._resuming is not None and self._resuming.last:
-                # Names whose items the sources name no longer go to those that want them now.
+                # Names of items that the sources no longer have go to the items that want them now.
                 last = self._resuming.last
                 database.execute(sql.TAKE_OVER, (self._turned, last, last))
             if self._keys:  # not all were free
@@ -286,7 +287,7 @@ class Plan:
     def take(self, count: int) -> list[Planned]:
         """Return up to `count` settled items in order; none at the end.
 
-        Those without a verdict are marked as being sent, before they can be.
+        Those without a verdict are marked as `SENDING` before they can be sent.
         """
         with self._database.writing() as database:
             self.outcomes.write(database)
@@ -294,8 +295,9 @@ class Plan:
             found = [self._planned(database, row) for row in rows]
             if self._dedupe is not None:
                 self._note_equals(database, found)
-            if self._resuming is not None:  # else nobody comes who could want to know
-                # In one statement: many small ones fight the event loop for the interpreter.
+            if self._resuming is not None:  # without a journal there is no next run that needs it
+                # In one statement: many small ones compete with the event loop for the interpreter
+                # lock.
                 sending = [each.seq for each in found if each.verdict is None]
                 database.execute(sql.SENDING, (json.dumps(sending),))
         if rows:
@@ -320,7 +322,7 @@ class Plan:
 
         refusal, is_link, holder, holder_is_link, link_holder, is_there, key = claim
         if not (refusal or is_link or is_there) and holder == seq:
-            return planned  # it has its name for itself, as most items have
+            return planned  # no other item has its name, the usual case
         wanted = Claim(
             *(seq, refusal, is_link, holder, holder_is_link, link_holder),
             is_held=is_there and self._skips,
@@ -335,7 +337,7 @@ class Plan:
         return planned
 
     def _note_equals(self, database: sqlite3.Connection, found: list[Planned]) -> None:
-        """Note which items are equal to others, byte for byte, and which are left out for it."""
+        """Record which items are equal to others, byte for byte, and which are skipped for it."""
         seqs = json.dumps([each.seq for each in found])
         equal = {seq: item_of(*first) for seq, *first in database.execute(sql.EQUAL_BYTES, (seqs,))}
         for planned in found:
@@ -352,13 +354,13 @@ class Plan:
                 planned.warnings += (f"{said}.",)
 
     def note_prepared(self, sent: Iterable[tuple[int, bytes]]) -> None:
-        """Keep the hashes of what was made of images in memory, to be compared at the end."""
+        """Store the hashes of prepared images in memory, to compare them at the end."""
         if self._keeps_hashes and sent:
             with self._database.writing() as database:
                 database.executemany(sql.KEEP_SENT, sent)
 
     def note_read(self, portion: Iterable[Planned]) -> None:
-        """Note in a journal which files were read, before they are sent, as others than listed."""
+        """Record in a journal, before sending, which files have changed since they were listed."""
         if self._resuming is None:
             return
         changed: list[tuple[int | None, int | None, int]] = [

@@ -1,8 +1,8 @@
-"""What earlier runs of a job have left: what is sent at once, what is done, what has changed.
+"""The items of a job's earlier runs: which are sent at once, are done, or have changed.
 
 Walking the sources again must be cheap: a portion of candidates is looked up in one statement, by
-the names that they claim, and what is done and unchanged is only counted. Items that own no name
-(clashes, names that cannot be sent) are forgotten at the beginning and judged anew.
+the names that they claim, and items that are done and unchanged are only counted. Items without a
+name (clashes, names that cannot be sent) are forgotten at the beginning and judged again.
 
 Everything here blocks, inside a transaction of the plan.
 """
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from datagym_async.uploads._values import UploadItem
 
 
-_PORTION = 500  # SQLite takes 999 values in one statement everywhere
+_PORTION = 500  # every SQLite accepts 999 values in one statement
 
 
 class _Known(NamedTuple):
-    """An item of an earlier run that a name leads to."""
+    """An item of an earlier run, found by its name."""
 
     key: bytes
     seq: int
@@ -42,7 +42,7 @@ class _Known(NamedTuple):
     is_listed: int
 
     def kind(self, row: Row, *, keeps_verdicts: bool) -> Kind | None:
-        """Return what turn it gets, or None for none: it is done."""
+        """Return the kind of its turn, or None if it is done."""
         there = bool(self.is_listed) or row.link_key is not None
         if self.state == State.SKIPPED and there:
             return None
@@ -52,26 +52,26 @@ class _Known(NamedTuple):
             unchanged = (row.size, row.mtime) == (self.size, self.mtime)
         if self.state == State.UPLOADED and there:
             return None if unchanged else Kind.CHANGED
-        # A link that was dead may be alive by now.
+        # A dead link may work by now.
         is_known = self.state == State.REJECTED and unchanged and row.link_key is None
         return Kind.KNOWN if is_known and keeps_verdicts else Kind.NORMAL
 
 
 @attrs.define
 class Resuming:
-    """Find candidates among what earlier runs have left."""
+    """Find candidates among the items of earlier runs."""
 
-    last: int  # number of the last item that they have written
-    # What they rejected is still rejected: not where images are looked at in another way now.
+    last: int  # number of the last item that they wrote
+    # Whether their rejections still count: not if images are checked in another way now.
     keeps_verdicts: bool = True
     finds_equals: bool = False  # the bytes of what is done are noted
 
     def sort_out(
         self, database: sqlite3.Connection, rows: Sequence[Row], in_memory: dict[int, UploadItem]
     ) -> tuple[list[Row], Added]:
-        """Return the candidates that are new, and how many count; give the known ones turns.
+        """Return the new candidates, and the counts; give turns to the known ones.
 
-        Items in memory get the number of the item that they are known as.
+        Items in memory get the number of the known item.
         """
         new: list[Row] = []
         counted: list[Row] = []

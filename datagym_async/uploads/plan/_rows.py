@@ -1,4 +1,4 @@
-"""The rows of a plan: how an item is written down, what it is known by, and the target's listing.
+"""The rows of a plan: how an item is stored and identified, and the target's listing.
 
 Everything here blocks: call it in a thread.
 """
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Row(NamedTuple):
-    """One item as it is written: a tuple, since SQLite takes it as it is."""
+    """One item as it is written: a tuple, because SQLite uses that directly."""
 
     seq: int
     part: int
@@ -48,7 +48,7 @@ class Row(NamedTuple):
         """Return it as `ADD_ITEM` takes it.
 
         For each value of type bytes, and for each None, Python's sqlite3 looks for an adapter, in
-        vain, which takes longer than all the rest of the statement.
+        vain. That takes longer than the rest of the statement.
         """
         seq, part, place, name, content, origin, size, refusal, key, link, mtime, sha, mark = self
         return (
@@ -70,14 +70,14 @@ class Row(NamedTuple):
 
 @attrs.frozen
 class Added:
-    """What was found in the sources, or in the journal."""
+    """Counts of items found in the sources, or in the journal."""
 
     count: int = 0  # items that were not counted before
-    bytes: int = 0  # of them, as far as these are known
+    bytes: int = 0  # their bytes, as far as they are known
     resumed: int = 0  # items among them that an earlier run had settled
     resumed_bytes: int = 0
     unsettled: int = 0  # items among them that an earlier run left without an answer
-    repeated: int = 0  # times that an item was named again; they are in no count
+    repeated: int = 0  # repetitions of items; not part of other counts
     earlier: int | None = None  # of a journal: items that are done, and not counted yet
 
     @classmethod
@@ -91,12 +91,12 @@ _NO_TEXT = "a text in it was changed"
 
 
 def blob(text: str) -> bytes:
-    """Return a text as it is written: file names may hold bytes that SQLite's TEXT could not."""
+    """Return a text as it is stored: file names may contain bytes that SQLite's TEXT cannot."""
     return text.encode("utf-8", "surrogatepass")
 
 
 def text(data: bytes | None) -> str:
-    """Return a text as it was before it was written; what is none is a `DamagedError`."""
+    """Return a stored text; bytes that are not a text raise a `DamagedError`."""
     try:
         return "" if data is None else data.decode("utf-8", "surrogatepass")
     except UnicodeDecodeError:
@@ -104,16 +104,16 @@ def text(data: bytes | None) -> str:
 
 
 def mark_of(name: bytes, content: bytes | None) -> int:
-    """Return the checksum of what an item is sent as, and from where.
+    """Return the checksum of an item's name and source.
 
-    A kill leaves no seal, and a bit that changes in a name or a path then is still a name or path.
+    After a kill there is no seal, and a name or path with a changed bit is still a name or path.
     """
     return crc32(content or b"", crc32(name))
 
 
 def item_of(name: bytes, content: bytes | None, origin: bytes) -> UploadItem:
-    """Return the item of a row; what was in memory has no bytes any more."""
-    # For each file: without `text`, and without the constructor's looks at what a caller gives.
+    """Return the item of a row; an item that was in memory has no bytes any more."""
+    # Called for each file, so without `text` and without the checks of the constructor.
     item = UploadItem.__new__(UploadItem)
     try:
         item.__attrs_init__(
@@ -131,26 +131,26 @@ KnownBy: TypeAlias = Literal["", "time", "hash"]
 
 
 def row_of(seq: int, part: int, candidate: Candidate, known_by: KnownBy = "") -> Row:
-    """Return a candidate as it is written; for each file, hence `blob` is written out here.
+    """Return a candidate as a row; called for each file, so the code of `blob` is repeated here.
 
-    It has its number in the plan and that of its leaf. What is in memory is known by its hash, if
-    by anything.
+    It has its number in the plan and that of its leaf. An item in memory can be identified only by
+    its hash.
     """
     item, content = candidate.item, candidate.item.content
     refusal, size, mtime = candidate.refusal, candidate.size, candidate.mtime
     key = link = sha = None
-    # What it claims for itself: a name, or a link's address as well. A time of change is known only
-    # of a file whose folder was read.
+    # What it claims: a name, and for a link also its address. Only files whose folder was read have
+    # a time of change.
     if not refusal and mtime is None and isinstance(content, str) and is_url(content):
         refusal = screen_url(content) or ""
         if not refusal:
-            # The service names it after its text, as it stands (observed).
+            # The service uses its text as the name, unchanged (observed).
             key = blob(f"n{name_key(url_name(content))}")
             link = blob(f"u{fold_link(content)}")
     elif not refusal and not (refusal := screen_name(item.name)):
         key = f"n{fold_written(item.name)}".encode("utf-8", "surrogatepass")
 
-    # An open file is known by its name and size; elsewhere than on a disk `mtime` says it all.
+    # An open file is identified by its name and size; objects and members by `mtime` alone.
     if known_by and item.file is None and not (mtime and is_elsewhere(str(content))):
         if isinstance(content, bytes):
             sha = hashlib.sha256(content).digest()
@@ -184,12 +184,12 @@ def row_of(seq: int, part: int, candidate: Candidate, known_by: KnownBy = "") ->
 
 @attrs.frozen
 class Listed:
-    """Take listings of the target into the plan's database, part by part."""
+    """Store listings of the target in the plan's database, part by part."""
 
     _database: Database
 
     def begin(self) -> None:
-        """Begin a listing; one that did not come to its end is forgotten."""
+        """Begin a listing; an unfinished one is dropped."""
         with self._database.writing() as database:
             for statement in sql.BEGIN_LISTING:
                 database.execute(statement)
@@ -205,14 +205,14 @@ class Listed:
             database.executemany(sql.ADD_LISTED, rows)
 
     def drop(self, dataset_id: str) -> None:
-        """Forget what was entered of a dataset in this listing."""
+        """Remove the media of a dataset from this listing."""
         with self._database.writing() as database:
             database.execute(sql.DROP_LISTED, (dataset_id,))
 
     def end(self, name: str) -> None:
-        """Let the listing count: it is whole. Keep the target's name.
+        """Put the complete listing into effect.
 
-        What the first run of a plan lists was held before it.
+        Store the target's name. Names in the listing of a plan's first run existed before it.
         """
         with self._database.writing() as database:
             for statement in sql.END_LISTING:

@@ -1,28 +1,28 @@
 """The tables of a plan and every statement on them, in the order of a run.
 
-One schema, whether the tables lie in a temporary file or in a journal. What outlives a run:
+One schema for temporary files and journals. Tables that outlive a run:
 
-* ``meta``: what the journal is of (service, dataset, sources), and the last run's options; never a
+* ``meta``: the journal's job (service, dataset, sources), and the last run's options; never a
   token.
-* ``run``: when each run began, was last heard of, and whether it came to its end.
+* ``run``: when each run began, when it was last active, and whether it was completed.
 * ``item``: every item with its identity, its state and its outcome; ``doubt`` says that an attempt
   which was not found may arrive late.
 * ``claimed``: which item has a name (or a link's address).
 * ``renamed``: which items were given another name, by their path or hash.
-* ``held``: the names that the target held before the first run.
+* ``held``: the names that the target had before the first run.
 
-What is of one run alone lies in temporary tables:
+Temporary tables, for one run:
 
 * ``turn``: the order in which items are handed out.
-* ``seen``: items of earlier runs that this one has met: 0 handed out from the journal, 1 named by
-  the sources.
-* ``path``: the files whose names depend on how they are named, by their paths.
-* ``number``: which number the next clash over a name gets.
+* ``seen``: items of earlier runs that this one has seen: 0 handed out from the journal, 1 yielded
+  by the sources.
+* ``path``: files whose names depend on their source, by their paths.
+* ``number``: the number for the next clash of a name.
 * ``lost``: items whose answers are to be looked up.
-* ``content``: which item has some bytes, where equal ones are looked for.
-* ``sent``: hashes of what was made of images in memory before they were sent.
-* ``listed``: what the target holds now. A listing comes in parts, and may break off. So it is
-  gathered in ``arriving``, which replaces ``listed`` at its end.
+* ``content``: which item has which bytes, if duplicates are looked for.
+* ``sent``: hashes of prepared images in memory. * ``listed``: the media of the target now. A
+  listing comes in parts, and may break off. So it is collected in ``arriving``, which replaces
+  ``listed`` at its end.
 
 Statements with ``$PLANNED`` and the like have the numbers of the states there (`stated`).
 """
@@ -39,10 +39,10 @@ OLDER = 2
 
 
 class State(enum.IntEnum):
-    """Where an item stands."""
+    """The state of an item."""
 
-    PLANNED = 0  # not begun, or known not to have arrived
-    SENDING = 1  # handed to a worker, and no outcome written: it may have arrived
+    PLANNED = 0  # not begun, or certainly not arrived
+    SENDING = 1  # handed to a worker, without an outcome: it may have arrived
     UPLOADED = 2
     SKIPPED = 3
     REJECTED = 4
@@ -52,7 +52,7 @@ class State(enum.IntEnum):
 class Kind(enum.IntEnum):
     """Why an item has a turn."""
 
-    NORMAL = 0  # it is to be judged, and sent if nothing is against it
+    NORMAL = 0  # to be judged, and sent if there is no verdict against it
     KNOWN = 1  # an earlier run rejected it, for the reason in the journal
     CHANGED = 2  # an earlier run uploaded it, and it has changed since
     RENAMED = 3  # it is numbered, since another item has its name; the journal says so
@@ -97,9 +97,9 @@ PRAGMA journal_mode = OFF;
 PRAGMA synchronous = OFF;
 PRAGMA cache_size = -4096;
 """
-# With WAL and NORMAL a commit waits for no disk: it survives the end of the process, however that
-# ends. A power cut may take the last commits with it, never the file; what they said is then found
-# out by listing the dataset.
+# With WAL and NORMAL a commit does not wait for the disk: it survives the end of the process, even
+# a kill. A power cut may lose the last commits, but not the file; a listing of the dataset then
+# shows the lost outcomes.
 LASTING = """
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = NORMAL;
@@ -126,7 +126,7 @@ OR (state = $UPLOADED AND media_id IS NULL AND dataset_id IS NULL AND attempts I
 ODD_CLAIM = """SELECT 1 FROM claimed LEFT JOIN item USING (seq)
 WHERE item.seq IS NULL OR (claimed.key IS NOT name_key AND claimed.key IS NOT link_key) LIMIT 1"""
 
-# A journal of the version before is brought up.
+# A journal of the previous version is converted.
 
 ITEM_KEYS = """SELECT seq, content, name_key, link_key FROM item
 WHERE seq > ? AND name_key IS NOT NULL ORDER BY seq LIMIT ?"""
@@ -148,8 +148,8 @@ BEGIN_LISTING = (
 )
 ADD_LISTED = "INSERT INTO arriving VALUES (?, ?, ?, ?, ?)"
 DROP_LISTED = "DELETE FROM arriving WHERE dataset_id = ?"
-# The service lists media in any order. So they are appended, and sorted once at the end: inserted
-# one by one where their names belong, a million took five times as long.
+# The service lists media in any order. So they are appended, and sorted once at the end: inserting
+# a million one by one in their places took five times as long.
 END_LISTING = (
     "DROP TABLE temp.listed",
     "CREATE INDEX temp.listed_by_key ON arriving (key)",
@@ -158,10 +158,10 @@ END_LISTING = (
 TARGET_NAME = "SELECT 1 FROM meta WHERE name = 'dataset_name'"
 HOLD_LISTED = "INSERT OR IGNORE INTO held SELECT key FROM listed"
 
-# What earlier runs have left gets turns, before the sources are read.
+# Items of earlier runs get turns, before the sources are read.
 
 RESUME = (
-    # Who owns no name (clashes, names that cannot be sent) is judged anew.
+    # Items without a name (clashes, names that cannot be sent) are judged again.
     stated("""DELETE FROM item WHERE state IN ($PLANNED, $REJECTED) AND NOT EXISTS (
     SELECT 1 FROM claimed WHERE key = coalesce(link_key, name_key) AND claimed.seq = item.seq)"""),
     stated("INSERT INTO lost SELECT seq FROM item WHERE state = $SENDING"),
@@ -174,7 +174,7 @@ SUM_RESUMED = """SELECT count(*), coalesce(sum(size), 0), count(lost.seq)
 FROM seen JOIN item USING (seq) LEFT JOIN lost USING (seq)"""
 COUNT_DONE = stated("SELECT count(*) FROM item WHERE state IN ($UPLOADED, $SKIPPED)")
 
-# Candidates are entered. Those that an earlier run knows are found by what they claim.
+# Candidates are added. Those of an earlier run are found by what they claim.
 
 LAST_ITEM = "SELECT coalesce(max(seq), 0) FROM item"
 ADD_ITEM = """INSERT INTO item
@@ -190,7 +190,7 @@ GIVE_TURN = "INSERT INTO turn (seq, kind) VALUES (?, ?)"
 PLAN_AGAIN = stated("""UPDATE item
 SET state = $PLANNED, part = ?, size = ?, mtime = ?, sha = ? WHERE seq = ?""")
 
-# Of one file, the first name counts that it gets by a rule, not by its source.
+# For each file the first name that a rule gives counts, not one from a source.
 
 NAME_PATH = "INSERT OR IGNORE INTO path VALUES (?, ?, ?)"
 IS_NAMED = "SELECT 1 FROM path WHERE path = ? AND (name = ? OR seq = ?)"
@@ -205,7 +205,7 @@ WHERE turn > ? AND name_key IS NOT NULL ORDER BY turn"""
 CLAIM_LINKS = """INSERT OR IGNORE INTO claimed
 SELECT link_key, seq, 1 FROM turn JOIN item USING (seq)
 WHERE turn > ? AND link_key IS NOT NULL ORDER BY turn"""
-# Several may want the name of an item that the sources name no longer: the first gets it.
+# Several may want the name of an item that the sources no longer have: the first gets it.
 TAKE_OVER = """INSERT OR REPLACE INTO claimed
 SELECT coalesce(link_key, name_key), turn.seq, link_key IS NOT NULL
 FROM turn JOIN item ON item.seq = turn.seq
@@ -213,7 +213,7 @@ JOIN claimed ON claimed.key = coalesce(link_key, name_key)
 LEFT JOIN seen ON seen.seq = claimed.seq
 WHERE turn > ? AND turn.seq > ? AND claimed.seq <= ? AND seen.seq IS NULL ORDER BY turn DESC"""
 
-# What is named again is one item. A file that has changed since then is judged anew.
+# A repeated item is one item. If its file has changed in between, it is judged again.
 
 REPEATS = """SELECT turn, item.seq, item.part, item.size, item.mtime, item.sha,
        holder.seq, holder.size, holder.mtime, holder.state
@@ -222,8 +222,8 @@ JOIN item AS holder ON holder.seq = claimed.seq
 WHERE turn > ? AND turn.kind = 0 AND holder.seq <> item.seq AND holder.content = item.content"""
 TURN_TO = "UPDATE turn SET seq = ?, kind = ? WHERE turn = ?"
 
-# Equal bytes are found by their hash, where that is wanted: those of an item which has its name,
-# and which the target holds, or is to get.
+# With `dedupe`, equal bytes are found by their hash: those of an item that has its name, and that
+# the target has or will get.
 
 KNOWN_BYTES = stated("""INSERT OR IGNORE INTO content
 SELECT sha, item.seq FROM item JOIN claimed ON claimed.key = name_key AND claimed.seq = item.seq
@@ -240,7 +240,7 @@ FROM item JOIN content ON content.sha = item.sha AND content.seq <> item.seq
 JOIN item AS first ON first.seq = content.seq
 WHERE item.seq IN (SELECT value FROM json_each(?))"""
 
-# Clashes are numbered. A link has the name it has.
+# Clashes are numbered. The name of a link cannot change.
 
 CLASHES = """SELECT turn, holder.name, holder.content, holder.origin,
        item.seq, item.part, item.place, item.name, item.content, item.origin, item.size,
@@ -279,8 +279,8 @@ KEEP_SENT = "INSERT OR REPLACE INTO sent VALUES (?, ?)"
 LISTED_AT = "SELECT dataset_id, media_id FROM listed WHERE key = ? ORDER BY is_link, at LIMIT 1"
 HOLDER = "SELECT name, content, origin FROM item WHERE seq = ?"
 
-# Outcomes are written down: in a few statements, however many. Each small one lets go of the
-# interpreter, and has to get it back from an event loop that is sending.
+# Outcomes are written in a few statements, however many there are. Each small one releases the
+# interpreter lock, and has to get it back from a busy event loop.
 
 NOTES_AT_ONCE = 64
 _NOTE = """WITH note (state, dataset_id, media_id, attempts, seconds, status, key, reason, seq)
@@ -292,11 +292,11 @@ FROM note WHERE item.seq = note.seq"""
 
 @functools.lru_cache(NOTES_AT_ONCE)
 def note(count: int) -> str:
-    """Return the statement that writes so many outcomes down, each of another item."""
+    """Return the statement that writes this many outcomes, each of another item."""
     return _NOTE.format(", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?)"] * count))
 
 
-# What has no answer is looked up in a listing.
+# Items without an answer are looked up in a listing.
 
 LOSE = "INSERT OR IGNORE INTO lost VALUES (?)"
 FIND = "DELETE FROM lost WHERE seq = ?"
@@ -313,7 +313,7 @@ WHERE link_key IS NULL AND held.key IS NULL GROUP BY item.seq LIMIT ?"""
 )
 NOT_FOUND = _LOST.format(found="NULL, dataset_id, 0") + " LIMIT ?"
 SEND_AGAIN = (
-    # What has no bytes any more waits until the sources name it again.
+    # Items without bytes wait until the sources yield them again.
     """DELETE FROM seen WHERE seq IN (
     SELECT seq FROM lost JOIN item USING (seq) WHERE content IS NULL)""",
     stated("UPDATE item SET state = $PLANNED, doubt = 1 WHERE seq IN (SELECT seq FROM lost)"),
@@ -334,12 +334,12 @@ FROM turn JOIN item USING (seq)
 WHERE item.state = $UPLOADED AND link_key IS NULL
 AND NOT EXISTS (SELECT 1 FROM listed WHERE listed.key = name_key) LIMIT ?""")
 
-# A run ends: what was handed out and not begun is planned again.
+# A run ends: items that were handed out but not begun are planned again.
 
 GIVE_BACK = stated("""UPDATE item SET state = $PLANNED WHERE state = $SENDING
 AND seq IN (SELECT seq FROM turn) AND seq NOT IN (SELECT seq FROM lost)""")
 
-# A journal is looked at.
+# A journal is shown.
 
 SUM_RUNS = "SELECT min(started), max(heartbeat), count(*) FROM run"
 LAST_RUN = "SELECT complete FROM run ORDER BY run DESC LIMIT 1"

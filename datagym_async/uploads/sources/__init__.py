@@ -1,12 +1,13 @@
-"""Whatever names images, taken apart into candidates: in reading order.
+"""The sources of an upload, split into candidates. In reading order:
 
-* `_leaves`: what a source may be: a path, a glob, a list, an item, a stream, a collection of these.
-* `_candidates`: what a source yields; how files are named, and which patterns leave out.
+* `_leaves`: which values are sources: a path, a glob, a list, an item, a stream, a collection of
+  these.
+* `_candidates`: what a source yields; names of files, and filters.
 * `_folders`: folders are walked, and globs matched.
 * `_stored`: the same of object stores. `_archives`: members of archives.
 * `_lists`: lists of paths and URLs as .txt, .csv or .jsonl.
-* `_open_files`: open files of the caller's are sized, read and rewound.
-* `_watch`: a folder that gives each file as it arrives.
+* `_open_files`: open files of the caller are measured, read and rewound.
+* `_watch`: a folder that yields each file as it arrives.
 * `_failed`: the failed items of an earlier report.
 """
 

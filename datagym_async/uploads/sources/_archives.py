@@ -1,15 +1,15 @@
-"""Archives as sources: zip and tar files, on a disk or in a store, member by member; it blocks.
+"""Archives as sources: zip and tar files, on a disk or in a store, member by member; blocking.
 
 An archive is read twice, once to list its members and once to send them, and never unpacked to a
-disk. A zip is listed by its directory alone, in a store too, where that takes a few requests. A tar
-that is not compressed is listed by its headers; one that is has to be unpacked in memory each time.
-The members of one archive are read in its order: what asks for them in another begins anew.
+disk. A zip is listed from its directory, which takes a few requests in a store. A tar that is not
+compressed is listed from its headers; a compressed one has to be unpacked in memory each time. The
+members of one archive are read in its order: reading them in another order begins again.
 
-The address of a member is ``PATH!//MEMBER``: no full path, and no key of a store, holds ``//``.
-A member of a zip is known by size and checksum, one of a tar by its archive's identity and its
+The address of a member is ``PATH!//MEMBER``: no full path, and no key of a store, contains ``//``.
+A member of a zip is identified by size and checksum, one of a tar by its archive's identity and its
 header. Never read are encrypted members, links and devices, paths that lead out of the archive,
-names that come twice, members of more than `MAX_MEMBER` bytes, and what unpacks to more than
-`MAX_RATIO` times its size, by itself or together with those before.
+repeated names, members of more than `MAX_MEMBER` bytes, and members that unpack to more than
+`MAX_RATIO` times their size, alone or together with those before.
 """
 
 from __future__ import annotations
@@ -54,20 +54,20 @@ def is_archive(path: str) -> bool:
 
 
 def asks_archives(pattern: str) -> bool:
-    """Return whether a pattern means archives: their members count then, instead of themselves."""
+    """Return whether a pattern means archives: then their members are used, not the files."""
     return re.search(r"\.(zip|tar|tgz)", pattern.rpartition("/")[2].lower()) is not None
 
 
 @attrs.frozen
 class Member:
-    """A member of an open archive; it is to be read before the next one is asked for."""
+    """A member of an open archive; it must be read before the next one."""
 
     name: str
     size: int
     identity: int
     refusal: str  # why it is not read
     open: Callable[[], IO[bytes]]
-    raw: ByteSource | None = None  # its bytes where they lie, if they are not compressed
+    raw: ByteSource | None = None  # its bytes in the archive, if they are not compressed
 
 
 class Archive:
@@ -95,7 +95,7 @@ class Archive:
         self._opened.close()
 
     def members(self) -> Iterator[Member]:
-        """Yield what is no folder; what is wrong with the archive itself is raised."""
+        """Yield all members except folders; an error of the archive itself is raised."""
         kind = self.path.lower()
         try:
             yield from self._of_zip() if kind.endswith(".zip") else self._of_tar(kind)
@@ -110,7 +110,7 @@ class Archive:
                 continue
             mode = info.external_attr >> 16
             total += info.file_size
-            # Of all together too: members may share the same packed bytes.
+            # Also the sum of all: members may share the same packed bytes.
             unpacks = info.file_size > max(FREE, MAX_RATIO * info.compress_size)
             unpacks = unpacks or total > max(FREE, MAX_RATIO * self._size)
             refusal = "is encrypted" if info.flag_bits & 1 else ""
@@ -141,7 +141,7 @@ class Archive:
         )
         while (info := tar.next()) is not None:
             cast("Any", tar).members = []  # or all of them stay in memory
-            if info.size < 0:  # an extended header may say so; the next one would lie before it
+            if info.size < 0:  # an extended header may say so; the next one would be before it
                 raise ValueError(_NEGATIVE)
             if info.isdir():
                 continue
@@ -174,7 +174,7 @@ class Archive:
 
 
 def in_archive(path: str, rules: Rules) -> Iterator[Candidate]:
-    """Yield the members of an archive that count; what is wrong with one is said by name."""
+    """Yield the members of an archive that count; an error of one is reported with its name."""
     filters, count, seen = rules.filters, 0, set[int]()
     try:
         with contextlib.closing(Archive(path, rules.stores)) as archive:
@@ -193,7 +193,7 @@ def in_archive(path: str, rules: Rules) -> Iterator[Candidate]:
                 seen.add(hash(name))
                 said = f"{printable(address)} {reason}." if reason else ""
                 yield rules.file(address, name, member.size, said, member.identity, place="")
-    except Exception as error:  # whatever a foreign archive provokes
+    except Exception as error:  # any error of a foreign archive
         if isinstance(error, ConfigurationError):
             raise
         yield attrs.evolve(
@@ -226,7 +226,7 @@ class Archives:
         """Return a member by its address.
 
         Raises:
-            FileChangedError: It is not there any more.
+            FileChangedError: It does not exist any more.
             OSError: The archive cannot be read.
         """
         path, _, name = address.partition(MEMBER)
@@ -250,7 +250,7 @@ class Archives:
 
 
 class _Header(tarfile.TarInfo):
-    """A header of a tar; where one is damaged or empty, `tarfile` would take it for the end."""
+    """A header of a tar; `tarfile` would take a damaged or empty one for the end."""
 
     @classmethod
     def fromtarfile(cls, tarfile: tarfile.TarFile) -> _Header:
@@ -292,14 +292,14 @@ def _unzstd(file: BinaryIO) -> Any:
 
 @attrs.define
 class _Unpacked:
-    """What comes out of a compressed archive, bounded by what goes in."""
+    """The unpacked bytes of a compressed archive, limited in proportion to the packed ones."""
 
     file: Any
     packed: BinaryIO
     count: int = 0
 
     def read(self, size: int) -> bytes:
-        # What comes before a damage is given out before it: one read would lose both.
+        # Bytes before a damage are returned first: a single read would lose them.
         data: bytes = self.file.read1(size)
         self.count += len(data)
         if self.count > max(FREE, MAX_RATIO * self.packed.tell()):
@@ -309,7 +309,7 @@ class _Unpacked:
 
 @attrs.define
 class _Noting:
-    """Keeps what its source raised: `zipfile` and `tarfile` take that for a damaged archive."""
+    """Keeps the error of its source: `zipfile` and `tarfile` take it for a damaged archive."""
 
     source: ByteSource
     error: OSError | None = None
@@ -322,14 +322,14 @@ class _Noting:
             raise
 
     def taken(self) -> OSError | None:
-        """Give it away: it leads back here, by ways of which a garbage collector knows nothing."""
+        """Return and forget the error: a garbage collector cannot see how it refers back here."""
         error, self.error = self.error, None
         return error
 
 
 @attrs.frozen
 class _Local:
-    """A file, opened for each look: a body may be read long after the archive is closed."""
+    """A file, opened for each read: a body may be read long after the archive is closed."""
 
     path: str
     size: int

@@ -1,14 +1,13 @@
-"""What a source yields, an item or the reason against it; how files are named, and which count.
+"""What a source yields: an item or the reason against it; names of files, and filters.
 
-**Names.** A policy is a word, a template or a function of the caller's. It is checked when it is
-given (`check_name`), long before the first file is met. It names files and file-like items; what
-carries a name already (`UploadItem("a.jpg", ...)`, the name column of a list) keeps it, and
-links are named by the service.
+**Names.** A policy is a word, a template or a function of the caller. It is checked at once
+(`check_name`), long before the first file. It names files and file-like items; an item with a name
+(`UploadItem("a.jpg", ...)`, the name column of a list) keeps it, and the service names links.
 
-**Paths.** A file is known by its full path (`Rules.full`), however and from wherever it is named.
+**Paths.** A file is identified by its full path (`Rules.full`), however it is given.
 
-**Patterns.** `include` and `exclude` are held against relative paths, whatever their case, on every
-system (`Filters`). A glob that is a source means what it means in a shell.
+**Patterns.** `include` and `exclude` are matched with relative paths, ignoring case, on every
+system (`Filters`). A glob as a source works as in a shell.
 """
 
 from __future__ import annotations
@@ -47,11 +46,11 @@ _SAMPLE: dict[str, str | int] = {**dict.fromkeys(FIELDS, "0" * 64), "index": 1}
 
 
 class UnnamableError(ValueError):
-    """Says why a policy has no name for one file."""
+    """The reason why a policy has no name for a file."""
 
 
 def check_name(value: object) -> None:
-    """Refuse what is no policy: neither a known word, nor a sound template, nor a function."""
+    """Refuse a value that is neither a known word, nor a valid template, nor a function."""
     if callable(value):
         return
     if isinstance(value, str) and value in {"basename", "relative"}:
@@ -84,7 +83,7 @@ class Naming:
     """Name the files of one run."""
 
     policy: Name = "basename"  # a checked one (`check_name`)
-    separator: str = "/"  # stands between the folders of a relative path
+    separator: str = "/"  # between the folders of a relative path
     _numbers: Iterator[int] = attrs.field(factory=lambda: itertools.count(1), eq=False, repr=False)
 
     @property
@@ -95,7 +94,7 @@ class Naming:
     def of(self, path: str, relative: str) -> str:
         """Return the name of a file by its path and its relative one, with parts joined by ``/``.
 
-        Where the policy has none, that is an `UnnamableError`.
+        If the policy has none, it raises an `UnnamableError`.
         """
         basename = relative.rpartition("/")[2]
         if self.policy == "basename":
@@ -143,9 +142,9 @@ class Naming:
 
 @functools.lru_cache(maxsize=256)
 def matcher(patterns: tuple[str, ...], *, any_case: bool) -> Callable[[str], object]:
-    """Return what tells whether a path, its parts joined by ``/``, matches one of some patterns.
+    """Return a function that says whether a path, joined by ``/``, matches one of the patterns.
 
-    ``*``, ``?`` and ``[...]`` stay within a part, and ``**`` stands for any number of them.
+    ``*``, ``?`` and ``[...]`` match within a part, and ``**`` matches any number of parts.
     """
     from wcmatch import glob
 
@@ -157,18 +156,17 @@ def matcher(patterns: tuple[str, ...], *, any_case: bool) -> Callable[[str], obj
 
 @attrs.define
 class Filters:
-    """Decide by its relative path whether a file counts, whatever the case of its letters.
+    """Decide by its relative path whether a file counts; case is ignored.
 
-    A pattern without ``/`` is held against each part of the path, so that ``*.jpg`` means files of
-    any depth, ``IMG_1.JPG`` too, and ``thumbs`` everything below a folder of this name; one with
-    ``/`` is held against the path from its beginning, and against the folders on the way to it.
-    ``**`` stands for any number of folders. Exclusion wins. No pattern of inclusion includes
-    everything.
+    A pattern without ``/`` is matched with each part of the path: ``*.jpg`` means files at any
+    depth, ``IMG_1.JPG`` too, and ``thumbs`` everything below a folder of this name. One with ``/``
+    is matched with the path from its beginning, and with the folders above it. ``**`` matches any
+    number of folders. Exclusion wins. Without patterns of inclusion everything is included.
     """
 
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
-    # Files that did not count so far; a folder that was not read for it counts as one.
+    # Files left out so far; a folder that was not read for that reason counts as one.
     left_out: int = attrs.field(default=0, init=False, eq=False)
 
     def takes(self, relative: str) -> bool:
@@ -177,13 +175,13 @@ class Filters:
         return bool(is_included) and not self.prunes(relative)
 
     def prunes(self, relative: str) -> bool:
-        """Return whether nothing below a folder can count, so that it need not be read."""
+        """Return whether nothing below a folder can count, so it need not be read."""
         return bool(self.exclude) and bool(_covering(self.exclude)(relative))
 
 
 @functools.lru_cache(maxsize=64)
 def _covering(patterns: tuple[str, ...]) -> Callable[[str], object]:
-    """Return what tells whether a path, or a folder above it, matches one of some patterns."""
+    """Return a function that says whether a path, or a folder above it, matches a pattern."""
     bare = [pattern.strip("/") for pattern in patterns]
     rooted = [one if "/" in one else f"**/{one}" for one in bare]
     return matcher((*rooted, *(f"{one}/**" for one in rooted)), any_case=True)
@@ -191,17 +189,17 @@ def _covering(patterns: tuple[str, ...]) -> Callable[[str], object]:
 
 @attrs.define  # made for each file: see `Request`
 class Candidate:
-    """One thing that a source names; never changed once it is made."""
+    """One element of a source; never changed after it is made."""
 
-    item: UploadItem  # where there is none (a bad line), an empty one with the line as origin
-    size: int | None = None  # bytes, where they are known without reading
-    refusal: str = ""  # why it cannot be uploaded, if something is known against it
-    whole_source: bool = False  # the refusal is about a source as a whole (no such folder)
+    item: UploadItem  # for a bad line, an empty item with the line as origin
+    size: int | None = None  # bytes, if they are known without reading
+    refusal: str = ""  # why it cannot be uploaded, if that is known
+    whole_source: bool = False  # the reason concerns a source as a whole (no such folder)
     place: str = ""  # what sorts it among the others of its source: its relative path
-    # In nanoseconds, where it is known without another look; elsewhere than on a disk what stands
-    # for its bytes, as an ETag does.
+    # In nanoseconds, if it is known without another look; for objects and members what identifies
+    # the bytes, such as an ETag.
     mtime: int | None = None
-    depends: bool = False  # its name depends on how its file was named: that may come again
+    depends: bool = False  # its name depends on its source, and may differ next time
 
 
 @attrs.frozen
@@ -214,15 +212,15 @@ class Rules:
     filters: Filters = attrs.field(factory=Filters)
     screening: Screening = attrs.field(factory=Screening)
     on_clash: Clashes = "skip"
-    steps: Steps | None = None  # how images are prepared, where they are
-    left_out: frozenset[str] = frozenset()  # absolute paths of files that the run itself keeps
+    steps: Steps | None = None  # how images are prepared, if they are
+    left_out: frozenset[str] = frozenset()  # absolute paths of the run's own files
     stores: Stores = attrs.field(factory=Stores, eq=False)
     _resolved: Callable[[str], str] = attrs.field(
         factory=lambda: functools.lru_cache(1024)(os.path.realpath), eq=False, repr=False
     )
 
     def full(self, path: str) -> str:
-        """Return what a file is known by: its path from the root, with its folder resolved."""
+        """Return the identity of a file: its absolute path, with its folder resolved."""
         return full_path(path, self._resolved)
 
     def file(
@@ -234,9 +232,9 @@ class Rules:
         mtime: int | None = None,
         place: str | None = None,
     ) -> Candidate:
-        """Return a file as a candidate, named; with a reason against it where it has no name.
+        """Return a file as a candidate with a name, or with a reason if it gets none.
 
-        Its path is its full one. One that cannot be uploaded in any case is named by its last part.
+        Its path is its full one. A file that can never be uploaded gets its last part as name.
         """
         name = relative.rpartition("/")[2]
         depends = self.naming.policy != "basename"
@@ -245,7 +243,7 @@ class Rules:
                 name = self.naming.of(path, relative)
             except UnnamableError as error:
                 refusal = str(error)
-        # For each file: without the constructor's looks at what a caller gives.
+        # Called for each file, so without the checks of the constructor.
         item = UploadItem.__new__(UploadItem)
         item.__attrs_init__(name, path)
         place = relative if place is None else place
@@ -253,5 +251,5 @@ class Rules:
 
 
 def refused_source(name: str, reason: str) -> Candidate:
-    """Return the candidate that stands for a source which names no image at all."""
+    """Return the candidate for a source that has no image at all."""
     return Candidate(UploadItem(name, b"", origin=name), refusal=reason, whole_source=True)

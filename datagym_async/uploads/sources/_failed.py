@@ -42,13 +42,14 @@ def failed_items(
 
 @attrs.frozen
 class _FailedItems(Collection["Source"]):
-    """The items, read anew at each look: in a thread, as every source is."""
+    """The items, read again each time: in a thread, like every source."""
 
     report: UploadReport | str | os.PathLike[str]
     outcomes: set[str]
 
     def __iter__(self) -> Iterator[Source]:
-        # What cannot be repeated is a candidate with the reason, which is a source inside.
+        # An item that cannot be repeated is a candidate with the reason, which counts as a source
+        # internally.
         rows: list[tuple[str, Any]]
         if isinstance(self.report, UploadReport):
             rows = [(each.outcome.value, _of_item(each.item)) for each in self.report.problems]
@@ -58,7 +59,7 @@ class _FailedItems(Collection["Source"]):
             try:
                 rows = [(Outcome(row["outcome"]), _of_row(row)) for row in document["problems"]]
                 omitted = int(document.get("problems_omitted", 0))
-            except Exception as error:  # whatever was changed in it, or cut out
+            except Exception as error:  # it may be changed or cut in any way
                 msg = (
                     f"The report {printable(str(self.report))} is damaged: it lists its problems "
                     "in another way than `UploadReport.to_json` does."

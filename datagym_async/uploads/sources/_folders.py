@@ -1,10 +1,10 @@
 """Walk folders and match globs: blocking, streamed, to be called in a thread.
 
-Every regular file counts, whatever its suffix: its bytes decide later. Hidden files and folders
-(a leading dot) do not count unless asked for. Links to files are followed; links to folders are
-refused by name unless asked for, and then each folder is read once, so that none leads in a circle.
+Every regular file counts, whatever its suffix: its bytes decide later. Hidden files and folders (a
+leading dot) do not count unless asked for. Links to files are followed; links to folders are
+rejected unless asked for, and then each folder is read once, so that no link leads in a circle.
 Entries come in sorted runs, with their paths for sorting, because sorting a folder of a million
-here would hold it in memory; only where names are numbered each folder is sorted as a whole.
+here would need too much memory; only if names are numbered, each folder is sorted as a whole.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MAGIC = frozenset("*?[")
 
 
 class _Folder(NamedTuple):
-    """A folder that is still to be read."""
+    """A folder that has still to be read."""
 
     path: str
     relative: str = ""
@@ -38,7 +38,7 @@ class _Folder(NamedTuple):
 
 
 class _File(NamedTuple):
-    """A file, or an entry that can be none, before it is named."""
+    """A file, or an entry that cannot be one, before it is named."""
 
     path: str
     relative: str
@@ -55,15 +55,15 @@ def in_folder(folder: str, rules: Rules) -> Iterator[Candidate]:
 
 
 def is_glob(text: str) -> bool:
-    """Return whether a text that names nothing on disk is a pattern."""
+    """Return whether a text that is not a path on disk is a pattern."""
     return not MAGIC.isdisjoint(text)
 
 
 def in_glob(pattern: str, rules: Rules) -> Iterator[Candidate]:
     """Yield the files that match a pattern: ``*``, ``?``, ``[...]``, and ``**`` over folders.
 
-    As far as a part of it is the name of something that is there, it is taken as it is written:
-    folders may have brackets in their names.
+    Parts that exist under exactly this name are used literally: names of folders may contain
+    brackets.
     """
     parts = Path(pattern).parts
     magic = [at for at, part in enumerate(parts) if is_glob(part)]
@@ -81,7 +81,7 @@ def in_glob(pattern: str, rules: Rules) -> Iterator[Candidate]:
 
 
 def left_by(rules: Rules) -> str:
-    """Return who may have left nothing of a source, in words; empty without patterns."""
+    """Return which options may have left nothing of a source, as text; empty without patterns."""
     has_patterns = rules.filters.include or rules.filters.exclude
     return " that the patterns of include and exclude leave" if has_patterns else ""
 
@@ -95,12 +95,12 @@ def walk(
     matches: Callable[[str], object] | None = None,
     nothing: Candidate | None = None,
 ) -> Iterator[Candidate]:
-    """Yield every file below a folder that counts, and every entry that can be none.
+    """Yield every file below a folder that counts, and every entry that cannot be a file.
 
-    The folder is given by its full path, which is no link. `below` is its own path below its
-    source, parts joined by ``/``. It goes down `depth` levels, where 1 are the folder's own files.
-    `matches` says whether a file's path counts; where the folder cannot be read, nothing matches.
-    `nothing` is yielded where there is nothing else.
+    The folder is a full path, which is not a link. `below` is its own path below its source, parts
+    joined by ``/``. It goes down `depth` levels; 1 means only the folder's own files. `matches`
+    says whether a file's path counts; if the folder cannot be read, nothing matches. `nothing` is
+    yielded if there is nothing else.
     """
     rules = attrs.evolve(rules, left_out=frozenset(map(rules.full, rules.left_out)))
     is_sorted = rules.naming.needs_order
@@ -109,7 +109,7 @@ def walk(
     read: set[tuple[int, int]] = set()
     while waiting or links:
         if not waiting:
-            # Links last and in order: what can be reached without one keeps its own path.
+            # Links last and in order: files that can be reached without a link keep their own path.
             links.sort(key=lambda link: link.relative, reverse=True)
             waiting.append(links.pop())
         here = waiting.pop()
@@ -126,7 +126,7 @@ def walk(
                     continue
                 read.add((status.st_dev, status.st_ino))
             with os.scandir(here.path) as entries:
-                # Where they are numbered, files are named when their turn comes.
+                # If they are numbered, files are named in their final order.
                 for entry in _in_order(entries, is_sorted=is_sorted):
                     one = _met(entry, here, rules, depth, matches)
                     if isinstance(one, _File) and not is_sorted:
@@ -155,7 +155,7 @@ def _met(
     depth: int | None,
     matches: Callable[[str], object] | None,
 ) -> _Folder | _File | None:
-    """Return what an entry is, or None where it does not count."""
+    """Return what an entry is, or None if it does not count."""
     filters, name = rules.filters, entry.name
     if name.startswith(".") and not rules.include_hidden:
         return None
@@ -201,10 +201,10 @@ def _met(
 def _in_order(
     entries: Iterator[os.DirEntry[str]], *, is_sorted: bool
 ) -> Iterator[os.DirEntry[str]]:
-    """Give entries in sorted runs; or all of them sorted, the last one first.
+    """Yield entries in sorted runs; or all of them sorted, the last one first.
 
-    The plan hands items out in the order of their paths. Written in the order of the disk, each of
-    them would lie on another page, to be read, changed and written by itself.
+    The plan hands items out in the order of their paths. If they were written in the order of the
+    disk, each would be on another page, which has to be read, changed and written separately.
     """
     if is_sorted:
         yield from sorted(entries, key=_sort_key, reverse=True)
@@ -214,5 +214,5 @@ def _in_order(
 
 
 def _sort_key(entry: os.DirEntry[str]) -> str:
-    """Return what sorts the entries of a folder as the plan sorts their paths."""
+    """Return the key that sorts the entries of a folder as the plan sorts their paths."""
     return entry.name + "/" if entry.is_dir(follow_symlinks=False) else entry.name

@@ -1,8 +1,8 @@
-"""Whatever names images, taken apart into leaves: the one place that says what a source may be.
+"""Sources, split into leaves: the one place that decides what a source may be.
 
-Finite sources (paths, globs, lists, items, and collections of these) give leaves: iterators
-of candidates, blocking, to be advanced in a thread. What may never end (iterators, async
-iterables, standard input) gives itself as a `Stream`, and is read as it arrives.
+Finite sources (paths, globs, lists, items, and collections of these) give leaves: iterators of
+candidates, blocking, to be advanced in a thread. Sources that may never end (iterators, async
+iterables, standard input) become a `Stream`, which is read as it arrives.
 """
 
 from __future__ import annotations
@@ -63,7 +63,8 @@ Leaf: TypeAlias = Iterable[Candidate] | Stream
 def leaves(source: object, rules: Rules) -> Iterator[Leaf]:
     """Yield the leaves of a source, in order.
 
-    What is no `Source` becomes a refused candidate: it may come from the midst of a long list.
+    A value that is not a `Source` becomes a refused candidate: it may come from the middle of a
+    long list.
     """
     if isinstance(source, Candidate):
         yield (source,)
@@ -76,7 +77,7 @@ def leaves(source: object, rules: Rules) -> Iterator[Leaf]:
     elif isinstance(source, FolderWatch):
         yield Stream(source.arrivals(rules))
     elif is_readable(source) or kind_of(source) == "image":
-        # Before the iterators: a file gives lines.
+        # Before the iterators: a file is an iterator of lines.
         try:
             yield (_of_item(UploadItem(None, cast("Readable | Pixels", source)), rules),)
         except ConfigurationError as error:
@@ -93,19 +94,19 @@ def leaves(source: object, rules: Rules) -> Iterator[Leaf]:
 
 
 def check_sources(source: object) -> None:
-    """Refuse at once what cannot be a source; what is in a collection is looked at in its turn."""
+    """Refuse at once values that cannot be a source; elements of a collection are checked later."""
     given = isinstance(source, str | os.PathLike | UploadItem | FolderWatch | Candidate)
     if not given and not is_readable(source) and (reason := why_no_source(source)):
         raise ConfigurationError(reason)
 
 
 def check_there(source: object, rules: Rules) -> None:
-    """Refuse sources that name nothing at all, before anything is kept or made for them.
+    """Refuse sources that are all empty, before anything is created for them.
 
-    It blocks, and reads each source up to the first thing that it names.
+    Blocks, and reads each source up to its first element.
 
     Raises:
-        ConfigurationError: They name nothing.
+        ConfigurationError: They are all empty.
     """
     if isinstance(source, FolderWatch):
         source.check()
@@ -121,7 +122,7 @@ def check_there(source: object, rules: Rules) -> None:
 
 
 def nothing_to_upload(wrong: Sequence[Candidate]) -> ConfigurationError:
-    """Return the error for sources all of which are refused as a whole."""
+    """Return the error if all sources are refused as a whole."""
     more = counted(len(wrong) - 1, "more source")
     others = f" (and {more} like it)" if wrong[1:] else ""
     return ConfigurationError(f"Nothing to upload: {wrong[0].refusal}{others}")
@@ -131,7 +132,7 @@ def _of_item(item: UploadItem, rules: Rules) -> Candidate:
     if isinstance(item.file, Picture):
         try:
             data = item.file.encoded()
-        except Exception as error:  # an image that is closed, or whose file is broken
+        except Exception as error:  # an image that is closed, or has a broken file
             return Candidate(
                 item.without_data(), refusal=f"{item.name} cannot be encoded: {error}."
             )

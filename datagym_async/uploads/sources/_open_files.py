@@ -1,9 +1,9 @@
-"""Items that are open files of the caller's: sized, read and rewound, and never closed here.
+"""Open files of the caller as items: measured, read and rewound, and never closed here.
 
-A small one is read whole when its turn comes. A larger one is read where it lies, from the same
-place for each attempt, if it can be rewound; if not, or if its `read` is a coroutine function, it
-goes into a temporary file without a name, which is gone as soon as nobody holds its body. What
-reads one raises whatever its `read` does, and `UnreadableFileError` where that gives no bytes.
+A small one is read as a whole when its turn comes. A larger one is read directly, from the same
+position for each attempt, if it can be rewound. If not, or if its `read` is a coroutine function,
+it is copied into a temporary file without a name, which disappears with its body. Reading raises
+the errors of its `read`, and `UnreadableFileError` if that returns no bytes.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ CHUNK = 1 << 20
 
 
 class UnreadableFileError(ValueError):
-    """Says why an open file cannot be uploaded."""
+    """The reason why an open file cannot be uploaded."""
 
 
 class ByteSource(Protocol):
-    """What the bytes of a body come from, those at an offset, fewer only at the end; blocks."""
+    """The source of a body: returns the bytes at an offset, fewer only at the end; blocks."""
 
     def read_at(self, offset: int, size: int) -> bytes: ...
 
@@ -43,7 +43,7 @@ def is_async(file: Readable) -> bool:
 
 
 def size_of_open(file: Readable) -> int | None:
-    """Return the bytes from where an open file stands to its end, or None if it does not tell.
+    """Return the number of bytes from the position of an open file to its end; None if unknown.
 
     Blocks; not for one that has to be awaited.
     """
@@ -60,7 +60,7 @@ def size_of_open(file: Readable) -> int | None:
 
 
 def position_of(file: Readable) -> int:
-    """Return the byte at which an open file stands, or 0 if it does not tell; blocks."""
+    """Return the position of an open file, or 0 if unknown; blocks."""
     try:
         at: object = cast("io.IOBase", file).tell()
     except (AttributeError, OSError, ValueError):
@@ -94,7 +94,7 @@ def _as_bytes(piece: object) -> bytes:
 
 @attrs.define
 class _Rewound:
-    """A caller's file, read from where it stood."""
+    """A file of the caller, read from its position."""
 
     file: Readable
     start: int
@@ -105,10 +105,10 @@ class _Rewound:
 
 
 class Spool:
-    """A temporary file without a name; it is gone as soon as nobody holds this."""
+    """A temporary file without a name; it disappears with this object."""
 
     def __init__(self) -> None:
-        # The descriptor alone: a file object that is collected while open would be warned of.
+        # Only the descriptor: a file object that is collected while open gives a warning.
         with tempfile.TemporaryFile(prefix="datagym-async-") as file:
             self._descriptor = os.dup(file.fileno())
         weakref.finalize(self, os.close, self._descriptor)
@@ -126,9 +126,9 @@ class Spool:
 
 
 def body_of_open(file: Readable, head: bytes, size: int | None) -> tuple[Body, ByteSource]:
-    """Return the body of an open file, and what its bytes come from; blocks.
+    """Return the body of an open file, and its byte source; blocks.
 
-    Its head was read already. Its size is known where it can be rewound. Not for one that has to be
+    Its head was already read. Its size is known if it can be rewound. Not for one that has to be
     awaited.
     """
     if size is not None:
@@ -152,7 +152,7 @@ def body_of(source: ByteSource, size: int) -> Body:
 
 
 async def spooled(file: Readable, small: int) -> bytes | Spool:
-    """Return what a file that has to be awaited gives: its bytes, up to `small` of them."""
+    """Return the content of a file that has to be awaited: its bytes, up to `small` of them."""
     data = bytearray()
     spool: Spool | None = None
     while piece := _as_bytes(await cast("Awaitable[object]", file.read(CHUNK))):
@@ -181,7 +181,7 @@ async def _chunks(source: ByteSource, size: int) -> AsyncIterator[bytes]:
 
 
 def as_stream(source: ByteSource, size: int, *, buffered: int = io.DEFAULT_BUFFER_SIZE) -> BinaryIO:
-    """Return a seekable stream over a source, for those who look into it; blocks."""
+    """Return a seekable stream over a source, for decoders; blocks."""
     return cast("BinaryIO", io.BufferedReader(_Raw(source, size), buffered))
 
 

@@ -1,8 +1,8 @@
-"""What lies in object stores as a source: objects, all below a prefix, and globs; it blocks.
+"""Object stores as sources: objects, everything below a prefix, and globs; blocking.
 
-A listing is a stream, and gives objects as a walk gives files: by relative path, filtered, hidden
-ones left out, with size and identity. Names with patterns are matched like paths. An object that is
-named by itself is looked up when it is planned, several at a time.
+A listing is a stream of objects, like the files of a walk: by relative path, filtered, hidden ones
+left out, with size and identity. Names with patterns are matched like paths. A single object is
+looked up when it is planned, several at a time.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _IMAGES: Final = (".jpg", ".jpeg", ".png")
 
 
 def in_store(address: str, rules: Rules) -> Iterator[Candidate]:
-    """Yield what an address names: an object, a list, an archive, a prefix, or a pattern."""
+    """Yield the candidates of an address: an object, list, archive, prefix or pattern."""
     try:
         at = StoreLocation.of(address)
     except ConfigurationError as error:
@@ -64,7 +64,7 @@ def in_store(address: str, rules: Rules) -> Iterator[Candidate]:
 def _below(
     at: StoreLocation, address: str, rules: Rules, *, is_folder: bool
 ) -> Iterator[Candidate]:
-    """Yield what lies below a prefix, or matches a pattern."""
+    """Yield the objects below a prefix, or those that match a pattern."""
     parts = at.key.split("/")
     fixed = next((number for number, part in enumerate(parts) if is_glob(part)), len(parts))
     matches, pattern = None, "/".join(parts[fixed:])
@@ -104,7 +104,7 @@ def _below(
 
 
 def _is_marker(rules: Rules, at: StoreLocation) -> bool:
-    """Return whether an empty object is what consoles show as a folder: its key ends in a slash."""
+    """Return whether an empty object is a folder for consoles: its key ends in a slash."""
     try:
         rules.stores.head(at)
     except StoreError as error:
@@ -115,15 +115,15 @@ def _is_marker(rules: Rules, at: StoreLocation) -> bool:
 def looked_up(
     entries: Iterable[T], rules: Rules
 ) -> Generator[T | tuple[int, Candidate], None, None]:
-    """Yield candidates with their parts, objects of stores that were named alone with their sizes.
+    """Yield candidates with their parts, single objects of stores with their sizes.
 
-    Everything else goes through as it is.
+    Everything else is passed on unchanged.
     """
     entries = iter(entries)
     with contextlib.ExitStack() as opened:
         pool: ThreadPoolExecutor | None = None
         for entry in entries:
-            # At once: on the way of every file.
+            # At once: called for every file.
             if not isinstance(entry, tuple) or entry[1].size is not None or not _is_unknown(entry):
                 yield entry
                 continue

@@ -1,9 +1,9 @@
-"""Watch a folder: a source that gives each file that arrives, once nothing writes to it any more.
+"""Watch a folder: a source that yields each new file once nothing writes to it any more.
 
-A file has settled when two looks at it, `settle` seconds apart, find one size and one time of
-change; for what lay there before, a change that long ago is as good as the first look. Names that
+A file has settled when two looks at it, `settle` seconds apart, find the same size and time of
+change; for a file that was there before, a change that long ago replaces the first look. Names that
 programs give to half-written files do not count. The operating system reports new files
-(watchfiles); a new folder is walked, since files may lie in it before it is watched.
+(watchfiles); a new folder is walked, because it may contain files before it is watched.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 STEP = 256
-REMEMBERED = 10_000  # files given last whose late events are recognised
+REMEMBERED = 10_000  # files yielded last whose late events are recognised
 _HALF_WRITTEN = Filters(
     exclude=("*.part", "*.partial", "*.crdownload", "*.download", "*.tmp", "*~")
 )
@@ -115,7 +115,7 @@ class FolderWatch:
                     yield candidate.item
 
     def check(self) -> None:
-        """Refuse what is no folder, or not there; it blocks.
+        """Refuse a path that is not a folder or does not exist; blocks.
 
         Raises:
             ConfigurationError: It is so.
@@ -133,20 +133,20 @@ class FolderWatch:
             ConfigurationError: The folder is not there, or is none.
         """
         await in_thread(self.check)
-        # By its full path: changes are told of by that, or in the spelling they were asked for.
+        # By its full path: changes are reported with that, or with the spelling that was given.
         folder = await in_thread(os.path.realpath, self.folder)
         arriving = _Arriving(folder, rules, self.settle)
         loop = asyncio.get_running_loop()
         while not self._stopped.is_set():
-            # What is watched is this very folder, and nothing that takes its place: it may be
-            # removed and made again, or its disk be mounted.
+            # Exactly this folder is watched, not one that replaces it: it may be removed and made
+            # again, or its disk may be mounted.
             if (watched := await in_thread(_identity, folder)) is None:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self.settle / 2):
                         await self._stopped.wait()
                 continue
             opened = aclosing(self._changes(folder, self._stopped, self.settle / 2))
-            with contextlib.suppress(FileNotFoundError):  # it was gone before it was watched
+            with contextlib.suppress(FileNotFoundError):  # it disappeared before it was watched
                 async with opened as changes:
                     # Watched before it is walked, so that nothing falls in between.
                     new: Collection[str] = (folder,)
@@ -159,13 +159,13 @@ class FolderWatch:
                         for candidate in await in_thread(arriving.settled, loop.time()):
                             yield candidate
                         new = ()
-                        # A new one may have the number of the old one, whose end was told then.
+                        # A new one may have the number of the old one, whose end was reported.
                         if folder in paths or await in_thread(_identity, folder) != watched:
                             break
 
 
 def _identity(folder: str) -> tuple[int, int] | None:
-    """Return by which numbers the system knows a folder; None where there is none."""
+    """Return the numbers that identify a folder for the system; None if there is none."""
     status = look(folder)
     if isinstance(status, str) or not stat.S_ISDIR(status.st_mode):
         return None
@@ -183,7 +183,7 @@ class _Look(NamedTuple):
 
     @classmethod
     def of(cls, path: str, relative: str, now: float) -> Self | None:
-        """Return what a file is now; None where it is gone, or no file."""
+        """Return the state of a file now; None if it is gone or not a file."""
         status = look(path)
         if isinstance(status, str) or not stat.S_ISREG(status.st_mode):
             return None
@@ -192,7 +192,7 @@ class _Look(NamedTuple):
 
 @attrs.define
 class _Arriving:
-    """The files that have not settled yet, and those given last; all its methods block."""
+    """The files that have not settled yet, and those yielded last; all methods block."""
 
     _folder: str
     _rules: Rules
@@ -201,8 +201,8 @@ class _Arriving:
     _given: OrderedDict[str, tuple[int, int]] = attrs.Factory(OrderedDict)
 
     def at(self, paths: Collection[str]) -> Generator[Candidate, None, None]:
-        """Yield what lies at some paths and below them, as far as it counts; not named yet."""
-        # Seen more than once, so that it is named, and counted as left out, by nobody here.
+        """Yield the files at some paths and below them that count; not named yet."""
+        # It is seen more than once, so it is not named or counted as left out here.
         filters = Filters(self._rules.filters.include, self._rules.filters.exclude)
         rules = attrs.evolve(self._rules, naming=Naming(), filters=filters)
         left_out = frozenset(map(rules.full, rules.left_out))
@@ -222,7 +222,7 @@ class _Arriving:
                 yield rules.file(full, below)
 
     def met(self, found: Iterator[Candidate], now: float) -> list[Candidate] | None:
-        """Look at the next entries; return those that can be given at once, None at the end."""
+        """Look at the next entries; return those that are ready at once, None at the end."""
         step, given = list(islice(found, STEP)), []
         for one in step:
             path = str(one.item.content)
@@ -239,7 +239,7 @@ class _Arriving:
         return given if step else None
 
     def settled(self, now: float) -> list[Candidate]:
-        """Return what has not changed since it was looked at long enough ago."""
+        """Return the files that have not changed since a look that is long enough ago."""
         due = [one for one in self._unsettled.values() if now - one.at >= self._settle]
         candidates = []
         for before in due:
