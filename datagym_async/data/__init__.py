@@ -3,16 +3,15 @@
 ``client.loader(...)`` makes a `DatasetLoader`. In reading order:
 
 * `_config`: `LoaderConfig`, the options, and how ``client.loader`` takes them;
-* `_loader`: `DatasetLoader`, the iterator: begin, give, mark, end, state;
-* `_listing`: what a loader calls of a client, and what there is to load, listed once, and its
-  labels, packed;
-* `_order`: the order of an epoch, shards, and what is done of them; pure;
-* `_state`: where a loader stands, and how it resumes; pure;
-* `_prefetch`: the workers that load ahead, bounded by samples and bytes;
+* `_loader`: `DatasetLoader`, the iterator: begin, yield, mark, end, state;
+* `_listing`: what a loader needs from a client; the media, listed once, and their labels, packed;
+* `_order`: the order of an epoch, shards, and their progress; pure;
+* `_state`: the position of a loader, and how it resumes; pure;
+* `_prefetch`: the workers that load ahead, within limits of samples and bytes;
 * `_samples`: `Sample`, and how one is downloaded, decoded and transformed;
-* `_images`: an image decoded by stated rules, and turned with its labels;
+* `_images`: decodes an image by fixed rules, and rotates it with its labels;
 * `_cache`: media on disk, shared by processes;
-* `torch`: a loader as an ``IterableDataset``, for those who have torch.
+* `torch`: a loader as an ``IterableDataset`` of torch.
 """
 
 from __future__ import annotations

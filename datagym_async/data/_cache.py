@@ -1,13 +1,13 @@
-"""`DiskCache`: media on disk, bounded, for any number of processes at once. Blocking.
+"""`DiskCache`: media on disk, with a size limit, for any number of processes at once. Blocking.
 
-One file a media: a header with the digest of the content, then the content. It is written under
-another name and renamed, so that half of it is never read, and checked at each reading: what
-is damaged is deleted and counts as absent. Reading sets the file's time, so that the folder itself
-knows what was used when; there is no index that could be wrong.
+One file for each media: a header with the digest of the content, then the content. It is written
+under another name and renamed, so half of it is never read. It is checked at each reading: a
+damaged file is deleted and counts as absent. Reading sets the file's time, so the folder itself
+shows what was used when; there is no index that could be wrong.
 
-The bound: a process adds up what it writes, and looks at the whole folder anew when that may have
-reached the bound, or is a sixteenth of it. It then deletes what was not used for longest until
-seven eighths are left. So several processes may pass the bound by a sixteenth each for a moment.
+The limit: a process adds up what it writes, and reads the whole folder again when it may have
+reached the limit, or has written a sixteenth of it. Then it deletes the least recently used files
+until seven eighths are left. So each process may exceed the limit by a sixteenth for a moment.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _STALE = 3600.0
 
 @attrs.define
 class DiskCache:
-    """Keep the bytes of media in a folder, made when it is not there, within a bound."""
+    """Keep the bytes of media in a folder, made if it does not exist, within a limit."""
 
     folder: Path
     max_bytes: int
@@ -48,7 +48,7 @@ class DiskCache:
     _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False, repr=False)
 
     def get(self, media_id: str) -> bytes | None:
-        """Return the bytes of a media, or None if they are not here, or not as they were."""
+        """Return the bytes of a media, or None if they are missing or damaged."""
         path = self._path(media_id)
         try:
             with open(path, "rb", opener=regular_only) as file:
@@ -57,14 +57,14 @@ class DiskCache:
                 _log.warning("a damaged file in the cache is downloaded again: media %s", media_id)
                 path.unlink(missing_ok=True)
                 return None
-            with contextlib.suppress(OSError):  # a folder that may only be read is of use, too
+            with contextlib.suppress(OSError):  # a read-only folder is useful, too
                 os.utime(path)
         except OSError:  # absent, just deleted by another process, or not ours to read
             return None
         return data
 
     def put(self, media_id: str, data: bytes) -> None:
-        """Keep the bytes of a media. Where the disk refuses, that is said once."""
+        """Store the bytes of a media. An error of the disk is logged once."""
         size = _HEADER + len(data)
         if size > self.max_bytes:
             return
@@ -79,7 +79,7 @@ class DiskCache:
                 _log.warning("the cache in %s cannot be written: %s", self.folder, words)
 
     def _path(self, media_id: str) -> Path:
-        # Whatever the service calls a media, this is the name of a file.
+        # A valid file name, whatever the service calls a media.
         name = hashlib.blake2b(media_id.encode(), digest_size=16).hexdigest()
         return self.folder / name[:2] / f"{name}{_SUFFIX}"
 
@@ -96,7 +96,7 @@ class DiskCache:
             part.drop()
 
     def _make_room(self, size: int) -> None:
-        """Look at the folder where it may be full, and delete what is too much beside `size`."""
+        """Read the folder if it may be full, and delete files to make room for `size`."""
         self._added += size
         is_known = self._known is not None and self._known + self._added <= self.max_bytes
         if is_known and self._added <= self.max_bytes // 16:
@@ -105,18 +105,18 @@ class DiskCache:
         entries = list(self._entries())
         held = sum(entry_size for _, entry_size, _ in entries)
         if held + size > self.max_bytes:
-            for _, entry_size, path in sorted(entries):  # what was not used for longest goes first
+            for _, entry_size, path in sorted(entries):  # the least recently used goes first
                 if held + size <= self.max_bytes - self.max_bytes // 8:
                     break
-                with contextlib.suppress(OSError):  # gone, or in use where that protects it
+                with contextlib.suppress(OSError):  # gone, or open, if the system protects that
                     os.unlink(path)  # noqa: PTH108 -- one of many; Path costs more
                 held -= entry_size
         self._known, self._added = held, size
 
     def _entries(self) -> Iterator[tuple[int, int, str]]:
-        """Give when each file was last used, its size in bytes and its path."""
+        """Yield the last use of each file, its size in bytes and its path."""
         oldest = time.time_ns() - int(_STALE * 1e9)
-        for name in os.listdir(self.folder):  # noqa: PTH208 -- names are all that is wanted
+        for name in os.listdir(self.folder):  # noqa: PTH208 -- only names are needed
             with contextlib.suppress(NotADirectoryError), os.scandir(self.folder / name) as files:
                 for file in files:
                     with contextlib.suppress(FileNotFoundError):

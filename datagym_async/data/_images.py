@@ -1,14 +1,13 @@
-"""A downloaded image decoded by stated rules, and turned with its labels; blocking, needs Pillow.
+"""Decode a downloaded image by fixed rules, and rotate it with its labels; blocking, needs Pillow.
 
-**Arrays of bytes** (``dtype="uint8"``): RGB, height x width x 3. Of values of 16 bits the upper 8
-count, for gray as for colours; gray is repeated, a palette gives its colours, and transparency is
-laid over white.
+**Arrays of bytes** (``dtype="uint8"``): RGB, height x width x 3. Of 16-bit values the upper 8 bits
+are used, for gray and colours; gray is repeated, a palette becomes its colours, and transparency is
+put on white.
 
 **Arrays as stored** (``dtype="keep"``): gray is height x width, of 8 or 16 bits; gray with alpha
-has 2 channels, colours have 3, with alpha 4; a palette gives its colours. Colours of 16 bits are an
-error, since Pillow keeps 8 of them.
+has 2 channels, colours have 3, with alpha 4; a palette becomes its colours.
 
-CMYK becomes RGB in either.
+16-bit colours are an error, because Pillow keeps 8 bits. CMYK becomes RGB in both.
 """
 
 from __future__ import annotations
@@ -33,24 +32,24 @@ if TYPE_CHECKING:
     Array: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
 
 _PNG = b"\x89PNG"
-_DEPTH_AT = 24  # where a PNG says how many bits a value has
+_DEPTH_AT = 24  # where a PNG has the bits of a value
 _WIDE = ";16"
 _GRAY = frozenset({"1", "L", "LA", "La"})
 
 
 @attrs.frozen
 class Decoded:
-    """An image as it was asked for, and how it is stored (see `Sample`)."""
+    """An image as requested, and how it is stored (see `Sample`)."""
 
-    data: Any  # an image of Pillow's, or an array
-    loss: str  # what an array does not hold of it, in words
+    data: Any  # a Pillow image, or an array
+    loss: str  # what an array has lost of it, as text
     mode: str
     orientation: int
     size: tuple[int, int]  # width and height as stored
 
 
 def decoded(content: bytes, config: LoaderConfig) -> Decoded:
-    """Return a JPEG or PNG as `decode` says; raises what Pillow says of a bad one."""
+    """Return a JPEG or PNG as `decode` says; raises the error of Pillow for a bad one."""
     from PIL import Image, ImageOps
 
     is_wide = content.startswith(_PNG) and content[_DEPTH_AT : _DEPTH_AT + 1] == b"\x10"
@@ -68,7 +67,7 @@ def decoded(content: bytes, config: LoaderConfig) -> Decoded:
 
 
 def _array(image: Image, mode: str, *, keep: bool) -> tuple[Array, str]:
-    """Return an image as an array, and in words what of it was lost."""
+    """Return an image as an array, and what was lost, as text."""
     import numpy as np
     from PIL import Image
 
@@ -94,10 +93,10 @@ def _array(image: Image, mode: str, *, keep: bool) -> tuple[Array, str]:
 
 
 def turned(task: LabeledTask, orientation: int, size: tuple[int, int]) -> LabeledTask:
-    """Return labels of a stored image as labels of the image that its EXIF orientation shows.
+    """Return labels of a stored image as labels of the image rotated by its EXIF orientation.
 
-    Bitmaps stay as they are: the labels hold their addresses alone. So do incomplete shapes, which
-    have no coordinates. `size` are width and height of the image as it is stored.
+    Bitmaps stay as they are: the labels have only their addresses. So do incomplete shapes, which
+    have no coordinates. `size` is width and height of the stored image.
     """
     width, height = size
     turn: dict[int, Callable[[float, float], Point]] = {

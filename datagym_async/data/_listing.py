@@ -1,6 +1,6 @@
-"""What there is to load, listed once and held compactly: media in one block, labels packed.
+"""The media to load, listed once and stored compactly: media in one block, labels packed.
 
-A media takes about 100 bytes. Its labels are compressed until its sample is made, since most of
+A media takes about 100 bytes. Its labels stay compressed until its sample is made, because most of
 them wait for a whole epoch.
 """
 
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 _BETWEEN = "\0"
 _ID_END = _BETWEEN.encode()
 _SOURCE_TYPES = {each.value: each for each in MediaSourceType}
-_TASKS_AT_ONCE = 256  # tasks of an export that are packed in one thread hop
+_TASKS_AT_ONCE = 256  # tasks of an export that are packed in one thread call
 
 
 class Media(Protocol):
-    """Give the bytes of media; `MediaResource` does."""
+    """Yield the bytes of media; `MediaResource` does."""
 
     async def download(
         self, media_id: str, *, link: bool = False, max_bytes: int = MAX_IN_MEMORY
@@ -46,7 +46,7 @@ class Media(Protocol):
 
 @attrs.frozen
 class Library:
-    """The parts of a client that a loader works with; `lane` bounds its downloads."""
+    """The parts of a client that a loader needs; `lane` limits its downloads."""
 
     media: Media
     datasets: DatasetLookup
@@ -58,8 +58,8 @@ class Library:
 class Listing:
     """Packed media (`pack`) in the order of their ids, as one block of bytes; each once.
 
-    The service lists them in an order that changes from call to call; that of their ids is the
-    same in every process and at every time.
+    The service lists them in an order that changes from call to call; the order of their ids is
+    always the same.
     """
 
     def __init__(self, rows: Iterable[bytes]) -> None:
@@ -67,7 +67,7 @@ class Listing:
         self._ends = array("Q", [0])
         digest = hashlib.blake2b(digest_size=8)
         before = None
-        for row in sorted(rows):  # the id comes first, and its end below all that it may hold
+        for row in sorted(rows):  # the id comes first, and its end sorts below all its characters
             media_id = row.partition(_ID_END)[0]
             if media_id != before:
                 packed += row
@@ -131,7 +131,7 @@ async def list_media(
 async def _read_rows(parts: AsyncIterator[Dataset]) -> tuple[list[bytes], list[bytes]]:
     """Return the files and the link images of one dataset, packed part by part.
 
-    Called again where an answer breaks off; what it read before is then dropped.
+    Called again if an answer breaks off; what it read before is then dropped.
     """
     rows: list[bytes] = []
     link_rows: list[bytes] = []
@@ -156,7 +156,7 @@ class PackedLabels:
     def __getitem__(self, index: int) -> LabeledTask | None:
         if (packed := self._packed[index]) is None:
             return None
-        # Only what this process packed itself gets here.
+        # Only data that this process packed itself gets here.
         return cast("LabeledTask", pickle.loads(zlib.decompress(packed)))  # noqa: S301 -- see above
 
     def add(self, tasks: Iterable[LabeledTask]) -> None:
@@ -167,7 +167,7 @@ class PackedLabels:
 
 
 async def export_labels(labels: LabelExports, project_id: str, listing: Listing) -> PackedLabels:
-    """Return the labels that a project's export has for the media of a listing."""
+    """Return the labels of a project's export for the media of a listing."""
     packed = PackedLabels(listing)
     async with (
         aclosing(labels.iter_export(project_id)) as tasks,

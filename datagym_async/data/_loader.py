@@ -1,9 +1,9 @@
 """`DatasetLoader`: the samples of a dataset as an async iterator that can stop and resume anywhere.
 
-How it works: the listing and the labels are fetched once and held compactly. An epoch is a global
+How it works: the listing and the labels are fetched once and stored compactly. An epoch is a global
 order (`Order`), of which this shard has its part (`Progress`); a `Prefetcher` loads it ahead of the
-consumer. What was yielded is marked, and nothing else: so the state says exactly what is left,
-wherever the loader is stopped.
+consumer. Only yielded samples are marked, so the state says exactly what remains, wherever the
+loader is stopped.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from datagym_async.models import DatasetMedia
 
 T_co = TypeVar("T_co", covariant=True)
 
-# Seconds that the consumer may take before the event loop gets a turn, and one more for each.
+# Seconds of the consumer before the event loop gets a turn, and one more turn for each.
 _BUSY = 0.001
 _MOST_TURNS = 8
 
@@ -89,11 +89,11 @@ class DatasetLoader(Generic[T_co]):
         self._position = Position(self._config)
         self._samples: SampleLoader | None = None
         self._prefetcher: Prefetcher | None = None
-        # What the consumer gets next: so far the values, and the numbers of all samples up to
-        # there, skipped ones included, which are done when it has got them.
+        # What the consumer gets next: the values so far, and the numbers of all samples up to
+        # there, also skipped ones, which are done when the consumer has them.
         self._values: list[object] = []
         self._numbers: list[int] = []
-        self._last_turn = 0.0  # when the event loop last had a turn, as far as is known
+        self._last_turn = 0.0  # when the event loop last had a turn, as far as we know
 
     def __repr__(self) -> str:
         return f"<DatasetLoader {self._position}>"
@@ -117,7 +117,7 @@ class DatasetLoader(Generic[T_co]):
         self._home.check()
         prefetcher = self._prefetcher or await self._begin()
         while True:
-            # Nothing is awaited for a sample that is ready, unless the event loop needs a turn.
+            # For a ready sample nothing is awaited, unless the event loop needs a turn.
             at_once = prefetcher.has_ready and prefetcher.clock() - self._last_turn < _BUSY
             found = prefetcher.take() if at_once else await self._next(prefetcher)
             if found is None:
@@ -191,7 +191,7 @@ class DatasetLoader(Generic[T_co]):
             self._position.check(self._samples.listing)
 
     async def _fetched(self) -> SampleLoader:
-        """Return what loads samples, with the listing and the labels, which are fetched once."""
+        """Return the loading function, with the listing and the labels, which are fetched once."""
         if self._samples is not None:
             return self._samples
         library, config = self._library, self._config
@@ -209,7 +209,7 @@ class DatasetLoader(Generic[T_co]):
         return self._samples
 
     async def _begin(self) -> Prefetcher:
-        """Begin to load what is left of the epoch."""
+        """Begin to load the rest of the epoch."""
         samples = await self._fetched()
         progress = self._position.begin(samples.listing)
         epoch = self._position.epoch
@@ -219,7 +219,7 @@ class DatasetLoader(Generic[T_co]):
             return samples.load(order.at(progress.position(number)), epoch=epoch)
 
         config, lane = self._config, self._library.lane
-        # As many workers as requests may ever be in flight; which of them are is the lane's affair.
+        # As many workers as requests may ever be in flight; the lane decides how many are.
         workers = min(config.prefetch, config.concurrency or lane.most)
         prefetcher = Prefetcher(load, progress, config, workers)
         self._prefetcher = prefetcher
@@ -227,10 +227,10 @@ class DatasetLoader(Generic[T_co]):
         return prefetcher
 
     async def _next(self, prefetcher: Prefetcher) -> tuple[int, Loaded] | None:
-        """Return the next sample's number and what became of it, or None at the end.
+        """Return the next sample's number and result, or None at the end.
 
-        A consumer that never awaits keeps the event loop from loading. So one that took long gets a
-        sample that is ready only after the loop has had turns in proportion.
+        A consumer that never awaits blocks the event loop, which then cannot load. So after a slow
+        step it gets a ready sample only after the loop has had turns in proportion.
         """
         if prefetcher.has_ready:
             taken = prefetcher.clock() - self._last_turn
@@ -241,7 +241,7 @@ class DatasetLoader(Generic[T_co]):
         return found
 
     def _give(self) -> T_co:
-        """Return what is held, and mark its samples as done."""
+        """Return the collected values, and mark their samples as done."""
         values, numbers = self._values, self._numbers
         self._values, self._numbers = [], []
         for number in numbers:

@@ -1,9 +1,9 @@
-"""The order of an epoch, which positions of it are done, and which are whose. Pure.
+"""The order of an epoch, its finished positions, and their division into shards. Pure.
 
 The global order of an epoch comes first (`Order`). Positions in it that are not done when a
 sharding begins are its *rest* (`Rest`); shard `i` of `c` takes every c-th of them, from the i-th on
-(`Progress`). So the shards never overlap, they cover all, and after each has passed k samples the
-rest of the rest begins at k * c: it can be dealt out again, to any number of shards (`remaining`).
+(`Progress`). So the shards never overlap and cover everything. After each has passed k samples, the
+rest of the rest begins at k * c and can be divided again among any number of shards (`remaining`).
 """
 
 from __future__ import annotations
@@ -25,12 +25,11 @@ _WORD = (1 << 64) - 1
 
 @attrs.frozen
 class Order:
-    """Say which of `count` things comes at a position of an epoch.
+    """Compute which of `count` elements is at a position of an epoch.
 
-    Without a seed the order is the things' own. With one, it is a Feistel network over the least
-    power of two that holds `count`, walked until the result is below `count`: a permutation of
-    which nothing is stored but eight keys. Any position is answered by itself, in a few
-    microseconds.
+    Without a seed they keep their order. With one, it is a Feistel network over the smallest power
+    of two that is not below `count`, applied until the result is below `count`: a permutation that
+    stores only eight keys. Any position is computed by itself, in a few microseconds.
     """
 
     count: int
@@ -46,7 +45,7 @@ class Order:
         return struct.unpack(f"<{_ROUNDS}Q", hashlib.blake2b(text, digest_size=64).digest())
 
     def at(self, position: int) -> int:
-        """Return the number of the thing at a position, both counted from 0."""
+        """Return the number of the element at a position, both counted from 0."""
         if not self._keys:
             return position
         number = self._mixed(position)
@@ -66,7 +65,7 @@ class Order:
 
 
 def _scrambled(word: int) -> int:
-    """Return 64 bits of which each depends on all those of `word` (multiply and shift, twice)."""
+    """Return 64 bits, each of which depends on all bits of `word` (multiply and shift, twice)."""
     word = word * 0x9E3779B97F4A7C15 & _WORD
     word ^= word >> 32
     word = word * 0xD6E8FEB86659FD93 & _WORD
@@ -79,8 +78,8 @@ class Rest:
 
     count: int  # of the whole epoch
     base: int = 0  # those below it are done
-    # Bits, the lowest for `base`: 1 for positions that are done as well. There are none unless
-    # samples were given out of order, or shards had got differently far.
+    # Bits, the lowest for `base`: 1 for other finished positions. Only after samples out of order,
+    # or with shards of different progress.
     done: int = 0
 
     def __len__(self) -> int:
@@ -103,14 +102,14 @@ class Rest:
 
 @attrs.define
 class Progress:
-    """How far one shard has got in the rest."""
+    """The progress of one shard in the rest."""
 
-    rest: Rest  # what was to be done when the sharding began
+    rest: Rest  # the rest when the sharding began
     shard: int = 0
     shards: int = 1
-    passed: int = 0  # how many samples in a row are done, from the first on
+    passed: int = 0  # how many samples in a row are done, from the first
     ahead: int = 0  # bits, the lowest for the sample after those: 1 for samples out of order
-    even: Even | None = None  # how all shards get the same number, or None: they differ by one
+    even: Even | None = None  # how all shards get the same number; None: they differ by at most one
 
     def __len__(self) -> int:
         """Return how many samples the shard has in this rest."""
@@ -120,7 +119,7 @@ class Progress:
         return max(0, -(-(len(self.rest) - begins_at) // self.shards))
 
     def position(self, number: int) -> int:
-        """Return the position of the shard's n-th sample; padding begins anew with the first."""
+        """Return the position of the shard's n-th sample; padding starts again with the first."""
         return self.rest.at((self.shard + number * self.shards) % len(self.rest))
 
     @property
@@ -129,7 +128,7 @@ class Progress:
         return max(0, len(self) - self.passed - self.ahead.bit_count())
 
     def pending(self) -> Iterator[int]:
-        """Give the numbers of the samples that are not done now, in order."""
+        """Yield the numbers of the samples that are not done now, in order."""
         passed, ahead = self.passed, self.ahead
         for number in range(passed, len(self)):
             if not ahead >> (number - passed) & 1:
@@ -142,7 +141,7 @@ class Progress:
         self.ahead >>= row
 
     def advance(self, samples: int) -> None:
-        """Mark the next so many that are pending."""
+        """Mark this many of the next pending samples."""
         for number in list(islice(self.pending(), samples if self.ahead else 0)):
             self.mark(number)
             samples -= 1
@@ -153,9 +152,9 @@ class Progress:
 
 
 def remaining(shards: Sequence[Progress]) -> Rest:
-    """Return what all shards, in the order of their numbers, have left of one rest."""
+    """Return what remains of one rest after all shards, in the order of their numbers."""
     rest, count = shards[0].rest, len(shards)
-    # Numbers in the rest: of the first sample that is not done, and from which on none is done.
+    # Numbers in the rest: the first sample that is not done, and the first after all done ones.
     pending = (each.shard + each.passed * count for each in shards if each.passed < len(each))
     first = min(pending, default=len(rest))
     last = min(len(rest), count * max(each.passed + each.ahead.bit_length() for each in shards))
@@ -172,7 +171,7 @@ def remaining(shards: Sequence[Progress]) -> Rest:
 
 
 def _places(bits: int, digit: str) -> Iterator[int]:
-    """Give the places of ones, or of zeros below the highest one, the lowest first."""
+    """Yield the places of ones, or of zeros below the highest one, the lowest first."""
     return (place for place, each in enumerate(f"{bits:b}"[::-1]) if bits and each == digit)
 
 

@@ -1,11 +1,11 @@
-"""Load the samples of one epoch ahead of their consumer: a fixed number of workers, bounded.
+"""Load the samples of one epoch ahead of their consumer: a fixed number of workers, with limits.
 
-Free workers claim samples in order, and only while what is loaded or being loaded stays within its
-bounds. So the sample that the consumer waits for has been begun before those behind it, and the
-bounds cannot block it.
+Free workers take samples in order, and only while loaded and loading samples stay within the
+limits.
 
-Workers never fail: the error of a sample is its result. So errors reach the consumer alone, and the
-TaskGroup never cancels a consumer that is somewhere else.
+So the sample that the consumer waits for began before those behind it, and the limits cannot block
+it. Workers never fail: the error of a sample is its result. So errors reach only the consumer, and
+the TaskGroup never cancels a consumer that is somewhere else.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from datagym_async.data._config import LoaderConfig
 from datagym_async.data._order import Progress
 
 _FIRST_ESTIMATE = 1 << 20
-_FORGETTING = 1 / 64  # how fast the largest sample is forgotten by the smaller ones that follow
-# How many times `prefetch` samples may be ahead of the slowest one where order does not matter.
+_FORGETTING = 1 / 64  # how fast smaller samples replace the size of the largest one
+# Maximum lead over the slowest sample, in multiples of `prefetch`, if order does not matter.
 _WINDOW = 4
 
 
-@attrs.define  # to make a frozen one takes three times as long
+@attrs.define  # a frozen one takes three times as long to make
 class Loaded:
     """What happened to a sample: a value of about `weight` bytes, nothing to yield, or an error."""
 
@@ -39,10 +39,10 @@ class Loaded:
 
 @attrs.define
 class Prefetcher:
-    """Load samples and give them to the consumer.
+    """Load samples for the consumer.
 
-    What is loaded is what is pending of `progress`, by a number of workers, with a `load` that
-    raises nothing but cancellations. The consumer may hold a batch before it marks it as done.
+    It loads the pending samples of `progress` with a number of workers, by a `load` that raises
+    only cancellations. The consumer may keep a batch before it marks it as done.
     """
 
     _load: Callable[[int], Awaitable[Loaded]]
@@ -57,8 +57,8 @@ class Prefetcher:
     _pins: contextlib.ExitStack = attrs.field(factory=contextlib.ExitStack, init=False)
     _idle: deque[asyncio.Future[None]] = attrs.field(factory=deque, init=False)
     _arrived: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
-    # The numbers of samples in the order in which they are given: where that is the order of the
-    # epoch they are queued when they are claimed, else when they are loaded.
+    # The numbers of samples in the order of delivery: in the order of the epoch they are queued
+    # when they are taken, otherwise when they are loaded.
     _queue: deque[int] = attrs.field(factory=deque, init=False)
     _loaded: dict[int, Loaded] = attrs.field(factory=dict, init=False)
     _next: int | None = attrs.field(default=None, init=False)
@@ -70,7 +70,7 @@ class Prefetcher:
     )
 
     async def start(self, pin: AbstractContextManager[object] | None) -> None:
-        """Begin to load; `pin` is held until this is closed."""
+        """Begin to load; `pin` lasts until this is closed."""
         await self._group.__aenter__()
         if pin is not None:
             self._pins.enter_context(pin)
@@ -85,7 +85,7 @@ class Prefetcher:
         return bool(self._queue) and self._queue[0] in self._loaded
 
     def take(self) -> tuple[int, Loaded]:
-        """Return the next sample's number and what became of it; it must be ready."""
+        """Return the next sample's number and result; it must be ready."""
         number = self._queue.popleft()
         loaded = self._loaded.pop(number)
         self._outstanding -= 1
@@ -94,22 +94,22 @@ class Prefetcher:
         return number, loaded
 
     async def next(self) -> tuple[int, Loaded] | None:
-        """Return the next sample's number and what became of it, or None at the end.
+        """Return the next sample's number and result, or None at the end.
 
-        Cancelled, it loses nothing.
+        A cancellation loses nothing.
         """
         while not self.has_ready:
             if self._next is None and not self._outstanding:
                 return None
-            self._wake()  # what the consumer has marked as done may have made room as well
+            self._wake()  # samples that the consumer marked as done may have made room, too
             self._arrived.clear()
             await self._arrived.wait()
         return self.take()
 
     def abandon(self) -> None:
-        """Cancel what runs, soon: for a finaliser, which may run in any thread."""
+        """Cancel all tasks soon: for a finaliser, which may run in any thread."""
         if self._tasks:
-            with contextlib.suppress(RuntimeError):  # the loop is closed, and all ended with it
+            with contextlib.suppress(RuntimeError):  # the loop is closed, with all tasks
                 self._tasks[0].get_loop().call_soon_threadsafe(self.stop)
 
     def stop(self) -> None:
@@ -118,7 +118,7 @@ class Prefetcher:
         self._pins.close()
 
     async def aclose(self) -> None:
-        """Cancel what runs and wait for its end; may be called again."""
+        """Cancel all tasks and wait for their end; may be called again."""
         self.stop()
         if self._tasks:
             self._tasks.clear()
@@ -133,7 +133,7 @@ class Prefetcher:
                 await woken
             reserved = self._estimate
             loaded = await self._load(number)
-            # It was counted as the largest recent sample; from now on it counts as what it is.
+            # It counted as much as the largest recent sample; from now on its own size counts.
             self._weight += loaded.weight - reserved
             faded = self._estimate + (loaded.weight - self._estimate) * _FORGETTING
             self._estimate = max(loaded.weight, faded)
@@ -161,7 +161,7 @@ class Prefetcher:
         config, weight = self._config, self._weight + self._estimate
         if self._outstanding >= config.prefetch or weight > config.prefetch_bytes:
             return False
-        # Where order does not matter: how far ahead of the slowest sample another may be.
+        # If order does not matter: the maximum lead over the slowest sample.
         window = _WINDOW * config.prefetch + (config.batch_size or 1)
         return config.ordered or number < self._progress.passed + window
 

@@ -1,4 +1,4 @@
-"""`Sample`, and how one is made: downloaded or from the cache, decoded, labelled, transformed."""
+"""`Sample`, and how it is made: downloaded or from the cache, decoded, labelled, transformed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _FATAL = (AuthenticationError, PermissionDeniedError, ClientClosedError)
 
 
 def _shown(data: object) -> str:
-    """Return what stands for the data in the ``repr`` of a sample."""
+    """Return the text for the data in the ``repr`` of a sample."""
     size = getattr(data, "shape", None) or getattr(data, "size", None)
     return f"<{type(data).__name__} {size if size is not None else weigh(data)}>"
 
@@ -66,7 +66,7 @@ class Sample(Shown):
 
 
 def weigh(value: object) -> int:
-    """Return about how many bytes a value holds in memory."""
+    """Return about how many bytes a value takes in memory."""
     if isinstance(value, _BUFFERS):
         return len(value)
     if isinstance(value, Sample):
@@ -79,7 +79,7 @@ def weigh(value: object) -> int:
     if isinstance(value, dict):
         return sum(map(weigh, value.values()))
     bands, size = getattr(value, "getbands", None), getattr(value, "size", None)
-    if bands is not None and isinstance(size, tuple):  # an image of Pillow's
+    if bands is not None and isinstance(size, tuple):  # a Pillow image
         width, height = size
         return int(width) * int(height) * len(bands())
     return sys.getsizeof(value)
@@ -95,14 +95,14 @@ class SampleLoader:
     _transform: Callable[[Sample], object] | None
     _told: set[str] = attrs.field(factory=set, init=False)
     _unreachable: int = attrs.field(default=0, init=False)
-    _needs_thread: bool = attrs.field(init=False)  # more is to be done than to download
+    _needs_thread: bool = attrs.field(init=False)  # more than a download is needed
 
     def __attrs_post_init__(self) -> None:
         is_plain = self._transform is None and self._config.decode == "bytes"
         self._needs_thread = self._cache is not None or not is_plain
 
     async def load(self, index: int, *, epoch: int) -> Loaded:
-        """Return what became of a sample; an error is part of it and not raised."""
+        """Return the result of a sample; an error is part of it and not raised."""
         media = self.listing[index]
         try:
             loaded = None
@@ -149,17 +149,17 @@ class SampleLoader:
         return Loaded(value, weigh(value))
 
     def _tell_losses(self, media: DatasetMedia, image: Decoded) -> None:
-        """Say once of each kind that arrays hold less than what is stored."""
+        """Log once for each kind that arrays have less than the stored image."""
         if image.loss and image.loss not in self._told:
             self._told.add(image.loss)
             text = '%s of media %s (%s); dtype="keep" keeps it if Pillow can. Shown once.'
             _log.warning(text, image.loss, media.id, media.name)
 
     def _judge(self, media: DatasetMedia, error: Exception) -> Loaded:
-        """Return what `on_error` makes of an error.
+        """Return the result of `on_error` for an error.
 
-        One that every other sample would meet as well is raised in any case: a refused token, a
-        closed client, a service that is gone. Else an epoch would be skipped as a whole.
+        An error that every other sample would get as well is always raised: a refused token, a
+        closed client, a service that is gone. Otherwise a whole epoch would be skipped.
         """
         is_lost = isinstance(error, APIConnectionError)
         self._unreachable = self._unreachable + 1 if is_lost else 0

@@ -1,7 +1,7 @@
-"""Where a loader stands: as a small value that survives as JSON, and through its epochs. Pure.
+"""The position of a loader, as a small value for JSON, and through its epochs. Pure.
 
-`LoaderState` is the value, `resumption` says what is left after one state or those of all shards,
-and `Position` is a loader's own, from its first listing on.
+`LoaderState` is the value, `resumption` computes what remains after one state or those of all
+shards, and `Position` is that of a loader, from its first listing on.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ State: TypeAlias = "Mapping[str, object]"
 
 @attrs.frozen
 class Known:
-    """What a position needs to know of a `Listing`: how many media, and that they are the same."""
+    """The data of a `Listing` for a position: the number of media, and their fingerprint."""
 
     media: int
     fingerprint: str
@@ -36,7 +36,7 @@ class Known:
         return self.media
 
 
-_MOST = 1 << 40  # media or shards: nobody has more
+_MOST = 1 << 40  # maximum media or shards
 _COUNT = (attrs.validators.instance_of(int), attrs.validators.ge(0))
 
 
@@ -46,7 +46,7 @@ def _to_bits(value: object) -> int:
 
 @attrs.frozen(kw_only=True)
 class LoaderState:
-    """Where one shard stands in an epoch, with the seed of its shuffle.
+    """The position of one shard in an epoch, with the seed of its shuffle.
 
     `media` and `listing` are the number of media and the fingerprint of their ids; the others are
     those of `Rest` and `Progress`.
@@ -70,7 +70,7 @@ class LoaderState:
 
     @classmethod
     def of(cls, state: State) -> LoaderState:
-        """Read what `as_dict` gave; anything else is a `ConfigurationError`."""
+        """Read the result of `as_dict`; anything else raises a `ConfigurationError`."""
         members = dict(state)
         if members.pop("version", None) == VERSION:
             try:
@@ -97,9 +97,9 @@ def resumption(
 ) -> tuple[LoaderState, Progress]:
     """Return where a shard resumes: a state with the epoch and the listing, and its progress.
 
-    Given is the state of this very shard, alone or among others; or the state of any one shard, in
-    order, where all have passed the same number; or the states of all shards. States that do not
-    belong together, or do not tell enough, are a `ConfigurationError`.
+    The argument is the state of this shard, alone or among others; or the state of any shard, if
+    all have passed the same number in order; or the states of all shards. States that do not belong
+    together, or are not enough, raise a `ConfigurationError`.
     """
     states = [LoaderState.of(each) for each in ([given] if isinstance(given, Mapping) else given)]
     if not states:
@@ -119,19 +119,19 @@ def resumption(
         )
     else:
         states = [attrs.evolve(first, shard=number) for number in range(first.shards)]
-    # What is left of the epoch is dealt out again.
+    # The rest of the epoch is divided again.
     return states[0], Progress(remaining([each.progress for each in states]), shard, shards)
 
 
 def _of_one_loader(states: Sequence[LoaderState]) -> list[LoaderState]:
     """Return the states of all shards in their order, all of one epoch."""
-    # A loader that has not begun knows no listing; it has that of the others.
+    # A loader that has not begun has no listing; it uses that of the others.
     listed = next((state for state in states if state.listing), states[0])
     states = [
         state if state.listing else attrs.evolve(state, media=listed.media, listing=listed.listing)
         for state in states
     ]
-    # Shards that have ended the epoch stand at the beginning of the next.
+    # Shards that have finished the epoch are at the beginning of the next.
     epoch = min(state.epoch for state in states)
     current = [state for state in states if state.epoch == epoch]
     ended = [state for state in states if state.epoch != epoch]
@@ -150,13 +150,13 @@ def _of_one_loader(states: Sequence[LoaderState]) -> list[LoaderState]:
         raise ConfigurationError(
             "The states are not those of all shards of one loader; load one state_dict() of each"
         )
-    # One that has ended the epoch has passed all that it had.
+    # One that has finished the epoch has passed all its samples.
     passed = [attrs.evolve(first, shard=each.shard, passed=first.media, ahead=0) for each in ended]
     return sorted([*current, *passed], key=attrgetter("shard"))
 
 
 class Position:
-    """The epoch of a shard, and how far it has got in it."""
+    """The epoch of a shard, and its progress in it."""
 
     def __init__(self, config: LoaderConfig) -> None:
         self._shard, self._shards = config.shard
@@ -174,7 +174,7 @@ class Position:
         return len(self._whole(len(listing)))
 
     def begin(self, listing: Listing | Known) -> Progress:
-        """Return the shard's progress in this epoch; further marks go there."""
+        """Return the shard's progress in this epoch, for further marks."""
         if self._progress is None:
             self._progress = self._whole(len(listing))
         return self._progress
@@ -187,7 +187,7 @@ class Position:
         self.epoch, self._progress, self._loaded = epoch, None, None
 
     def state(self, listing: Listing | Known | None) -> LoaderState:
-        """Return the state; without a listing it can only be the one that was begun with."""
+        """Return the state; without a listing it is the one given at the beginning."""
         known, media, fingerprint = self._loaded, 0, ""
         if listing is not None:
             media, fingerprint = len(listing), listing.fingerprint
@@ -208,7 +208,7 @@ class Position:
         )
 
     def load(self, given: State | Sequence[State]) -> None:
-        """Resume where a state says; one that does not fit is a `ConfigurationError`."""
+        """Resume at a state; one that does not fit raises a `ConfigurationError`."""
         state, progress = resumption(given, shard=self._shard, shards=self._shards)
         if state.seed != self._seed:
             raise ConfigurationError(
@@ -216,11 +216,11 @@ class Position:
                 f"shuffle={self._seed!r}; pass the same"
             )
         self.go_to(state.epoch)
-        if state.listing:  # else nothing had been listed, nor yielded
+        if state.listing:  # otherwise nothing was listed or yielded
             self._loaded, self._progress = state, attrs.evolve(progress, even=self._even)
 
     def check(self, listing: Listing | Known) -> None:
-        """Refuse to resume in a dataset that has changed: its positions mean other media."""
+        """Refuse to resume in a changed dataset: its positions mean other media."""
         known = self._loaded
         if known and (known.media, known.listing) != (len(listing), listing.fingerprint):
             raise ConfigurationError(
@@ -234,9 +234,9 @@ class Position:
 
 
 def rounds(left: Sequence[int], values: int) -> list[int]:
-    """Return how many of `values` each worker gave, in turn, those that have none left passed over.
+    """Return how many of `values` each worker yielded, in turn; workers with none left are skipped.
 
-    `left` is how many each of them has to give; a ``DataLoader`` takes them so.
+    `left` is how many each of them still has; a ``DataLoader`` takes them in this order.
     """
     given = [0] * len(left)
     while values:

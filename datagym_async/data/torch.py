@@ -1,4 +1,4 @@
-"""A loader as an ``IterableDataset``, for those who have torch; nothing else here imports torch.
+"""A loader as an ``IterableDataset`` of torch; no other module imports torch.
 
 ::
 
@@ -10,11 +10,11 @@
         for images, targets in loader:
             ...
 
-Each worker process opens a client of its own, under an event loop in a thread of its own, when it
-first iterates: nothing that belongs to a process or a loop is ever shared, but for a few numbers
-(`_Board`) by which `set_epoch` reaches workers that run already, and by which they notice what
-would be wrong. The workers are the shards, so that together they yield each media once; `rank` and
-`world_size` deal out the dataset to several trainings before that.
+Each worker process opens its own client, with an event loop in a separate thread, when it first
+iterates. Nothing that belongs to a process or a loop is shared, except a few numbers (`_Board`) by
+which `set_epoch` reaches running workers, and by which they detect errors. The workers are the
+shards, so together they yield each media once; before that, `rank` and `world_size` divide the
+dataset among several trainings.
 
 Written against the documented interface of ``torch.utils.data``: `IterableDataset` and
 `get_worker_info`.
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     T_co = TypeVar("T_co", covariant=True)
 
     class IterableDataset(Generic[T_co]):
-        """What torch has under this name, as far as it matters here."""
+        """The class of torch with this name, as far as it matters here."""
 
     def get_worker_info() -> _WorkerInfo | None: ...
 else:
@@ -69,7 +69,7 @@ __all__ = ["LoaderDataset"]
 
 
 class OpenClient(Protocol):
-    """What is needed of an open client."""
+    """The needed part of an open client."""
 
     def loader(
         self,
@@ -82,11 +82,11 @@ class OpenClient(Protocol):
         """Return a data loader."""
 
 
-_WATCHED = 1024  # workers; of those beyond nobody finds out that they begin an epoch again
+_WATCHED = 1024  # workers; beyond that, a repeated epoch is not detected
 
 
 class _Board(ctypes.Structure):
-    """What the process of a dataset and its workers tell each other, in memory that they share."""
+    """Shared memory for the process of a dataset and its workers."""
 
     _fields_ = (
         ("calls", ctypes.c_uint64),  # of set_epoch and load_state_dict
@@ -150,14 +150,14 @@ class LoaderDataset(IterableDataset[object]):
         self._board = RawValue(_Board)
         self._start: State | Sequence[State] | None = None  # where to resume
         self._is_used = False  # whether an iteration has begun there
-        self._calls = self._loads = 0  # those on the board that this process knows of
+        self._calls = self._loads = 0  # calls on the board that this process has seen
         self._process = 0  # that has begun an iteration
         self._last: State | None = None  # of an iteration that was left
         self._loader: DatasetLoader[object] | None = None
 
     def __getstate__(self) -> dict[str, object]:
         state = {**vars(self), "_loader": None}
-        if get_spawning_popen() is None:  # a copy, and no worker: it has a board of its own
+        if get_spawning_popen() is None:  # a copy, not a worker: it has its own board
             state["_board"] = bytes(self._board)
         return state
 
@@ -168,7 +168,7 @@ class LoaderDataset(IterableDataset[object]):
             ctypes.memmove(ctypes.addressof(self._board), copied, len(copied))
 
     def __iter__(self) -> Iterator[object]:
-        # A worker that is new is of the calls that it was made after, however late it begins.
+        # A new worker belongs to the calls before it was made, however late it begins.
         if get_worker_info() is not None and self._process == os.getpid():
             self._sync()
         self._process = os.getpid()
@@ -191,7 +191,7 @@ class LoaderDataset(IterableDataset[object]):
                     except StopAsyncIteration:
                         break
                     yield value
-            except BaseException:  # an error, or it was left
+            except BaseException:  # an error, or it was left early
                 self._last = loader.state_dict()
                 raise
             finally:
@@ -199,7 +199,7 @@ class LoaderDataset(IterableDataset[object]):
             if get_worker_info() is None:
                 self._start, self._board.epoch = None, begun.epoch + 1
                 return
-            # The next epoch is another worker's, or begins when set_epoch says so.
+            # The next epoch belongs to another worker, or begins when set_epoch says so.
             end = LoaderState.of(loader.state_dict())
             end = attrs.evolve(end, epoch=begun.epoch, base=begun.base, done=begun.done)
             self._last = attrs.evolve(end, passed=end.media, ahead=0).as_dict()
@@ -317,7 +317,7 @@ class LoaderDataset(IterableDataset[object]):
         self._last, self._calls = None, board.calls
 
     def _enter(self, calls: int) -> None:
-        """Begin an iteration after so many calls, or refuse one that cannot be right."""
+        """Begin an iteration after this many calls, or refuse a wrong one."""
         board, info = self._board, get_worker_info()
         have = 0 if info is None else info.num_workers
         if self._num_workers not in {None, have}:
@@ -344,7 +344,7 @@ class LoaderDataset(IterableDataset[object]):
                 )
 
     def _sync(self) -> None:
-        """Follow what set_epoch said since: a resume that has begun, or of another epoch, ends."""
+        """Follow later calls of set_epoch: a resume that has begun, or of another epoch, ends."""
         calls, epoch, start = self._board.calls, self._board.epoch, self._start
         if self._calls != calls:
             if self._is_used or (start is not None and _epoch_of(start) != epoch):
@@ -352,7 +352,7 @@ class LoaderDataset(IterableDataset[object]):
             self._calls, self._is_used = calls, False
 
     def _position(self, shard: tuple[int, int] | None = None, *, resumes: bool = True) -> Position:
-        """Return where a shard begins, this process's own by default."""
+        """Return the position where a shard begins, by default that of this process."""
         if get_worker_info() is not None:
             self._sync()
         position = Position(attrs.evolve(self._config, shard=shard or self._shard()))
@@ -371,14 +371,14 @@ class LoaderDataset(IterableDataset[object]):
         return rank * workers + (worker or 0), world_size * workers
 
     def _known(self) -> Known:
-        """Return what is known of the listing; list the media if it is nothing."""
+        """Return the data of the listing; list the media if there is none."""
         if not self._board.listing:
             with _LoopThread() as thread, ExitStack() as closing:
                 self._open(thread, closing)
         return Known(self._board.media, self._board.listing.decode())
 
     def _open(self, thread: _LoopThread, closing: ExitStack) -> DatasetLoader[object]:
-        """Return a loader in a thread; its media are listed, and those on the board."""
+        """Return a loader in a thread; its media are listed and written to the board."""
         stack = AsyncExitStack()
         closing.callback(lambda: thread.run(stack.aclose()))
 
@@ -409,7 +409,7 @@ def _epoch_of(state: State | Sequence[State]) -> int:
 
 
 def _place(rank: int | None, world_size: int | None) -> tuple[int, int]:
-    """Return rank and world size as they were given, or as torch or the environment has them."""
+    """Return rank and world size as given, or from torch or the environment."""
     if rank is not None or world_size is not None:
         return rank or 0, 1 if world_size is None else world_size
     distributed = sys.modules.get("torch.distributed")
@@ -428,7 +428,7 @@ def _place(rank: int | None, world_size: int | None) -> tuple[int, int]:
 
 
 class _LoopThread:
-    """An event loop in a thread of its own, until the block ends."""
+    """An event loop in its own thread, until the block ends."""
 
     def __enter__(self) -> Self:
         self._ready: Future[asyncio.AbstractEventLoop] = Future()

@@ -3,13 +3,13 @@
 In reading order:
 
 * `_downloader`: the `Downloader`, a run of the engine from the listing to the labels.
-* `_config`, `_report`, `_events`: its options; results, progress, report and the tally behind them;
-  what a listener is told.
-* `_listing`: what the service lists, and the project that a dataset belongs to.
+* `_config`, `_report`, `_events`: its options; results, progress, report and tally; the events of
+  `on_event`.
+* `_listing`: the listing of the service, and the project of a dataset.
 * `_plan`: which file each media gets.
-* `_manifest`: the state of a folder, and what is written out of it.
-* `_prefix`, `_shards`: a prefix in an object store, or tars, in place of a folder.
-* `_fetching`: one media, from where its bytes lie into its file.
+* `_manifest`: the state of a folder, and its export.
+* `_prefix`, `_shards`: a prefix in an object store, or tars, instead of a folder.
+* `_fetching`: downloads one media into its file.
 * `_labels`: labels and bitmaps beside the media.
 """
 

@@ -50,7 +50,7 @@ _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)([kMGT])(i?)B?")
 
 
 def bound_of(value: object) -> tuple[int, int]:
-    """Return the most media and the most bytes of a shard, one of them 0 for no bound."""
+    """Return the maximum media and bytes of a shard, one of them 0 for no limit."""
     text = str(value).strip() if isinstance(value, int | str) else ""
     if text.isdecimal() and int(text):
         return int(text), 0
@@ -172,5 +172,5 @@ class DownloadConfig:
 
     @property
     def needs_project(self) -> bool:
-        """Return whether the run has to know a project."""
+        """Return whether the run needs a project."""
         return bool(self.labels) or self.bitmaps or self.links == "source"

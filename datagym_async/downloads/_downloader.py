@@ -1,12 +1,12 @@
-"""The bulk downloader: a whole dataset or project into a folder, item by item or to its end.
+"""The bulk downloader: a whole dataset or project into a folder, iterated or run to its end.
 
 How it works:
 
-* Entering locks the folder, looks the dataset up and lists its media into the manifest.
-* The engine (`_runs._engine`) feeds what the manifest plans to N workers, which fetch it
-  (`_fetching`). There is never a task a file, and memory does not grow with their number.
-* A file is written aside, verified, and renamed into its place. Whatever ends the run, the folder
-  holds whole files and nothing else; the same download resumes.
+* Entering locks the folder, looks the dataset up and lists its media into the manifest. * The
+  engine (`_runs._engine`) passes the planned media to N workers, which fetch them (`_fetching`).
+  There is never a task for each file, and memory does not grow with their number. * A file is
+  written under a temporary name, verified, and renamed into its place. Whatever ends the run, the
+  folder contains only complete files; the same download resumes.
 * Labels and bitmaps follow once all media are settled, unless the run was stopped.
 """
 
@@ -65,8 +65,8 @@ from datagym_async.exceptions import (
 if TYPE_CHECKING:
     from datagym_async._runs._needs import DownloadSources
 
-PORTION = 100  # media that are looked for on the disk in one go
-HASHED_PORTION = 8  # media whose files are hashed in one go: a cancellation waits for its end
+PORTION = 100  # media that are looked for on the disk at once
+HASHED_PORTION = 8  # media whose files are hashed at once: a cancellation waits for the end
 
 
 class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
@@ -142,7 +142,7 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
         return self._place
 
     def fetch_by(self, fetch: Callable[[Wanted], Coroutine[Any, Any, DownloadResult]]) -> None:
-        """Have another one fetch each media into the folder, as `Fetcher.fetch` does."""
+        """Set a function that fetches each media into the folder, instead of `Fetcher.fetch`."""
         if self._config.shards is not None:
             raise ConfigurationError("Shards are written by one process and cannot use a cluster.")
 
@@ -199,15 +199,15 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
             self._shards.close()
         if self._manifest is not None:
             with contextlib.closing(self._manifest), contextlib.suppress(sqlite3.Error):
-                self._write_down()  # what is not noted is fetched again
-            # A download that was refused before its media were listed leaves nothing there.
+                self._write_down()  # media without a recorded outcome are fetched again
+            # A download that was refused before its media were listed leaves nothing behind.
             if self._prefix is not None and self._prefix.has_begun:
                 with contextlib.suppress(StoreError, OSError):  # the next run here has its own
                     self._prefix.keep_state()
         if self._prefix is not None:
             self._prefix.close()
 
-    # What the engine asks for.
+    # Called by the engine.
 
     async def _feed(self) -> None:
         self._tally.phase = "fetching"
@@ -236,7 +236,7 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
             self._tally.in_flight -= 1
         self.failed += result.outcome is DownloadOutcome.FAILED
         if self._shards is None or result.outcome is not DownloadOutcome.DOWNLOADED:
-            self._unwritten.append(result)  # else it is noted with its shard
+            self._unwritten.append(result)  # otherwise it is recorded with its shard
         self._tally.settled(result)
         if self._listener.is_wanted:
             self._listener.tell(MediaSettled(result))
@@ -252,7 +252,7 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
             self._opened_manifest.note(noted)
 
     async def _finish(self) -> None:
-        if self._shards is not None:  # whatever has stopped the run: what has arrived stays
+        if self._shards is not None:  # for any reason of the stop: files that arrived stay
             await self._shards.end()
         if self.error is None and not self.stopped:
             self._tally.phase = "labels"
@@ -279,13 +279,13 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
         return TransferError(text, report=self.report)
 
     def _end(self) -> None:
-        """Stop the clock, and tell that the run is over, once."""
+        """Stop the clock, and report the end of the run, once."""
         has_ended = self._ended is not None
         super()._end()
         if not has_ended:
             self._listener.tell(DownloadEnded(self.report))
 
-    # What the run says of itself.
+    # Progress and report.
 
     @property
     def progress(self) -> DownloadProgress:

@@ -1,7 +1,7 @@
-"""Fetch one media: from where its bytes lie, into its file, verified.
+"""Fetch one media from its source into its file, verified.
 
-What the session repeats is what fails before the first byte of a body. An answer that is cut off
-later is asked for again here, with the same waits; what has arrived of it is thrown away.
+The session retries requests that fail before the first byte of a body. If an answer is cut off
+later, it is requested again here, with the same waits; its first part is thrown away.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from datagym_async.downloads._manifest import Wanted
 
 
-_HELD = 1 << 20  # bytes that are kept before they are written: a smaller media is written in one go
+_HELD = 1 << 20  # bytes collected before they are written: a smaller media is written at once
 _SKIPPED = (
     "It is a link image, whose bytes the service does not store; links=... says how to download it."
 )
@@ -60,12 +60,12 @@ _BROKEN_LINK = (
 
 
 class _BadImageError(Exception):
-    """Says what is wrong with an image that has arrived."""
+    """The fault of an image that has arrived."""
 
 
 @attrs.define
 class _Incoming:
-    """The bytes of one media on their way to its file; writing blocks."""
+    """The arriving bytes of one media; writing blocks."""
 
     state: Path
     target: Path
@@ -80,7 +80,7 @@ class _Incoming:
         return part
 
     def finish(self, *, is_link: bool, goes_on: bool) -> HashedPart:
-        """Put the file in its place, unless it goes on elsewhere, and return it."""
+        """Put the file in its place, unless it goes to a store or shard, and return it."""
         part = self.write()
         if is_link or goes_on:
             part.file.close()
@@ -94,16 +94,16 @@ class _Incoming:
 
 @attrs.define
 class Fetcher:
-    """Fetch media into a folder; `aclose` closes its connections to foreign addresses."""
+    """Fetch media into a folder; `aclose` closes its connections to foreign hosts."""
 
     _root: Path
     _sources: DownloadSources
     _config: DownloadConfig
-    _retry: RetryPolicy  # how a broken answer is asked for again
+    _retry: RetryPolicy  # how a broken answer is requested again
     _tally: DownloadTally
     _patience: int  # media in a row without an answer, after which the service counts as gone
-    _prefix: Prefix | None = None  # where they go on to: a store
-    shards: Shards | None = None  # or shards, wherever these go
+    _prefix: Prefix | None = None  # their final place: a store
+    shards: Shards | None = None  # or shards, wherever these are
     _unanswered: int = attrs.field(default=0, init=False)
     _links: LinkFetcher = attrs.field(init=False)
 
@@ -114,10 +114,10 @@ class Fetcher:
         await self._links.aclose()
 
     async def fetch(self, wanted: Wanted) -> DownloadResult:
-        """Return what became of one media.
+        """Return the result of one media.
 
         Raises:
-            APIError: Every other media would meet it as well.
+            APIError: Every other media would get it as well.
             OSError: Likewise: the disk is full.
             ConfigurationError: The manifest names a file outside the folder.
         """
@@ -206,11 +206,11 @@ class Fetcher:
 
 
 def _is_of_all(error: Exception) -> bool:
-    """Return whether every other media would meet the error as well."""
+    """Return whether every other media would get the error as well."""
     if isinstance(error, APIError | ClientClosedError):
         return is_fatal(error) and not isinstance(error, NotFoundError)
     if isinstance(error, StoreError):
-        return error.trouble == "denied"  # a key may be too long, and others are not
+        return error.trouble == "denied"  # a key may be too long, while others are not
     if isinstance(error, FileWriteError):  # of a shard
         return True
     return isinstance(error, OSError) and is_full(error)

@@ -1,8 +1,8 @@
-"""What follows a download once all media are settled: labels and bitmaps, joined by media ids.
+"""Write labels and bitmaps after a download, joined by media ids.
 
-JSON and JSON Lines are written as the export arrives, in constant memory. The
-other formats need all labels at once, and take exact coordinates from the details of each task. Of
-the bitmaps, those of the media in the manifest are fetched.
+JSON and JSON Lines are written as the export arrives, in constant memory. The other formats need
+all labels at once, and read exact coordinates from the details of each task. Only bitmaps of the
+media in the manifest are fetched.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ Labelled: TypeAlias = tuple[LabeledTask, str]
 """A task and its media's file, relative to the folder; empty where it was not downloaded."""
 
 TEXTS: Final = ("json", "jsonl")  # written as the export arrives
-_BATCH: Final = 200  # tasks or bitmaps that are joined with their files in one go
-_NAMED: Final = 20  # failed bitmaps that are named in the notes; the count is exact
+_BATCH: Final = 200  # tasks or bitmaps that are joined with their files at once
+_NAMED: Final = 20  # failed bitmaps named in the notes; the count is exact
 
 
 def require_extras(config: DownloadConfig) -> None:
-    """Refuse to begin what could not be ended for want of an extra, or of a file."""
+    """Refuse a download that could not be completed because an extra or a file is missing."""
     if config.links != "skip":
         require_pillow(f'links="{config.links}"', 'download with links="skip"')
     if config.bitmaps:
@@ -65,7 +65,7 @@ async def write_labels(
     config: DownloadConfig,
     tally: DownloadTally,
 ) -> None:
-    """Write the labels of a project in some formats, but for those of media not in the manifest."""
+    """Write the labels of a project in some formats, only for media in the manifest."""
     source = TaskSource(sources.labels, sources.tasks, sources.datasets, project.id)
     others = [name for name in config.labels if name not in TEXTS]
     kept: dict[str, str] = {}
@@ -111,7 +111,7 @@ async def write_labels(
 
 @attrs.define
 class _Texts:
-    """The label files that are written as the labels arrive; it blocks."""
+    """The label files that are written as the labels arrive; blocking."""
 
     root: Path
     parts: dict[str, HashedPart] = attrs.field(factory=dict)
@@ -155,7 +155,7 @@ def _write_format(
     labelling: LabelConfig | None,
     config: DownloadConfig,
 ) -> tuple[str, LossReport]:
-    """Write labels in a format, its images the files of the download; return file and losses."""
+    """Write labels in a format, with the downloaded files as images; return file and losses."""
     images = []
     for task in found:
         file = files[task.media_id]
@@ -171,7 +171,7 @@ def _write_format(
         classes=config.classes or (),
         clip=config.clip,
         zero_based=config.zero_based,
-        # Linked into the folder of the labels, where trainers look for them.
+        # Linked into the folder of the labels, where trainers expect them.
         images_from=None if is_file else lambda one: path_in(root, one.media_name),
         split=config.split,
         group=config.group,
@@ -206,10 +206,10 @@ async def write_bitmaps(
     config: DownloadConfig,
     tally: DownloadTally,
 ) -> None:
-    """Fetch the bitmaps of a project's finished tasks into ``bitmaps``; with ``verify`` all anew.
+    """Fetch the bitmaps of a project's finished tasks into ``bitmaps``; with ``verify`` all again.
 
-    Those of media that are not in the manifest are left out. A folder that cannot be written to is
-    a `TransferError`.
+    Those of media that are not in the manifest are left out. A folder that cannot be written to
+    raises a `TransferError`.
     """
 
     def note(result: BitmapResult) -> None:

@@ -1,4 +1,4 @@
-"""What there is to download: the media of a dataset or project, and the project they belong to."""
+"""The listing of a download: the media of a dataset or project, and the project they belong to."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _BATCH = 1000
 
 @attrs.define
 class Listing:
-    """Enter what the service lists into a manifest."""
+    """Write the listing of the service into a manifest."""
 
     _job: DownloadJob
     _sources: DownloadSources
@@ -30,12 +30,12 @@ class Listing:
     _tally: DownloadTally
     _only: Collection[str] | None = None  # ids of media; None for all
     name: str = attrs.field(default="", init=False)  # of the dataset or project, once known
-    project: Project | None = attrs.field(default=None, init=False)  # that is joined with it
+    project: Project | None = attrs.field(default=None, init=False)  # whose labels are joined
 
     async def enter(self, manifest: Manifest) -> None:
-        """List everything and enter it.
+        """List everything and add it.
 
-        Raises a `ConfigurationError` where the project is unknown, or labels need one and it is not
+        Raises a `ConfigurationError` if the project is unknown, or if labels need one and it is not
         clear which.
         """
         if self._job.kind == "project":
@@ -48,7 +48,7 @@ class Listing:
                     self._tally.notes.append(note)
             self.name = self.project.name
         else:
-            if self._config.needs_project:  # asked first: where it is not clear, nothing is entered
+            if self._config.needs_project:  # first: if it is not clear, nothing is added
                 self.project = self._choose(await self._sources.projects.list())
             self.name = await self._enter_media(manifest, self._job.id, subfolder=False)
         while await in_thread(manifest.allot, _BATCH):
@@ -57,7 +57,7 @@ class Listing:
         if self._config.links != "source" or self.project is None:
             return
         if await in_thread(manifest.has_links):
-            # Enter which task each media has: a task alone names the address of a link image.
+            # Add the task of each media: only a task has the address of a link image.
             async with (
                 aclosing(self._sources.tasks.iter(self.project.id, state="all")) as tasks,
                 aclosing(in_batches(tasks, _BATCH)) as batches,
@@ -67,7 +67,7 @@ class Listing:
                     await in_thread(manifest.enter_tasks, rows)
 
     async def _enter_media(self, manifest: Manifest, dataset_id: str, *, subfolder: bool) -> str:
-        """Enter a dataset part by part; return its name."""
+        """Add a dataset part by part; return its name."""
 
         async def enter(parts: AsyncIterator[Dataset]) -> str:
             name = ""
@@ -82,7 +82,7 @@ class Listing:
         return await self._sources.datasets.read_parts(enter, dataset_id)
 
     def _choose(self, projects: Sequence[Project]) -> Project | None:
-        """Return the project that a dataset is joined with; None where links can do without."""
+        """Return the project that is joined with a dataset; None if links do not need one."""
         if self._config.project_id is not None:
             return _of_id(self._config.project_id, projects)
         dataset_id = self._job.id.lower()

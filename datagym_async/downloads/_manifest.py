@@ -1,12 +1,13 @@
-"""The manifest of a download: what is listed, which file each media has, what became of it.
+"""The manifest of a download: the listed media, their files and their outcomes.
 
 It is an SQLite database in the folder itself (``.datagym/manifest.sqlite3``), so that the plan of a
-large dataset takes no memory, and the same download resumes from it. A file is allotted to
-each media before anything is fetched, once and for all. An outcome is written down after the file
-is in its place: where a kill comes in between, it is fetched again, and replaces itself.
+large dataset takes no memory, and the same download resumes from it. Each media gets its file name
+before anything is fetched, permanently.
 
-The folder is locked while its manifest is open, and the manifest checked when it is opened. At the
-end of a run it is written out as JSON Lines and CSV (`export_manifest`), a line a media.
+An outcome is written after the file is in its place: after a kill in between, the file is fetched
+again and replaced. The folder is locked while its manifest is open, and the manifest is checked
+when it is opened. At the end of a run it is exported as JSON Lines and CSV (`export_manifest`), one
+line for each media.
 
 Everything here blocks: call it in a thread.
 """
@@ -44,7 +45,7 @@ from datagym_async.exceptions import ConfigurationError, FileWriteError
 from datagym_async.models import MediaSourceType
 
 VERSION: Final = 2
-_EXPORTED: Final = 1000  # media that are written out in one go
+_EXPORTED: Final = 1000  # media that are exported at once
 _NOT_COUNTED: Final = frozenset(
     {STATE_FOLDER, ".DS_Store", "Thumbs.db", "desktop.ini", "lost+found"}
 )
@@ -56,7 +57,7 @@ PRAGMA journal_mode = WAL;
 PRAGMA synchronous = NORMAL;
 PRAGMA cache_size = -8192;
 """
-# Locked exclusively, SQLite needs no shared memory for its WAL, which network drives do not have.
+# With an exclusive lock SQLite needs no shared memory for its WAL; network drives have none.
 _SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 CREATE TABLE dataset (dataset_id TEXT PRIMARY KEY, name TEXT, folder TEXT) WITHOUT ROWID;
@@ -83,21 +84,21 @@ CREATE TABLE IF NOT EXISTS sample_key (claim INTEGER PRIMARY KEY);
 
 @attrs.frozen
 class DownloadJob:
-    """What a folder is a download of."""
+    """The job of a folder."""
 
     base_url: str
     kind: str  # "dataset" or "project"
     id: str
-    shards: str = ""  # "shards" where it goes into such
+    shards: str = ""  # "shards" if it is written into shards
 
 
 def manifest_path(root: Path) -> Path:
-    """Return where the manifest of a folder lies."""
+    """Return the path of a folder's manifest."""
     return root / MANIFEST
 
 
 def _opened(root: Path, job: DownloadJob) -> Database:
-    """Lock a folder, made if it is not there, and return its database."""
+    """Lock a folder, made if it does not exist, and return its database."""
     path = manifest_path(root)
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -127,10 +128,10 @@ def _opened(root: Path, job: DownloadJob) -> Database:
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         connection.executescript(_SETTINGS)
         if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
-            # A kill in the midst of making it leaves an empty one, in a folder that is empty, too.
+            # A kill while it is made leaves an empty one, in a folder that is empty, too.
             if _holds_something(root):
                 raise DamagedError("it is empty, and the folder is not")
-            # In one transaction: a kill leaves an empty database, which is made anew.
+            # In one transaction: a kill leaves an empty database, which is made again.
             connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION};")
             meta = (*attrs.asdict(job).items(), ("run", "0"))
             connection.executemany("INSERT INTO meta VALUES (?, ?)", meta)
@@ -163,7 +164,7 @@ OR source NOT IN (SELECT value FROM json_each(?)) LIMIT 1
 
 
 def _check_rows(connection: sqlite3.Connection, root: Path) -> None:
-    """Look whether each row is one that can have been written: SQLite takes any text for a name."""
+    """Check that each row is one that we can have written: SQLite accepts any text as a name."""
 
     def claim(path: object) -> int | None:
         return claim_of(path) if isinstance(path, str) else None
@@ -202,7 +203,7 @@ def _begin(connection: sqlite3.Connection, root: Path, job: DownloadJob) -> int:
     known = dict(connection.execute("SELECT name, value FROM meta"))
     is_used = connection.execute("SELECT EXISTS (SELECT 1 FROM media)").fetchone()[0]
     if not (is_used or _holds_something(root) or begun_mark(root).exists()):
-        # Of a download that was refused before it began: the folder is still free.
+        # From a download that was refused before it began: the folder is still free.
         mine = attrs.asdict(job)
         known |= mine
         values = ((value, name) for name, value in mine.items())
@@ -287,25 +288,25 @@ class Wanted:
 class Portion:
     """Some media in the order of the manifest."""
 
-    last: int  # number of the last one; 0 where there was none
-    present: int  # how many of them are there already
+    last: int  # number of the last one; 0 if there was none
+    present: int  # how many of them exist already
     wanted: tuple[Wanted, ...]  # the others
 
 
 @attrs.define
 class Manifest(Planning):
-    """An open manifest; may be used from any thread, by one at a time."""
+    """An open manifest; for any thread, one at a time."""
 
-    prefix: Prefix | None = None  # where the files are, unless they are in its folder
+    prefix: Prefix | None = None  # the place of the files, unless it is its folder
     _shards_there: dict[str, bool] = attrs.Factory(dict)
 
     @classmethod
     def open(cls, root: Path, job: DownloadJob) -> Self:
-        """Open the manifest of a folder, or begin one in a folder that is new or empty.
+        """Open the manifest of a folder, or begin one in a new or empty folder.
 
         Raises:
-            ConfigurationError: The folder is not empty and no download, of another download, in use
-                by another process, or cannot be written to.
+            ConfigurationError: The folder is not empty and not a download, or that of another
+                download, or in use by another process, or cannot be written to.
         """
         return cls(root, _opened(root, job))
 
@@ -320,12 +321,12 @@ class Manifest(Planning):
             return int(database.execute("SELECT count(*) FROM now").fetchone()[0])
 
     def enter_tasks(self, tasks: Iterable[tuple[str, str]]) -> None:
-        """Enter tasks of media, as pairs of the task's and the media's id."""
+        """Add tasks of media, as pairs of the task's and the media's id."""
         with self.using() as database:
             database.executemany("UPDATE media SET task_id = ? WHERE media_id = ?", tasks)
 
     def take(self, after: int, count: int, *, verify: bool) -> Portion:
-        """Return the media after a number, looked for on the disk; with `verify` by their hash."""
+        """Return the media after a number, checked on the disk; with `verify` by their hash."""
         with self.using() as database:
             rows = database.execute(_TAKE, (after, count)).fetchall()
         wanted, changed, shards = [], [], set()
@@ -360,7 +361,7 @@ class Manifest(Planning):
                 return self.prefix.holds(path, size, sha)
             return is_still_there(path_in(self.root, path), size, sha)
         name, *known = shard
-        if name not in self._shards_there:  # once for all that are in it
+        if name not in self._shards_there:  # once for all its media
             size, sha = known
             self._shards_there[name] = self._is_there(name, size, sha, [None], verify=verify)
         return self._shards_there[name]
@@ -382,7 +383,7 @@ class Manifest(Planning):
         return f"shard-{number:06}.tar"
 
     def claim_key(self, key: str, media_id: str) -> str:
-        """Return the key of a sample that no other one has, the same after a kill."""
+        """Return a unique key for a sample, the same after a kill."""
         with self.using() as database:
             kept = database.execute(
                 "SELECT member FROM sample WHERE media_id = ?", (media_id,)
@@ -398,7 +399,7 @@ class Manifest(Planning):
     def note_shard(
         self, name: str, size: int, sha256: str, samples: Sequence[tuple[str, int, str, str]]
     ) -> None:
-        """Note a shard that is in its place, and its media: ids, sizes, hashes and members."""
+        """Record a shard that is in its place, and its media: ids, sizes, hashes and members."""
         number = int(name[6:12])
         with self.using() as database:
             shard = (number, name, size, sha256)
@@ -410,7 +411,7 @@ class Manifest(Planning):
                 database.execute("INSERT OR REPLACE INTO sample VALUES (?, ?, ?)", sample)
 
     def note(self, results: Sequence[DownloadResult]) -> None:
-        """Write outcomes down."""
+        """Write outcomes."""
         row = attrgetter("outcome.value", "size", "sha256", "status", "key", "reason", "media_id")
         with self.using() as database:
             database.executemany(_NOTE, map(row, results))
@@ -424,7 +425,7 @@ class Manifest(Planning):
             return found.fetchone() is not None
 
     def files_of(self, media_ids: Sequence[str]) -> dict[str, str]:
-        """Return the files of media by their ids, empty where the file is not there.
+        """Return the files of media by their ids, empty if the file does not exist.
 
         Media that this run does not list are left out.
         """
@@ -433,9 +434,9 @@ class Manifest(Planning):
 
 
 def export_manifest(manifest: Manifest) -> None:
-    """Write ``manifest.jsonl`` and ``manifest.csv`` into the folder, from what the manifest says.
+    """Write ``manifest.jsonl`` and ``manifest.csv`` into the folder, from the manifest.
 
-    ``listed`` is false for what earlier runs have downloaded and the service lists no more.
+    ``listed`` is false for media of earlier runs that the service no longer lists.
     """
     root, parts = manifest.root, manifest.root / STATE_FOLDER / PARTS
     encode = json.JSONEncoder(ensure_ascii=False).encode
@@ -458,6 +459,6 @@ def export_manifest(manifest: Manifest) -> None:
             table.write([buffer.getvalue().encode("utf-8", "backslashreplace")])
             buffer.seek(0)
             buffer.truncate()
-        table.write([buffer.getvalue().encode()])  # the columns, where there is no row
+        table.write([buffer.getvalue().encode()])  # the columns, if there are no rows
         lines.put()
         table.put()

@@ -1,13 +1,13 @@
-"""Which file each media of a download gets: planned from the whole listing, sorted, not searched.
+"""The file name of each media of a download, planned by sorting the whole listing.
 
-A listing comes in no order, and names and ids that are looked up in no order cost more for each
-media the more there are: an index that does not fit into memory is read and written page by page.
-So what is listed is only appended to a temporary table. At its end it is sorted by age, the names
-that clash are found by sorting, and media are appended to the manifest in that order. Only what
-clashes, with one another, with what earlier runs have given out or with what is ours, is looked up.
+A listing has no order, and looking up names and ids in no order costs more for each media the more
+there are: an index that does not fit into memory is read and written page by page. So the listing
+is only appended to a temporary table. At its end it is sorted by age, clashing names are found by
+sorting, and media are appended to the manifest in that order. Only names that clash, with each
+other, with names of earlier runs or with our own files, are looked up.
 
-`claim` stands for a path as file systems that fold names compare it: 63 bits of its hash. Where two
-different paths have the same one, a file has a number in its name that it would not need.
+`claim` identifies a path as file systems that ignore case compare it: 63 bits of its hash. If two
+different paths have the same one, a file gets a number in its name that it would not need.
 
 Everything here blocks: call it in a thread.
 """
@@ -61,8 +61,8 @@ CREATE INDEX IF NOT EXISTS media_claims ON media (claim);
 """
 
 _LIST = "INSERT INTO listed VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-# Looked up in the order of the index, each of its pages is read once. The limit is none, but keeps
-# SQLite from leaving the order out.
+# Looked up in the order of the index, each of its pages is read once. The limit has no effect, but
+# SQLite would otherwise drop the order.
 _KNOWN = """
 INSERT INTO now
 SELECT media.seq
@@ -95,7 +95,7 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 
 @attrs.define
 class Planning:
-    """Plan the files of what a run lists into its manifest."""
+    """Plan the files of listed media in the manifest."""
 
     root: Path
     database: Database
@@ -104,11 +104,11 @@ class Planning:
     _is_first: bool = attrs.field(default=False, init=False)
 
     def using(self) -> AbstractContextManager[sqlite3.Connection]:
-        """Have the database for oneself, in one transaction."""
+        """Use the database exclusively, in one transaction."""
         return self.database.writing()
 
     def enter(self, dataset: Dataset, *, subfolder: bool, tree: bool = False) -> None:
-        """Enter what a dataset lists, or a part of it; entering it again changes nothing.
+        """Add the media of a dataset, or a part of them; adding them again changes nothing.
 
         With `tree` the folders in names become folders.
         """
@@ -126,7 +126,7 @@ class Planning:
             database.executemany(_LIST, listed)
 
     def allot(self, count: int) -> bool:
-        """Give the next media files of their own, by age; return whether there are more."""
+        """Give the next media their file names, by age; return whether there are more."""
         with self.using() as database:
             if self._last is None:
                 self._sort(database)
@@ -143,7 +143,7 @@ class Planning:
             if len(rows) == count:
                 self._last = rows[-1][0]
                 return True
-            # All have their files: what was planned goes, and the indexes come.
+            # All have their files: delete the plan, and make the indexes.
             database.execute("INSERT INTO now SELECT seq FROM media WHERE seq > ?", (self._before,))
             database.execute("DROP TABLE planned")
             database.execute("DELETE FROM clash")
@@ -162,7 +162,7 @@ class Planning:
         return path
 
     def _in_folders(self, database: sqlite3.Connection, start: str, dataset: Dataset) -> list[str]:
-        """Return the paths of media whose names hold folders; flat where a file is in the way."""
+        """Return the paths of media whose names contain folders; flat if a file is in the way."""
         ours = set(map(claim_of, KEPT_NAMES))
         seen: dict[str, bool] = {}
 
@@ -186,7 +186,7 @@ class Planning:
         return paths
 
     def _sort(self, database: sqlite3.Connection) -> None:
-        """Find out what is known, what is new, in which order, and whose names clash."""
+        """Find known and new media, their order, and the names that clash."""
         execute = database.execute
         self._before = execute("SELECT coalesce(max(seq), 0) FROM media").fetchone()[0]
         self._is_first = self._before == 0
@@ -201,16 +201,16 @@ class Planning:
         execute("CREATE INDEX temp.planned_claims ON planned (claim)")
         for statement in _CLASHES:
             execute(statement)
-        if self._is_first:  # indexes are made at the end: to sort once is cheaper
+        if self._is_first:  # indexes are made at the end: sorting once is cheaper
             execute("DROP INDEX media_ids")
             execute("DROP INDEX media_claims")
 
     def _free(
         self, database: sqlite3.Connection, number: int, path: str, claim: int
     ) -> tuple[str, int]:
-        """Return a path that nothing has, neither in the manifest nor on the disk, and its claim.
+        """Return a path that is free in the manifest and on the disk, and its claim.
 
-        What is planned before the media, by its number in the plan, has its name.
+        Media before this one, by its number in the plan, keep their names.
         """
         wanted, first = path, claim
         folder, slash, name = path.rpartition("/")
@@ -221,7 +221,7 @@ class Planning:
             path = f"{folder}{slash}{numbered_file(name, at)}"
             claim = claim_of(path)
         if path != wanted:
-            # A media that really has this name and comes later has to look for another one.
+            # A later media that really has this name has to get another one.
             for table in ("given", "clash"):
                 database.execute(f"INSERT OR IGNORE INTO {table} VALUES (?)", (claim,))  # noqa: S608
         return path, claim
@@ -229,7 +229,7 @@ class Planning:
     def _is_taken(self, database: sqlite3.Connection, number: int, claim: int) -> bool:
         tables = ["kept", "given"] if self._is_first else ["kept", "given", "media"]
         for table in tables:
-            sql = f"SELECT 1 FROM {table} WHERE claim = ? LIMIT 1"  # noqa: S608 -- names of ours
+            sql = f"SELECT 1 FROM {table} WHERE claim = ? LIMIT 1"  # noqa: S608 -- our own names
             if database.execute(sql, (claim,)).fetchone() is not None:
                 return True
         earlier = "SELECT 1 FROM planned WHERE claim = ? AND rowid < ? LIMIT 1"
@@ -237,6 +237,6 @@ class Planning:
 
 
 def claim_of(path: str) -> int:
-    """Return what stands for a path, and for all that a file system may take for the same."""
+    """Return the claim of a path, the same for all paths that a file system may consider equal."""
     digest = hashlib.blake2b(folded_name(path).encode(), digest_size=8).digest()
     return int.from_bytes(digest) >> 1

@@ -1,10 +1,10 @@
-"""A prefix in an object store as the place of a download.
+"""A prefix in an object store as the target of a download.
 
-Each file is written, hashed and checked in a folder of ours on this machine, and goes to the store
-whole: in one request, or in parts of `PART` bytes, which count once the last one is there. The
-manifest lies in that folder. A copy of it is put beside the files when all have their names, and at
-the end of a run; whoever finds a copy that is not their own last one takes it. So another machine
-goes on where this one has ended.
+Each file is written, hashed and checked in our folder on this machine, and then put into the store
+as a whole: in one request, or in parts of `PART` bytes, which count once the last one is there. The
+manifest is in that folder. A copy of it is put beside the files when all have their names, and at
+the end of a run. If a run finds a copy that is not its own last one, it uses that copy. So another
+machine continues where this one has ended.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Prefix:
 
     @classmethod
     def of(cls, address: str, options: tuple[str, ...], *job: str) -> Self:
-        """Return the place that an address names, for one job; nothing is asked yet."""
+        """Return the place for an address and a job; without a request yet."""
         at = StoreLocation.of(address)
         known = "\0".join((*job, at.address))
         name = hashlib.sha256(known.encode()).hexdigest()[:24]
@@ -50,13 +50,13 @@ class Prefix:
         return attrs.evolve(self.at, key=f"{self.at.key}/{path}".strip("/"))
 
     async def put(self, file: Path, path: str) -> None:
-        """Put a file of this machine in its place; it is there whole, or not at all."""
+        """Put a file of this machine in its place, completely or not at all."""
         at, store = self._at(path), await in_thread(self.stores.open, self.at.root)
         with store_errors(at.address):
             await store.put_async(at.key, file, chunk_size=PART, max_concurrency=4)
 
     def delete(self, path: str) -> None:
-        """Delete a file that `holds` was asked for, if it is there and may be; blocks."""
+        """Delete a file that `holds` was called for, if it exists and may be deleted; blocks."""
         at, sql = self._at(path), "SELECT 1 FROM held WHERE path = ?"
         if self._held is None or self._held.execute(sql, (path,)).fetchone() is None:
             return
@@ -64,7 +64,7 @@ class Prefix:
             self.stores.open(at.root).delete(at.key)
 
     async def put_rest(self) -> None:
-        """Put what has been written beside the media, labels and lists, and delete it here."""
+        """Put the other files, labels and lists, and delete them here."""
         for file in await in_thread(self._rest):
             await self.put(file, file.relative_to(self.root).as_posix())
         await in_thread(self._clear)
@@ -81,9 +81,9 @@ class Prefix:
                 path.unlink()
 
     def holds(self, path: str, size: int | None, sha256: str) -> bool:
-        """Return whether a file is the one that is known, by its hash or its size; blocks.
+        """Return whether a file is the expected one, by its hash or size; blocks.
 
-        What is there is listed once, into a temporary file.
+        The prefix is listed once, into a temporary file.
         """
         if self._held is None:
             self._held = sqlite3.connect("", check_same_thread=False)
@@ -108,11 +108,11 @@ class Prefix:
         return begun_mark(self.root).exists()
 
     def take_state(self) -> None:
-        """Take the copy of the manifest, where it is newer than what is here; blocks.
+        """Fetch the copy of the manifest if it is newer than ours; blocks.
 
         Raises:
-            ConfigurationError: Something lies at the prefix, and no copy.
-            StoreError: The store does not say.
+            ConfigurationError: There are objects at the prefix, but no copy.
+            StoreError: The store cannot be read.
         """
         target, at = self.root / MANIFEST, self._at(MANIFEST)
         try:
@@ -147,7 +147,7 @@ class Prefix:
             lock.release()
 
     def begin_state(self, database: Database) -> None:
-        """Put a first copy of the manifest, which is open, where there is none; blocks."""
+        """Put a first copy of the open manifest if there is none; blocks."""
         if self.has_begun:
             return
         source = self.root / STATE_FOLDER / PARTS / "manifest"
@@ -157,7 +157,7 @@ class Prefix:
         source.unlink()
 
     def keep_state(self, source: Path | None = None) -> None:
-        """Put a copy of the manifest, which is closed, beside the files; blocks."""
+        """Put a copy of the closed manifest beside the files; blocks."""
         source, at = source or self.root / MANIFEST, self._at(MANIFEST)
         store = self.stores.open(at.root)
         with store_errors(at.address):
@@ -170,5 +170,5 @@ class Prefix:
 
 
 def begun_mark(root: Path) -> Path:
-    """Return the file that knows the copy of the manifest at a prefix, as this machine has it."""
+    """Return the file that records this machine's copy of the manifest at a prefix."""
     return root / STATE_FOLDER / "copy"

@@ -1,4 +1,4 @@
-"""The values of a bulk download: single results, progress and report, and the tally behind them."""
+"""The values of a bulk download: results, progress and report, and their tally."""
 
 from __future__ import annotations
 
@@ -211,7 +211,7 @@ class DownloadTally(BulkTally[DownloadResult]):
     phase: str = "listing"
     bytes_arrived: int = 0
     bytes_downloaded: int = 0
-    tasks_read: tuple[int, int] = (0, 0)  # how many of how many, for their exact labels
+    tasks_read: tuple[int, int] = (0, 0)  # how many of how many were read, for exact labels
     labelled: int = 0
     left_out: int = 0
     bitmaps: int = 0

@@ -1,11 +1,12 @@
-"""WebDataset shards as the place of a download: tars of samples, in a folder or in a store.
+"""WebDataset shards as the target of a download: tars of samples, in a folder or in a store.
 
-A sample are the files of one key, one after the other: the image, and its labels as ``KEY.json`` if
-these are wanted. WebDataset takes a name up to its first dot for the key, so dots before the suffix
-become underscores; a key that is taken gets the beginning of the media's id behind it.
+A sample is the files of one key, one after the other: the image, and its labels as ``KEY.json`` if
+requested. WebDataset uses a name up to its first dot as the key, so dots before the suffix become
+underscores. If a key exists already, the beginning of the media's id is appended.
 
-Media come in the order in which they arrive. A shard is written aside, and is in its place when it
-is full; only then are its media noted as downloaded. What a kill interrupts is fetched again.
+Media come in the order in which they arrive. A shard is written under a temporary name, and moved
+to its place when it is full; only then are its media recorded as downloaded. After a kill, media of
+an unfinished shard are fetched again.
 """
 
 from __future__ import annotations
@@ -51,12 +52,12 @@ class Shards:
     _texts: sqlite3.Connection = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        # On disk once it is large: the labels of a project, and the keys that are taken.
+        # On disk once it is large: the labels of a project, and the keys in use.
         self._texts = sqlite3.connect("", check_same_thread=False)
         self._texts.execute("CREATE TABLE label (media_id PRIMARY KEY, text) WITHOUT ROWID")
 
     async def take_labels(self, tasks: AsyncIterable[LabeledTask]) -> None:
-        """Keep the labels that the samples are to have."""
+        """Store the labels for the samples."""
 
         def keep(batch: list[LabeledTask]) -> None:
             texts = ((one.media_id, json.dumps(to_payload(one))) for one in batch)
@@ -66,9 +67,9 @@ class Shards:
             await in_thread(keep, batch)
 
     async def add(self, wanted: Wanted, part: HashedPart) -> None:
-        """Add a media that has arrived; a shard that is full is put in its place.
+        """Add a media that has arrived; a full shard is put in its place.
 
-        Where that fails it is a `FileWriteError`: it would fail all that are in it.
+        If that fails, a `FileWriteError` is raised, because it concerns all media in it.
         """
         async with self._lock:
             if self._failure is not None:
@@ -79,7 +80,7 @@ class Shards:
                 if len(self._rows) == media or 0 < size <= (self._part.size if self._part else 0):
                     await self._seal()
             except BaseException as error:
-                # Half of a file may be in it, behind which no other can be read.
+                # It may contain half of a file, after which no other can be read.
                 self._rows = [row for row in self._rows if row[0] != wanted.media_id]
                 self._failure = error
                 if isinstance(error, StoreError):
@@ -89,14 +90,14 @@ class Shards:
                 raise self._failure from None
 
     async def end(self) -> None:
-        """Put the last shard in its place, if it is sound."""
+        """Put the last shard in its place, if it is valid."""
         async with self._lock:
             if self._failure is None:
                 await self._seal()
 
     @property
     def open(self) -> tuple[int, int]:
-        """Return how many media, and bytes of them, are in no shard that is in its place."""
+        """Return the number of media, and their bytes, in a shard not yet in its place."""
         return len(self._rows), sum(size for _, size, _, _ in self._rows)
 
     def _append(self, wanted: Wanted, part: HashedPart) -> None:
@@ -135,7 +136,7 @@ class Shards:
         await in_thread(self._note, part)
 
     def _note(self, part: HashedPart) -> None:
-        """Note a shard that is in its place, or goes there now, in one go: what it holds counts."""
+        """Record a shard that is in its place, or goes there now, at once: its media count."""
         name = part.target.name
         if self._prefix is None:
             part.put()
@@ -148,7 +149,7 @@ class Shards:
         self._part, self._tar, self._rows, self._labelled = None, None, [], 0
 
     def close(self) -> None:
-        """Drop what is not in its place; blocks."""
+        """Drop the unfinished shard; blocks."""
         self._texts.close()
         if self._part is not None:
             self._part.drop()
