@@ -95,7 +95,7 @@ WHOLE: Final = Kind("a whole number", is_whole, frozenset({int}))
 TEXT: Final = _of(str, "a text")
 SEVERAL: Final = Kind("a list", _is_several)
 PATH: Final = Kind("a path, not empty and without NUL characters", _is_path)
-FUNCTION: Final = Kind("a plain function, no coroutine function", _is_function)
+FUNCTION: Final = Kind("a plain function, not a coroutine function", _is_function)
 
 _KINDS: Final[Mapping[str, Kind]] = {
     "None": _of(NoneType, "None"),

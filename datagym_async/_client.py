@@ -205,7 +205,7 @@ class DataGymClient(ClientReading):
 
     def __reduce_ex__(self, _: SupportsIndex) -> NoReturn:
         """Refuse to be copied or pickled: connections belong to one process and event loop."""
-        raise TypeError(f"{self!r} is neither copied nor pickled; make one where it is needed")
+        raise TypeError(f"{self!r} cannot be copied or pickled; create one where it is needed")
 
     async def __aenter__(self) -> Self:
         return await self.open()

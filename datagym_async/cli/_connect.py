@@ -296,7 +296,7 @@ def find_token(invocation: Invocation, *, is_new: bool = False) -> str:
                 )
             raise CommandError(
                 f"{what}: run `datagym-async auth login`, set {TOKEN_VARIABLE}, or name a file that"
-                " holds the token with --token-file."
+                " contains the token with --token-file."
             )
         else:
             try:

@@ -124,6 +124,6 @@ def room_on_disk() -> Iterator[None]:
         yield
     except sqlite3.OperationalError as error:
         raise FormatError(
-            f"the temporary database of a file of labels cannot be written: {error}; free some "
+            f"the temporary database for label files cannot be written: {error}; free some "
             "space, or name another folder for it in the environment variable SQLITE_TMPDIR"
         ) from None

@@ -179,8 +179,8 @@ def not_read(path: Path) -> str:
         tools = (f"a file of {tool}" for tool, mark in _NOT_READ.items() if re.search(mark, head))
         what = next(tools, "")
     return what and (
-        f"{path} is {what}, which is not read; export or convert its labels to COCO, YOLO, Pascal "
-        "VOC or CVAT"
+        f"{path} is {what}, which is not supported; export or convert its labels to COCO, YOLO, "
+        "Pascal VOC or CVAT"
     )
 
 

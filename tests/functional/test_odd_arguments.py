@@ -170,7 +170,7 @@ async def test_a_client_is_neither_copied_nor_pickled() -> None:
     """A copy would share the connections, and warn of them at its end."""
     async with DataGymClient(TOKEN, "http://127.0.0.1:9") as client:
         for use in (copy.copy, copy.deepcopy, pickle.dumps):
-            with pytest.raises(TypeError, match="neither copied nor pickled; make one where"):
+            with pytest.raises(TypeError, match="cannot be copied or pickled; create one where"):
                 use(client)
 
 

@@ -512,7 +512,7 @@ async def test_the_tool_of_a_file_that_is_not_read(tmp_path: Path, tool: str) ->
     text(file, content if isinstance(content, str) else json.dumps(content))
     what = re.escape(tool if "CSV" in tool else f"a file of {tool}")
     for path in (file, tmp_path):
-        with pytest.raises(FormatError, match=f"{file.name} is {what}, which is not read; export"):
+        with pytest.raises(FormatError, match=f"{file.name} is {what}, which is not supported"):
             [each async for each in formats.PredictionFile(path)]
 
 
@@ -522,7 +522,7 @@ async def test_lines_that_are_not_read(tmp_path: Path, tool: str) -> None:
     (line,) = TOOLS[tool]
     file = text(tmp_path / "a.jsonl", f"{json.dumps(line)}\n" * 2000)
     for path in (file, tmp_path):
-        with pytest.raises(FormatError, match=f"a file of {re.escape(tool)}, which is not read"):
+        with pytest.raises(FormatError, match=f"{re.escape(tool)}, which is not supported"):
             [each async for each in formats.PredictionFile(path)]
 
 
