@@ -1,8 +1,8 @@
 """The command line: parse, call, draw, and no logic of its own. In reading order:
 
-`_app` names all commands and loads the module of the one that runs; `_command` makes a command of a
-function, with the options that all share, and turns every error into a sentence and an exit status;
-`_options` has those options; `_option_table` says what a row of a table of options is, and
+`_app` names all commands and loads the module of the one that runs; `_command` makes a command from
+a function, with the shared options, and turns every error into a sentence and an exit status;
+`_options` has those options; `_option_table` defines the rows of a table of options, and
 `_job_options` has the rows of `upload` and `download`.
 
 One file a command, or a group of them: `_upload`, `_download`, `_export`, `_import`, `_bitmaps`,

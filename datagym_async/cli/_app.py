@@ -40,7 +40,7 @@ COMMANDS: Final[Mapping[str, str]] = {
 
 
 def load(name: str) -> Any:
-    """Return a command or a group of commands, its module loaded."""
+    """Load the module of a command or group, and return it."""
     module = import_module(f"datagym_async.cli._{name}")
     found: Any = typer.main.get_command(module.app)
     found.help = found.help or COMMANDS[name]
@@ -56,7 +56,7 @@ class _Commands(typer.core.TyperGroup):
             self.add_command(typer.core.TyperCommand(name, help=line))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Return the command that the arguments begin with, and what follows."""
+        """Return the command at the beginning of the arguments, and the rest."""
         name, found, rest = super().resolve_command(ctx, args)
         return name, found and load(found.name or ""), rest
 
@@ -65,7 +65,7 @@ app = typer.Typer(
     name=PROGRAM,
     cls=_Commands,
     add_completion=True,
-    rich_markup_mode=None,  # plain help: to load what draws would double the time it takes
+    rich_markup_mode=None,  # plain help: loading rich would double its time
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -100,7 +100,7 @@ app.callback()(_shared_options)
 
 @runtime_checkable
 class _UsageProblem(Protocol):
-    """What typer raises for wrong usage; its class has another home in each of its releases."""
+    """The error of typer for wrong usage; its class is elsewhere in each release."""
 
     exit_code: int
 
@@ -119,7 +119,7 @@ def run(argv: Sequence[str]) -> int:
             return INTERRUPTED
         if not isinstance(error, _UsageProblem):
             raise
-        # Newer releases of typer put two words of pydantic before what a type has to say.
+        # Newer releases of typer put two words of pydantic before the message of a type.
         message = " ".join(error.format_message().split()).rstrip(".")
         message = message.replace(": Value error, ", ": ")
         context = getattr(error, "ctx", None)

@@ -1,4 +1,4 @@
-"""`auth`: keep a token for the commands to come, say which one is used, and forget it."""
+"""`auth`: store a token for later commands, show which one is used, and delete it."""
 
 from typing import Annotated
 

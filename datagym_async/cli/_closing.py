@@ -1,4 +1,4 @@
-"""How a bulk job ends: what is said of an upload, its exit status, and where the report goes."""
+"""The end of a bulk job: the messages of an upload, its exit status, and its report."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 RESUME: Final = "The same command resumes where this one stopped."
 
-_NAMED: Final = 5  # so many doubles and mismatches are named; the report has them all
+_NAMED: Final = 5  # maximum doubles and mismatches shown; the report has them all
 
 
 @attrs.define
@@ -45,7 +45,7 @@ class Totals:
 
 
 def status_of(report: UploadReport, *, watched: bool = False) -> int:
-    """Return the exit status of a run; to be stopped is the proper end of one that watches."""
+    """Return the exit status of a run; a stop is the normal end of one that watches."""
     settled = not (report.pending or report.unsettled)
     complete = report.complete or (watched and settled)
     wrong = report.rejected or report.failed or report.mismatched or doubled(report)
@@ -58,7 +58,7 @@ def doubled(report: UploadReport) -> int:
 
 
 def tell(output: Output, report: UploadReport, totals: Totals) -> None:
-    """Say how a run ended: tables, what to look at, and the sentence that holds it all."""
+    """Show how a run ended: tables, remarks, and the summary."""
     output.table(
         (Column("Outcome"), Column("Items", "right"), Column("Size", "right")),
         list(outcome_rows(report, totals)),
@@ -83,7 +83,7 @@ def tell(output: Output, report: UploadReport, totals: Totals) -> None:
 
 
 def outcome_rows(report: UploadReport, totals: Totals) -> Iterator[tuple[str, str, str]]:
-    """Yield the outcomes that there were, with their items and bytes."""
+    """Yield the outcomes that occurred, with their items and bytes."""
     yield "uploaded", f"{report.uploaded:,}", size(report.bytes) if report.bytes else ""
     new = report.skipped - report.resumed
     for word, count, outcome in (
@@ -106,7 +106,7 @@ def dataset_rows(report: UploadReport) -> Iterator[tuple[str, str, str, str]]:
 
 
 def remarks(report: UploadReport) -> Iterator[str]:
-    """Yield what somebody should look at besides the items that were told one by one."""
+    """Yield what the user should know besides the items that were shown one by one."""
     for double in report.doubles[:_NAMED]:
         done = "removed" if len(double.removed) == len(double.extras) else "still there"
         copies = counted(len(double.extras), "extra copy", "extra copies")
@@ -123,9 +123,9 @@ def remarks(report: UploadReport) -> Iterator[str]:
 
 
 def how_to_resume(report: UploadReport | None, *, written: str = "") -> str:
-    """Return what to do next, or nothing where there is nothing to do.
+    """Return what to do next, if anything.
 
-    There is no report of a run that ended before it began; it may be written as JSON to a file.
+    A run that ended before it began has no report; the report may be written as JSON to a file.
     """
     if report is None or report.pending or report.unsettled or not report.complete:
         return RESUME
@@ -136,7 +136,7 @@ def how_to_resume(report: UploadReport | None, *, written: str = "") -> str:
 
 
 def check_report_files(files: Sequence[Path]) -> None:
-    """Raise a `CommandError` if a report could not be written there when all is done."""
+    """Raise a `CommandError` if a report could not be written there at the end."""
     for file in files:
         if file.suffix.lower() not in {".json", ".csv", ".html"}:
             raise CommandError(f"The report file {file} must end in .json, .csv or .html.")
@@ -152,7 +152,7 @@ def check_report_files(files: Sequence[Path]) -> None:
 
 
 def record_for(files: Sequence[Path]) -> RunRecord | None:
-    """Return what keeps how a run goes over time, where a page is to show it."""
+    """Return the record of a run over time, if a page will show it."""
     if all(file.suffix.lower() != ".html" for file in files):
         return None
     from datagym_async.look._pages import RunRecord  # loaded by those who want one
@@ -168,7 +168,7 @@ def write_report(
 ) -> bool:
     """Write the report where programs find it: the report files, and standard output.
 
-    Return whether all files are written; of one that is not, the reason was said.
+    Return whether all files are written; for others the reason was shown.
     """
     is_written = True
     report = _for_shell(report)

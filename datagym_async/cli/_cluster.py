@@ -19,13 +19,13 @@ from datagym_async.cli._errors import CommandError
 
 @attrs.frozen
 class Workers:
-    """Who does a job: this process, the workers of a scheduler, or processes of this machine."""
+    """Where a job runs: in this process, on the workers of a scheduler, or in local processes."""
 
     scheduler: str | None = None
     count: int | None = None
 
     def __attrs_post_init__(self) -> None:
-        """Refuse both at once, and what is not installed, before anybody is asked for a token."""
+        """Refuse both at once, or a missing extra, before asking for a token."""
         if self.scheduler is not None and self.count is not None:
             raise CommandError("Use --workers-local or --scheduler, not both.")
         if self.scheduler is not None or self.count is not None:
@@ -41,7 +41,7 @@ class Workers:
             return
         from datagym_async.distributed import through
 
-        # Dask has a table of whatever differs; of what counts there is a sentence of ours.
+        # Dask shows a table of all differences; for those that matter we have a sentence.
         warnings.filterwarnings("ignore", "Mismatched versions")
         async with AsyncExitStack() as stack:
             scheduler = self.scheduler or ""

@@ -1,4 +1,4 @@
-"""What all commands share: how a function becomes a command, and what stops it.
+"""What all commands share: making a command from a function, and its errors.
 
 `@command(app, "name")` makes a command of a function whose first parameter is the `Invocation` and
 which returns an exit status. The shared options join its own; errors become sentences. A command
@@ -31,17 +31,17 @@ TOKEN_VARIABLE = "DATAGYM_TOKEN"  # noqa: S105 -- the name of a variable, not a 
 
 @attrs.define
 class Invocation:
-    """One run of a command: its shared options, its way out, and the token once it is known."""
+    """One run of a command: its shared options, its output, and the token once it is known."""
 
     shared: Shared
     output: Output
     token: str = attrs.field(default="", repr=False)
     profile: dict[str, str] | None = attrs.field(default=None, repr=False)  # read once
-    no_file: str = ""  # what the command was given and is no file: a name, or a slip
-    is_login: bool = False  # whether the profile is about to be made
+    no_file: str = ""  # an argument that is not a file: a name, or a mistake
+    is_login: bool = False  # whether the profile will be made
 
     def require_consent(self, *, yes: bool, danger: str = "") -> None:
-        """Refuse at once what will have to be asked for where nobody can answer."""
+        """Refuse at once a command that has to ask if nobody can answer."""
         if not yes and not sys.stdin.isatty():
             raise CommandError(
                 f"{danger}Standard input is not a terminal, so there can be no question; add --yes."
@@ -49,7 +49,7 @@ class Invocation:
 
 
 def group(name: str) -> typer.Typer:
-    """Return what commands are added to: a group of them, or a single one (see `_app.COMMANDS`)."""
+    """Return the group for commands, or for a single one (see `_app.COMMANDS`)."""
     return typer.Typer(name=name, add_completion=False, rich_markup_mode="rich")
 
 
@@ -91,7 +91,7 @@ def command(
 
 
 def own_parameters(function: Callable[..., int]) -> list[inspect.Parameter]:
-    """Return the parameters of a command but the `Invocation` and what a table gathers."""
+    """Return the parameters of a command without the `Invocation` and the table's options."""
     found = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
     return [each for each in found if each.annotation is not Given]
 
@@ -125,9 +125,9 @@ def _guarded(invocation: Invocation, work: Callable[[], int]) -> int:
 
 @contextlib.contextmanager
 def _logging(invocation: Invocation) -> Iterator[None]:
-    """Say what is logged through our way out, other libraries' warnings included.
+    """Show log records through `Output`, also warnings of other libraries.
 
-    Where no handler is, Python would write warnings to standard error just as they are.
+    Without a handler Python would write warnings to standard error unescaped.
     """
     shared, output = invocation.shared, invocation.output
     root, ours = logging.getLogger(), logging.getLogger("datagym_async")

@@ -218,7 +218,7 @@ def _replace(
     yes: bool,
     restored_from: Path | None = None,
 ) -> int:
-    """Replace a configuration: say what changes and what is lost, ask, save, replace."""
+    """Replace a configuration: show what changes and what is lost, ask, save, replace."""
     output = invocation.output
 
     async def look(
@@ -258,7 +258,7 @@ def _replace(
                 task.cancel()
 
         config_id, configs = project.label_configuration_id, client.label_configs
-        # Further signals must not break in on what is put right then.
+        # Further signals must not interrupt the restoring.
         with on_stop_signals(stop):
             saving: Any = {"backup": backup, "on_backup": kept.append}
             if restored_from is not None:
@@ -318,7 +318,7 @@ async def _present(client: DataGymClient, wanted: str) -> tuple[Project, LabelCo
 
 
 def _seen(invocation: Invocation, wanted: str) -> LabelConfig:
-    """Return the label configuration of a project, or tell why it cannot be seen."""
+    """Return the label configuration of a project, or raise why it cannot be read."""
     _, present = with_client(invocation, lambda client: _present(client, wanted))
     if present is None:
         raise CommandError(

@@ -1,4 +1,4 @@
-"""From the shared options to a client; the token on its way is never shown."""
+"""Make a client from the shared options; the token is never shown."""
 
 import asyncio
 import contextlib
@@ -41,21 +41,19 @@ FIRST_WORD_AFTER: Final = 5.0
 """Seconds of silence before somebody is told that the service is waited for."""
 
 _PROFILES_BYTES: Final = 1024 * 1024
-_LOCK_SECONDS: Final = (
-    5.0  # another login needs milliseconds; a lock that stays is no reason to wait
-)
-_TOKEN_FILE_BYTES: Final = 64 * 1024  # of /dev/zero, for one, no more is read
-# Whoever waits at a screen would rather know soon that nobody answers.
+_LOCK_SECONDS: Final = 5.0  # another login takes milliseconds; do not wait long for a stale lock
+_TOKEN_FILE_BYTES: Final = 64 * 1024  # limit for files such as /dev/zero
+# People at a screen want to know soon that the service does not answer.
 _FIRST_RETRIES: Final = 2
 
 
 def client_for(
     invocation: Invocation, *, settle_after: float | None = None, **options: Any
 ) -> DataGymClient:
-    """Return an unopened client for the service and with the token that the options name.
+    """Return an unopened client for the service and token of the options.
 
     It is patient with a service that has answered once. Call this outside the event loop: it may
-    ask for the token and wait for the answer. `options` are further ones of the client.
+    ask for the token and wait for input. `options` are further ones of the client.
     """
     most, first = invocation.shared.retries, _FIRST_RETRIES
     retry = RetryPolicy(max_first_retries=first, settle_after=settle_after)
@@ -65,7 +63,7 @@ def client_for(
 
 
 def with_client(invocation: Invocation, work: Callable[[DataGymClient], Awaitable[T]]) -> T:
-    """Return what the work gives, done with an impatient client that is opened and closed here."""
+    """Return the result of the work with an impatient client, opened and closed here."""
     most = invocation.shared.retries
     retry = RetryPolicy(max_retries=_FIRST_RETRIES if most is None else most)
     client = _client(invocation, retry=retry)
@@ -97,9 +95,9 @@ def _client(invocation: Invocation, **options: Any) -> DataGymClient:
 async def waiting(
     invocation: Invocation, client: DataGymClient, is_reading: Callable[[], bool] = bool
 ) -> AsyncIterator[None]:
-    """Say while the block runs that the service is waited for, whenever nothing comes for long.
+    """While the block runs, show a message if the service does not answer for long.
 
-    It is not, where no request is on its way while a file is read.
+    Not if no request is in flight because a file is being read.
     """
 
     async def watch() -> None:
@@ -107,7 +105,7 @@ async def waiting(
         while True:
             await asyncio.sleep(FIRST_WORD_AFTER)
             now = client.statistics()
-            # Answers may be empty; but a new request begins where one before it was answered.
+            # Answers may be empty, but a new request begins only after an earlier one was answered.
             begun = now.requests - now.retries
             is_silent = now.bytes == bytes_before and begun <= begun_before
             is_waited_for = is_silent and (now.in_flight or not is_reading())
@@ -130,7 +128,7 @@ async def waiting(
 
 
 def address_of(invocation: Invocation) -> str:
-    """Return the address of the service: what was typed, the environment's, or the profile's."""
+    """Return the address of the service: from the option, the environment or the profile."""
     given = invocation.shared.base_url
     if not (given or _is_profile_typed(invocation)):
         given = os.environ.get(BASE_URL_VARIABLE)
@@ -138,21 +136,21 @@ def address_of(invocation: Invocation) -> str:
 
 
 def _spelled(address: str) -> str:
-    """Return an address as all of them are kept and compared, however it was typed."""
+    """Return an address in the form in which addresses are stored and compared."""
     return check_base_url(address).rstrip("/")
 
 
 def _is_profile_typed(invocation: Invocation) -> bool:
-    """Return whether a profile was asked for by an option, and so goes before the environment."""
+    """Return whether an option names a profile, which then goes before the environment."""
     return bool(invocation.shared.profile) and not invocation.is_login
 
 
 def profile_name(invocation: Invocation) -> str:
-    """Return the name of the profile that counts."""
+    """Return the name of the profile in use."""
     name = invocation.shared.profile or os.environ.get(PROFILE_VARIABLE) or "default"
     try:
         name.encode()
-    except UnicodeEncodeError:  # bytes of an argument that are none in UTF-8
+    except UnicodeEncodeError:  # bytes of an argument that are not UTF-8
         raise CommandError(
             f"The profile's name {name!r} is not valid text; choose another one."
         ) from None
@@ -160,7 +158,7 @@ def profile_name(invocation: Invocation) -> str:
 
 
 def _profile(invocation: Invocation) -> dict[str, str]:
-    """Return the profile that counts; one that was asked for by name must be there."""
+    """Return the profile in use; one that was named must exist."""
     if invocation.profile is not None:
         return invocation.profile
     name, profiles = profile_name(invocation), read_profiles()
@@ -176,7 +174,7 @@ def _profile(invocation: Invocation) -> dict[str, str]:
 
 
 def token_source(invocation: Invocation) -> str:
-    """Return where the token would be taken from, in words; empty if it would have to be typed.
+    """Return the source of the token as text; empty if it has to be typed.
 
     A profile's token is sent to the profile's address and to no other.
     """
@@ -191,7 +189,7 @@ def token_source(invocation: Invocation) -> str:
 
 
 def profiles_file() -> Path:
-    """Return the file of profiles: ``$DATAGYM_CONFIG_DIR/profiles.toml``, or where such files lie.
+    """Return the file of profiles: ``$DATAGYM_CONFIG_DIR/profiles.toml``, or the usual one.
 
     That is ``$XDG_CONFIG_HOME/datagym-async``, else ``~/.config/datagym-async``; on Windows the
     folder of application data.
@@ -203,13 +201,13 @@ def profiles_file() -> Path:
 
 
 def read_profiles() -> Profiles:
-    """Return what is kept: address and token, by the names of profiles."""
+    """Return the stored profiles: address and token by name."""
     try:
         file = profiles_file()
     except ConfigurationError:
         if os.environ.get("DATAGYM_CONFIG_DIR"):
             raise
-        return {}  # a user without a home has kept nothing there
+        return {}  # a user without a home has stored nothing there
     try:
         with file.open("rb") as stream:
             found = tomllib.loads(stream.read(_PROFILES_BYTES).decode("utf-8-sig"))
@@ -220,7 +218,7 @@ def read_profiles() -> Profiles:
             f"{file} cannot be read: {error.strerror}. Correct that, or keep profiles elsewhere: "
             "set DATAGYM_CONFIG_DIR."
         ) from None
-    except ValueError:  # never what it holds
+    except ValueError:  # never its content
         raise CommandError(f"{file} is not valid TOML; delete it and log in again.") from None
     if not all(
         isinstance(each, dict)
@@ -233,10 +231,10 @@ def read_profiles() -> Profiles:
 
 
 def change_profiles(change: Callable[[Profiles], Profiles]) -> None:
-    """Keep what a function makes of the profiles, readable by nobody else.
+    """Store the profiles changed by a function, in a file that only the user can read.
 
-    Nothing is lost between two commands that do so at once. A file that others could read until now
-    is closed to them before a token is written into it.
+    Two commands at the same time lose nothing. If others could read the file, that ends before a
+    token is written into it.
     """
     file = profiles_file()
     with telling(file):
@@ -251,7 +249,7 @@ def change_profiles(change: Callable[[Profiles], Profiles]) -> None:
 
 @contextlib.contextmanager
 def _alone(file: Path) -> Iterator[None]:
-    """Keep other commands that ask for the same file out while the block runs."""
+    """Lock the file against other commands while the block runs."""
     with os.fdopen(os.open(file, os.O_RDWR | os.O_CREAT, PRIVATE), "rb") as held:
         until = time.monotonic() + _LOCK_SECONDS
         while lock(held.fileno()) is False and time.monotonic() < until:
@@ -265,16 +263,16 @@ def _table(name: str, profile: dict[str, str]) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Return a text as TOML has it: as in JSON, but for halves of characters and DEL."""
+    """Return a text for TOML: as in JSON, except surrogates and DEL."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def find_token(invocation: Invocation, *, is_new: bool = False) -> str:
-    """Return the token, asked for once and never said from here on.
+    """Return the token, asked for once and never shown from here on.
 
-    What was typed for this run (--token-file, --profile) goes before what lies in the environment
-    for all of them, and that before the profile that counts without being named. With `is_new`
-    neither environment nor profile counts: one is to be kept.
+    An option of this run (--token-file, --profile) goes before the environment, and that before the
+    profile that is used without being named. With `is_new` neither environment nor profile is used,
+    because a new token will be stored.
     """
     if not invocation.token:
         file, source = invocation.shared.token_file, "" if is_new else token_source(invocation)
@@ -312,7 +310,7 @@ def find_token(invocation: Invocation, *, is_new: bool = False) -> str:
 
 
 def read_token(file: Path) -> str:
-    """Return the token that a file holds; it may be a pipe, such as ``<(pass show datagym)``.
+    """Return the token in a file; it may be a pipe, such as ``<(pass show datagym)``.
 
     ``-`` is standard input.
     """

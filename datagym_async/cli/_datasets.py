@@ -89,7 +89,7 @@ def create(
 
 
 def show_dataset(output: Output, dataset: Dataset, *, limit: int) -> int:
-    """Say what a dataset is and holds, and return how many media were left out.
+    """Show a dataset and its media, and return how many media were left out.
 
     The newest are listed, `limit` at most; all for 0.
     """

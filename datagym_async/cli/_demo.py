@@ -1,4 +1,4 @@
-"""`demo`: the whole way of an image on this machine alone, in seconds."""
+"""`demo`: all steps of an upload on this machine alone, in seconds."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def demo(
     elif not folder.is_dir():
         raise CommandError(f"The folder {folder} does not exist.")
     else:
-        # The files that links can be made of; the upload looks for itself.
+        # The files for links; the upload checks by itself.
         suffixes = {".jpg", ".jpeg", ".png"}
         found = (path for path in sorted(folder.rglob("*")) if path.suffix.lower() in suffixes)
         files, sources = tuple(path for path in found if path.is_file()), (str(folder),)
@@ -203,7 +203,7 @@ def _heading(output: Output, text: str) -> None:
 
 @contextlib.asynccontextmanager
 async def _photo_server(files: Sequence[Path]) -> AsyncIterator[tuple[str, ...]]:
-    """Serve files on loopback; gives their URLs, whose names differ from those of the files."""
+    """Serve files on loopback; yields their URLs, with names that differ from the files."""
     by_name = {f"link-{path.name}": path for path in files}
 
     async def answer(request: web.Request) -> web.StreamResponse:

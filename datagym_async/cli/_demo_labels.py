@@ -28,8 +28,8 @@ _NAMES: Final = (
 
 def photographs() -> tuple[Path, ...]:
     """Return the photographs that the installed scikit-image (extra `demo`) holds."""
-    # Looked for and not imported: importing it takes longer than the whole demo, and its own
-    # functions may want to download.
+    # Looked for but not imported: importing it takes longer than the whole demo, and its own
+    # functions may download.
     spec = importlib.util.find_spec("skimage")
     if spec is None or not spec.submodule_search_locations:
         raise ModuleNotFoundError("No module named 'skimage'", name="skimage")
@@ -123,7 +123,7 @@ def config() -> LabelConfig:
 
 
 async def label_photographs(client: DataGymClient, project_id: str, config_id: str) -> int:
-    """Label the photographs of a project that has none, and return how many are labelled."""
+    """Label the photographs of a project without labels, and return how many were labelled."""
     tasks = await client.tasks.list(project_id, state="all")
     wanted = [each for each in tasks if each.media_name in LABELS]
     if not wanted or any(each.state.value in {"COMPLETED", "REVIEWED"} for each in tasks):

@@ -37,7 +37,7 @@ app = group("download")
 
 @attrs.define
 class _Account:
-    """What is known of a run, kept where an interruption cannot take it away."""
+    """The data of a run, kept outside it so that an interruption cannot lose it."""
 
     report: DownloadReport | None = None
     is_stopping: bool = False
@@ -70,7 +70,7 @@ def download(
     downloads in flight finish; a second one stops at once.
     """
     output, account = invocation.output, _Account()
-    # What is out of range or makes no sense is said before anybody is asked for a token.
+    # Invalid options are reported before asking for a token.
     if dataset is None and project is None:
         raise CommandError("Name what to download: add --dataset or --project.")
     _check_needs(given.config)

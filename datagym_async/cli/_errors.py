@@ -1,7 +1,7 @@
-"""Every error becomes one sentence and an exit status, in one place.
+"""Turn every error into one sentence and an exit status, in one place.
 
-Sentences of the library, which speak of the options of its functions, are put in words of a shell:
-which flag an option has is taken from the tables of options.
+Sentences of the library name the options of its functions; here they get the flags of the command
+line, from the tables of options.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SOME_FAILED = 1
 STOPPED = 2
 INTERRUPTED = 130
 
-# What the tables of options do not know: the address, and the options of other commands.
+# Options that are not in the tables: the address, and those of other commands.
 _OTHERS: Final[Mapping[str, str]] = {
     "check base_url": "check --base-url",
     "set base_url": "set --base-url",
@@ -74,7 +74,7 @@ _REFUSED: Final[Mapping[type[DataGymError], str]] = {
 
 @attrs.define(init=False)
 class CommandError(Exception):
-    """A command stops with a sentence that its user can act on, and perhaps further lines."""
+    """Stops a command with a sentence that says what to do, and perhaps further lines."""
 
     sentence: str
     further: tuple[str, ...]
@@ -88,7 +88,7 @@ class CommandError(Exception):
 
 
 def sentence_of(error: BaseException) -> str:
-    """Return what is to be said of an error: what happened, and the way out."""
+    """Return the message for an error: what happened, and what to do."""
     if isinstance(error, CommandError):
         return error.sentence
     if isinstance(error, DataGymError):
@@ -105,7 +105,7 @@ def sentence_of(error: BaseException) -> str:
         if not isinstance(name, str | bytes):
             return f"{error.strerror}."
         path = Path(os.fsdecode(name))
-        if path.suffix == ".part":  # files are written beside their place, and then renamed
+        if path.suffix == ".part":  # files are written under a temporary name, and then renamed
             return (
                 f"The folder {path.parent} cannot be written to ({error.strerror}); choose another."
             )
@@ -124,10 +124,10 @@ def status_of(error: BaseException) -> int:
 
 
 def hint_in_shell_words(sentence: str) -> str:
-    """Return a sentence with the options that it hints at as they are called here.
+    """Return a sentence with its hints at options replaced by flags.
 
-    Only what is written as an argument (``name="relative"``, ``fresh=True``), or begins what is
-    said of a wrong value (``labels is 'x'; it must be ...``), is one: sentences name files, too.
+    A hint is written as an argument (``name="relative"``, ``fresh=True``), or begins a message
+    about a wrong value (``labels is 'x'; it must be ...``); other words may be names of files.
     """
     flags, pattern = _hints()
 
@@ -143,9 +143,9 @@ def hint_in_shell_words(sentence: str) -> str:
 
 
 def advice_in_shell_words(sentence: str) -> str:
-    """Return a sentence of advice, which names no files, with the options as they are called here.
+    """Return a sentence of advice, which never names files, with flags for options.
 
-    A name without an underscore may be an English word, and is left as it is.
+    A name without an underscore may be an English word, and stays unchanged.
     """
     flags, _ = _hints()
     sentence = sentence.replace("rate_limit, or None", f"{flags['rate_limit']}, or 0")
@@ -158,7 +158,7 @@ def advice_in_shell_words(sentence: str) -> str:
 
 
 def in_shell_words(value: Any, name: str = "") -> Any:
-    """Return a JSON value whose sentences name options as they are called here."""
+    """Return a JSON value with flags for options in its sentences."""
     if isinstance(value, dict):
         return {key: in_shell_words(each, key) for key, each in value.items()}
     if isinstance(value, list | tuple):
@@ -176,7 +176,7 @@ _SENTENCES: Final = frozenset(
 
 @functools.cache
 def _hints() -> tuple[Mapping[str, str], re.Pattern[str]]:
-    """Return the flags by their names in the library, and what an argument looks like."""
+    """Return the flags by their names in the library, and the pattern of an argument."""
     from datagym_async.cli._job_options import DOWNLOAD, UPLOAD  # which import from here
 
     flags = {row.library_name: row.flags[0] for row in (*DOWNLOAD.rows, *UPLOAD.rows)}

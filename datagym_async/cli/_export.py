@@ -1,4 +1,4 @@
-"""`export`: the labels of a project, into a file or folder of a format."""
+"""`export`: write the labels of a project to a file or folder."""
 
 import asyncio
 import time
@@ -28,7 +28,7 @@ _VERBS = {
     "write": "Writing",
 }
 
-_EMPTY = 4  # bytes of an array without anything, as the service writes it
+_EMPTY = 4  # bytes of an empty array, as the service writes it
 
 app = group("export")
 
@@ -195,7 +195,7 @@ def _why_empty(exported: ExportedLabels, *, chooses: bool) -> str:
 
 
 def step_of(progress: ExportProgress, seconds: float) -> Step:
-    """Return how far an export is, as it is shown."""
+    """Return the progress of an export for display."""
     done, total = progress.done, progress.total
     figure = size(done) if progress.unit == "bytes" else counted(done, "task")
     if total is not None:

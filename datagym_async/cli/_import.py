@@ -132,7 +132,7 @@ def source_of(file: Path, given: Given, shape: Outlined | None, by: By) -> Predi
 
 @attrs.define
 class _Kind:
-    """What was said in one way: how often, and where first."""
+    """Messages of one kind: how often, and the first places."""
 
     count: int = 0
     first: str = ""
@@ -141,7 +141,7 @@ class _Kind:
 
 @attrs.define
 class _Account:
-    """What has become of the predictions so far, kept where an interruption cannot take it."""
+    """The results so far, kept outside the run so that an interruption cannot lose them."""
 
     lossy_ok: bool
     is_check: bool
@@ -157,7 +157,7 @@ class _Account:
         return sum(self.counts.values())
 
     def note(self, output: Output, result: ImportResult) -> None:
-        """Count a result, and what was said of it, by kind."""
+        """Count a result, and its messages, by kind."""
         self.counts[result.outcome] += 1
         name = result.media_name or result.media_id
         for remark in result.remarks:
@@ -174,7 +174,7 @@ class _Account:
             output.message(f"{self.total:,} predictions")
 
     def lines(self) -> list[str]:
-        """Return a line for each kind: what was held back first, and what was said most often."""
+        """Return a line for each kind: rejected ones first, then the most frequent."""
         ranks = {"warning": 2, "left out": 1}
         ordered = sorted(
             self.kinds.items(), key=lambda each: (ranks.get(each[0][0], 0), -each[1].count)

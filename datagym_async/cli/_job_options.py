@@ -1,9 +1,9 @@
 """The options of `upload` and `download`: each is declared here, once.
 
-A row says flag, group, words and how a value is read; type and default come from `UploadConfig` or
-`DownloadConfig`, or from the parameter of the command that has its name (see `Option`). Help, the
-configuration, `jobs show`, hints in sentences and docs/cli.md are derived from the rows. **A new
-option is a field of the configuration and a row.**
+A row has flag, group, help and the conversion of the value; type and default come from
+`UploadConfig` or `DownloadConfig`, or from the parameter of the command with this name (see
+`Option`). Help, the configuration, `jobs show`, hints in sentences and docs/cli.md are derived from
+the rows. **A new option is a field of the configuration and a row.**
 """
 
 from __future__ import annotations
@@ -220,7 +220,7 @@ UPLOAD: Final = OptionTable(
                 "`DATAGYM_STATE_DIR`, else `XDG_STATE_HOME/datagym-async`, else "
                 "`~/.local/state/datagym-async`. Only one process at a time can use a journal.",
                 type=Path | None,
-                # Whoever types a command expects that it can be resumed.
+                # On the command line people expect that a job can be resumed.
                 convert=lambda journal: journal or True,
             ),
             Option(

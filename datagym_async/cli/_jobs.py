@@ -22,7 +22,7 @@ from datagym_async.uploads import JobSummary, clean_jobs, jobs_folder, list_jobs
 SHOWN: Final = 20
 """Sources of a command that is for eyes; the one for programs has all that are known."""
 
-LEFT_OUT: Final = "..."  # stands for sources that are not named
+LEFT_OUT: Final = "..."  # replaces sources that are not named
 _MORE: Final = re.compile(r"and [\d,]+ more")
 
 
@@ -73,7 +73,7 @@ def words_of(job: JobSummary, *, most: int | None = None) -> list[str] | None:
 
 
 def how_to_resume(job: JobSummary) -> str:
-    """Return the command for somebody to read, or what there is in place of it."""
+    """Return the command for people, or a text instead of it."""
     if (command := command_of(job, most=SHOWN, quote=quoted_for_display)) is None:
         return "the program that started it: no command can express its sources or options"
     known = len(job.words or ())
@@ -85,9 +85,9 @@ def how_to_resume(job: JobSummary) -> str:
 
 
 def quoted_for_display(word: str) -> str:
-    r"""Return a word for a shell that steers no terminal, and is still the word when it is pasted.
+    r"""Return a word for a shell that cannot control a terminal and can be pasted.
 
-    Where it is not printable it becomes ``$'a\x1b.jpg'``, which bash, zsh and ksh read.
+    If it is not printable it becomes ``$'a\x1b.jpg'``, which bash, zsh and ksh understand.
     """
 
     def escaped(one: str) -> str:
@@ -197,7 +197,7 @@ def resume(
             f"The journal of {found.path.stem} does not keep all sources; name them again: "
             f"{how_to_resume(found)}"
         )
-    # Not at the top: looking at journals opens no client, and `_app` loads this module.
+    # Not at the top: listing journals opens no client, and `_app` loads this module.
     from datagym_async.cli._app import run
     from datagym_async.cli._connect import address_of
 

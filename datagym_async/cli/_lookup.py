@@ -23,9 +23,9 @@ N = TypeVar("N", Dataset, Project)
 
 
 def choose(wanted: str, among: Sequence[N], *, kind: str) -> N | None:
-    """Return the one that is meant, or None if there is none.
+    """Return the matching one, or None if there is none.
 
-    Several may have the name, for races make that possible: which one, a `CommandError` asks.
+    Several may have the name, because of races: then a `CommandError` asks which one.
     """
     if by_id := [each for each in among if each.id == wanted.lower()]:
         return by_id[0]
@@ -47,7 +47,7 @@ class Outline:
 
 
 async def outlines(client: DataGymClient) -> list[Outline]:
-    """Return all datasets without their media, which never are in memory at once."""
+    """Return all datasets without their media, which are never in memory at once."""
     return await client.datasets.read_parts(_outlined)
 
 
@@ -62,7 +62,7 @@ async def _outlined(parts: AsyncIterator[Dataset]) -> list[Outline]:
 async def find_dataset(client: DataGymClient, wanted: str) -> Dataset | None:
     """Return the dataset with this id or name, without its media, or None."""
     if is_id(wanted):
-        # Asked for alone: a listing holds all media of all datasets.
+        # Requested alone: a listing has all media of all datasets.
         with contextlib.suppress(NotFoundError):
             (found,) = await client.datasets.read_parts(_outlined, wanted)
             return found.dataset
@@ -70,7 +70,7 @@ async def find_dataset(client: DataGymClient, wanted: str) -> Dataset | None:
 
 
 async def dataset_of(client: DataGymClient, wanted: str, *, hint: str = "") -> Dataset:
-    """Return the dataset with this id or name, without its media; if there is none, say `hint`."""
+    """Return the dataset with this id or name, without its media; `hint` is for the error."""
     found = await find_dataset(client, wanted)
     if found is None:
         there = [each.dataset for each in await outlines(client)]
@@ -113,7 +113,7 @@ def is_id(text: str) -> bool:
 
 
 def lies_here(invocation: Invocation, subject: str) -> bool:
-    """Return whether a subject is a file or folder, which goes first; an id never is."""
+    """Return whether a subject is a file or folder, which is preferred; an id never is."""
     is_here = not is_id(subject) and os.path.exists(subject)  # noqa: PTH110 -- any text is fine
     invocation.no_file = "" if is_here else subject
     return is_here

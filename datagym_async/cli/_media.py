@@ -110,7 +110,7 @@ def remove(
 
 
 async def _chosen(client: DataGymClient, dataset: str, wanted: Sequence[str]) -> list[DatasetMedia]:
-    """Return the media of a dataset that are meant by ids or names, each once."""
+    """Return the media of a dataset with these ids or names, each once."""
     media = (await whole_dataset_of(client, dataset)).media
     chosen: dict[str, DatasetMedia] = {}
     for each in wanted:

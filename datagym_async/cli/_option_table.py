@@ -1,4 +1,4 @@
-"""A table of options: what a row says, and what is made of it.
+"""A table of options: its rows, and what is derived from them.
 
 An option of `upload` or `download` is a row in `_job_options`, one of `export` or `import` a row in
 the module of that command. Its flag, its help, the field of the configuration that it sets, the
@@ -34,16 +34,16 @@ class Option:
     default makes it False. A SIZE and a TIME are read as such.
 
     Args:
-        usage: What is typed, with what stands for its value: ``"--dataset -d NAME|ID"``.
-        help: What it does, in the words of help and docs/cli.md. The default is added to it.
-        field: The field of the configuration, where it is not called like the option.
+        usage: The flags and the placeholder of the value: ``"--dataset -d NAME|ID"``.
+        help: The text in help and docs/cli.md. The default is added to it.
+        field: The field of the configuration, if it has another name than the option.
         client: The option of `DataGymClient` that it sets.
-        type: The type of its value, where a shell cannot give what the field takes.
+        type: The type of its value, if a shell cannot give that of the field.
         default: Its default, together with `type`.
         least: The lowest number.
         most: The highest number.
-        convert: Makes what the library takes of its value.
-        hidden: Whether help is silent on it.
+        convert: Converts its value for the library.
+        hidden: Whether help leaves it out.
     """
 
     usage: str
@@ -59,23 +59,23 @@ class Option:
 
     @property
     def flags(self) -> list[str]:
-        """Return its flags, the one that it is known by first."""
+        """Return its flags, the main one first."""
         return split_usage(self.usage)[0]
 
     @property
     def name(self) -> str:
-        """Return what Python calls it in the command."""
+        """Return its Python name in the command."""
         return self.flags[0].partition("/")[0].lstrip("-").replace("-", "_")
 
     @property
     def library_name(self) -> str:
-        """Return what the library calls it."""
+        """Return its name in the library."""
         return self.field or self.client or self.name
 
 
 @attrs.frozen
 class Given:
-    """What was given of a table of options: fields of the configuration, options of the client."""
+    """The given options of a table: fields of the configuration, options of the client."""
 
     config: dict[str, Any] = attrs.field(factory=dict)
     client: dict[str, Any] = attrs.field(factory=dict)
@@ -88,7 +88,7 @@ class OptionTable:
     Without a title they stand among the options of the command.
 
     Args:
-        config_name: What they configure, ``package:class``: a command loads its own alone.
+        config_name: The configuration, ``package:class``: a command loads only its own.
         groups: The options.
     """
 
@@ -105,7 +105,7 @@ class OptionTable:
         return itertools.chain.from_iterable(self.groups.values())
 
     def parameters(self, own: Mapping[str, Parameter]) -> Iterator[Parameter]:
-        """Yield what typer makes the options of; `own` are parameters of the command itself."""
+        """Yield the parameters for typer; `own` are those of the command itself."""
         hints = get_type_hints(self.config)
         parsers = {
             "SIZE": parse_bytes,

@@ -15,14 +15,14 @@ import typer
 
 
 def split_usage(usage: str) -> tuple[list[str], str | None]:
-    """Return the flags of ``"--output -o PATH"``, and what stands for its value, if it has one."""
+    """Return the flags of ``"--output -o PATH"``, and the placeholder of its value, if any."""
     words = usage.split()
     flags = [each for each in words if each.startswith("-")]
     return flags, None if words[-1].startswith("-") else words[-1]
 
 
 def flag(usage: str, text: str, *, panel: str | None = None, **more: Any) -> Any:
-    """Return what typer makes an option of: what is typed, what it does, and in which group."""
+    """Return an option for typer: its usage, its help, and its group."""
     flags, metavar = split_usage(usage)
     return typer.Option(*flags, metavar=metavar, help=text, rich_help_panel=panel, **more)
 
@@ -31,7 +31,7 @@ _shared: Final = functools.partial(flag, panel="Shared options (also before the 
 
 
 def argument(metavar: str, text: str) -> Any:
-    """Return what typer makes an argument of: what stands for it, and what it is."""
+    """Return an argument for typer: its placeholder and its help."""
     return typer.Argument(metavar=metavar, help=text, show_default=False)
 
 
@@ -187,7 +187,7 @@ class Shared(NamedTuple):
     ] = None
 
     def followed_by(self, later: "Shared") -> "Shared":
-        """Return both together; what was given later wins."""
+        """Return both together; later options win."""
         given = {
             name: value
             for name, value in later._asdict().items()
@@ -203,7 +203,7 @@ OF_ALL: Final[Mapping[str, object]] = {name: OF_CLIENTS[name] for name in Shared
 def sign(
     function: Callable[..., object], own: Iterable[Parameter], shared: Mapping[str, object]
 ) -> None:
-    """Tell typer what a function takes: its own parameters, and shared options."""
+    """Set the parameters of a function for typer: its own, and shared options."""
     options = (
         Parameter(name, Parameter.KEYWORD_ONLY, annotation=kind, default=getattr(Shared(), name))
         for name, kind in shared.items()
@@ -212,7 +212,7 @@ def sign(
     parameters = (context, *own, *options)
     for each in parameters:
         kind, *said = get_args(each.annotation)[:2] or (None,)
-        if kind in {bool, bool | None}:  # or help writes `--json <bool>`, as if it took a value
+        if kind in {bool, bool | None}:  # or help shows `--json <bool>`, as if it took a value
             said[0].metavar = ""
     function.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
     function.__annotations__ = {each.name: each.annotation for each in parameters}

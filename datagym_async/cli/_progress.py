@@ -1,7 +1,7 @@
-"""How far a bulk job is: drawn on a terminal, said in lines elsewhere; and its problems.
+"""The progress of a bulk job, drawn on a terminal or printed in lines; and its problems.
 
-`showing` looks at the run ten times a second. What is shown is made of a snapshot: those of uploads
-and downloads are here, and `Step` for jobs of one bar.
+`showing` reads the run ten times a second. The display is made from a snapshot: those of uploads
+and downloads are here, and `Step` for jobs with one bar.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ LINES_OF_PROBLEMS: Final = 20
 """This many problems are said one by one; the rest is counted, and is in the report."""
 OF_A_KIND: Final = 5
 """This many of them are of one kind, so that each kind is seen."""
-SAY_EVERY: Final = 5.0  # seconds between two lines where nothing can be drawn
+SAY_EVERY: Final = 5.0  # seconds between two lines if nothing can be drawn
 
 
 _QUOTED, _VARYING = re.compile(r"'[^']*'?|\"[^\"]*\"?"), re.compile(r"[/\\\d]")
@@ -47,7 +47,7 @@ _ENDED: Final = {"done": "Done", "stopped": "Stopped"}
 
 
 class Shown(Protocol):
-    """What can be shown of a run at one moment: drawn, or as one line."""
+    """The display of a run at one moment: drawn, or as one line."""
 
     @property
     def seconds(self) -> float: ...
@@ -61,7 +61,7 @@ async def showing(
 ) -> AsyncIterator[None]:
     """Show the snapshots that `look` takes until the block ends.
 
-    Where nothing can be drawn there is a line `every` few seconds, or none for 0.
+    If nothing can be drawn there is a line `every` few seconds, or none for 0.
     """
 
     async def watch(show: Callable[[Shown], None]) -> None:
@@ -86,10 +86,10 @@ async def showing(
 
 @contextlib.contextmanager
 def _display(output: Output, every: float) -> Iterator[Callable[[Shown], None]]:
-    """Give what shows a snapshot, or does nothing where that is too early or unwanted."""
+    """Yield a function that shows a snapshot, or does nothing if that is too early or unwanted."""
     if output.is_drawn:
-        # The last lines are drawn anew, messages appear above them. No refreshing thread: only the
-        # loop looks at the run.
+        # The last lines are drawn again, messages appear above them. No refreshing thread: only the
+        # loop reads the run.
         with Live(console=output.screen, auto_refresh=False, transient=False) as live:
             yield lambda shown: live.update(shown.drawing(), refresh=True)
     elif output.silent or not every:
@@ -100,14 +100,14 @@ def _display(output: Output, every: float) -> Iterator[Callable[[Shown], None]]:
 
 @attrs.define
 class Lines:
-    """Says a line every few seconds, for log files and pipes."""
+    """Prints a line every few seconds, for log files and pipes."""
 
     _output: Output
     _every: float = SAY_EVERY
     _next: float = attrs.field(init=False, default=attrs.Factory(lambda it: it._every, True))
 
     def show(self, shown: Shown) -> None:
-        """Say a snapshot if the last one is long ago."""
+        """Print a snapshot if the last one is long ago."""
         if shown.seconds >= self._next:
             self._next = shown.seconds + self._every
             self._output.message(shown.line())
@@ -115,9 +115,9 @@ class Lines:
 
 @attrs.define
 class ProblemLines:
-    """Says problems as they come, a few of each kind; at the end, how many more of each there were.
+    """Prints problems as they come, a few of each kind; at the end, how many more there were.
 
-    An option keeps them all.
+    An option shows all.
     """
 
     _output: Output
@@ -129,7 +129,7 @@ class ProblemLines:
     _unsaid: Counter[tuple[str, str]] = attrs.field(factory=Counter, init=False)
 
     def say(self, word: str, name: str, reason: str) -> str:
-        """Say a problem, or count it; return the line if it was only counted."""
+        """Print a problem, or count it; return the line if it was only counted."""
         line = self._output.from_here(": ".join(filter(None, (word, name, reason))))
         words = _QUOTED.sub("", reason.replace(name or "\0", "")).split()
         kind = (word, " ".join(each for each in words if not _VARYING.search(each)))
@@ -148,7 +148,7 @@ class ProblemLines:
         return line
 
     def say_rest(self) -> None:
-        """Say how many of each kind were not said."""
+        """Print how many of each kind were not printed."""
         for (word, kind), count in self._unsaid.most_common():
             reason = self._output.from_here(self._first[word, kind])
             words = "warnings" if word == "warning" else word
@@ -157,12 +157,12 @@ class ProblemLines:
 
 @attrs.define
 class Problems(ProblemLines):
-    """Says problems and warnings of uploads; `last_failure` is the last that was no longer said."""
+    """Prints problems and warnings of uploads; `last_failure` is the last that was not printed."""
 
     last_failure: str = attrs.field(default="", init=False)
 
     def note(self, result: UploadResult) -> None:
-        """What happened to an item if somebody should look at it."""
+        """Print an item if the user should know of it."""
         name = result.source or result.name
         for warning in result.warnings:
             self.say("warning", name, warning)
@@ -175,7 +175,7 @@ class Problems(ProblemLines):
 
 
 def first_row(verb: str, bar: ProgressBar, figure: str) -> Table:
-    """Return the first row of every drawing: what is being done, a bar, and how much is done."""
+    """Return the first row of every drawing: the task, a bar, and how much is done."""
     grid = Table.grid(padding=(0, 1), expand=True)
     grid.add_column(no_wrap=True)
     grid.add_column(ratio=1)
@@ -186,7 +186,7 @@ def first_row(verb: str, bar: ProgressBar, figure: str) -> Table:
 
 @attrs.frozen
 class Step:
-    """How far a job of one bar is: what is done, of how much (None while nobody knows)."""
+    """The progress of a job with one bar: done, of how much (None while unknown)."""
 
     verb: str
     done: int
@@ -205,14 +205,14 @@ class Step:
 
 @attrs.frozen
 class _RunSnapshot(abc.ABC, Generic[P]):
-    """How far a run is, and what its client has met.
+    """The progress of a run, with data of its client.
 
     Attributes:
-        progress: How far it is.
-        retries: How often the client had to try again.
-        limiter: How many transfers it allows itself at once, and why; None where nobody says.
+        progress: The progress.
+        retries: How often the client had to retry.
+        limiter: How many transfers are allowed at once, and why; None if unknown.
         is_stopping: Whether it was asked to end.
-        last_failure: The last failed item, once they are no longer said one by one.
+        last_failure: The last failed item, once they are no longer printed one by one.
     """
 
     _verbs: ClassVar[Mapping[str, str]]
@@ -264,17 +264,17 @@ class _RunSnapshot(abc.ABC, Generic[P]):
         yield counted(self.retries, "retry", "retries")
 
     def _in_flight(self) -> str:
-        """Return how much is on the line, beside how much may be.
+        """Return how much is in flight, and how much may be.
 
-        The limiter knows what is there. Items wait for their turn, too, and some (links) have no
-        limit: of those it is only said that they are under way.
+        The limiter knows what is in flight. Items wait for their turn, too, and some (links) have
+        no limit: for those only the number is shown.
         """
         limiter, items = self.limiter, self.progress.in_flight
         if limiter is None:
             return f"{items} in flight"
         if items and not limiter.in_flight:
             return f"{items} under way"
-        # With a limit that has just fallen, what is on the line ends first.
+        # After the limit has fallen, requests in flight end first.
         word = "limit" if limiter.in_flight <= limiter.limit else "falling to"
         return f"{limiter.in_flight} in flight, {word} {limiter.limit}"
 
@@ -293,7 +293,7 @@ class _RunSnapshot(abc.ABC, Generic[P]):
 
 @attrs.frozen
 class Snapshot(_RunSnapshot["UploadProgress"]):
-    """How far a run of uploads is; one that watches a folder has no end of its own."""
+    """The progress of an upload; one that watches a folder has no end."""
 
     is_watching: bool = False
 
@@ -308,7 +308,7 @@ class Snapshot(_RunSnapshot["UploadProgress"]):
 
     @property
     def _is_links(self) -> bool:
-        progress = self.progress  # they have no bytes that we see
+        progress = self.progress  # we do not see their bytes
         return not progress.bytes_total and bool(progress.uploaded or progress.in_flight)
 
     def _outcomes(self) -> Iterator[str]:
@@ -321,13 +321,13 @@ class Snapshot(_RunSnapshot["UploadProgress"]):
 
     def _bar(self) -> ProgressBar:
         progress = self.progress
-        # By bytes where they are known: one large file is more work than ten small ones. What is
-        # skipped or rejected has no bytes to send, so that a run of skips fills the bar by files.
+        # By bytes if they are known: one large file is more work than ten small ones. Skipped and
+        # rejected items have no bytes to send, so a run of skips fills the bar by files.
         share: tuple[float, float] = (progress.items_done, progress.items_total)
         if progress.bytes_total > 0:
             before, part = progress.resumed, progress.bytes_done / progress.bytes_total
             share = (before + part * (progress.items_total - before), progress.items_total)
-        # Of a resumed run it is known what is left, though the sources may have more by now.
+        # For a resumed run the rest is known, though the sources may have more by now.
         is_known = progress.total_known or progress.seconds_left is not None
         return bar(*share, pulse=not is_known and progress.phase not in _ENDED)
 

@@ -1,8 +1,8 @@
-"""The one way out: results to standard output, progress and messages to standard error.
+"""All output of a command: results to standard output, progress and messages to standard error.
 
-Nothing that comes from outside (names of files and datasets, words of the service) is taken for
-markup or steers the terminal, and nothing goes out before known secrets are taken out. What is said
-is one line: a line break in it is somebody else's, and shows as an escape.
+Foreign text (names of files and datasets, texts of the service) is never used as markup and cannot
+control the terminal, and known secrets are removed before printing. Each message is one line: a
+line break in it is foreign, and shows as an escape.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from datagym_async.cli._errors import SOME_FAILED, CommandError
 
 
 def clock(seconds: float | None) -> str:
-    """Return a length of time as ``H:MM:SS``, or ``-:--:--`` where it is not known."""
+    """Return a length of time as ``H:MM:SS``, or ``-:--:--`` if unknown."""
     if seconds is None or seconds != seconds or seconds >= 100 * 3600:
         return "-:--:--"
     whole = round(seconds)
@@ -44,12 +44,12 @@ def clock(seconds: float | None) -> str:
 
 
 def local_time(moment: datetime) -> str:
-    """Return a moment as clocks here show it."""
+    """Return a moment in local time."""
     return f"{moment.astimezone():%Y-%m-%d %H:%M}"
 
 
 def plain(value: attrs.AttrsInstance) -> dict[str, Any]:
-    """Return a model as JSON takes it: its attributes under their own names."""
+    """Return a model for JSON: its attributes under their own names."""
 
     def serialised(_: object, __: object, value: Any) -> Any:
         match value:
@@ -84,11 +84,11 @@ def _below_here() -> re.Pattern[str]:
 
 @attrs.define
 class Output:
-    """What one run of a command says, and how.
+    """The output of one run of a command.
 
     Attributes:
-        as_json: Whether the result is one JSON document and all else but errors is silent.
-        quiet: Whether only what somebody should look at is said.
+        as_json: Whether the result is one JSON document, and only errors are shown besides.
+        quiet: Whether only results, warnings and errors are shown.
     """
 
     as_json: bool = False
@@ -115,11 +115,11 @@ class Output:
 
     @property
     def secrets(self) -> Sequence[str]:
-        """Return what is never said."""
+        """Return the texts that are never shown."""
         return self._secrets
 
     def can_say(self, text: str) -> bool:
-        """Return whether standard output can hold a text."""
+        """Return whether standard output can encode a text."""
         try:
             text.encode(self._out.encoding)
         except UnicodeEncodeError:
@@ -127,11 +127,11 @@ class Output:
         return True
 
     def from_here(self, text: str) -> str:
-        """Return a line fit for a screen, with paths below the working directory as one types."""
+        """Return a line for the screen, with relative paths below the working directory."""
         return self._below_here.sub("", printable(text))
 
     def keep_secret(self, secret: str) -> None:
-        """Never say this text from now on."""
+        """Never show this text from now on."""
         self._secrets = (*self._secrets, secret)
 
     def result(self, text: str) -> None:
@@ -139,7 +139,7 @@ class Output:
             self._print(self._out, self._text(text))
 
     def secret_result(self, text: str) -> None:
-        """Say a line of the result as it is: the one way for a token to be seen (`serve`)."""
+        """Print a line of the result unchanged: the only way to show a token (`serve`)."""
         self._print(self._out, Text(text))
 
     def table(self, columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
@@ -168,7 +168,7 @@ class Output:
         *,
         empty: str,
     ) -> None:
-        """Say a list as a table, as JSON, or that it is empty."""
+        """Print a list as a table, as JSON, or that it is empty."""
         if self.as_json:
             self.document(document)
         elif not rows:
@@ -183,18 +183,18 @@ class Output:
                 raise CommandError("The list could not be written completely.", status=SOME_FAILED)
 
     def outcome(self, document: object, sentence: str) -> None:
-        """Say what came of a command: the document, or unless it is to be quiet the sentence."""
+        """Print the result of a command: the document, or the sentence unless it is quiet."""
         if self.as_json:
             self.document(document)
         elif not self.quiet:
             self.result(sentence)
 
     def json_line(self, record: object) -> None:
-        """Say a part of the result as JSON on one line."""
+        """Print a part of the result as JSON on one line."""
         self.document(json.dumps(record))
 
     def document(self, document: object) -> None:
-        """Say the whole result as one JSON document; a text is one already."""
+        """Print the whole result as one JSON document; a text is one already."""
         text = document if isinstance(document, str) else json.dumps(document, indent=2)
         # Not through rich, which would fold long lines; JSON is for programs.
         said = printable_json(redact_secrets(text, self._secrets))
@@ -203,29 +203,29 @@ class Output:
         self._out.file.flush()
 
     def file(self, path: Path) -> None:
-        """Say the bytes of a file as the whole result; `BrokenPipeError` if its reader has left."""
+        """Write a file's bytes as the whole result; `BrokenPipeError` if its reader has left."""
         self._out.file.flush()
         with path.open("rb") as file:
             shutil.copyfileobj(file, sys.stdout.buffer)
         sys.stdout.buffer.flush()
 
     def message(self, text: str) -> None:
-        """Say what is going on."""
+        """Print a message."""
         if not self.silent:
             self._print(self._err, self._text(text))
 
     def tell(self, text: str, *, style: str = "") -> None:
-        """Say a line of a story that is itself the result (`demo`), unless that is unwanted."""
+        """Print a line of a story that is itself the result (`demo`), unless that is unwanted."""
         if not self.silent:
             self._print(self._out, self._text(text, style))
 
     def warning(self, text: str) -> None:
-        """Say what somebody should look at, also when quiet."""
+        """Print a warning, also when quiet."""
         if not self.as_json:
             self._print(self._err, self._text(text, "yellow"))
 
     def error(self, text: str, *further: str) -> None:
-        """Say why the command stops, always; further lines tell more of it."""
+        """Print why the command stops, always; further lines have details."""
         self._print(self._err, Text("Error: ", "bold red") + self._text(text))
         for line in further:
             self._print(self._err, self._text(line))
@@ -234,12 +234,12 @@ class Output:
         self._print(self._err, self._text(text, "dim"))
 
     def traceback(self, error: BaseException) -> None:
-        """Say where an error comes from, for people who debug."""
+        """Print where an error comes from, for debugging."""
         for line in indented_trace(error).split("\n"):
             self.trace(line)
 
     def ask(self, question: str, *, otherwise: str = "Nothing was changed.") -> bool:
-        """Ask whether to go on, and say what that means if not; no answer is no."""
+        """Ask whether to continue, and print what happens if not; no answer is no."""
         asked = printable(redact_secrets(question, self._secrets))
         if not (wanted := typer.confirm(asked, err=True)):
             self.message(otherwise)
@@ -263,14 +263,14 @@ class _FileHandler(logging.FileHandler):
         self._is_told = False
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 -- logging's own name
-        """Say once that the log is not whole; a command goes on without it."""
+        """Print once that the log is incomplete; the command continues without it."""
         if not self._is_told:
             self._is_told = True
             why = getattr(sys.exc_info()[1], "strerror", None) or "it cannot be written"
             self._output.warning(f"The log file {self.baseFilename} is not complete: {why}.")
 
     def close(self) -> None:
-        """Close the file; what its buffer holds may not go onto a full disk."""
+        """Close the file; its buffer may not fit onto a full disk."""
         with contextlib.suppress(OSError):
             super().close()
 
@@ -279,9 +279,9 @@ class _FileHandler(logging.FileHandler):
 
 
 class LogFileHandler(QueueHandler):
-    """Appends all records to a file, without what is kept secret.
+    """Appends all records to a file, without secrets.
 
-    A thread writes them: a slow disk must not hold the event loop up.
+    A thread writes them: a slow disk must not block the event loop.
     """
 
     def __init__(self, output: Output, file: Path) -> None:
@@ -299,7 +299,7 @@ class LogFileHandler(QueueHandler):
 
 
 class LogHandler(logging.Handler):
-    """Says warnings of the log, or all records, around a progress display."""
+    """Prints warnings of the log, or all records, around a progress display."""
 
     def __init__(self, output: Output, *, debug: bool) -> None:
         super().__init__(logging.DEBUG if debug else logging.WARNING)
@@ -316,14 +316,14 @@ class LogHandler(logging.Handler):
 
 
 def redact_secrets(text: str, secrets: Sequence[str]) -> str:
-    """Return the text without the secrets, and all else as it is."""
+    """Return the text without the secrets, otherwise unchanged."""
     for secret in filter(None, secrets):
         text = text.replace(secret, "[redacted]")
     return text
 
 
 def bar(done: float, total: float, *, pulse: bool = False) -> ProgressBar:
-    """Return a progress bar; one that pulses says that the total is not known."""
+    """Return a progress bar; it pulses if the total is unknown."""
     return ProgressBar(
         total=max(total, 1), completed=min(done, max(total, 1)), pulse=pulse, finished_style="green"
     )

@@ -33,7 +33,7 @@ async def running_server(
 ) -> AsyncIterator["Server"]:
     """Run the embedded server, whose options these are, until the block ends.
 
-    A folder or port that is taken or cannot be used is a `CommandError`.
+    A folder or port that is in use or cannot be used raises a `CommandError`.
     """
     from datagym_async.server import Server, StoreError
 

@@ -1,4 +1,4 @@
-"""The event loop of a command; Ctrl-C and SIGTERM are told to it instead of breaking in on it."""
+"""The event loop of a command; it gets Ctrl-C and SIGTERM as calls, not as interruptions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 def run_in_loop(main: Coroutine[object, object, T]) -> T:
-    """Run a command to its end, on uvloop where it is installed (extra ``speed``)."""
+    """Run a command to its end, on uvloop if it is installed (extra ``speed``)."""
     try:
         make_loop: Callable[[], asyncio.AbstractEventLoop] | None = None
         with contextlib.suppress(ImportError):
@@ -52,7 +52,7 @@ def on_stop_signals(ask: Callable[[], object]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def terminated_like_interrupted() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM interrupt until the block ends, or the process would just be gone."""
+    """Let Ctrl-C and SIGTERM interrupt until the block ends, or they would just kill it."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -72,7 +72,7 @@ def _interrupt(*_: object) -> None:
 
 @contextlib.contextmanager
 def ending_in_two_steps(first: Callable[[], object]) -> Iterator[None]:
-    """Let the first signal end the work in its own way, and the next one cancel this task."""
+    """At the first signal let the work finish, at the next one cancel this task."""
     task = asyncio.current_task()
     asked = False
 

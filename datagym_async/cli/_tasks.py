@@ -53,7 +53,7 @@ OfProject = Annotated[
 
 
 class Chosen(NamedTuple):
-    """Which tasks are meant: named one by one, or all of a project in some states."""
+    """The chosen tasks: named one by one, or all of a project in some states."""
 
     tasks: list[str] | None
     project: str | None
@@ -150,7 +150,7 @@ def _settle(invocation: Invocation, chosen: Chosen, verb: Verb) -> int:
 
     async def work() -> TasksReport:
         async with client, waiting(invocation, client), showing(output, look):
-            await client.ping()  # or each task would tell of a refused token, or of a dead service
+            await client.ping()  # or each task would report a refused token, or a dead service
             if verb == "complete":
                 return await client.tasks.complete_many(task_ids, on_outcome=note)
             return await client.tasks.skip_many(task_ids, on_outcome=note)

@@ -1,7 +1,7 @@
-"""`upload`: whatever names images, into a dataset; and `--dry-run`, what that would do.
+"""`upload`: upload sources into a dataset; and `--dry-run`, which shows what that would do.
 
-An option that has a counterpart in `UploadConfig` means the same. The journal alone differs: it is
-kept unless it is refused, since whoever types a command expects that it can be resumed.
+An option means the same as in `UploadConfig`. Only the journal differs: it is on unless turned off,
+because on the command line people expect that a job can be resumed.
 """
 
 import asyncio
@@ -75,7 +75,7 @@ app = group("upload")
 
 @attrs.define
 class Account:
-    """What is known of a run, kept where an interruption cannot take it away."""
+    """The data of a run, kept outside it so that an interruption cannot lose it."""
 
     report: UploadReport | None = None
     totals: Totals = attrs.field(factory=Totals)
@@ -86,7 +86,7 @@ class Account:
 
 @attrs.frozen
 class FutureDataset:
-    """A dataset that the upload would make, empty, among those that there are."""
+    """A dataset that the upload would create, empty, among the existing ones."""
 
     name: str
     client: DataGymClient
@@ -96,7 +96,7 @@ class FutureDataset:
         reading: Callable[[AsyncIterator[Dataset]], Awaitable[T]],
         dataset_id: str | None = None,
     ) -> T:
-        """Read it, or all others: further datasets of its family may be there."""
+        """Read it, or all others: further datasets of its family may exist."""
         if dataset_id is None:
             return await self.client.datasets.read_parts(reading)
         return await reading(self._parts())
@@ -105,7 +105,7 @@ class FutureDataset:
         yield Dataset(id="", name=self.name, timestamp=0)
 
     async def ensure(self, name: str) -> Dataset:
-        """Refuse, for nothing is made."""
+        """Refuse, because nothing is created."""
         raise CommandError(f"Dataset {name!r} would be created by the upload.")
 
 
@@ -141,7 +141,7 @@ def upload(
     the uploads in flight finish; a second one stops at once.
     """
     output, named, failed = invocation.output, tuple(sources or ()), retry_failed
-    # What is out of range or makes no sense is said before anybody is asked for a token.
+    # Invalid options are reported before asking for a token.
     options = given.config
     for is_wrong, sentence in (
         (not named and failed is None, _NO_SOURCE),
@@ -228,7 +228,7 @@ async def _upload(
     async with client:
         projects, dataset = await find()
         if isinstance(dataset, FutureDataset):
-            # A slip must not leave a dataset behind.
+            # A mistake must not leave a dataset behind.
             await in_thread(check_there, source, rules_of(config))
             await in_thread(check_place, config.journal)
             dataset = await client.datasets.create(dataset.name, exist_ok=True)
@@ -249,7 +249,7 @@ async def run_upload(
     *,
     every: float = SAY_EVERY,
 ) -> None:
-    """Upload, show how far it is, and keep the account even if it is interrupted."""
+    """Upload, show the progress, and keep the data even if it is interrupted."""
     problems = await in_thread(Problems, output)  # it asks for the working directory
 
     def look() -> Snapshot:
@@ -298,7 +298,7 @@ def _close(output: Output, account: Account, *, files: Sequence[Path], watched: 
         tell(output, report, account.totals)
     elif status != WELL:
         output.warning(hint_in_shell_words(report.summary()))
-    # An interruption has taken nothing away where nothing is left to be done.
+    # If nothing is left to do, the interruption did no harm.
     is_settled = not (report.pending or report.unsettled) if watched else report.complete
     is_cut_short = account.is_stopping and not is_settled
     written = next((str(file) for file in files if file.suffix.lower() == ".json"), "")
@@ -323,7 +323,7 @@ async def _image_projects(client: DataGymClient, wanted: Iterable[str]) -> list[
 async def _look_for(
     client: DataGymClient, wanted: str | None, report: Path | None, *, create: bool
 ) -> Dataset | FutureDataset:
-    """Return the dataset that the options name, or the one that is to be made."""
+    """Return the dataset of the options, or the one to create."""
     if wanted is None and report is not None:
         wanted = await asyncio.to_thread(_dataset_of_report, report)
     if wanted is None:
@@ -334,7 +334,7 @@ async def _look_for(
 
 
 def _dataset_of_report(file: Path) -> str:
-    """Return the dataset of a report; what else is wrong with it is said when it is read whole."""
+    """Return the dataset of a report; its other faults are reported when it is read completely."""
     try:
         check_depth(text := file.read_bytes())
         document = json.loads(text)
@@ -356,7 +356,7 @@ async def _dry_run(
     find: Callable[[], Awaitable[tuple[list[Project], Dataset | FutureDataset]]],
     config: UploadConfig,
 ) -> int:
-    """Say what would be done with each item, and the summary; return the exit status."""
+    """Print what would be done with each item, and the summary; return the exit status."""
     async with client:
         _, dataset = await find()
         if isinstance(dataset, FutureDataset):

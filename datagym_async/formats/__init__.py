@@ -3,21 +3,21 @@
 In reading order:
 
 * `_losses`: the result of a conversion: `Conversion`, `LossReport` with its kinds, `FormatError`;
-  names that a target takes, made of names that it does not
-* `_raw`: what readers give; `_geometry`: shapes at the edges of their image; `_masks`: masks to
-  outlines with holes and back, pixel for pixel
-* `_classes`: keys by name, and names in a label configuration; `_mapping`: what of a file becomes
-  what (`LabelMapping`), and where in a configuration; `_labelled`: label values; `_sdk`: what the
-  official SDK makes of it, for those who move over
-* `_writing`: label values as files of any format; `_label_texts`: what stands in these;
-  `_written`: classes with their numbers, objects; `_splits`: which part an image belongs to
+  names made valid for a target
+* `_raw`: the results of readers; `_geometry`: shapes at the edges of their image; `_masks`: masks
+  to outlines with holes and back, pixel for pixel
+* `_classes`: keys by name, and names in a label configuration; `_mapping`: how classes and shapes
+  are mapped (`LabelMapping`), and their places in a configuration; `_labelled`: label values;
+  `_sdk`: results of the official SDK, for people who move from it
+* `_writing`: label values as files of any format; `_label_texts`: the texts in these; `_written`:
+  classes with their numbers, objects; `_splits`: the part of an image
 * `_reading`: what all readers share; `_reading_lines`: YOLO; `_reading_kitti`: KITTI;
   `_reading_xml`: Pascal VOC and CVAT; `_reading_json`: LabelMe, Lightly and Labelbox
-* `_table`: the table of formats, which of them a file or folder has, and the one way to read any
+* `_table`: the table of formats, their detection, and reading any of them
 * `coco/`: COCO, both ways, and the label configuration that its labels need
-* `_prediction_files`: files in any of the forms that an import takes, and whose media they mean
+* `_prediction_files`: files in all formats of an import, and their media
 
-All of it blocks, but for the iteration of a `PredictionFile`: callers with an event loop use
+Everything blocks, except the iteration of a `PredictionFile`: callers with an event loop use
 `asyncio.to_thread`.
 """
 

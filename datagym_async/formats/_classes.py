@@ -1,13 +1,13 @@
-"""Which class is which: a class is known by its name, never by its place or its number.
+"""The identity of classes: a class is identified by its name, never by its place or number.
 
 Names are compared in Unicode's composed form (NFC) and otherwise as they are: ``Car`` and ``car``
-are two classes. The service keeps keys and texts of few characters, so that names become such:
+are two classes. The service allows few characters in keys and texts, so names are converted:
 
-* `service_key` is a function of the name alone: ASCII letters, lower case, ``_`` for the rest, 30
-  at most. Where something was lost that tells names apart, a short hash of the name is part of it.
-* In a set of names (`keys_of`, `entry_texts`, `option_texts`) those that meet in one key or text
-  carry their hash, but for the one that is itself that key or text.
-* `Entries` finds the entry of a name in a configuration that is there, by text and by key.
+* `service_key` depends on the name alone: ASCII letters, lower case, ``_`` for the rest, 30 at
+  most. If that loses something that distinguishes names, a short hash of the name is part of it.
+* In a set of names (`keys_of`, `entry_texts`, `option_texts`) those with the same key or text get
+  their hash, except one that is itself that key or text. * `Entries` finds the entry of a name in
+  an existing configuration, by text and by key.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from datagym_async.labels._config_rules import LONGEST_KEY, LONGEST_TEXT, TAKEN_
 Names: TypeAlias = tuple[str, str]
 """Name and supercategory of a class; the latter is empty where it has none."""
 
-MAX_KEY_LENGTH: Final = 30  # what both the service and its editor take
+MAX_KEY_LENGTH: Final = 30  # allowed by both the service and its editor
 _HASH_LENGTH: Final = 8
 _NOTHING_LEFT: Final = "unnamed"
 _STRANGE: Final = re.compile(r"[^a-z0-9_-]+")
 _HASHED: Final = re.compile(rf"_[0-9a-f]{{{_HASH_LENGTH}}}$")
-# What parts words, and tells no two names apart that people mean; `C` and `C++` are two.
+# Separators of words, which never distinguish names for people; `C` and `C++` are two.
 _SEPARATORS: Final = re.compile(r"[\s_./\\,:;|()\[\]{}'\"`-]+")
 _UNKNOWN: Final = "="
 """For a letter that cannot be transliterated: a sign that is lost."""
-# Latin letters that are no letter with an accent.
+# Latin letters that are not a letter with an accent.
 _LATIN: Final = str.maketrans(
     {"ß": "ss", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L"}
 )
@@ -52,13 +52,13 @@ def service_key(name: str, reserved: Collection[str] = ()) -> str:
     """Return a key for a name, the same for the same name, whatever else there is.
 
     ``"Traffic Light"`` gives ``"traffic_light"``, ``"Äpfel (grün)"`` gives ``"apfel_grun"``,
-    ``"кошка"`` gives ``"koshka"``. A hash of the name is behind it where nothing is left of it,
-    where it was cut, where a sign was lost that may tell two names apart (``"C++"``), and where the
-    name itself looks like a key with a hash.
+    ``"кошка"`` gives ``"koshka"``. A hash of the name is appended if nothing is left of it, if it
+    was cut, if a sign was lost that may distinguish names (``"C++"``), and if the name itself looks
+    like a key with a hash.
 
     Args:
         name: Any text.
-        reserved: Keys that must not come out; such a key has ``_`` behind it.
+        reserved: Keys that are not allowed; ``_`` is appended to such a key.
 
     Raises:
         FormatError: It is not in Latin letters, and the extra ``formats`` is not installed.
@@ -80,7 +80,7 @@ def _plain_key(name: str) -> str:
 
 
 def hashed_key(name: str) -> str:
-    """Return the key of a name with its hash, which no other name has."""
+    """Return the key of a name with its hash, which is unique."""
     key = _STRANGE.sub("_", _in_ascii(name).lower()).strip("_") or _NOTHING_LEFT
     return f"{key[: MAX_KEY_LENGTH - _HASH_LENGTH - 1]}_{_hash(name)}"
 
@@ -91,14 +91,14 @@ def _hash(name: str) -> str:
 
 
 def _in_ascii(name: str) -> str:
-    """Return a name in ASCII: without accents where that is enough, else transliterated."""
+    """Return a name in ASCII: without accents if that is enough, else transliterated."""
     plain = unicodedata.normalize("NFKD", name.translate(_LATIN))
     bare = "".join(each for each in plain if not unicodedata.combining(each))
     if bare.isascii():
         return bare
-    # Not of the letters without accents: those of Cyrillic and of kana are others with them.
+    # Not without accents: in Cyrillic and kana they make other letters.
     write = extra_module("anyascii", FormatError).anyascii
-    silent = ("Mn", "Me", "Cf")  # marks, and what is not seen
+    silent = ("Mn", "Me", "Cf")  # marks, and invisible characters
     return "".join(
         write(each) or ("" if unicodedata.category(each) in silent else _UNKNOWN)
         for each in composed(name)
@@ -106,18 +106,18 @@ def _in_ascii(name: str) -> str:
 
 
 def _signs(text: str, taken: str) -> str:
-    """Return what a text has besides letters, digits, separators and what is taken."""
+    """Return the signs of a text: no letters, digits, separators or allowed characters."""
     rest = _SEPARATORS.sub("", text)
     return "".join(each for each in rest if not each.isalnum() and each not in taken)
 
 
-# --- The names of a set, each with one of its own -------------------------------------------------
+# --- The names of a set, each with its own key or text --------------------------------------------
 
 
 def _told_apart(
     names: Iterable[str], short: Callable[[str], str], carrying: Callable[[str], str]
 ) -> dict[str, str]:
-    """Return what each name becomes; those that meet carry their hash, but the one that is it."""
+    """Return each name's result; equal ones get their hash, except a name that is the result."""
     found = {name: short(name) for name in dict.fromkeys(map(composed, names))}
     often = Counter(found.values())
     made = {
@@ -139,7 +139,7 @@ def keys_of(
     Args:
         names: Any texts.
         reserved: As for `service_key`.
-        losses: Counts names that carry a hash because they meet others.
+        losses: Counts names with a hash because of others with the same key.
     """
     found = _told_apart(names, _plain_key, hashed_key)
     for name, key in found.items() if losses else ():
@@ -149,12 +149,12 @@ def keys_of(
 
 
 def entry_texts(names: Iterable[str]) -> dict[str, str]:
-    """Return the text that labellers see of each entry: the name, in letters the service takes."""
+    """Return the text of each entry for labellers: the name, in characters the service allows."""
     return _told_apart(names, _entry_text, lambda name: _with_hash(_shown(name), name, LONGEST_KEY))
 
 
 def option_texts(names: Iterable[str]) -> dict[str, str]:
-    """Return the text that labellers see of each option, of which the service takes any letters."""
+    """Return the text of each option for labellers; the service allows all characters there."""
 
     def carrying(name: str) -> str:
         return _with_hash(writable(name).strip(), name, LONGEST_TEXT)
@@ -174,7 +174,7 @@ def _entry_text(name: str) -> str:
 
 
 def _shown(name: str) -> str:
-    """Return a name in the letters that the service takes for an entry, which are few."""
+    """Return a name in the few characters that the service allows for an entry."""
 
     def cleared(text: str) -> str:
         kept = (" " if c.isascii() and not _is_taken(c) else c for c in text)
@@ -194,11 +194,11 @@ def _with_hash(text: str, name: str, longest: int) -> str:
 
 
 def class_names(classes: Iterable[Names]) -> dict[Names, str]:
-    """Return one text for each class: its name, and its supercategory before it where it must be.
+    """Return one text for each class: its name, with its supercategory before it if necessary.
 
-    It must be where two classes have one name (``vehicle other`` and ``animal other``), or where
-    name and supercategory of a class would be taken for those of another. What is still one text
-    carries the hash of both.
+    That is if two classes have one name (``vehicle other`` and ``animal other``), or if name and
+    supercategory of a class could be mistaken for those of another. Texts that are still equal get
+    the hash of both.
     """
     every = dict.fromkeys((composed(name), composed(group)) for name, group in classes)
     often = Counter(name for name, _ in every)
@@ -218,7 +218,7 @@ def class_names(classes: Iterable[Names]) -> dict[Names, str]:
 
 
 def texts_for(names: Names) -> tuple[str, ...]:
-    """Return the texts that `class_names` may give a class in some set, those with most first."""
+    """Return the possible results of `class_names` for a class, the longest forms first."""
     name, group = map(composed, names)
     if not group:
         return (name,)
@@ -227,7 +227,7 @@ def texts_for(names: Names) -> tuple[str, ...]:
 
 
 def _caseless(name: str) -> str:
-    """Return a name in lower case, whatever parts its words."""
+    """Return a name in lower case, ignoring separators of words."""
     return composed((_SEPARATORS.sub(" ", name).strip() or name).casefold())
 
 
@@ -235,11 +235,11 @@ def _both(names: Names) -> str:
     return "\0".join(names)
 
 
-# --- The entry of a name in a configuration that is there ----------------------------------------
+# --- The entry of a name in an existing configuration --------------------------------------------
 
 
 class Entries:
-    """Entries, options or nested points among which a name may have its own.
+    """Entries, options or nested points in which a name is looked for.
 
     Args:
         texts: The text of each, by its key.
@@ -255,9 +255,9 @@ class Entries:
             self._keys.setdefault(service_key(key), []).append(key)
 
     def find(self, *names: str) -> tuple[str, int] | None:
-        """Return the key of the first name whose entry is sure, else of the first one.
+        """Return the key of the first name with a sure entry, else of the first one found.
 
-        With it goes how sure it is: 2 by its text or its hash, 1 by its key, 0 where it is like it.
+        Also how sure it is: 2 by its text or its hash, 1 by its key, 0 if it is only similar.
         """
         hits = [hit for name in names if (hit := self._find(name))]
         return next((hit for hit in hits if hit[1]), hits[0] if hits else None)
@@ -265,9 +265,9 @@ class Entries:
     def _find(self, name: str) -> tuple[str, int] | None:
         """Return the key of a name's entry and how sure it is, or None.
 
-        By the text as it is, by the key with the name's hash, by the key itself, by key and text
-        that the name would be given; then, less surely, by the text in any case and with any
-        separators, and by the key that the name would have, where one alone has these.
+        By the exact text, by the key with the name's hash, by the key itself, by the key and text
+        that the name would get; then, less surely, by the text in any case and with any separators,
+        and by the key that the name would have, if only one entry has these.
         """
         name = composed(name)
         if len(exact := self._exact.get(name, [])) == 1:

@@ -1,7 +1,7 @@
-"""Numbers of files snapped to the edges of their image, and outlines of shapes the service lacks.
+"""Snap numbers of files to the edges of their image, and outline shapes the service lacks.
 
-All of it is in pixels, counted from the left upper corner of the first pixel: an image is the
-square from (0, 0) to (width, height). What cuts and scales shapes is `labels._geometry`.
+Everything is in pixels, from the left upper corner of the first pixel: an image is the square from
+(0, 0) to (width, height). `labels._geometry` cuts and scales shapes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ TOLERANCE: Final = 0.01
 
 
 def snapped(value: float, size: float, tolerance: float = TOLERANCE) -> float:
-    """Return a coordinate, on the edge if it lies beyond it by no more than a tolerance.
+    """Return a coordinate, moved to the edge if it is beyond it by no more than a tolerance.
 
     Args:
         value: Pixels from the left or upper edge.
@@ -33,12 +33,12 @@ def snapped(value: float, size: float, tolerance: float = TOLERANCE) -> float:
 def digits_tolerance(numbers: Iterable[str], size: float) -> float:
     """Return the tolerance in pixels for shares of a width or height that were rounded to digits.
 
-    A middle and half a width that are each rounded to the nearest last digit put an edge off by
-    three quarters of that digit. So the tolerance is one unit of the last decimal that any of the
-    numbers has, from a millionth to a thousandth of the size.
+    If a middle and half a width are each rounded to the last digit, an edge is off by up to three
+    quarters of that digit. So the tolerance is one unit of the last decimal of any of the numbers,
+    from a millionth to a thousandth of the size.
 
     Args:
-        numbers: The numbers of one object as the file writes them.
+        numbers: The numbers of one object as written in the file.
         size: Width or height of the image in pixels.
     """
     fractions = (each.lower().partition("e")[0].partition(".")[2] for each in numbers)
@@ -48,9 +48,9 @@ def digits_tolerance(numbers: Iterable[str], size: float) -> float:
 
 # --- Edges of Pascal VOC --------------------------------------------------------------------------
 
-# They are numbers of pixels, the first of which is 1, and the last one belongs to the box: a box
-# over all of an image is 1 1 WIDTH HEIGHT (VOC2012 development kit, section 3). So the left edge is
-# one less than ``xmin``, and the right edge is ``xmax``. What writes them 0-based means the edges.
+# They are numbers of pixels, counted from 1, and the last one belongs to the box: a box over a
+# whole image is 1 1 WIDTH HEIGHT (VOC2012 development kit, section 3). So the left edge is one less
+# than ``xmin``, and the right edge is ``xmax``. Tools that write them 0-based mean the edges.
 
 
 def from_voc(
@@ -73,9 +73,9 @@ def to_voc(
 
 
 def turned_box(left: float, top: float, right: float, bottom: float, degrees: float) -> list[Pair]:
-    """Return the corners of a box that is turned clockwise about its middle.
+    """Return the corners of a box that is rotated clockwise about its middle.
 
-    They begin with what was the upper left one.
+    They begin with the former upper left one.
     """
     middle = ((left + right) / 2, (top + bottom) / 2)
     corners = ((left, top), (right, top), (right, bottom), (left, bottom))
@@ -83,20 +83,20 @@ def turned_box(left: float, top: float, right: float, bottom: float, degrees: fl
 
 
 def turned(point: Pair, about: Pair, degrees: float) -> Pair:
-    """Return a point turned clockwise (as one sees it, y down) about another."""
+    """Return a point rotated clockwise (as seen on the screen, y down) about another."""
     sine, cosine = math.sin(math.radians(degrees)), math.cos(math.radians(degrees))
     x, y = point[0] - about[0], point[1] - about[1]
     return about[0] + x * cosine - y * sine, about[1] + x * sine + y * cosine
 
 
 def ellipse_ring(middle: Pair, across: float, down: float, degrees: float = 0) -> list[Pair]:
-    """Return an outline of an ellipse that nowhere is off by more than a tenth of a pixel.
+    """Return an outline of an ellipse that is never off by more than a tenth of a pixel.
 
     Args:
         middle: x and y.
         across: Half its width.
         down: Half its height.
-        degrees: By how much it is turned clockwise.
+        degrees: Its clockwise rotation.
     """
     largest = max(across, down)
     # A chord over the angle a is off by r (1 - cos(a / 2)).

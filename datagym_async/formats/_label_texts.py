@@ -1,4 +1,4 @@
-"""What stands in label files: one image in each format, and what goes around all of them."""
+"""The texts of label files: one image in each format, and the parts for all images."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class Sheet:
-    """An image that is to be written, and what is asked for."""
+    """An image to be written, and the options."""
 
     image: LabeledImage
     name: str
@@ -59,13 +59,13 @@ class Sheet:
         return self.mapping.select_key
 
     def size(self) -> tuple[int, int]:
-        """Return width and height, 0 where they are not known."""
+        """Return width and height, 0 if unknown."""
         if not self.image.width or not self.image.height:
             self.losses.add(LossKind.SIZE, self.image.media_name)
         return self.image.width or 0, self.image.height or 0
 
     def shown(self, *, kept: Collection[str] = (), with_joints: bool = False) -> list[Shown]:
-        """Return the objects; what the format cannot hold is counted."""
+        """Return the objects; losses of the format are counted."""
         count_answers(self.image, self.select, self.losses, kept)
         shown = shown_on(self.image, self.classes, self.losses)
         for each in shown:
@@ -79,7 +79,7 @@ class Sheet:
     def boxes(
         self, *, kept: Collection[str] = (), with_joints: bool = False
     ) -> Iterator[tuple[Shown, Bounds]]:
-        """Give each object with the box around it."""
+        """Yield each object with the box around it."""
         for each in self.shown(kept=kept, with_joints=with_joints):
             box = each.bounds
             if not each.is_box:
@@ -97,12 +97,12 @@ def number(value: float) -> str:
 
 # --- YOLO: https://docs.ultralytics.com/datasets --------------------------------------------------
 
-# A line an object: the number of its class, and shares of the width and height of the image. Ten
-# decimals bring pixels back within a millionth, up to a width of 10,000 pixels.
+# One line for each object: the number of its class, and fractions of the image's width and height.
+# Ten decimals keep pixels exact to a millionth, up to a width of 10,000 pixels.
 
 
 def _line(sheet: Sheet, shown: Shown, pairs: Iterable[Sequence[float]]) -> str:
-    """Return a line of x and y (or of width and height) in pixels; what is behind these stays."""
+    """Return a line of x and y (or width and height) in pixels; further words stay unchanged."""
     width, height = sheet.image.width or 1, sheet.image.height or 1
     shares = ((x / width, y / height, *rest) for x, y, *rest in pairs)
     return " ".join([str(shown.kind.at), *(number(each) for share in shares for each in share)])
@@ -132,7 +132,7 @@ def yolo_seg(sheet: Sheet) -> str:
 
 
 def yolo_pose(sheet: Sheet) -> str:
-    """Boxes, and behind each x, y and visibility of every keypoint; 0 0 0 for one that is not."""
+    """Boxes, each followed by x, y and visibility of every keypoint; 0 0 0 for a missing one."""
     lines = []
     for each, box in sheet.boxes(with_joints=True):
         drawn = each.joints(sheet.losses)
@@ -142,9 +142,9 @@ def yolo_pose(sheet: Sheet) -> str:
 
 
 def yolo_obb(sheet: Sheet) -> str:
-    """Turned boxes by their four corners: of an outline the smallest one around it.
+    """Rotated boxes by their four corners: for an outline the smallest one around it.
 
-    Where that would leave an image that shapes are to stay in, it is the upright one.
+    If shapes have to stay in the image and it would leave it, the upright box.
     """
     lines = []
     width, height = sheet.image.width or math.inf, sheet.image.height or math.inf
@@ -167,9 +167,9 @@ def yolo_obb(sheet: Sheet) -> str:
 
 
 def smallest_box(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return the corners of the smallest box around points, however it is turned.
+    """Return the corners of the smallest box around points, at any angle.
 
-    One of its sides lies on a side of the convex hull.
+    One of its sides is on a side of the convex hull.
     """
     hull: list[tuple[float, float]] = []
     ordered = sorted(set(points))
@@ -209,7 +209,7 @@ _WORD: Final = re.compile(r"left|right|(?<![a-z])[lr](?![a-z])", re.IGNORECASE)
 
 
 def flipped(names: Sequence[str]) -> list[int] | None:
-    """Return the place of each keypoint in a mirrored image, or None where names do not say it."""
+    """Return the place of each keypoint in a mirrored image, or None if names do not show it."""
 
     def other(found: re.Match[str]) -> str:
         word = _SIDES[found[0].lower()]
@@ -225,8 +225,8 @@ def flipped(names: Sequence[str]) -> list[int] | None:
 def data_yaml(classes: Classes, folders: Mapping[str, str], joints: Sequence[str]) -> str:
     """Return the ``data.yaml`` of a dataset.
 
-    An empty `path` is the folder of this file for Ultralytics, wherever it was moved to; ``.`` and
-    other relative ones it looks for below the working directory, and then in its own folder.
+    For Ultralytics an empty `path` is the folder of this file, even after it was moved; it looks
+    for ``.`` and other relative ones below the working directory, and then in its own folder.
     """
     lines = ["# An empty path is the folder of this file.", "path: ''"]
     lines += (f"{part}: {folder}" for part, folder in folders.items())
@@ -244,7 +244,7 @@ def data_yaml(classes: Classes, folders: Mapping[str, str], joints: Sequence[str
 
 
 def _quoted(text: str) -> str:
-    # JSON is YAML, and a number or `no` must not be read as something else than text.
+    # JSON is YAML, and a number or `no` must be read as text.
     return orjson.dumps(writable(text)).decode()
 
 
@@ -252,7 +252,7 @@ def _quoted(text: str) -> str:
 
 
 def voc(sheet: Sheet) -> str:
-    """Boxes. Their edges have decimals where they are no whole numbers, as some of VOC's own."""
+    """Boxes. Edges that are not whole numbers have decimals, as some of VOC's own."""
     root = Element("annotation")
     _add(root, "folder", "JPEGImages")
     _add(root, "filename", sheet.name)
@@ -287,12 +287,12 @@ def _add(parent: Element, tag: str, text: str = "", **about: str) -> Element:
 
 
 def kitti_word(text: str) -> str:
-    """Return the name of a class as KITTI has it: one word."""
+    """Return the name of a class for KITTI: one word."""
     return "_".join(writable(text).split()) or "_"
 
 
 def kitti(sheet: Sheet) -> str:
-    """Boxes. What no file of KITTI said before has the values of ``DontCare``."""
+    """Boxes. Values that did not come from KITTI are those of ``DontCare``."""
     lines = []
     for each, box in sheet.boxes():
         edges = dict(zip(("left", "top", "right", "bottom"), box, strict=True))
@@ -307,7 +307,7 @@ def kitti(sheet: Sheet) -> str:
 
 
 def cvat(sheet: Sheet) -> str:
-    """Every shape, its answers as attributes, what is nested in it as of its group, and tags.
+    """Every shape with its answers as attributes, nested ones in its group, and tags.
 
     A tag is an answer about the whole image.
     """
@@ -341,7 +341,7 @@ def cvat(sheet: Sheet) -> str:
 
 
 def _cvat_shape(annotation: Annotation, sheet: Sheet) -> tuple[str, dict[str, str]] | None:
-    """Return the tag of a shape and where it is, or None if it is none."""
+    """Return the tag and the position of a shape, or None if it has none."""
     shape, rings = annotation.shape, outlines_of(annotation)
     if isinstance(shape, Rectangle):
         edges = zip(("xtl", "ytl", "xbr", "ybr"), shape.bounds, strict=True)
@@ -370,7 +370,7 @@ def _cvat_label(annotation: Annotation, outer: Annotation, classes: Classes) -> 
 
 
 def cvat_head(classes: Classes) -> str:
-    """Return what is before the images: the labels, keypoints behind classes."""
+    """Return the part before the images: the labels, keypoints after classes."""
     root = Element("annotations")
     _add(root, "version", "1.1")
     labels = _add(_add(_add(root, "meta"), "task"), "labels")
@@ -398,13 +398,13 @@ def imagefolder(sheet: Sheet) -> str:
     caption = image.classification(sheet.mapping.caption)
     kept = [caption.key] if caption and caption.value else []
     for each, box in sheet.boxes(kept=kept):
-        # All of one type, which is guessed from the first ones.
+        # All of one type: readers guess it from the first ones.
         found["bbox"].append([*map(float, (box.left, box.top, box.width, box.height))])
         found["categories"].append(each.kind.at)
         found["names"].append(each.kind.text)
     line: dict[str, Any] = {"file_name": sheet.name}
     line |= {"width": image.width, "height": image.height, "objects": found}
-    if sheet.captioned:  # in every line, or the parts differ in their columns
+    if sheet.captioned:  # in every line, or the parts have different columns
         line["text"] = writable(caption.value) if caption and caption.value else None
     return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE).decode()
 

@@ -1,7 +1,7 @@
-"""From what readers of any format give to label values: the one way.
+"""Convert the results of all readers to label values.
 
-The entry of a class says what shape its objects become (`_mapping`), and each part of an object
-stands for itself.
+The entry of a class decides the shape of its objects (`_mapping`), and each part of an object is
+independent.
 """
 
 from __future__ import annotations
@@ -54,15 +54,15 @@ def images_of(
     *,
     emptied: bool = False,
 ) -> Iterator[LabeledImage]:
-    """Give the labels of a file as label values, one image after the other.
+    """Yield the labels of a file as label values, one image after the other.
 
     Args:
-        dataset: What a reader gives.
-        mapping: What becomes what.
-        losses: Counts what the service, or the configuration, cannot hold.
-        config: The label configuration that is there. Its entries say what shapes objects become:
-            an entry of the type polygon takes outlines, one of rectangle boxes. What it has no
-            entry for is left out and counted by name. None for the one that `config_of` makes.
+        dataset: The result of a reader.
+        mapping: How classes and shapes are mapped.
+        losses: Counts what the service, or the configuration, cannot store.
+        config: An existing label configuration. Its entries decide the shapes: an entry of the type
+            polygon gets outlines, one of the type rectangle boxes. Classes without an entry are
+            left out and counted by name. None for the one that `config_of` makes.
         emptied: Whether to give images whose labels are all lost. An import must not take them for
             images without labels.
 
@@ -84,7 +84,7 @@ def images_of(
 
 @attrs.define
 class _Mapper:
-    """Makes values of what readers give."""
+    """Makes values from the results of readers."""
 
     _mapping: LabelMapping
     _losses: Losses
@@ -119,7 +119,7 @@ class _Mapper:
         )
 
     def _annotations(self, found: RawObject, raw: RawImage) -> list[Annotation]:
-        """Return the annotations that an object becomes: one for each of its parts."""
+        """Return the annotations for an object: one for each of its parts."""
         names, where = names_of(found.category), f"{raw.name}: {found.where}"
         place = self._places[names, family_of(found)]
         if isinstance(place, NoPlace):
@@ -135,7 +135,7 @@ class _Mapper:
             return []
         self._tell(found, names, place, where)
         carried = dict(found.extra)
-        if found.number is not None or len(shapes) > 1:  # parts are one object again by it
+        if found.number is not None or len(shapes) > 1:  # it joins the parts to one object again
             carried["id"] = where if found.number is None else found.number
         carried |= {"iscrowd": 1} if found.crowd else {}
         carried |= {} if found.score is None else {"score": found.score}
@@ -153,7 +153,7 @@ class _Mapper:
         return [attrs.evolve(whole[0], nested=points), *whole[1:]]
 
     def _tell(self, found: RawObject, names: Names, place: Place, where: str) -> None:
-        """Count what is not kept of an object, and once what is not of its class."""
+        """Count the losses of an object, and once those of its class."""
         if found.extra:
             self._losses.add(LossKind.EXTRA, where)
         if found.score is not None:
@@ -198,7 +198,7 @@ class _Mapper:
         return [Polygon(outline) for outline, *_ in parts]
 
     def _parts(self, found: RawObject, raw: RawImage, where: str) -> Sequence[Sequence[Ring]]:
-        """Return for each part its outline and the holes in it; none where there is a box alone.
+        """Return for each part its outline and the holes in it; none if there is only a box.
 
         Raises:
             BrokenError: There is neither, nor a keypoint.

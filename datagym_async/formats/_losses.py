@@ -1,7 +1,7 @@
 """The result of a conversion: values and a report of losses, or an error; and names and outlines.
 
-A conversion does not stop at what the target cannot hold. It leaves that out, or makes the nearest
-thing of it, and counts it in a `LossReport`. A `FormatError` stops it altogether.
+A conversion does not stop at parts that the target cannot express. It leaves them out or
+approximates them, and counts them in a `LossReport`. A `FormatError` stops it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class LossKind(enum.StrEnum):
     is_loss: bool
 
     def __new__(cls, value: str, text: str, is_loss: bool = False) -> Self:
-        """Make a kind of its name, of what it means, and of whether labels or images are gone."""
+        """Make a kind from its name, its meaning, and whether labels or images are lost."""
         kind = str.__new__(cls, value)
         kind._value_, kind.text, kind.is_loss = value, text, is_loss
         return kind
@@ -149,7 +149,7 @@ class Loss:
     def __str__(self) -> str:
         """Return it as one line."""
         is_more = self.count > len(self.examples)
-        if self.kind in _NAMED:  # each class stands there once, however often it occurs
+        if self.kind in _NAMED:  # each class is listed once, however often it occurs
             is_more = len(self.examples) >= _CLASSES
         more = ", ..." if is_more else ""
         where = f" ({', '.join(self.examples)}{more})" if self.examples else ""
@@ -198,7 +198,7 @@ class Losses:
     _found: dict[LossKind, Loss] = attrs.field(factory=dict, init=False)
 
     def add(self, kind: LossKind, *where: str, count: int = 1) -> None:
-        """Count a loss, and keep where it was if few are known."""
+        """Count a loss, and keep its place if there are few so far."""
         known = self._found.get(kind, Loss(kind, 0))
         most = _CLASSES if kind in _NAMED else _EXAMPLES
         examples = (*known.examples, *where)
@@ -236,16 +236,16 @@ class Conversion:
     losses: LossReport
 
 
-# --- Names that a target takes, made of names that it does not ------------------------------------
+# --- Names made valid for a target ----------------------------------------------------------------
 
 
-# What XML 1.0 cannot hold, and what ends a line of text: controls of both sets, line separators,
-# halves of pairs (surrogates), and the two codes that are no characters.
+# Characters that XML 1.0 cannot contain, or that end a line of text: controls of both sets, line
+# separators, surrogates, and the two codes that are not characters.
 _UNWRITABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
 
 
 def writable(name: str) -> str:
-    """Return a name with ``_`` for each character that some format cannot hold."""
+    """Return a name with ``_`` for each character that some format cannot contain."""
     return _UNWRITABLE.sub("_", name)
 
 
@@ -270,7 +270,7 @@ def outlines_of(annotation: Annotation) -> list[Sequence[Point]]:
 def answers_set(
     where: str, answers: Iterable[Classification], *, but: str = ""
 ) -> Iterator[tuple[str, Classification]]:
-    """Give each answer that is set, nested ones included, with its path behind `where`.
+    """Yield each answer that is set, also nested ones, with its path after `where`.
 
     The answer with the key `but` is left out; those nested in it are not.
     """

@@ -1,7 +1,7 @@
-"""What of a file of labels becomes what: the configuration that it needs, and the place of a class.
+"""How a file of labels is mapped: the configuration that it needs, and the place of each class.
 
-Each class is looked for by its name in a label configuration: the one that is there, else the one
-that `config_of` makes.
+Each class is looked for by its name in a label configuration: an existing one, or the one that
+`config_of` makes.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class LabelMapping:
         return self.select or ("subcategory" if self.by == "supercategory" else "supercategory")
 
     def settled(self, dataset: RawDataset) -> LabelMapping:
-        """Return it with the shape that the objects of a file become."""
+        """Return it with the shape for the objects of a file."""
         shape: Shape = "polygon" if dataset.outlines else "rectangle"
         return self if self.shape else attrs.evolve(self, shape=shape)
 
@@ -109,14 +109,14 @@ def config_of(
 
     It has an entry for each supercategory or category (`LabelMapping.by`), in the order of the
     file, with a select of what is below it, points for keypoints in the category's order, and a
-    free text for each caption that an image has at most. Classes that are drawn as lines or points
-    besides have further entries for these. Where keys or texts of names meet, they carry a hash.
+    free text for each caption that an image has at most. Classes that are also drawn as lines or
+    points have further entries for these. Names with the same key or text get a hash.
 
     Args:
         dataset, mapping: As for `images_of`.
-        losses: Counts what cannot be read, names that meet, and names that labellers will see in
-            other letters.
-        present: A configuration that is kept, and gets what it lacks; None for a new one.
+        losses: Counts unreadable parts, names with the same key, and names that labellers will see
+            in other letters.
+        present: A configuration that is kept and completed; None for a new one.
     """
     losses = losses or Losses()
     drawn: dict[Names, set[EntryType]] = {}
@@ -129,7 +129,7 @@ def config_of(
             drawn.setdefault(names_of(each.category), set()).add(family_of(each))
     if present is None:
         return _config(dataset.categories, mapping, losses, drawn, captions)
-    # What has a place there is kept as it is, but for keypoints that it lacks.
+    # Classes with a place there are kept as they are, except for missing keypoints.
     found = {each.key: each for each in present.entries}
     places, lacking = places_of(dataset.categories, mapping, present), []
     for category in dataset.categories:
@@ -142,7 +142,8 @@ def config_of(
                 points = [one for one in keypoint_names(category) if one not in place.points]
                 found[place.key] = _with_points(found[place.key], points)
     needed = _config(lacking, mapping, losses, drawn, captions, found.keys())
-    # Entries of groups are shared as soon as their keys are; those of classes by their texts alone.
+    # Entries of groups are shared if their keys are equal; those of classes only if their texts
+    # are.
     return LabelConfig(_added(found, needed.entries, 1 if mapping.by == "supercategory" else 2))
 
 
@@ -158,9 +159,9 @@ def _with_points(entry: ConfigEntry, names: Collection[str]) -> ConfigEntry:
 def _added(
     present: Mapping[str, ConfigEntry], needed: Iterable[ConfigEntry], least: int = 1
 ) -> list[ConfigEntry]:
-    """Return entries that are there, and those that are needed: options go where their select is.
+    """Return the existing entries and the needed ones: options are added to their select.
 
-    A class that is needed has no place yet, so that its entry is a new one whatever is like it.
+    A needed class has no place yet, so its entry is new even if there is a similar one.
     """
     found = dict(present)
     for each in needed:
@@ -182,12 +183,12 @@ def _added(
 
 
 def names_of(category: Category) -> Names:
-    """Return name and supercategory of a category in the form in which they are compared."""
+    """Return name and supercategory of a category in the form for comparison."""
     return composed(category.name), composed(category.supercategory)
 
 
 def family_of(found: RawObject) -> EntryType:
-    """Return what an object is drawn as: RECTANGLE stands for all that has an area."""
+    """Return the type of an object's shape: RECTANGLE stands for all shapes with an area."""
     if found.line:
         return EntryType.LINE
     return EntryType.POINT if found.point is not None else EntryType.RECTANGLE
@@ -207,7 +208,7 @@ def _config(
         points = classes.setdefault(names_of(category), [])
         points += (name for name in keypoint_names(category) if name not in points)
     labels = class_names(classes)
-    # For each entry what it is drawn as, and its classes with the answers that tell them apart.
+    # For each entry its type, and its classes with the answers that distinguish them.
     types: dict[str, dict[EntryType, None]] = {}
     below: dict[str, list[tuple[Names, str]]] = {}
     for names in classes:
@@ -224,7 +225,7 @@ def _config(
         for root, kinds in types.items()
         for kind in kinds
     }
-    # Nothing can be nested in a segmentation: its keypoints are entries of their own.
+    # Nothing can be nested in a segmentation: its keypoints are separate entries.
     apart = [] if nests else [(point, labels[each]) for each in classes for point in classes[each]]
     beside = class_names([*((text, "") for text in texts.values()), *apart])
     own = [*texts.values(), *(beside[names] for names in apart)]
@@ -267,7 +268,7 @@ def _entry(key: str, kind: EntryType, **others: Any) -> ConfigEntry:
 
 @lru_cache(maxsize=1024)
 def keypoint_names(category: Category) -> tuple[str, ...]:
-    """Return the names of a category's keypoints, each once: further ones of a name numbered."""
+    """Return the names of a category's keypoints, each once: repeated names get numbers."""
     found: list[str] = []
     for name in map(composed, category.keypoints):
         tried = (name if number == 1 else f"{name} {number}" for number in count(1))
@@ -285,7 +286,7 @@ class Place:
     Args:
         key: Key of the entry.
         type: Its type.
-        select: Key of the select nested in it that says the class; empty where there is none.
+        select: Key of the nested select that says the class; empty if there is none.
         option: Key of the answer to it.
         points: Name to the key of the point for each keypoint of the class that has one.
     """
@@ -299,7 +300,7 @@ class Place:
 
 @attrs.frozen
 class NoPlace:
-    """Why the objects of a class go nowhere."""
+    """Why a class has no place."""
 
     kind: LossKind
     why: str
@@ -320,7 +321,7 @@ def places_of(
     A class is the option by its name in the entry by its supercategory, or the other way round
     (`LabelMapping.by` says which comes first); else the entry by its name; else the one option of
     the select for classes that has its name; else the option that has it behind its entry's.
-    Two classes that mean one place have none, unless one alone is meant more surely
+    If two classes match one place, neither gets it, unless one match is more certain
     (`Entries.find`).
     """
     classes: dict[Names, list[Category]] = {}
@@ -335,7 +336,7 @@ def places_of(
     wanted = _config(every, mapping, losses) if config is None else config
     places: dict[tuple[Names, EntryType], Place | NoPlace] = {}
     for family in (EntryType.RECTANGLE, *_BESIDE):
-        if family in _BESIDE and config is None:  # nobody said that there are entries for these
+        if family in _BESIDE and config is None:  # entries for these may be missing
             for names in classes:
                 area = places[names, EntryType.RECTANGLE]
                 places[names, family] = (
@@ -376,7 +377,7 @@ def _as_the_sdk(names: Names, mapping: LabelMapping) -> Place:
 
 
 def _shared(hits: Mapping[K, tuple[Hashable, int]]) -> dict[K, K]:
-    """Return the names that mean what others mean, each with another one; a sure one has it."""
+    """Return the names with the same place as others, each with another one; a sure one has it."""
     meant: dict[Hashable, list[K]] = {}
     for name, (target, _) in hits.items():
         meant.setdefault(target, []).append(name)
@@ -395,7 +396,7 @@ Target: TypeAlias = tuple[str, str, str | None]
 
 
 class _Roots:
-    """The root entries of a configuration that take one family of shapes, and their selects."""
+    """The root entries of a configuration for one family of shapes, and their selects."""
 
     def __init__(
         self, entries: Iterable[ConfigEntry], mapping: LabelMapping, family: EntryType
@@ -421,7 +422,7 @@ class _Roots:
                     place = f"{key} {select.key} {option}"
                     self._scoped[place] = key, select.key, option
                     scopes[place] = f"{entry.value} {text}"
-        # A class alone is no answer to another question (a colour), and no group of others.
+        # A class alone is not an answer to another question (a colour), and not a group of others.
         self._asked = [
             (key, *each)
             for key, selects in self._selects.items()
@@ -431,7 +432,7 @@ class _Roots:
         self._scopes = Entries(scopes)
 
     def find(self, names: Names) -> tuple[Target, int] | None:
-        """Return where a class goes, and how sure that is (`Entries.find`)."""
+        """Return the place of a class, and how sure that is (`Entries.find`)."""
         name, group = names
         hits: list[tuple[Target, int]] = []
         ways = [(group, name), (name, group)] if group else []
@@ -449,7 +450,7 @@ class _Roots:
         ]
         answers = [each for each in answers if each[1]] or answers
         hits += answers if len(answers) == 1 else ()
-        # As files have it in which names alone tell classes (`class_names`): "vehicle other".
+        # As in files with names only (`class_names`): "vehicle other".
         if not group and (scoped := self._scopes.find(name)):
             hits.append((self._scoped[scoped[0]], scoped[1]))
         return next((hit for hit in hits if hit[1]), hits[0] if hits else None)

@@ -1,12 +1,12 @@
 """Masks to outlines with holes and back, exactly: outlines go along the edges between pixels.
 
 An outline goes through the corners of pixels, where pixel (0, 0) is the square from (0, 0) to
-(1, 1), and turns only where the edge does. Pixels that touch at a corner alone belong to different
+(1, 1), and turns only where the edge does. Pixels that touch only at a corner belong to different
 segments. Filling an outline and clearing its holes gives the mask again, pixel for pixel.
 
 The edges of a row of corners lie between its first and second corner, its third and fourth, and so
-on; those of a column likewise. So an outline is found by going from partner to partner, along a
-row and along a column in turn.
+on; those of a column likewise. So an outline is found by going from partner to partner, along a row
+and a column in turn.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Ring: TypeAlias = list[tuple[int, int]]
 
 
 class Segment(NamedTuple):
-    """Pixels that hang together: an outline and the holes in it."""
+    """Connected pixels: an outline and the holes in it."""
 
     outline: Ring
     holes: list[Ring]
@@ -37,9 +37,9 @@ class Segment(NamedTuple):
 def trace(mask: NDArray[Any]) -> list[Segment]:
     """Return the segments of a mask, from top to bottom and from left to right.
 
-    It is of shape (height, width); what is not 0 belongs to a segment.
+    Its shape is (height, width); pixels that are not 0 belong to a segment.
     """
-    import numpy as np  # here, so that only those who have masks need it
+    import numpy as np  # here, so that only masks need it
 
     whole = np.asarray(mask) != 0
     rows, columns = np.flatnonzero(whole.any(axis=1)), np.flatnonzero(whole.any(axis=0))
@@ -53,8 +53,8 @@ def trace(mask: NDArray[Any]) -> list[Segment]:
 def _corners(filled: NDArray[np.bool_]) -> tuple[Ring, list[int], list[int]]:
     """Return the corners of all edges of a mask with an empty border, by row and column.
 
-    With them goes the index of the other end of the edge along the row, and along the column. Where
-    two pixels touch, a place holds two corners.
+    Also the index of the other end of the edge along the row, and along the column. Where two
+    pixels touch, a place has two corners.
     """
     import numpy as np
 
@@ -87,7 +87,7 @@ def _corners(filled: NDArray[np.bool_]) -> tuple[Ring, list[int], list[int]]:
 
 
 def _partners(order: NDArray[np.int64]) -> list[int]:
-    """Return the partner of each where every two in this order are partners."""
+    """Return the partner of each corner; every two in this order are partners."""
     import numpy as np
 
     partners = np.empty(len(order), np.int64)
@@ -96,9 +96,9 @@ def _partners(order: NDArray[np.int64]) -> list[int]:
 
 
 def _rings(corners: Ring, beside: list[int], below: list[int]) -> list[Ring]:
-    """Return all outlines, each from its uppermost corner, of these the leftmost, and to the right.
+    """Return all outlines, each from its leftmost uppermost corner to the right.
 
-    They come in the order of these corners.
+    They are in the order of these corners.
     """
     seen = bytearray(len(corners))
     rings: list[Ring] = []
@@ -115,7 +115,7 @@ def _rings(corners: Ring, beside: list[int], below: list[int]) -> list[Ring]:
 
 
 def _segments(filled: NDArray[np.bool_], rings: list[Ring], left: int, top: int) -> list[Segment]:
-    """Give each hole to its outline: that of the nearest edge to the left of where it begins."""
+    """Assign each hole to its outline: that of the nearest edge to the left of its start."""
     import numpy as np
 
     edges = np.zeros(filled.shape, np.int32)
@@ -146,14 +146,13 @@ MOST_PIXELS: Final = 1 << 28
 def check_mask(
     rle: Mapping[str, Any], width: int | None = None, height: int | None = None
 ) -> tuple[int, int]:
-    """Return height and width of a mask, once it has what can be seen without decoding it.
+    """Return height and width of a mask, after checks that need no decoding.
 
     Args:
-        rle: As for `decode`.
-        width, height: Those of its image, where they are known.
+        rle: As for `decode`. width, height: Those of its image, if known.
 
     Raises:
-        BrokenError: It is no mask, or one of an image of another size.
+        BrokenError: It is not a mask, or one of an image of another size.
     """
     size, counts = rle.get("size"), rle.get("counts")
     good = isinstance(size, list | tuple) and len(size) == 2 and all(type(n) is int for n in size)
@@ -181,10 +180,10 @@ def decode(
 
     Args:
         rle: Members ``size`` (height, width) and ``counts`` (a list, or text in compressed form).
-        width, height: Those of its image, where they are known.
+            width, height: Those of its image, if known.
 
     Raises:
-        BrokenError: It is no mask, or one of an image of another size.
+        BrokenError: It is not a mask, or one of an image of another size.
         FormatError: The extra ``formats`` is not installed.
     """
     extra_module("numpy", FormatError)
@@ -199,12 +198,12 @@ def decode(
 
 
 def _plain(text: str | bytes) -> NDArray[np.int64]:
-    """Return the counts that a text of the compressed form says.
+    """Return the counts of a text in compressed form.
 
-    Each is written in groups of five bits, the lowest first, one a character from ``0`` on; a sixth
-    bit says that more follow. From the fourth count on it is the difference to the one before the
-    last (``rleToString`` in maskApi.c of https://github.com/cocodataset/cocoapi). pycocotools
-    itself would give pixels that nobody wrote where the text ends too early.
+    Each is written in groups of five bits, the lowest first, one for each character from ``0`` on;
+    a sixth bit says that more follow. From the fourth count on it is the difference to the one
+    before the last (``rleToString`` in maskApi.c of https://github.com/cocodataset/cocoapi).
+    pycocotools would return uninitialized pixels if the text ends too early.
     """
     import numpy as np
 
@@ -226,7 +225,7 @@ def _plain(text: str | bytes) -> NDArray[np.int64]:
 def encode(
     rings: Iterable[Sequence[Sequence[Point]]], height: int, width: int, *, compressed: bool = True
 ) -> dict[str, Any]:
-    """Return the mask of so many pixels that shapes cover together; for each, outline and holes."""
+    """Return the mask of the pixels that shapes cover together; for each, outline and holes."""
     masks = _pycocotools()
     import numpy as np
 
@@ -260,6 +259,6 @@ def _counts(mask: NDArray[np.uint8]) -> list[int]:
 
 
 def _pycocotools() -> Any:
-    # Not above, so that boxes and polygons need no extra. All work on masks begins here.
+    # Not at the top, so that boxes and polygons need no extra. All work on masks begins here.
     extra_module("numpy", FormatError)
     return extra_module("pycocotools.mask", FormatError)

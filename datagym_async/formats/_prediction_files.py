@@ -1,9 +1,9 @@
-"""Files of predictions, and which media their images are.
+"""Files of predictions, and the media of their images.
 
-What an import takes may stand there as JSON, JSON lines, an export, or COCO.
+The formats of an import are JSON, JSON lines, an export, or COCO.
 
-Files of the service's own format are read piece by piece; those of COCO go by a database, because
-annotations may stand anywhere in them.
+Files of the service's own format are read piece by piece; those of COCO go through a database,
+because annotations may be anywhere in them.
 """
 
 from __future__ import annotations
@@ -182,12 +182,13 @@ class PredictionFile:
                 for item in batch:
                     yield item
         finally:
-            # Cancelled, its thread may still be in it; the file is then closed when that ends.
+            # After a cancellation its thread may still use the file, which is then closed when that
+            # ends.
             with suppress(ValueError):
                 items.close()
 
     def _items(self) -> Generator[Item, None, None]:
-        # How names were spelled in the configuration that was just made is not told again.
+        # The spelling of names in the configuration just made is not reported again.
         told = self._losses.report().items if self._opened else ()
         self._losses, self.skipped = Losses(), 0
         for each in told:
@@ -208,7 +209,7 @@ class PredictionFile:
             with closing(parts(self.path)) as found:
                 for each in found:
                     if isinstance(each, dict) and each.keys() == {"label_classes"}:
-                        continue  # the first element of an export, which holds no labels
+                        continue  # the first element of an export, which has no labels
                     if not isinstance(each, dict) or "labelIteration" not in each:
                         yield each
                         continue

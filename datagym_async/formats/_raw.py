@@ -1,4 +1,4 @@
-"""What files of labels hold, as their readers give it: categories, images, and what is on each.
+"""The content of label files, as readers return it: categories, images and their objects.
 
 A reader of any format makes these values; one place (`_mapping`) turns them into label values and
 label configurations. Numbers are checked here already: finite, in pixels of the image, counted from
@@ -42,11 +42,11 @@ class Category:
 
     @property
     def names(self) -> tuple[str, str]:
-        """Return name and supercategory, by which it is the same in several files."""
+        """Return name and supercategory, which identify it in several files."""
         return self.name, self.supercategory
 
     def document(self) -> dict[str, Any]:
-        """Return it as a COCO file has it."""
+        """Return it as in a COCO file."""
         whole: dict[str, Any] = {"id": self.id, "name": self.name}
         if self.supercategory:
             whole["supercategory"] = self.supercategory
@@ -58,7 +58,7 @@ class Category:
 
 @attrs.define(kw_only=True)
 class RawObject:
-    """An object on an image. Each part of it stands for itself: what is broken is not here."""
+    """An object on an image. Its parts are independent: broken ones are not here."""
 
     category: Category
     where: str
@@ -86,7 +86,7 @@ class RawObject:
 
 @attrs.define(kw_only=True)
 class RawImage:
-    """An image and all that files say of it."""
+    """An image and all its data in the files."""
 
     name: str
     """As the file has it, folders included."""
@@ -119,7 +119,7 @@ class RawDataset:
 
 @contextlib.contextmanager
 def room_on_disk() -> Iterator[None]:
-    """Tell of a disk that has no room for the temporary database of a file that is read."""
+    """Report a disk that has no room for the temporary database of a label file."""
     try:
         yield
     except sqlite3.OperationalError as error:

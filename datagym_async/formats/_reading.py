@@ -1,7 +1,7 @@
-"""What readers of label files share: texts, images beside labels, numbers, and classes on the way.
+"""What readers of label files share: texts, images beside labels, numbers, and classes.
 
 A record that cannot be read is a `BrokenError` or an `OSError`: its reader counts it, with its file
-and line, and goes on.
+and line, and continues.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ IMAGE_SUFFIXES: Final = frozenset((
 
 @attrs.frozen(kw_only=True)
 class Options:
-    """What a reader is told besides its path; `formats.read` says what each is."""
+    """The options of a reader besides its path; `formats.read` describes them."""
 
     classes: tuple[str, ...] = ()
     split: str | None = None
@@ -53,11 +53,11 @@ class Options:
 
 
 def bytes_of(path: Path, most: int = MOST_BYTES) -> bytes:
-    """Return what a file holds.
+    """Return the content of a file.
 
     Raises:
-        BrokenError: It is larger than so many bytes.
-        OSError: It cannot be read, or is no regular file.
+        BrokenError: It is larger than this many bytes.
+        OSError: It cannot be read, or is not a regular file.
     """
     with open(path, "rb", opener=regular_only) as file:
         if os.fstat(file.fileno()).st_size > most:
@@ -76,19 +76,19 @@ def text_of(path: Path, most: int = MOST_BYTES) -> str:
 
 
 def names_of(path: Path) -> dict[int, str]:
-    """Return the names that a file lists, a line each, by number; errors as for `text_of`.
+    """Return the names in a file, one on each line, by number; errors as for `text_of`.
 
-    A line without a name has a number, too: that of no class.
+    A line without a name has a number, too, without a class.
     """
     lines = enumerate(map(str.strip, text_of(path).splitlines()))
     return {number: name for number, name in lines if name}
 
 
 def lines_of(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Give the words of each line that has any, with its number from 1; errors as for `text_of`.
+    """Yield the words of each line that has any, with its number from 1; errors as for `text_of`.
 
-    It is of one image: what has more lines or words than any image has objects and corners is told,
-    and not kept in memory.
+    The file is for one image: one with more lines or words than any image has objects and corners
+    is reported, and not kept in memory.
     """
     for number, line in enumerate(io.StringIO(text_of(path, _MOST_TEXT), newline=None), 1):
         words = line.split(maxsplit=_MOST_WORDS)
@@ -99,7 +99,7 @@ def lines_of(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def number_of(value: object, what: str = "a coordinate") -> float:
-    """Return a finite number, also one that is written as a text; else a `BrokenError`."""
+    """Return a finite number, also one written as a text; otherwise raise a `BrokenError`."""
     try:
         number = float(value) if isinstance(value, str | int | float) else math.nan
     except (ValueError, OverflowError):
@@ -139,7 +139,7 @@ def pixels_of(value: object) -> int | None:
 
 
 def is_there(path: Path, *, as_file: bool = False) -> bool:
-    """Return whether a file or folder is there that a file of labels names, or a file alone.
+    """Return whether a file or folder named in a label file exists, or only a file.
 
     `Path.exists` raises for a name that is too long for any file.
     """
@@ -149,13 +149,13 @@ def is_there(path: Path, *, as_file: bool = False) -> bool:
 def files_below(folder: Path, suffixes: Collection[str]) -> list[Path]:
     """Return the files below a folder with one of these suffixes, in order of their names.
 
-    Links are followed, also to folders, each of which is read once; what is hidden is left out.
+    Links are followed, also to folders, each of which is read once; hidden files are left out.
     """
     found: list[str] = []
     seen: set[tuple[int, int]] = set()
     for place, folders, files in os.walk(folder, followlinks=True):
         status = os.stat(place)  # noqa: PTH116 -- a text, as os.walk gives it
-        if (own := (status.st_dev, status.st_ino)) in seen:  # a link to where it came from
+        if (own := (status.st_dev, status.st_ino)) in seen:  # a link back to a folder above
             folders.clear()
             continue
         seen.add(own)
@@ -169,14 +169,14 @@ def files_below(folder: Path, suffixes: Collection[str]) -> list[Path]:
 
 
 def of_part(files: list[Path], folder: Path, listed: Path, options: Options) -> list[Path]:
-    """Return the files of the part of a dataset that is asked for; all of them if none is.
+    """Return the files of the requested part of a dataset, by default all.
 
     Args:
         files: Label files.
         folder: Where they are.
-        listed: The file that names the images of the part, which is looked for first; then a folder
-            of its name will do.
-        options: What is asked for.
+        listed: The file that lists the images of the part, which is looked for first; then a folder
+            with its name is enough.
+        options: The options.
 
     Raises:
         FormatError: There is no such part.
@@ -212,11 +212,11 @@ ON_ITS_SIDE: Final = 5  # EXIF orientations from here on swap width and height
 
 
 def upright_size(path: Path) -> tuple[int, int, int]:
-    """Return width, height and EXIF orientation of an image, by its header alone.
+    """Return width, height and EXIF orientation of an image from its header.
 
-    Width and height are those of the upright image, as trainers load it: they turn a JPEG by its
-    EXIF orientation (Ultralytics, `exif_size`). It needs Pillow, whose classes are used as they
-    are: `PIL.Image.open` speaks its doubts of large images through `warnings`.
+    Width and height are those of the upright image, as trainers load it: they rotate a JPEG by its
+    EXIF orientation (Ultralytics, `exif_size`). Needs Pillow, whose classes are used directly:
+    `PIL.Image.open` warns of large images through `warnings`.
 
     Raises:
         BrokenError: It is not an image that can be read.
@@ -234,7 +234,7 @@ def upright_size(path: Path) -> tuple[int, int, int]:
             with getattr(module, f"{kind}ImageFile")(file) as image:
                 width, height = image.size
                 turned = image.getexif().get(_ORIENTATION) if kind == "Jpeg" else None
-        except Exception as error:  # whatever a hostile file provokes
+        except Exception as error:  # any error of a hostile file
             raise BrokenError(f"it cannot be read as an image: {error}") from None
     orientation = turned if isinstance(turned, int) and 1 <= turned <= 8 else 1
     across, down = (height, width) if orientation >= ON_ITS_SIDE else (width, height)
@@ -242,7 +242,7 @@ def upright_size(path: Path) -> tuple[int, int, int]:
 
 
 def measure(image: RawImage, picture: Path | None, losses: Losses) -> None:
-    """Take the size of an image from its file, where the labels do not say it; count it if none."""
+    """Read the size of an image from its file if the labels do not have it; count it if none."""
     try:
         if picture is not None:
             image.width, image.height, _ = upright_size(picture)
@@ -258,14 +258,14 @@ OF_IMAGES: Final = frozenset(("jpegimages", "images", "image", "imgs", "img", "i
 
 @attrs.define
 class Pictures:
-    """Finds images by the names that their label files have, in folders where they may lie."""
+    """Finds images by the names of their label files, in the usual folders."""
 
     _folders: Sequence[Path]
     _known: dict[str, Path] | None = None
 
     @classmethod
     def of_labels(cls, folder: Path, options: Options, *around: Path) -> Self:
-        """Return the images that are asked for; else those beside labels, and in usual folders."""
+        """Return the requested images; otherwise those beside labels, and in usual folders."""
         if options.images:
             return cls([options.images])
         named = [
@@ -280,7 +280,7 @@ class Pictures:
     def of(self, stem: str) -> Path | None:
         """Return the image with a name without suffix, folders included; None if there is none.
 
-        Letters are the same in either form of Unicode, composed or not.
+        Both forms of Unicode, composed or not, are equal.
         """
         if self._known is None:
             self._known = {}
@@ -291,10 +291,10 @@ class Pictures:
 
 
 def named_as_found(name: str, stem: str, pictures: Pictures, where: str, losses: Losses) -> str:
-    """Return the name of an image: what its label file says, unless one is called like that file.
+    """Return the name of an image: the one in its label file, unless an image has the file's name.
 
-    All tools name a file of labels like its image. What stands in it is often out of date: images
-    were renamed, or copied with their labels, and the image that is named is another one.
+    All tools name a label file like its image. The name inside is often out of date: images were
+    renamed, or copied with their labels, and the name inside is that of another image.
     """
     own, said = pictures.of(stem), PurePosixPath(name.replace("\\", "/")).stem
     if own is None or composed(said) in map(composed, (own.stem, own.name)):
@@ -309,25 +309,25 @@ def stem_of(path: Path, folder: Path) -> str:
 
 
 def below(folder: Path, path: Path, name: str) -> str:
-    """Return the name that a label file gives its image, with the folders that the file lies in.
+    """Return the image's name from a label file, with the folders of that file.
 
-    A name that has folders already is kept as it is.
+    A name that already has folders is kept unchanged.
     """
     parent = path.parent.relative_to(folder)
     return name if "/" in name or "\\" in name else str(PurePosixPath(parent.as_posix(), name))
 
 
-# --- Classes and images that only the files themselves tell ---------------------------------------
+# --- Classes and images that only the label files have --------------------------------------------
 
 
 @attrs.define
 class ReadClasses:
-    """Makes a category of each name, numbered as they come."""
+    """Makes a category of each name, numbered in order of appearance."""
 
     _found: dict[str, Category] = attrs.field(factory=dict, init=False)
 
     def of(self, name: object, **more: Any) -> Category:
-        """Return the category of a name, or raise `BrokenError` where it is none."""
+        """Return the category of a name, or raise `BrokenError` if it is not a name."""
         if not isinstance(name, str) or not (name := name.strip()):
             raise BrokenError("it has no class")
         if name not in self._found:
@@ -351,9 +351,9 @@ def gathered(
 
     Args:
         where: The file or folder, for people.
-        read: Gives the images, with categories of the classes it is given.
-        options: Whose classes come first.
-        looked_for: What each image would have been, for the error where there is none.
+        read: Yields the images, with categories of the given classes.
+        options: Its classes come first.
+        looked_for: What was looked for, for the error if there is no image.
         file_each: Whether each image has a file of its own, which says its name.
 
     Raises:
@@ -390,7 +390,7 @@ def gathered(
 def _apart(
     images: Iterator[RawImage], names: Mapping[str, int], owned: Collection[str], losses: Losses
 ) -> Iterator[RawImage]:
-    """Give images, by the names of their own files those that say the name of another one's."""
+    """Yield images; those that have the name of another one get the name of their own file."""
     for image in images:
         name, stem = PurePosixPath(image.name), Path(image.where).stem
         if image.name in owned and name.stem != stem:
@@ -407,10 +407,10 @@ def _apart(
 def joined(
     images: Iterator[RawImage], doubled: Collection[str], losses: Losses
 ) -> Iterator[RawImage]:
-    """Give images, those of one name as one, behind all others, if they are of one size.
+    """Yield images; those with one name and one size are joined, after all others.
 
-    Else the first remains, and the objects on the others are lost. An object that is there twice
-    is one.
+    If the sizes differ, the first remains, and the objects on the others are lost. A repeated
+    object counts once.
     """
     held: dict[str, RawImage] = {}
     for image in images:
@@ -436,7 +436,7 @@ def _what(each: RawObject) -> tuple[object, ...]:
 
 
 def segments_at(segments: Iterable[Segment], left: float, top: float) -> list[list[Ring]]:
-    """Return the outlines and holes of segments of a mask whose upper left corner lies there."""
+    """Return the outlines and holes of the segments of a mask at this upper left corner."""
     return [
         [[(x + left, y + top) for x, y in ring] for ring in (each.outline, *each.holes)]
         for each in segments
@@ -444,6 +444,6 @@ def segments_at(segments: Iterable[Segment], left: float, top: float) -> list[li
 
 
 def answers(where: str, given: Mapping[str, object], losses: Losses) -> None:
-    """Count answers about an object or an image that a file has, and that no entry takes."""
+    """Count answers about an object or image in a file that have no entry."""
     for name in given:
         losses.add(LossKind.CLASSIFICATION, f"{where}: {name}")

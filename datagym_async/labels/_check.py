@@ -1,8 +1,8 @@
-"""Is a prediction one that the service stores as it is meant?
+"""Check whether the service would store a prediction as meant.
 
-The service checks little (observed): what it does not know it ignores, stores broken or answers by
-rolling a whole request back. `check_prediction` says so beforehand; `prepare_prediction` also
-brings a prediction into the form that goes in, and leaves out what cannot, if that is wanted.
+The service checks little (observed): it ignores what it does not know, stores it broken or rolls a
+whole request back. `check_prediction` reports that beforehand; `prepare_prediction` also converts a
+prediction to the form for import, and leaves out what cannot be imported, if requested.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def prepare_prediction(
 def _check(
     prediction: object, entries: Iterable[EntryLike] | None, keep_data: bool | None
 ) -> Callable[[object], Iterator[Finding]]:
-    """Return the check of a prediction as JSON, which may lack some of its parts by then."""
+    """Return the check of a prediction as JSON, which may lack some of its parts already."""
     check(SEVERAL, entries=() if entries is None else entries)
     size: Frame = (None, None)
     if isinstance(prediction, LabeledImage):
@@ -142,7 +142,7 @@ def _check(
 
 
 def _as_json(prediction: object) -> object:
-    """Return the item of an import; whatever is no value of ours is one already."""
+    """Return the item of an import; anything but our values is one already."""
     if not isinstance(prediction, LabeledImage):
         return prediction
     item = to_prediction(prediction)
@@ -195,17 +195,18 @@ def _findings(
         yield from check_geometries(prediction[LABELS], (LABELS,), entries, frame)
 
 
-# --- The form that goes in ------------------------------------------------------------------------
+# --- The form for import --------------------------------------------------------------------------
 
-# An export writes every nested answer, unset ones too, each in an object of its own; an import
-# takes one a level. What is unset says nothing: without it nothing is lost, and most exports go in.
+# An export has every nested answer, unset ones too, each in a separate object; an import accepts
+# one for each level. Unset answers say nothing: without them nothing is lost, and most exports can
+# be imported.
 
 
 def _normal(prediction: object) -> object:
     """Return a prediction with keys in lower case and without nested answers that are unset.
 
     The service compares keys of classifications with its own, which are in lower case. Keys that
-    differ in case alone stay as they are, so that a check finds them.
+    differ only in case stay as they are, so that a check finds them.
     """
     if not isinstance(prediction, Mapping):
         return prediction
@@ -257,7 +258,7 @@ def _pruned(answers: object) -> object:
 
 
 def _says_nothing(answers: object) -> bool:
-    """Return whether a nested answer is unset, and all that is nested in it."""
+    """Return whether a nested answer, and everything nested in it, is unset."""
     return isinstance(answers, list | tuple) and all(
         each is None or (isinstance(each, Mapping) and all(map(_says_nothing, each.values())))
         for each in answers
@@ -265,7 +266,7 @@ def _says_nothing(answers: object) -> bool:
 
 
 def _without(value: object, parts: Iterable[PartPath]) -> Any:
-    """Return JSON without some of its parts; what is untouched is shared, not copied."""
+    """Return JSON without some of its parts; unchanged parts are shared, not copied."""
     below: dict[str | int, list[PartPath]] = {}
     for step, *rest in parts:
         below.setdefault(step, []).append(tuple(rest))

@@ -1,8 +1,8 @@
-"""Findings, and the check of classifications and geometries against what an import takes.
+"""Findings, and the check of classifications and geometries against the rules of an import.
 
-An export gives more than an import takes: of answers one value and then one nested answer, or
-several values and no nested answer. Those are the rules of the service's schema. What follows them
-the service does not check, but stores broken or drops in silence (observed).
+An export can contain more than an import accepts: for answers one value and then one nested answer,
+or several values and no nested answer. Those are the rules of the service's schema. Data that
+follows them the service does not check further, but stores broken or silently drops (observed).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _VALUES_AND_CHILD = (
 
 
 class Severity(enum.StrEnum):
-    """Say how bad a finding is."""
+    """How bad a finding is."""
 
     ERROR = "error"
     """The service refuses it, drops it in silence or stores something broken."""
@@ -86,8 +86,8 @@ class Finding:
         return printable(f"{self.where}: {self.message}" if self.path else self.message)
 
 
-# Names in quotes stay: they are keys. One that does not end goes to the end of all; an apostrophe
-# within a word begins none.
+# Names in quotes stay: they are keys. An unclosed quote goes to the end of the text; an apostrophe
+# within a word does not begin one.
 _DIFFERS = re.compile(
     r"""((?<!\w)'(?:[^'\\]|\\.)*+(?:'|\\?\Z)|"(?:[^"\\]|\\.)*+(?:"|\\?\Z))|"""
     r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|-?\b\d[\d,.]*(?:e[+-]?\d+)?(?<![.,])"
@@ -102,7 +102,7 @@ def kind_of(message: str) -> str:
 def error(
     path: PartPath, message: str, *, part: PartPath | None = None, alone: bool = False
 ) -> Finding:
-    """Return an error that goes with a part; by default with what is at the path."""
+    """Return an error for a part to leave out; by default the one at the path."""
     return Finding(path, message, Severity.ERROR, path if part is None else part, alone)
 
 
@@ -111,14 +111,14 @@ def warning(path: PartPath, message: str) -> Finding:
 
 
 def _by_key(entries: Iterable[EntryLike] | None, *, drawn: bool) -> dict[str, EntryLike] | None:
-    """Return geometries or questions by key; None where the configuration is not known."""
+    """Return geometries or questions by key; None if the configuration is unknown."""
     if entries is None:
         return None
     return {each.key.lower(): each for each in entries if (each.type in _DRAWN) is drawn}
 
 
 def _below(entry: EntryLike | None) -> Iterable[EntryLike] | None:
-    """Return what is nested in an entry; None where it is not known."""
+    """Return the entries nested in an entry; None if unknown."""
     return None if entry is None else entry.children
 
 
@@ -135,10 +135,9 @@ def _unknown_key(key: str, known: Mapping[str, EntryLike], what: str) -> str:
 def check_answers(
     given: object, at: PartPath, entries: Iterable[EntryLike] | None
 ) -> Iterator[Finding]:
-    """Give what is wrong with what stands where an object of classifications should be.
+    """Yield what is wrong with a value that should be an object of classifications.
 
-    The entries are those that may be answered here, geometries among them or not; None where they
-    are not known.
+    The entries are those that may be answered here, with or without geometries; None if unknown.
     """
     if not isinstance(given, Mapping):
         yield error(at, not_a("an object of classifications", given))
@@ -155,7 +154,7 @@ def check_answers(
 def unanswered(
     given: object, at: PartPath, entries: Iterable[EntryLike] | None
 ) -> Iterator[Finding]:
-    """Give a warning for each required classification without an answer, however deep."""
+    """Yield a warning for each required classification without an answer, at any depth."""
     answers = given if isinstance(given, Mapping) else {}
     for key, entry in (_by_key(entries, drawn=False) or {}).items():
         own = answers.get(key)
@@ -237,7 +236,7 @@ def _check_values(
 
 
 def not_a(expected: str, value: object, refused: str = "the whole request") -> str:
-    """Return the sentence about what is of another kind."""
+    """Return the sentence about a value of another kind."""
     kind = "null" if value is None else type(value).__name__
     return f"{expected} was expected, not {kind}; the service refuses {refused}"
 
@@ -262,9 +261,9 @@ Frame: TypeAlias = tuple[int | None, int | None]
 
 
 def is_beyond(edge: float, limit: float) -> bool:
-    """Return whether an edge is beyond that of its image, or no number.
+    """Return whether an edge is beyond that of its image, or not a number.
 
-    What a sum of numbers is off by is not beyond it: 0.1 + 0.2 ends where 0.3 does.
+    A rounding error of a sum is not beyond it: 0.1 + 0.2 ends where 0.3 does.
     """
     return not (edge <= limit or math.isclose(edge, limit))
 
@@ -277,9 +276,9 @@ def check_geometries(
     *,
     nested: bool = False,
 ) -> Iterator[Finding]:
-    """Give what is wrong with what stands where an object of geometries should be.
+    """Yield what is wrong with a value that should be an object of geometries.
 
-    The entries are as for `check_answers`; `nested` ones stand in another geometry.
+    The entries are as for `check_answers`; `nested` ones are in another geometry.
     """
     if not isinstance(given, Mapping):
         yield error(at, "an object of geometries was expected; the service refuses or ignores it")
@@ -303,7 +302,7 @@ def _check_geometry(
     if not isinstance(drawn, Mapping):
         yield error(at, "an object was expected; the service refuses the whole request")
         return
-    # Members that no geometry has: refused at the root, ignored below.
+    # Unknown members of a geometry: refused at the root, ignored below.
     for name in [each for each in drawn if each not in _MEMBERS]:
         if nested and name != "additionalProperties":
             yield warning((*at, name), "the service ignores it")
@@ -311,7 +310,7 @@ def _check_geometry(
             message = "the service does not know this member and refuses the whole request"
             yield error((*at, name), message)
     yield from _check_shape(drawn, at, entry, frame)
-    # The answers, also those that are not there.
+    # The answers, also missing ones.
     where = (*at, CLASSIFICATIONS)
     if CLASSIFICATIONS in drawn:
         yield from check_answers(drawn[CLASSIFICATIONS], where, _below(entry))
@@ -352,7 +351,7 @@ def _check_shape(
 def _check_points(
     points: object, at: PartPath, shape: EntryType | None, frame: Frame
 ) -> Iterator[Finding]:
-    """Give what is wrong with coordinates; the geometry as a whole must go for it."""
+    """Yield what is wrong with coordinates, for which the whole geometry is left out."""
     part = at[:-1]
     if not isinstance(points, list | tuple):
         yield error(at, "an array of coordinates was expected; the service refuses it", part=part)
@@ -372,11 +371,11 @@ def _check_points(
             part=part,
         )
         return
-    # It must go for the first as for a thousand.
+    # The first error is enough to leave it out.
     found = (_point_problem(point, (*at, index), shape) for index, point in enumerate(points))
     if wrong := next(filter(None, found), None):
         yield attrs.evolve(wrong, part=part)
-    # What lies beyond the image is stored as it is, and worth a warning.
+    # Points beyond the image are stored as they are, and worth a warning.
     for name, length, limit in zip("xy", "wh", frame, strict=True):
         if limit is None:
             continue
@@ -419,7 +418,7 @@ def _coordinate_problem(value: object) -> str:
 
 
 def _edge(point: object, name: str, length: str) -> float:
-    """Return how far a point or rectangle reaches; 0 where its coordinates are wrong anyhow."""
+    """Return how far a point or rectangle reaches; 0 if its coordinates are wrong anyway."""
     if not isinstance(point, Mapping):
         return 0.0
     sides: Sequence[object] = (point.get(name), point.get(length, 0))

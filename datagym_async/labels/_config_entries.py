@@ -1,4 +1,4 @@
-"""Entries of a label configuration as somebody wants them, without ids: made, and read.
+"""Entries of a label configuration without ids: made and read.
 
 The ``add_*`` methods have the names and the order of arguments that users of DataGym know.
 """
@@ -23,7 +23,7 @@ GEOMETRIES = frozenset({EntryType.POINT, EntryType.LINE, EntryType.POLYGON, Entr
 
 CHOICES = frozenset({EntryType.SELECT, EntryType.CHECKLIST})  # types with options
 
-CLASSIFICATIONS = CHOICES | {EntryType.FREETEXT}  # types that ask instead of draw
+CLASSIFICATIONS = CHOICES | {EntryType.FREETEXT}  # types for questions instead of shapes
 
 
 def _key(given: str) -> str:
@@ -33,7 +33,7 @@ def _key(given: str) -> str:
 
 
 def _type(given: EntryType | str) -> EntryType:
-    check_is("type", given, str)  # what an EntryType is, too
+    check_is("type", given, str)  # an EntryType is one, too
     return EntryType(given)
 
 
@@ -333,13 +333,13 @@ _MEMBERS = frozenset(
         *("required", "options", "children"),
     }
 )
-# Deep enough to say what is nested too deep, and shallow enough for any stack.
+# Deep enough to report what is nested too deep, and shallow enough for any stack.
 _DEEPEST = 32
 _MOST = 10_000  # entries: by references a few lines of YAML could stand for any number
 
 
 def read_json(text: str | bytes) -> object:
-    """Return what JSON says; `LabelConfigError` if it is none, or gives a member twice."""
+    """Return the value of a JSON text; `LabelConfigError` if invalid or with a member twice."""
     try:
         check_depth(text)
         text = text.removeprefix("\ufeff") if isinstance(text, str) else text
@@ -360,7 +360,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def given_twice(name: object) -> LabelConfigError:
-    """Return the error for a member of an object that is given twice."""
+    """Return the error for a repeated member of an object."""
     return LabelConfigError(f"The label configuration gives {name!r} twice in one place")
 
 

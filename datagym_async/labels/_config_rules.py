@@ -1,8 +1,8 @@
-"""What a label configuration must obey: the service's rules, and those that spare surprises.
+"""The rules for label configurations: those of the service, and those that avoid surprises.
 
-The service finds one fault at a time, some of them only when a task is completed, and what does not
-apply to a type it drops without a word (observed). Each problem here is a sentence that begins with
-the path of its entry: the keys from the root, joined by slashes.
+The service finds one fault at a time, some of them only when a task is completed, and silently
+drops members that do not apply to a type (observed). Each problem here is a sentence that begins
+with the path of its entry: the keys from the root, joined by slashes.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ TAKEN_IN_TEXTS = "_ !@#$%^&*()?-àâçéèêëîïôûùüÿñæœäöüß"
 _VALUE = re.compile(rf"[a-zA-Z0-9{re.escape(TAKEN_IN_TEXTS)}]+")
 _OPTION = re.compile(r"[a-zA-Z0-9_ .-]+")
 _DIGIT = re.compile(r"[0-9]")
-# What the service's own editor lets people type, and the colours it writes.
+# What people can type in the service's own editor, and the colours that it writes.
 _EDITOR_KEY = re.compile(r"[0-9a-z_-]{1,30}")
 _EDITOR_OPTION = re.compile(r"[0-9a-z_.-]{1,30}")
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
@@ -57,7 +57,7 @@ def problems_of(roots: Sequence[ConfigEntry]) -> list[str]:
     found = [*_duplicates("", roots)]
     for root in roots:
         found += _problems_below(root, (), ())
-        # Keys that stand in several places of one tree; for neighbours see `_duplicates`.
+        # Keys in several places of one tree; for neighbours see `_duplicates`.
         for key, at in grouped((each.key.rstrip(), path) for path, each in _walk([root])).items():
             if len(set(at)) > 1:
                 where = ", ".join(dict.fromkeys(at))
@@ -72,7 +72,7 @@ def problems_of(roots: Sequence[ConfigEntry]) -> list[str]:
 
 
 def warnings_of(roots: Sequence[ConfigEntry]) -> list[str]:
-    """Return what the service takes and people trip over, each as a sentence."""
+    """Return what the service accepts but may surprise people, each as a sentence."""
     found = ((path, text) for path, entry in _walk(roots) for text in _doubts(path, entry))
     return [printable(f"{path}: {text}.") for path, text in found]
 
@@ -138,7 +138,7 @@ def _kind(entry: ConfigEntry) -> Iterator[str]:
     if entry.shortcut is not None and not _DIGIT.fullmatch(entry.shortcut):
         yield f"the shortcut is {entry.shortcut!r}; it must be one digit, 0 to 9"
     yield from _options(entry)
-    # What the service would drop in silence.
+    # Members that the service would silently drop.
     drawn = entry.type not in CLASSIFICATIONS
     for name, given, applies in (
         ("a color", entry.color is not None, drawn),
@@ -164,7 +164,7 @@ def _options(entry: ConfigEntry) -> Iterator[str]:
             )
         if bad := sorted({each for each in key if not _OPTION.fullmatch(each)}):
             yield f"the key of the option {key!r} holds {_quoted(bad)}, which labels cannot contain"
-    # Options that differ in case or outer blanks alone, or in nothing that is shown.
+    # Options that differ only in case or outer blanks, or look the same.
     keys = grouped((key.strip().lower(), key) for key in entry.options)
     texts = grouped((text.strip(), key) for key, text in entry.options.items())
     for same in dict.fromkeys(tuple(each) for each in (*keys.values(), *texts.values())):

@@ -1,4 +1,4 @@
-"""Label configurations as YAML; imported only by those who use it, since PyYAML is an extra."""
+"""Label configurations as YAML; imported only if it is used, because PyYAML is an extra."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from datagym_async.labels._config_entries import given_twice
 
 
 class _Loader(yaml.SafeLoader):
-    """Take scalars for texts, but for null, true and false.
+    """Read scalars as texts, except null, true and false.
 
-    YAML takes ``on``, ``no``, ``12:30`` and ``1e3`` for something else; as keys and texts of
-    options they are meant as they are written.
+    YAML reads ``on``, ``no``, ``12:30`` and ``1e3`` as other types; as keys and texts of options
+    they are meant literally.
     """
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 -- the name and kind PyYAML reads
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Return a mapping; a key that is given twice is an error, not the last one."""
+        """Return a mapping; a repeated key is an error."""
         seen: set[str] = set()
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and key.value in seen:
@@ -39,7 +39,7 @@ _Loader.add_implicit_resolver(
 
 
 def read_yaml(text: str | bytes) -> object:
-    """Return what YAML says; `LabelConfigError` if it is none."""
+    """Return the value of a YAML text; `LabelConfigError` if it is invalid."""
     try:
         return yaml.load(text, _Loader)  # noqa: S506 -- it is a SafeLoader
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
@@ -50,14 +50,14 @@ def read_yaml(text: str | bytes) -> object:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Write what is not printable as escapes: for YAML there are five more line breaks."""
+    """Write unprintable characters as escapes: YAML has five more line breaks."""
 
     def represent_text(self, text: str) -> yaml.ScalarNode:
         style = None if text.isprintable() else '"'
         return self.represent_scalar("tag:yaml.org,2002:str", text, style)
 
     def write_double_quoted(self, text: str, split: bool = True) -> None:
-        """Write a scalar in double quotes; escapes alone keep what it holds off a terminal."""
+        """Write a scalar in double quotes; only escapes keep its characters from a terminal."""
         self.allow_unicode = text.isprintable()
         super().write_double_quoted(text, split)
         self.allow_unicode = True

@@ -1,7 +1,7 @@
-"""Shapes and the edges of their image: cut off at them, scaled with it.
+"""Clip shapes at the edges of their image, and scale them with it.
 
-All of it is in pixels, counted from the left upper corner of the first pixel: an image is the
-square from (0, 0) to (width, height). Nothing here changes a shape that lies within its image.
+Everything is in pixels, from the left upper corner of the first pixel: an image is the square from
+(0, 0) to (width, height). Nothing here changes a shape that is within its image.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Pair: TypeAlias = tuple[float, float]  # x and y
 
 
 def sticks_out(shape: Shape, width: float, height: float) -> bool:
-    """Return whether a shape goes beyond an image of so many pixels."""
+    """Return whether a shape goes beyond an image of this many pixels."""
     return any(
         not (left >= 0 and top >= 0) or is_beyond(right, width) or is_beyond(bottom, height)
         for left, top, right, bottom in _all_bounds(shape)
@@ -52,11 +52,11 @@ def _all_bounds(shape: Shape) -> list[Bounds]:
 
 
 def clipped(shape: Shape, width: float, height: float) -> list[Shape]:
-    """Return what of a shape lies within an image of so many pixels.
+    """Return the part of a shape within an image of this many pixels.
 
-    That is the shape itself if all of it does, and nothing if no area (of a line: no length) is
-    left. A line that leaves the image and comes back gives several. An outline that does so stays
-    one, joined along the edge, which covers nothing more; so does a hole.
+    That is the shape itself if it is completely within, and nothing if no area (of a line: no
+    length) is left. A line that leaves the image and comes back gives several. An outline that does
+    so stays one, joined along the edge, which covers nothing more; so does a hole.
     """
     if not sticks_out(shape, width, height):
         return [shape]
@@ -106,7 +106,7 @@ def clip_line(points: Sequence[Pair], width: float, height: float) -> list[list[
     """Return the pieces of an open line within an image (Liang and Barsky)."""
     pieces: list[list[Pair]] = []
     for (x, y), (to_x, to_y) in pairwise(points):
-        first, last = 0.0, 1.0  # where the way enters and leaves, as shares of it
+        first, last = 0.0, 1.0  # where the line enters and leaves, as fractions of it
         horizontal = ((x - to_x, x), (to_x - x, width - x))
         vertical = ((y - to_y, y), (to_y - y, height - y))
         for way, room in (*horizontal, *vertical):
@@ -142,7 +142,7 @@ def rings_of(shape: Shape) -> tuple[tuple[Point, ...], ...]:
 
 
 def moved(shape: Shape, move: Callable[[float, float], Point]) -> Shape:
-    """Return a shape with each of its points moved; a rectangle is one afterwards, too."""
+    """Return a shape with each of its points moved; a rectangle stays one."""
 
     def ring(points: Iterable[Point]) -> list[Point]:
         return [move(each.x, each.y) for each in points]
@@ -174,9 +174,9 @@ def scaled(shape: Shape, across: float, down: float) -> Shape:
 def reshaped(
     annotation: Annotation, change: Callable[[Shape], Sequence[Shape]]
 ) -> list[Annotation]:
-    """Return an annotation for each shape that a change makes of its own; those nested, too.
+    """Return an annotation for each shape that a change makes of it; also for nested ones.
 
-    What is nested stays with the first of them. Where none is left, what is nested goes with it.
+    Nested annotations stay with the first of them. If none is left, they are dropped too.
     """
     nested = [each for inner in annotation.nested for each in reshaped(inner, change)]
     return [
@@ -255,7 +255,7 @@ def _enlarged(image: LabeledImage, across: float, down: float) -> LabeledImage:
 
 
 def _unlike(said: tuple[int, int], there: tuple[int, int], *, rescale: bool) -> Iterator[Finding]:
-    """Give why labels of an image of one size are not those of an image of another size."""
+    """Yield why labels of an image of one size do not belong to an image of another size."""
     if said == there:
         return
     sizes = f"the file says {said[0]} x {said[1]} pixels, the image has {there[0]} x {there[1]}"
@@ -274,7 +274,7 @@ def _unlike(said: tuple[int, int], there: tuple[int, int], *, rescale: bool) -> 
 
 
 def _cut(annotation: Annotation, at: PartPath, found: Fitted) -> list[Annotation]:
-    """Return what of an annotation is within its image, and note what is not."""
+    """Return the part of an annotation within its image, and record the rest."""
     width, height = found.image.width or math.inf, found.image.height or math.inf
     shapes = clipped(annotation.shape, width, height)
     if not shapes:

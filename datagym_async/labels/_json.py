@@ -1,4 +1,4 @@
-"""Checks of JSON values: of which kind each is, and the error that says where one is not."""
+"""Checks of the kinds of JSON values, and the error that says where one is wrong."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class ShapeError(ConfigurationError):
 
 
 def kind_of(value: object) -> str:
-    """Return what a JSON value is, in a few words and without the value: it may be private."""
+    """Return the kind of a JSON value in a few words, without the value: it may be private."""
     return next((words for kind, words in _KINDS.items() if isinstance(value, kind)), "null")
 
 
@@ -54,7 +54,7 @@ _KINDS: Mapping[type, str] = {
 }
 
 
-# A JSON value of a kind is given back; another one is refused.
+# Return a JSON value of a kind; refuse others.
 
 
 def as_object(value: object, *, path: str = "") -> dict[str, Any]:

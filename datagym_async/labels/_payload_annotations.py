@@ -1,7 +1,7 @@
 """Answers, shapes and annotations as exports and imports write them.
 
-The way of a file of 200 MB leads through here: what is as it should be is read with as few steps
-as Python allows, and only what is not is looked at corner by corner.
+Files of 200 MB are read here: valid data is read with as few steps as Python allows, and only
+invalid data is checked corner by corner.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def _read_tree(key: str, value: object, types: ClassTypes) -> Classification:
 
 @lru_cache(maxsize=4096)
 def _leaf(key: str, values: tuple[str | None, ...], kind: EntryType | None) -> Classification:
-    """Return an answer without children: most are unset, and one value serves for all of those."""
+    """Return an answer without children: most are unset and share one value."""
     return Classification(key, values, (), kind)
 
 
@@ -111,9 +111,9 @@ _NUMBERS: Final = frozenset({int, float})
 
 
 def read_shape(member: str, payload: object, kind: EntryType | None = None) -> tuple[Shape, bool]:
-    """Return the shape of a member of a geometry, and whether it says all that the payload does.
+    """Return the shape of a member of a geometry, and whether it has everything of the payload.
 
-    Where the member is not of a kind, the classes may say it. `ShapeError` if it is no shape.
+    If the member does not show its kind, the classes may. `ShapeError` if it is no shape.
     """
     items = as_list(payload)
     if member == GEOMETRY:
@@ -131,10 +131,10 @@ Read = tuple[Shape | None, bool]
 
 
 def _parts(kind: type, *names: str) -> tuple[Callable[..., Any], ...]:
-    """Return what makes a value of a class that is still empty, and what sets each attribute.
+    """Return functions that make an empty value of a class and set each attribute.
 
-    A file has millions of values. Made so, one takes a third of the time of an `__init__`, which
-    looks at what it is given.
+    A file has millions of values. Made in this way, one takes a third of the time of an `__init__`,
+    which checks its arguments.
     """
     setters = (getattr(kind, name).__set__ for name in names)
     return (partial(object.__new__, kind), *setters)
@@ -192,7 +192,7 @@ _READERS: Final[Mapping[str, Callable[[list[Any]], Read]]] = {
 
 
 def _sides(item: Any, names: str) -> tuple[list[Any] | None, bool]:
-    """Return numbers, None where one is missing or negative, and whether they say all."""
+    """Return numbers, None for a missing or negative one, and whether they are complete."""
     try:
         numbers = [item[name] for name in names]
         if _NUMBERS.issuperset(map(type, numbers)) and len(item) == len(names):
@@ -206,7 +206,7 @@ def _sides(item: Any, names: str) -> tuple[list[Any] | None, bool]:
 
 
 def _corners(items: list[Any]) -> tuple[tuple[Point, ...] | None, bool]:
-    """Return corners, None where a coordinate is missing or negative, and whether they say all."""
+    """Return corners, None for a missing or negative coordinate, and whether they are complete."""
     points: list[Point] = []
     try:
         for corner in items:
@@ -222,7 +222,7 @@ def _corners(items: list[Any]) -> tuple[tuple[Point, ...] | None, bool]:
             return tuple(points), True
     except (KeyError, TypeError):
         pass
-    # Something is not as it should be: look at one corner after the other.
+    # Something is invalid: check one corner after the other.
     pairs = [_numbers(item, "xy", f"[{index}]") for index, item in enumerate(items)]
     if any(number is None or number < 0 for pair in pairs for number in pair):
         return None, True
@@ -231,7 +231,7 @@ def _corners(items: list[Any]) -> tuple[tuple[Point, ...] | None, bool]:
 
 
 def _numbers(item: Any, names: str, path: str) -> list[Any]:
-    """Return coordinates, None where one is unset; imports may write digits as a text."""
+    """Return coordinates, None for an unset one; imports may write digits as a text."""
     members, numbers = as_object(item, path=path), []
     for name in names:
         value = members.get(name, members)

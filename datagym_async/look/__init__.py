@@ -1,16 +1,16 @@
-"""To look at: labels drawn on images, statistics, galleries, contact sheets, reports as pages.
+"""Views of labels: drawings on images, statistics, galleries, contact sheets, reports as pages.
 
 In reading order:
 
-* `_marks`: what is drawn of labels: paths, colours, captions; labels as SVG
+* `_marks`: labels as paths, colours and captions; labels as SVG
 * `_drawing`: labels drawn on images by Pillow
 * `_notebook`: what notebooks show of values
-* `_overlap`: how much shapes overlap, and what two sets of labels agree on
+* `_overlap`: the overlap of shapes, and the comparison of two sets of labels
 * `_stats`: statistics of labels, counted as they come
-* `_subjects`: what is looked at: the images of a project, a dataset or a folder; files of labels
+* `_subjects`: the images of a project, a dataset or a folder; files of labels
 * `_thumbnails`: made in processes; `_gallery`: a folder that a browser opens from the disk
 * `_sheet`: a contact sheet
-* `_pages`, with `templates/`: pages of statistics and of runs, that need nothing besides themselves
+* `_pages`, with `templates/`: self-contained pages of statistics and of runs
 
 Drawing and pages need ``datagym-async[look]``; SVG needs nothing.
 """

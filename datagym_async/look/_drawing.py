@@ -41,12 +41,12 @@ _FONTS: Final = ("DejaVuSans.ttf", "Arial Unicode.ttf", "arial.ttf", "NotoSans-R
 
 
 def require_look(what: str) -> None:
-    """Raise `ConfigurationError` where what draws is not installed."""
+    """Raise `ConfigurationError` if the drawing library is not installed."""
     require_modules(what, "look", "PIL", "jinja2")
 
 
 def silence_size_warnings() -> None:
-    """Have Pillow say nothing of large images, in a process that is ours alone."""
+    """Turn off Pillow's warnings of large images, in our own process."""
     warnings.filterwarnings("ignore", "Image size .* exceeds limit")
 
 
@@ -69,7 +69,7 @@ def opened(image: Drawable) -> Image:
 
 
 def in_colors(image: Image) -> Image:
-    """Return an image as RGB: of 16 bits the upper 8, and transparency laid over white."""
+    """Return an image as RGB: of 16 bits the upper 8, and transparency on white."""
     from PIL import Image
 
     if image.mode.startswith("I"):
@@ -130,7 +130,7 @@ _Pairs: TypeAlias = list[tuple[float, float]]
 
 
 def _at(ring: tuple[Point, ...], size: tuple[int, int], scale: float) -> _Pairs:
-    # What lies far outside is moved nearer: Pillow walks along lines pixel by pixel.
+    # Points far outside are moved nearer: Pillow walks along lines pixel by pixel.
     (right, bottom), far = size, 2 * max(size)
     return [
         (
@@ -142,7 +142,7 @@ def _at(ring: tuple[Point, ...], size: tuple[int, int], scale: float) -> _Pairs:
 
 
 def covered(rings: Iterable[_Pairs], size: tuple[int, int]) -> Image:
-    """Return what rings cover, as a mask: what two of them do is a hole, even-odd as SVG fills."""
+    """Return the area of rings as a mask: the overlap of two is a hole, even-odd as in SVG."""
     from PIL import Image, ImageChops, ImageDraw
 
     mask = Image.new("1", size)
@@ -196,7 +196,7 @@ def _write(canvas: Image, mark: Mark, color: str, wide: float, scale: float) -> 
 
 
 def font_of(size: int, text: str) -> FreeTypeFont | ImageFont:
-    """Return a font whose letters are so many pixels high, which has those of a text if any has."""
+    """Return a font with letters of this many pixels, if possible with those of the text."""
     return _font(size, text.rstrip("…").isascii())
 
 
@@ -207,4 +207,4 @@ def _font(size: int, is_ascii: bool) -> FreeTypeFont | ImageFont:
     for name in () if is_ascii else _FONTS:
         with suppress(OSError):
             return ImageFont.truetype(name, size)
-    return ImageFont.load_default(size)  # Pillow brings it: ASCII, and hardly more
+    return ImageFont.load_default(size)  # part of Pillow: ASCII, and hardly more

@@ -1,8 +1,8 @@
 """A gallery: a folder that a browser opens from the disk, without a server and without a network.
 
 A page from ``file://`` may not fetch, so the data are scripts that call one function with JSON:
-``index-N.js`` has a short row for each image (what filters and orders ask for), ``page-N.js`` all
-that is shown of 200 images, loaded when somebody scrolls there.
+``index-N.js`` has a short row for each image (for filters and orders), ``page-N.js`` everything for
+200 images, loaded when somebody scrolls there.
 """
 
 from __future__ import annotations
@@ -116,8 +116,7 @@ class Gallery:
 async def build_gallery(looked: ImageSet, folder: Path, options: GalleryOptions) -> Gallery:
     """Make a gallery in a folder: a new or an empty one, or that of a gallery before.
 
-    Memory holds the images being worked on, a short row for each image, and the pages that are not
-    complete yet.
+    It needs memory for the images in work, a short row for each image, and incomplete pages.
 
     Raises:
         ConfigurationError: The folder cannot be used, or the options.
@@ -159,7 +158,7 @@ async def build_gallery(looked: ImageSet, folder: Path, options: GalleryOptions)
 
 
 def _prepared(folder: Path) -> None:
-    """Make the folder; of a gallery before, delete what is replaced."""
+    """Make the folder; delete the replaced files of an earlier gallery."""
     if folder.exists() and not folder.is_dir():
         raise ConfigurationError(f"{folder} is not a folder; name a new one")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / MARKER).is_file():
@@ -173,7 +172,7 @@ def _prepared(folder: Path) -> None:
 
 
 class _Making:
-    """Gathers what is known of each image, and writes it page by page."""
+    """Collects the data of each image, and writes it page by page."""
 
     def __init__(
         self,
@@ -194,7 +193,7 @@ class _Making:
         self._turn = asyncio.Lock()
 
     async def add(self, index: int, thumbnails: Thumbnails) -> None:
-        """Add an image: load it, make its thumbnail, and keep what is said of it."""
+        """Add an image: load it, make its thumbnail, and keep its data."""
         subject = self._looked.subjects[index]
         thumb = f"thumbs/{index // 1000:03}/{index:06}.webp"
         target, original = self._folder / thumb, ""
@@ -219,7 +218,7 @@ class _Making:
         self._options.on_progress(self._done)
 
     async def _original(self, index: int, subject: Subject, content: bytes | Path) -> str:
-        """Return the address of the image as it is, as the page sees it; empty for none."""
+        """Return the address of the original image for the page; empty for none."""
         if isinstance(content, Path):
             return await in_thread(lambda: content.resolve().as_uri())
         if not self._options.originals:
@@ -279,7 +278,7 @@ class _Making:
     def _marks(
         self, labels: LabeledImage, partners: Sequence[int | None] | None, *, others: bool = False
     ) -> list[Any]:
-        """Return marks as the page takes them: class, kind, path, answers, side, partner."""
+        """Return marks for the page: class, kind, path, answers, side, partner."""
         rows = []
         for at, mark in enumerate(marks_of(labels)):
             known = self._classes.setdefault(mark.key, [len(self._classes), 0])
@@ -294,7 +293,7 @@ class _Making:
         return rows
 
     def _short(self, subject: Subject, row: dict[str, Any], found: Comparison | None) -> list[Any]:
-        """Return what filters and orders ask for of an image."""
+        """Return the data of an image for filters and orders."""
         state = self._states.setdefault(subject.state, len(self._states))
         marks = [*row["m"], *row.get("p", ())]
         sides = [mark[4] for mark in marks if mark[1] not in {"point", "line"}]
@@ -309,7 +308,7 @@ class _Making:
         ]
 
     def finish(self, notes: Sequence[str]) -> None:
-        """Write the index and the page itself; that goes last, so that it shows whole galleries."""
+        """Write the index and then the page, so that it shows complete galleries."""
         for first in range(0, len(self._index), _CHUNK):
             rows = b",".join(row or b"[]" for row in self._index[first : first + _CHUNK])
             self._write("index", first // _CHUNK, f"[{rows.decode()}]")

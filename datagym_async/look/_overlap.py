@@ -1,4 +1,4 @@
-"""How much shapes overlap, and what two sets of labels agree on; blocking, no I/O."""
+"""The overlap of shapes, and the comparison of two sets of labels; blocking, no I/O."""
 
 from __future__ import annotations
 
@@ -163,6 +163,6 @@ def _pairs(
 
 
 def _density(boxes: Sequence[Bounds], start: int) -> float:
-    """Return how many boxes lie side by side, seen along one of their sides."""
+    """Return how many boxes are side by side, along one of their sides."""
     whole = max(box[start + 2] for box in boxes) - min(box[start] for box in boxes)
     return sum(box[start + 2] - box[start] for box in boxes) / whole if whole else 0.0

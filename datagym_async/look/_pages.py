@@ -100,7 +100,7 @@ _COUNTS: Final = frozenset(
 
 
 class Progress(Protocol):
-    """How far a run is, of an upload or a download."""
+    """The progress of an upload or a download."""
 
     @property
     def seconds(self) -> float: ...
@@ -114,7 +114,7 @@ class Progress(Protocol):
 
 @attrs.frozen
 class Moment:
-    """How far a run was, and what it was allowed."""
+    """The progress and the limit at one moment."""
 
     seconds: float
     items: int
@@ -140,7 +140,7 @@ class RunRecord:
     def note(
         self, progress: Progress, limiter: LimiterState, statistics: SessionStatistics
     ) -> None:
-        """Take a look at the run."""
+        """Record the run at this moment."""
         if self.moments and progress.seconds < self.moments[-1].seconds + self._every:
             return
         done = progress.seconds, progress.items_done, progress.bytes_done, progress.in_flight

@@ -1,7 +1,7 @@
 """Statistics of labels: counted image by image, in constant memory. Pure.
 
-The way of an export of millions of objects leads through `StatisticsTally.add`, which does for each
-of them as little as Python allows.
+For an export of millions of objects, `StatisticsTally.add` does as little for each as Python
+allows.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ _LONGEST_OPTION: Final = 60
 _TEXT: Final = "(text)"
 _GATHERED: Final = 2_000
 _UNSET: Final = (None,)
-_FREETEXT: Final = EntryType.FREETEXT  # to ask a class of words for one takes long
+_FREETEXT: Final = EntryType.FREETEXT  # reading a member of an enum is slow
 _FAR: Final = 1e9
 """Pixels beyond which there is no image."""
 _EXTENT: Final = 1e-9
@@ -215,7 +215,7 @@ class StatisticsTally:
             if each.classifications:
                 answers += each.classifications
             left, top, wide, high, _ = box = _box_of(each)
-            # Most are within their image and large enough, which is asked for in one go.
+            # Most are within their image and large enough, which one comparison checks.
             if not (
                 left > 0
                 and top > 0
@@ -248,9 +248,9 @@ class StatisticsTally:
             self._gather()
 
     def _is_there(self, image: LabeledImage, box: _Box, right: float, bottom: float) -> bool:
-        """Return whether an object is somewhere, and note what is wrong with it."""
+        """Return whether an object has a place, and record what is wrong with it."""
         left, top, wide, high, each = box
-        # Neither infinite nor no number, and within what is counted in bins.
+        # Finite, and within the range of the bins.
         if not (-_FAR < left + top < _FAR and 0 <= wide < _FAR and 0 <= high < _FAR):
             self._find("incomplete", image, each)
             return False
@@ -342,7 +342,7 @@ class StatisticsTally:
 
 
 def _box_of(each: Annotation) -> _Box:
-    """Return the box of an object; its numbers are none where it is nowhere."""
+    """Return the box of an object; its numbers are NaN if it has no place."""
     shape: Any = each.shape
     kind = type(shape)
     if kind is Rectangle:

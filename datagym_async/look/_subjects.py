@@ -1,7 +1,7 @@
 """What is looked at: the images of a project, a dataset or a folder, each with its labels.
 
-The service's images are listed once and held compactly, with their labels packed (as a loader holds
-them); the bytes of an image are read when its turn comes.
+The service's images are listed once and stored compactly, with their labels packed (as in a
+loader); the bytes of an image are read when its turn comes.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _IMAGES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".
 
 @attrs.frozen
 class LookSources:
-    """The parts of a client that looking draws on."""
+    """The parts of a client that are needed here."""
 
     base_url: str
     library: Library
@@ -172,7 +172,7 @@ async def service_statistics(
 async def _found(
     sources: LookSources, project_id: str | None, dataset_id: str | None
 ) -> tuple[str, list[Project]]:
-    """Return what is looked at by name, and the projects that have its labels.
+    """Return the subject by name, and the projects that have its labels.
 
     Raises:
         NotFoundError: There is no such project, or the dataset is not in it.
@@ -215,7 +215,7 @@ async def labels_in(
         FormatError: It holds labels in no way that is known here.
         OSError: It cannot be read.
     """
-    # Of the shapes there are, segmentations alone hold all that a file may have.
+    # Of all shapes only segmentations can express everything in a file.
     mapping = LabelMapping(shape="segmentation")
     file = PredictionFile(path, mapping=mapping, config=config, unannotated=True, emptied=True)
     async with aclosing(aiter(file)) as items:
@@ -231,7 +231,7 @@ async def labels_in(
 
 
 def _as_drawn(annotation: Annotation) -> Annotation:
-    """Return a box or a polygon as what it was before it became a segmentation."""
+    """Return a box or a polygon in the form that it had before it became a segmentation."""
     shape = annotation.shape
     if not isinstance(shape, Segmentation) or len(shape.rings) != 1:
         return annotation
