@@ -46,6 +46,7 @@ def show(
     ] = False,
 ) -> int:
     """Show the label configuration of a project; --json and --yaml print what upload takes."""
+    _check_forms(invocation, as_yaml=as_yaml)
     present = _seen(invocation, project)
     if invocation.output.as_json:
         invocation.output.document(present.to_json())
@@ -58,6 +59,11 @@ def show(
         rows = [row for entry in present.entries for row in _rows(entry, 0)]
         invocation.output.table((*columns, Column("Details")), rows)
     return WELL
+
+
+def _check_forms(invocation: Invocation, *, as_yaml: bool) -> None:
+    if as_yaml and invocation.output.as_json:
+        raise CommandError("--json and --yaml are two forms of one document; give only one.")
 
 
 @command(app, "validate", client=False)
@@ -144,6 +150,9 @@ def from_labels(
     """
     if add and project is None:
         raise CommandError("--add needs --upload.")
+    _check_forms(invocation, as_yaml=as_yaml)
+    if as_yaml and (output or project):
+        raise CommandError("--yaml is for printing; leave it out, or --output and --upload.")
     source = source_of(file, given, shape, by)
     present = _seen(invocation, project) if add and project is not None else None
     config = source.label_config(present)

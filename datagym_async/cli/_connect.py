@@ -314,6 +314,8 @@ def read_token(file: Path) -> str:
 
     ``-`` is standard input.
     """
+    if file == Path():
+        raise CommandError("--token-file needs the name of a file.")
     try:
         with sys.stdin.buffer if str(file) == "-" else file.open("rb") as stream:
             text = stream.read(_TOKEN_FILE_BYTES).decode("utf-8-sig").strip()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import attrs
 
 from datagym_async._client import DataGymClient
+from datagym_async._runs._stores import is_stored
 from datagym_async.cli._closing import RESUME, check_report_files, record_for, write_report
 from datagym_async.cli._cluster import Workers
 from datagym_async.cli._command import Invocation, command, group
@@ -71,9 +72,7 @@ def download(
     """
     output, account = invocation.output, _Account()
     # Invalid options are reported before asking for a token.
-    if dataset is None and project is None:
-        raise CommandError("Name what to download: add --dataset or --project.")
-    _check_needs(given.config)
+    _check_needs(given.config, folder, dataset, project)
     check_report_files(report or ())
     account.record = record_for(report or ())
     workers = Workers(scheduler, workers_local)
@@ -131,8 +130,16 @@ def download(
     return _close(output, account, report or (), lossy_ok=lossy_ok)
 
 
-def _check_needs(config: Mapping[str, Any]) -> None:
+def _check_needs(
+    config: Mapping[str, Any], folder: str, dataset: str | None, project: str | None
+) -> None:
     """Refuse options that have no effect without another one."""
+    if dataset is None and project is None:
+        raise CommandError("Name what to download: add --dataset or --project.")
+    if dataset and project and not DownloadConfig(**config).needs_project:
+        raise CommandError("With --dataset, --project needs --labels, --bitmaps or --links source.")
+    if config["store_options"] and not is_stored(folder):
+        raise CommandError("--store-option needs a folder in a store, such as s3://bucket/out/.")
     if config["allow_private_links"] and config["links"] != "source":
         raise CommandError("--allow-private-links needs --links source.")
     if not config["labels"]:

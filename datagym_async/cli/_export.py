@@ -140,6 +140,9 @@ def export(
         raise CommandError(
             "Standard output can take the export (-o -) or the summary (--json), not both."
         )
+    if format in ("json", "jsonl") and (select is not None or by != "supercategory"):
+        flag = "--by" if select is None else "--select"
+        raise CommandError(f"{flag} has no effect on the format {format}; leave it out.")
     client, shown = client_for(invocation), invocation.output
     progress, began = ExportProgress(phase="export"), time.monotonic()
 

@@ -170,6 +170,7 @@ def _check_choice(source: TaskSource, wanted: ExportFormat, options: ExportOptio
     if wanted in ("json", "jsonl") and options.is_dataset:
         raise ConfigurationError(f"The format {wanted} can hold neither images nor parts.")
     idle = [name for name in ("classes", "clip", "zero_based", "group") if getattr(options, name)]
+    idle += ["mapping"] if options.mapping != LabelMapping() else []
     if idle and wanted in ("json", "jsonl"):
         raise ConfigurationError(f"{idle[0]} has no effect on the format {wanted}; leave it out.")
     if options.images in ("link", "copy") and options.images_from is None:

@@ -90,6 +90,20 @@ def test_a_configuration_is_shown(labelled: Cli) -> None:
     assert LabelConfig.from_yaml(labelled("config", "show", PROJECT, "--yaml").out) == present()
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("show", PROJECT, "--json", "--yaml"), "--json and --yaml are two forms"),
+        (("from", "labels.json", "--json", "--yaml"), "--json and --yaml are two forms"),
+        (("from", "labels.json", "-o", "a.json", "--yaml"), "--yaml is for printing"),
+    ],
+)
+def test_forms_that_exclude_each_other(cli: Cli, words: tuple[str, ...], said: str) -> None:
+    """They are refused before a token is asked for."""
+    ran = cli("config", *words)
+    assert (ran.status, said in ran.err) == (2, True)
+
+
 def test_a_configuration_is_checked(cli: Cli, tmp_path: Path, file: Path) -> None:
     """All problems come at once, and status 1 with them; no service is asked."""
     assert cli("config", "validate", file).out.endswith("2 entries, no problem.\n")

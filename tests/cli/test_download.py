@@ -157,6 +157,12 @@ def test_link_images_are_left_alone_and_named(
         (("-d", "Photos", "--split", "train=1"), "--split needs --labels"),
         (("-d", "Photos", "--no-exact"), "--no-exact needs --labels"),
         (("-d", "Photos", "--zero-based"), "--zero-based needs --labels"),
+        (("-d", "Photos", "--project", "x"), "--project needs --labels, --bitmaps or --links"),
+        (
+            ("-d", "Photos", "--store-option", "region=x"),
+            "--store-option needs a folder in a store",
+        ),
+        (("-d", "Photos", "--token-file", ""), "--token-file needs the name of a file"),
         (("-d", "Photos", "--report", "x.txt"), "must end in .json, .csv or .html"),
     ],
 )

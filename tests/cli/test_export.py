@@ -116,6 +116,14 @@ def test_json_lines(bench: Bench) -> None:
     }
 
 
+@pytest.mark.parametrize("words", [("--select", "kind"), ("--by", "category")])
+def test_what_names_classes_has_no_effect_on_json(bench: Bench, words: tuple[str, str]) -> None:
+    """It is refused, and nothing is written."""
+    ran = bench.run("jsonl", "labels.jsonl", *words)
+    assert (ran.status, f"{words[0]} has no effect on the format jsonl" in ran.err) == (2, True)
+    assert not (bench.folder / "labels.jsonl").exists()
+
+
 @pytest.mark.parametrize(
     ("format_", "hint"),
     [("json", "--state all with another --format"), ("yolo", "--state all exp")],
