@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NoReturn, Self, SupportsIndex, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import attrs
 
 from datagym_async._checks import checked
 from datagym_async._client_jobs import BASE_URL_VARIABLE, DEFAULT_BASE_URL, TOKEN_VARIABLE
 from datagym_async._client_reading import ClientReading
+from datagym_async._public import NotCopied
 from datagym_async._retry import RetryPolicy
 from datagym_async._transport import (
     Auth,
@@ -75,7 +76,7 @@ class RawAnswer:
         return loads(self.content)
 
 
-class DataGymClient(ClientReading):
+class DataGymClient(NotCopied, ClientReading):
     """A client for DataGym; use it as ``async with DataGymClient(...) as client``.
 
     Args:
@@ -202,10 +203,6 @@ class DataGymClient(ClientReading):
         """Warn of a client that was opened and never closed."""
         if getattr(self, "_open", None) is not None and not self._is_view:
             warnings.warn(f"Unclosed {self!r}; use `async with` or aclose()", _warn, stacklevel=2)
-
-    def __reduce_ex__(self, _: SupportsIndex) -> NoReturn:
-        """Refuse to be copied or pickled: connections belong to one process and event loop."""
-        raise TypeError(f"{self!r} cannot be copied or pickled; create one where it is needed")
 
     async def __aenter__(self) -> Self:
         return await self.open()

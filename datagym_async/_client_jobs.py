@@ -252,12 +252,14 @@ class ClientJobs:
         only: Collection[str] | None = None,
     ) -> Downloader:
         from datagym_async._runs._needs import DownloadSources
+        from datagym_async._wire._routes import segment
         from datagym_async.downloads import DownloadConfig, Downloader
         from datagym_async.downloads._manifest import DownloadJob
         from datagym_async.models._ids import id_of
 
         check_kind("config", config, DownloadConfig)
         of = id_of(found_by, f"{kind} id").lower()
+        segment(of, f"{kind} id")  # what can be no id is said before a folder is made
         run = Downloader(
             DownloadSources(self.media, self.datasets, self.projects, self.tasks, self.labels),
             DownloadJob(self._settings.base_url, kind, of),

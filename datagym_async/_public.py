@@ -2,7 +2,7 @@
 
 `publish` is for packages that load all of their modules: what they export says that it is of the
 package. `when_asked` is for those of which most users need a part: they load a name's module when
-the name is asked for (PEP 562).
+the name is asked for (PEP 562). `NotCopied` is for what belongs to one process.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable
 from types import FunctionType, MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, NoReturn, SupportsIndex, TypeVar
 
 F = TypeVar("F", bound="Callable[..., object]")
 
@@ -107,3 +107,12 @@ class _Shown(inspect.Signature):
             list(self.parameters.values()), return_annotation=self.return_annotation
         )
         return plain.replace(**changes)
+
+
+class NotCopied:
+    """Refuse to be copied or pickled: connections belong to one process and event loop."""
+
+    def __reduce_ex__(self, _: SupportsIndex) -> NoReturn:
+        """Raise an error that says what to do instead."""
+        kind = type(self).__name__
+        raise TypeError(f"a {kind} cannot be copied or pickled; create one where it is needed")

@@ -22,6 +22,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar, cast
 
 from datagym_async._groups import first_of
+from datagym_async._public import NotCopied
 from datagym_async._retry import SEEMS_DOWN
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import (
@@ -113,7 +114,7 @@ class Channel(Generic[Work]):
                 return
 
 
-class BulkRun(ABC, Generic[Work, Result, Report]):
+class BulkRun(NotCopied, ABC, Generic[Work, Result, Report]):
     """One run of a job: an async context manager, and an iterator over its results.
 
     Requests wait for their slots in the lane, if there is one; `concurrency` of them are pinned in

@@ -14,6 +14,7 @@ from typing import Generic, Self, TypeVar, cast
 
 from datagym_async._checks import listed
 from datagym_async._home import Home
+from datagym_async._public import NotCopied
 from datagym_async._threads import in_thread
 from datagym_async.data._cache import DiskCache
 from datagym_async.data._config import LoaderConfig, refuse_coroutines
@@ -32,7 +33,7 @@ _BUSY = 0.001
 _MOST_TURNS = 8
 
 
-class DatasetLoader(Generic[T_co]):
+class DatasetLoader(NotCopied, Generic[T_co]):
     """Iterate over the samples of a dataset, loaded in advance; made by ``client.loader(...)``.
 
     ::

@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import attrs
 import orjson
 
-from datagym_async._checks import by_annotation, checked
+from datagym_async._checks import by_annotation, checked, listed, shown
 from datagym_async._json import BOM, loads
 from datagym_async._printable import printable
 from datagym_async._regular_files import regular_only
 from datagym_async._wire import _routes as routes
 from datagym_async._wire._codec import decode_value
 from datagym_async._wire._cutting import BrokenTextError, ElementCutter
-from datagym_async.exceptions import APIResponseValidationError
+from datagym_async.exceptions import APIResponseValidationError, ConfigurationError
 from datagym_async.formats._labelled import images_of
 from datagym_async.formats._losses import FormatError, Losses, LossKind, LossReport
 from datagym_async.formats._mapping import LabelMapping, config_of
@@ -288,6 +288,15 @@ class Matching:
         return printable("; ".join(parts) + ".")
 
 
+def _named(media: NamedMedia) -> NamedMedia:
+    for name in ("id", "name"):
+        if not isinstance(getattr(media, name, None), str):
+            raise ConfigurationError(
+                f"one of the media is {shown(media)}; it must have the id and the name of a media."
+            )
+    return media
+
+
 @checked
 def match(
     images: Iterable[LabeledImage],
@@ -308,10 +317,10 @@ def match(
             ``keep_data=False`` deletes the labels that their media have.
     """
     index = MediaIndex()
-    index.add(media)
+    index.add(map(_named, media))
     matched: dict[str, LabeledImage] = {}
     unmatched, ambiguous, doubled, unannotated = [], [], [], []
-    for image in images:
+    for image in listed("images", images, LabeledImage):
         name = image.media_name
         ids = [image.media_id] if image.media_id in index else index.ids_of(name)
         empty = not image.annotations and not image.classifications

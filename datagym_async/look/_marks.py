@@ -11,6 +11,7 @@ import hashlib
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from html import escape
+from itertools import chain
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
@@ -121,10 +122,11 @@ def bounds_of(shape: Shape) -> Bounds | None:
     if isinstance(shape, Incomplete):
         return None
     try:
-        bounds = shape.bounds
-    except ValueError:  # it has no point
+        corners = chain.from_iterable(rings_of(shape))
+        is_somewhere = all(isfinite(each.x) and isfinite(each.y) for each in corners)
+        return shape.bounds if is_somewhere else None
+    except (ValueError, OverflowError):  # it has no point, or one that no float can hold
         return None
-    return bounds if all(map(isfinite, bounds)) else None
 
 
 def caption_of(annotation: Annotation) -> str:

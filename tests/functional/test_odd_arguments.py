@@ -7,6 +7,7 @@ import inspect
 import pickle
 from collections.abc import Callable
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,9 +22,11 @@ from datagym_async.labels import (
     ConfigEntry,
     LabelConfig,
     LabeledImage,
+    Line,
     Point,
     Polygon,
     Rectangle,
+    Segmentation,
     diff,
     to_prediction,
 )
@@ -166,12 +169,51 @@ def test_labels_are_checked_when_they_are_made(
         make(*args, **named)
 
 
-async def test_a_client_is_neither_copied_nor_pickled() -> None:
+async def test_a_client_and_its_jobs_cannot_be_copied_or_pickled(tmp_path: Path) -> None:
     """A copy would share the connections, and warn of them at its end."""
     async with DataGymClient(TOKEN, "http://127.0.0.1:9") as client:
-        for use in (copy.copy, copy.deepcopy, pickle.dumps):
-            with pytest.raises(TypeError, match="cannot be copied or pickled; create one where"):
-                use(client)
+        jobs = (
+            client.uploader("d", tmp_path),
+            client.downloader("d", tmp_path / "out"),
+            client.loader("d"),
+        )
+        for each in (client, *jobs):
+            words = f"a {type(each).__name__} cannot be copied or pickled; create one where"
+            for use in (copy.copy, copy.deepcopy, pickle.dumps):
+                with pytest.raises(TypeError, match=words):
+                    use(each)
+
+
+async def test_half_a_character_in_an_id(tmp_path: Path) -> None:
+    """It is no id, which a downloader says before it makes a folder."""
+    async with DataGymClient(TOKEN, "http://127.0.0.1:9") as client:
+        for of in (client.downloader, client.project_downloader):
+            with pytest.raises(ConfigurationError, match="cannot be part of a path"):
+                of("\ud800", tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), 10**400], ids=["nan", "inf", "huge"])
+@pytest.mark.parametrize("at", [0, 1])
+def test_corners_that_are_nowhere_are_not_drawn(bad: float, at: int) -> None:
+    """Wherever such a corner stands, its shape is left out and counted."""
+    corners: list[tuple[float, float]] = [(1, 2), (3, 4), (5, 6)]
+    corners[at] = (bad, 4)
+    shapes = (Polygon(corners), Line(corners), Segmentation([corners]), Rectangle(1, bad, 2, 3))
+    image = LabeledImage(annotations=[Annotation("k", each) for each in shapes])
+
+    drawn = look.svg(image)
+
+    assert "4 incomplete, not drawn" in drawn
+    assert 'class="mark"' not in drawn
+
+
+def test_images_are_matched_with_media_only() -> None:
+    """Values of another kind are named."""
+    with pytest.raises(ConfigurationError, match="one of the media is 5; it must have the id"):
+        formats.match([], [5])  # type: ignore[list-item]  # the mistake
+    with pytest.raises(ConfigurationError, match="one of the images is 5; it must be of the type"):
+        formats.match([5], [])  # type: ignore[list-item]
 
 
 def test_numbers_of_numpy_are_numbers() -> None:
