@@ -52,7 +52,7 @@ def on_stop_signals(ask: Callable[[], object]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def terminated_like_interrupted() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM interrupt until the block ends, or they would just kill it."""
+    """Let Ctrl-C and SIGTERM interrupt, not kill, the process until the block ends."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,6 +1,6 @@
-"""Labels in JSON of a file or line an image: LabelMe, Lightly and Labelbox.
+"""Labels in JSON with a file or line for each image: LabelMe, Lightly and Labelbox.
 
-COCO, which has all images in one document, is a package of its own.
+COCO, with all images in one document, is a separate package.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _MOST_OF_A_LINE: Final = 16 * 2**20  # bytes
 
 
 def _object_of(text: bytes) -> Mapping[str, Any]:
-    """Return the object that a text holds, or raise `BrokenError`."""
+    """Return the object in a text, or raise `BrokenError`."""
     if text.startswith((b"\xff\xfe", b"\xfe\xff")):
         text = text.decode("utf-16", "replace").encode("utf-8", "replace")
     try:
@@ -90,7 +90,7 @@ def open_labelme(path: Path, options: Options) -> RawDataset:
     def read(classes: ReadClasses, losses: Losses) -> Iterator[RawImage]:
         for file in files:
             try:
-                # The image is cut out before it is read: it may be most of the file.
+                # The image is cut out before parsing: it may be most of the file.
                 said = _object_of(_IMAGE_DATA.sub(b'"imageData":null', bytes_of(file)))
                 shapes = _list(said, "shapes")
                 picture = pictures.of(stem_of(file, folder))
@@ -125,7 +125,7 @@ def _set(flags: object) -> Mapping[str, object]:
 def _labelme(
     shapes: Sequence[object], file: str, classes: ReadClasses, losses: Losses
 ) -> list[RawObject]:
-    """Return the objects; outlines of one label and one group are the parts of one."""
+    """Return the objects; outlines with one label and group are parts of one object."""
     found: list[RawObject] = []
     groups: dict[object, RawObject] = {}
     for index, each in enumerate(shapes):
@@ -295,7 +295,7 @@ def _box(numbers: Sequence[object]) -> tuple[float, float, float, float]:
 
 
 def open_labelbox(path: Path, options: Options) -> RawDataset:
-    """Open a file that Labelbox exported, of a line an image."""
+    """Open an export file of Labelbox, with a line for each image."""
     _has_no_parts(path, options)
 
     def read(classes: ReadClasses, losses: Losses) -> Iterator[RawImage]:
@@ -342,7 +342,7 @@ def _labelbox(row: Mapping[str, Any], where: str, classes: ReadClasses, losses: 
             image.is_labelled = image.is_labelled or bool(objects)
             if "frames" in said:
                 losses.add(LossKind.VIDEO, where)
-            elif index:  # by somebody else, of the same image
+            elif index:  # by another person, for the same image
                 text = f"{where}: further labels of the same image"
                 losses.add(LossKind.BROKEN, text, count=max(1, len(objects)))
             else:

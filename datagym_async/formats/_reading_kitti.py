@@ -1,4 +1,4 @@
-"""Labels of KITTI: for each object a line of its name and 14 or 15 numbers, its box in pixels."""
+"""Labels of KITTI: for each object a line with its name and 14 or 15 numbers; boxes in pixels."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def open_kitti(path: Path, options: Options) -> RawDataset:
 def _kitti(
     words: Sequence[str], where: str, classes: ReadClasses, losses: Losses, objects: list[RawObject]
 ) -> None:
-    # A name may have blanks. Behind it come 14 numbers, and maybe a score.
+    # A name may have blanks. After it come 14 numbers, and maybe a score.
     count = next((at for at, word in enumerate(reversed(words)) if not is_number(word)), len(words))
     if count < _KITTI_NUMBERS or len(words) <= _KITTI_NUMBERS:
         raise BrokenError(f"it has no class and {_KITTI_NUMBERS} numbers behind it")

@@ -2,7 +2,7 @@
 
 Its rules are those of Ultralytics (docs.ultralytics.com/datasets: detect, segment, pose, obb),
 with what darknet, CVAT, Label Studio and Roboflow write: a folder of label files and a list of
-names. Numbers are shares of the width and height of the image as trainers see it.
+names. Numbers are fractions of the width and height of the image as trainers see it.
 """
 
 from __future__ import annotations
@@ -56,12 +56,12 @@ NO_LABELS: Final = frozenset((
 _FIRST: Final = 20  # label files that say of which kind a dataset is
 _MOST_YAML: Final = 4 * 2**20  # bytes: PyYAML takes seconds for one million
 _DEEPEST: Final = 8  # folders of a path that leads elsewhere
-_FARTHEST: Final = 2  # a share of a size beyond that is no share, but pixels
+_FARTHEST: Final = 2  # larger numbers are pixels, not fractions
 
 
 @attrs.frozen
 class _Yolo:
-    """What a data.yaml or a list of names says."""
+    """The content of a data.yaml or a list of names."""
 
     categories: Mapping[int, Category]
     keypoints: int = 0
@@ -76,7 +76,7 @@ class _Yolo:
 
 @attrs.frozen
 class _Labelled:
-    """An image and its label file, as far as they are there."""
+    """An image and its label file, as far as they exist."""
 
     name: str
     image: Path | None
@@ -149,7 +149,7 @@ def yolo_kind(path: Path) -> YoloName:
 
 
 def _first_lines(found: Sequence[_Labelled]) -> Iterator[list[str]]:
-    """Give the words of the lines of the first label files that are there."""
+    """Yield the words of the lines of the first existing label files."""
     for each in islice((each for each in found if is_there(each.labels)), _FIRST):
         try:
             yield from (words for _, words in lines_of(each.labels))
@@ -180,7 +180,7 @@ def _point_names(told: Sequence[str], count: int) -> list[str]:
 def _in_parts(
     told: Path, said: Mapping[str, Any], split: str | None
 ) -> tuple[list[_Labelled], list[str]]:
-    """Return the images of the parts of a dataset, and what is not there."""
+    """Return the images of the parts of a dataset, and missing files."""
     root, given = told.parent, said.get("path")
     below = root / given if isinstance(given, str) else root
     roots = [each for each in (below, root) if each.is_dir()]
@@ -193,7 +193,7 @@ def _in_parts(
     for part in wanted:
         values = said[part] if isinstance(said[part], list) else [said[part]]
         for value in values:
-            if not isinstance(value, str):  # of YAML, aliases make it as long as they like
+            if not isinstance(value, str):  # aliases of YAML can make it arbitrarily long
                 problems.append(f"{part}: a list in the list is not a path")
                 continue
             place = _place(roots, value)
@@ -211,7 +211,7 @@ def _in_parts(
 
 
 def _elsewhere(each: _Labelled, pictures: Pictures) -> _Labelled:
-    """Return an image with its file, if that lies not where a dataset says, but among others."""
+    """Return an image with its file, if that is not in its place but among others."""
     parts = each.labels.with_suffix("").parts[-_DEEPEST:] if each.image is None else ()
     tried = ("/".join(parts[at:]) for at in range(len(parts)))
     image = next(filter(None, map(pictures.of, tried)), None)
@@ -223,7 +223,7 @@ def _elsewhere(each: _Labelled, pictures: Pictures) -> _Labelled:
 
 
 def yolo_file(folder: Path) -> Path | None:
-    """Return the file of a folder that says what a dataset is: data.yaml, or darknet's."""
+    """Return the file in a folder that describes the dataset: data.yaml, or darknet's."""
     inside = sorted(each for each in folder.iterdir() if each.suffix.lower() in _YAML)
     inside.sort(key=lambda each: each.stem != "data")
     for each in (*inside, folder / "obj.data", folder / "data" / "obj.data"):
@@ -264,7 +264,7 @@ def _data_file(path: Path) -> Mapping[str, Any]:
 
 
 def _tried(roots: Sequence[Path], value: str) -> list[Path]:
-    """Return where a path may lead: below the roots, as Ultralytics and darknet have it.
+    """Return the possible places of a path: below the roots, as in Ultralytics and darknet.
 
     One of another machine (``/content/set/train/images``) goes by its last parts, two at least, but
     for the name of a part of the dataset.
@@ -283,7 +283,7 @@ def _tried(roots: Sequence[Path], value: str) -> list[Path]:
 
 
 def _place(roots: Sequence[Path], value: str) -> Path | None:
-    """Return where a path leads; where no folder of images is, one of labels will do."""
+    """Return the place of a path; without a folder of images, one of labels is enough."""
     tried = _tried(roots, value)
     labelled = (each for each in tried if _labels_of(each) != each and is_there(_labels_of(each)))
     return next(chain(filter(is_there, tried), labelled), None)
@@ -301,7 +301,7 @@ def classes_of_yaml(path: Path) -> Mapping[int, Category]:
 def _told(path: Path, said: Mapping[str, Any], classes: Sequence[str]) -> _Yolo:
     names = said.get("names") or list(classes)
     try:
-        if isinstance(names, str):  # of a darknet data file, which is not there
+        if isinstance(names, str):  # of a darknet data file, which does not exist
             raise BrokenError(f"the list of names {names} is not there")
         pairs = names.items() if isinstance(names, dict) else enumerate(names)
         by_number = {int(number): name for number, name in pairs}
@@ -386,7 +386,7 @@ def _in_folder(folder: Path, images: Path | None) -> list[_Labelled]:
         for place, file in texts
         if file not in claimed and file.stem.lower() not in NO_LABELS
     ]
-    # Labels in some other folder are of the image of their name, if there is one alone without any.
+    # Labels in another folder belong to the image with their name, if only one has none yet.
     there = {file for _, file in texts}
     bare = Counter(each.labels.stem for each in found if each.labels not in there)
     free = Counter(each.labels.stem for each in orphans)
@@ -404,7 +404,7 @@ def _in_folder(folder: Path, images: Path | None) -> list[_Labelled]:
 
 
 def _behind_images(name: str) -> str:
-    """Return what of a path stands behind the last folder ``images``."""
+    """Return the part of a path after the last folder ``images``."""
     return f"/{name}".rpartition("/images/")[2].removeprefix("/")
 
 
@@ -444,7 +444,7 @@ def _told_apart(found: list[_Labelled], root: Path) -> list[_Labelled]:
     return kept
 
 
-# --- YOLO: what a label file says -----------------------------------------------------------------
+# --- YOLO: the content of label files -------------------------------------------------------------
 
 
 def _read(
@@ -565,7 +565,7 @@ def _of_dota(
 def _keypoint(
     numbers: Sequence[float], pixel: Callable[[float, float], Pair]
 ) -> tuple[float, float, int] | None:
-    """Return a keypoint; of two numbers it is there unless it is 0 0, or negative."""
+    """Return a keypoint; one of two numbers exists unless it is 0 0, or negative."""
     x, y, *rest = numbers
     seen = int(rest[0]) if rest else 2 * (x > 0 or y > 0) * (x >= 0 and y >= 0)
     return (*pixel(x, y), min(seen, 2)) if seen > 0 else None

@@ -1,7 +1,7 @@
 """Labels in XML: Pascal VOC, and CVAT for images and for video.
 
-XML is read by expat, an element at a time, with the number of its line. Entities are refused, which
-no label file needs and a few lines of which fill any memory (defusedxml).
+XML is read by expat, an element at a time, with the number of its line. Entities are refused: no
+label file needs them, and a few lines can fill any memory (defusedxml).
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ _JOINED: Final = ("track", "skeleton")
 
 @attrs.define
 class Element:
-    """An element with all that is in it."""
+    """An element with its content."""
 
     tag: str
     line: int
@@ -269,7 +269,7 @@ class _Voc:
         image.name = below(self._folder, file, image.name)
         image.is_labelled = whole.find("object") is not None
         for each in whole.all("object"):
-            if each.said("deleted") != "1":  # LabelMe's web tool keeps what somebody deleted
+            if each.said("deleted") != "1":  # LabelMe's web tool keeps deleted objects
                 self._add(each, image, file)
         return image
 
@@ -304,7 +304,7 @@ class _Voc:
         width, height = image.width or math.inf, image.height or math.inf
         box = each.find("bndbox")
         if polygon := each.find("polygon"):
-            # x1, y1, x2, ... or pt with x and y: no part of VOC, and taken as it stands.
+            # x1, y1, x2, ... or pt with x and y: not part of VOC, and used unchanged.
             numbers = [one.text for one in polygon.children if one.tag[:1] in "xy"]
             numbers += [point.said(axis) for point in polygon.all("pt") for axis in "xy"]
             try:
@@ -318,7 +318,7 @@ class _Voc:
             left, top, *ends = from_voc(*sides, zero_based=self._zero_based)
             is_upright = not turn % 360
             if is_upright and not self._zero_based and min(sides[:2]) < 1 and min(left, top) >= -1:
-                # There is no pixel 0 where the first one is 1.
+                # If the first pixel is 1, there is no pixel 0.
                 self._losses.add(LossKind.ZERO_BASED, found.where)
                 left, top = max(left, 0), max(top, 0)
             _place(found, (left, top, *ends), (width, height), turn)
@@ -372,8 +372,8 @@ def open_cvat(path: Path, options: Options) -> RawDataset:
         pictures = Pictures.of_labels(file.parent / "images", options, file.parent)
         apart = f"{stem_of(file, path)}/" if len(files) > 1 else ""
         cvat = _Cvat(str(file), classes, losses, apart)
-        # Tracks go on disk until all are read: what is on a frame stands in any of them. A file
-        # without a name is temporary, and gone when it is closed.
+        # Tracks are stored on disk until all are read: any of them can mention a frame. A file
+        # without a name is temporary, and disappears when it is closed.
         with room_on_disk(), closing(sqlite3.connect("", check_same_thread=False)) as frames:
             frames.execute("CREATE TABLE shapes (task TEXT, frame INTEGER, label TEXT, body BLOB)")
             try:
@@ -407,7 +407,7 @@ class _Cvat:
     """Then images lie in a folder for each subset, and several may have one name."""
 
     def learn(self, meta: Element) -> None:
-        """Take the labels and the size of frames of a task, a project or a job."""
+        """Read the labels and the size of frames of a task, a project or a job."""
         for whole in meta.children:
             self._is_project = self._is_project or whole.tag == "project"
             tasks = ((each.said("id"), each) for each in whole.all("tasks", "task"))
@@ -589,7 +589,7 @@ def _unpacked(packed: list[Any]) -> Element:
 
 
 def _mask(each: Element, left: int, top: int, width: int, height: int) -> list[list[Ring]]:
-    """Return the outlines of a mask: runs along the rows of its box, the first one empty."""
+    """Return the outlines of a mask: runs along the rows of its box, the first is background."""
     numpy = extra_module("numpy", FormatError)
     runs = [int(number_of(run)) for run in each.given.get("rle", "").split(",") if run.strip()]
     if min(width, height) < 1 or width * height > MOST_PIXELS:

@@ -1,4 +1,4 @@
-"""What the official SDK (0.7.2) makes of COCO, for those who compare or move over.
+"""The results of the official SDK (0.7.2) for COCO, for people who compare or move from it.
 
 Outlines of masks go through the middle of pixels there and are simplified: corners nearer than
 0.9 % of the outline's length to the line between their neighbours are left out.

@@ -1,4 +1,4 @@
-"""Which part of a dataset an image belongs to: by a hash, so that growth moves none. Pure."""
+"""The part of a dataset for each image: by a hash, so that new images move no others. Pure."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ SPLITS: Final = ("train", "val", "test")
 
 @checked
 def shares_of(text: str) -> dict[str, float]:
-    """Return shares of a dataset as they are written: ``"train=0.8,val=0.1,test=0.1"``.
+    """Return shares of a dataset from a text: ``"train=0.8,val=0.1,test=0.1"``.
 
     Raises:
-        FormatError: They are not written so.
+        FormatError: The text has another form.
     """
     shares = {}
     for part in filter(None, (each.strip() for each in text.split(","))):
@@ -37,7 +37,7 @@ def shares_of(text: str) -> dict[str, float]:
 
 
 def checked_shares(shares: Mapping[str, float]) -> dict[str, float]:
-    """Return shares that add up to 1, in the order of `SPLITS`; `FormatError` if they are none."""
+    """Return shares that add up to 1, in the order of `SPLITS`; `FormatError` if invalid."""
     strange = [name for name in shares if name not in SPLITS]
     total = sum(shares.values())
     if strange or "train" not in shares:

@@ -1,4 +1,4 @@
-"""The table of formats, which of them a file or folder has, and the one way to read any of them."""
+"""The table of formats, their detection, and reading any of them."""
 
 from __future__ import annotations
 
@@ -100,11 +100,11 @@ def format_info(name: str) -> FormatInfo:
     return found
 
 
-# --- Which format it is ---------------------------------------------------------------------------
+# --- Detection ------------------------------------------------------------------------------------
 
 _HEAD: Final = 64 * 1024
 _ARCHIVES: Final = (b"PK\x03\x04", b"\x1f\x8b", b"7z\xbc\xaf", b"Rar!")
-_FOREIGN: Final = 20  # files of a folder that may say of which tool they are
+_FOREIGN: Final = 20  # files of a folder that may show their tool
 _TRIED: Final = 5  # files of a suffix, before others in a folder are taken for something else
 _COMMENT: Final = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _ROOT: Final = re.compile(r"<\s*([A-Za-z_][\w.:-]*)")
@@ -171,7 +171,7 @@ def sniff(path: str | Path) -> FormatName:
 
 
 def not_read(path: Path) -> str:
-    """Return what to do with a file of a tool whose own files are not read; empty if it is none."""
+    """Return what to do with a file of a tool that is not supported; empty for other files."""
     what = "a table (CSV)" if path.suffix.lower() == ".csv" else ""
     if not what:
         with open(path, "rb", opener=regular_only) as file:
@@ -253,7 +253,7 @@ def _of_folder(path: Path) -> FormatName:
     raise FormatError(f"{path} contains no known labels; looked for {_LOOKED_FOR}; found {listed}")
 
 
-# --- The one way to read --------------------------------------------------------------------------
+# --- Reading --------------------------------------------------------------------------------------
 
 
 def open_dataset(

@@ -1,4 +1,4 @@
-"""Label values as files that trainers take: a table of formats, and one path through it."""
+"""Write label values as files for trainers: a table of formats, and one path through it."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ ImagesFrom: TypeAlias = Mapping[str, Path] | Callable[[LabeledImage], Path | Non
 
 @attrs.frozen(kw_only=True)
 class _Layout:
-    """Where the files of a format lie in their folder, and what stands in them.
+    """The places of a format's files in their folder, and their content.
 
     In names of files ``{part}`` is the part of the dataset.
     """
@@ -151,7 +151,7 @@ def _layout(format: str) -> _Layout:  # noqa: A002 - as for `write`
 def check_target(path: Path, format: str, *, overwrite: bool) -> None:  # noqa: A002 - as for `write`
     """Check that a folder can be written, before anything is downloaded; errors as in `write`."""
     _layout(format)
-    if path.name in {"", ".."}:  # which cannot be moved to its place
+    if path.name in {"", ".."}:  # which cannot be replaced
         raise FormatError(f"The folder {path} cannot be replaced as a whole; use a folder in it")
     if path.exists() and not path.is_dir():
         raise FormatError(f"{path} is a file, but the format is a folder; use another path")
@@ -161,7 +161,7 @@ def check_target(path: Path, format: str, *, overwrite: bool) -> None:  # noqa: 
 
 
 def kept_folders(name: str) -> str:
-    """Return the name of a media as that of a file, in the folders that it has."""
+    """Return the name of a media as a file name, with its folders."""
     parts = [part for part in re.split(r"[/\\]", name) if part not in {"", ".", ".."}]
     return "/".join(map(safe_name, parts)) or safe_name(name)
 
@@ -267,7 +267,7 @@ def write(
             name = _named(image.media_name, file_name, source, layout, taken, losses)
         if name is None:
             continue
-        # COCO holds what goes beyond an image as it is, and counts it itself.
+        # COCO keeps shapes beyond an image unchanged, and counts them itself.
         inside = within_edges(sized, losses, clip=clip) if clip or layout.text else sized
         part = split_of(key_of(image), shares) if split else ""
         chosen.append(_Chosen(inside, name, source, part))
@@ -284,7 +284,7 @@ def write(
         return losses.report()
     with telling(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    # Filled beside its place, and moved there when it is whole.
+    # Filled in a temporary folder, and moved to its place when it is complete.
     with placed(partial(FolderPart.beside, path), path) as whole:
         for one in chosen:
             if one.source is not None:
@@ -296,7 +296,7 @@ def write(
 
 @attrs.define
 class _Order:
-    """What is to be written, once it is sure that it can be."""
+    """The checked request to write."""
 
     _format: str
     mapping: LabelMapping
@@ -383,7 +383,7 @@ class _Order:
                     file.write("".join(f"{name}\n" for name in names))
 
     def _joints(self) -> tuple[str, ...]:
-        """Return the keypoints of all classes, since there is one list of them."""
+        """Return the keypoints of all classes, because there is only one list."""
         every = (name for each in self.classes.all for name in each.category.keypoints)
         joints = tuple(dict.fromkeys(every))
         if not joints:
@@ -411,7 +411,7 @@ def _source(image: LabeledImage, images_from: ImagesFrom, losses: Losses) -> Pat
 
 
 def _measured(image: LabeledImage, source: Path, losses: Losses) -> LabeledImage:
-    """Return an image whose size is known if its file says it, and count what does not fit.
+    """Return an image, if possible with the size from its file, and count what does not fit.
 
     Labels are of the image as it is stored; trainers turn it by EXIF, which the service ignores.
     """
@@ -419,7 +419,7 @@ def _measured(image: LabeledImage, source: Path, losses: Losses) -> LabeledImage
         across, down, orientation = upright_size(source)
     except (BrokenError, OSError):
         return image
-    except FormatError:  # nothing here reads images
+    except FormatError:  # no images are read here
         if image.width and image.height:
             return image
         raise
@@ -441,7 +441,7 @@ def _named(
     taken: set[str],
     losses: Losses,
 ) -> str | None:
-    """Return the name of an image's file, or None if its label file would be another's."""
+    """Return the name of an image's file, or None if another image has its label file."""
     whole = wanted = writable(file_name(media_name))
     if layout.suffix == ".txt" and layout.only_part:  # trainers replace the last `images` of a path
         whole = re.sub(r"(?<![^/])images(?=/)", "images_", whole)
@@ -449,7 +449,7 @@ def _named(
         whole += source.suffix
     name = with_room(whole, layout.suffix) if layout.suffix else whole
     path = PurePosixPath(name)
-    # Where the image is put beside its label, another name for both does no harm.
+    # If the image is put beside its label, another name for both does no harm.
     tried = count(2)
     while folded_name(label := _label_file(path, layout)) in taken:
         if source is None:
@@ -474,7 +474,7 @@ def _label_file(path: PurePosixPath, layout: _Layout) -> str:
 def _put(source: Path, target: Path, placing: Placing, replaced: Path) -> None:
     """Put the file of an image at its place in the dataset.
 
-    One that lies in the folder that is replaced in the end gets no symbolic link.
+    A file in the folder that is replaced at the end gets no symbolic link.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     source = source.resolve()

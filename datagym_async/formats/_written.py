@@ -1,9 +1,9 @@
-"""What all writers ask of label values: classes with their numbers, and objects within the image.
+"""What all writers need from label values: classes with their numbers, and objects in the image.
 
 A class is known by its name. Its number is its place in the label configuration, which more labels
 do not change: first all classes of the configuration, used or not; then, if there is one that has
-no answer to the select of its entry, a class for each such entry; then what no configuration lists,
-by name. Classes that somebody fixes come before all these, with the numbers they were given.
+no answer to the select of its entry, a class for each such entry; then classes that are not in the
+configuration, by name. Given classes come before all these, with their numbers.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ _Place: TypeAlias = tuple[str, str, str]
 """Where a class is in a configuration: the key of the entry around its own, its own, its option."""
 
 
-# --- Classes that somebody fixes ------------------------------------------------------------------
+# --- Given classes --------------------------------------------------------------------------------
 
 
 def classes_from(given: Fixed) -> tuple[Category, ...]:
@@ -91,7 +91,7 @@ def classes_from(given: Fixed) -> tuple[Category, ...]:
                     numbered = {at: Category(at, name) for at, name in names_of(path).items()}
                 if (last := max(numbered, default=-1)) > _LAST_NUMBER:
                     raise BrokenError(f"it counts to {last}")
-                # A number that is nobody's stays so: trainers want numbers without gaps.
+                # A number without a name keeps its place: trainers need numbers without gaps.
                 found = [
                     numbered.get(number) or Category(number, f"unused {number}")
                     for number in range(last + 1)
@@ -126,7 +126,7 @@ def _distinct(found: Iterable[Category], where: str) -> tuple[Category, ...]:
 
 @attrs.frozen(kw_only=True)
 class WrittenClass:
-    """A class as files have it."""
+    """A class in files."""
 
     at: int
     """Its place among all classes, from 0: its number in YOLO."""
@@ -144,7 +144,7 @@ class WrittenClass:
 
 @attrs.define
 class _Known:
-    """A class of the configuration, or one that was found."""
+    """A class of the configuration, or one found in images."""
 
     names: Names
     keys: Names
@@ -198,7 +198,7 @@ def classes_of(
     known: dict[_Place, _Known] = {}
     for entry in entries_of(config):
         _enter(known, entry, None, mapping, types)
-    # What images have and no configuration says: classes, and keypoints of classes.
+    # Only in images, not in the configuration: classes, and keypoints of classes.
     found: dict[_Place, set[str]] = {}
     for image in images:
         for each, parent in with_parents(image):
@@ -216,7 +216,7 @@ def classes_of(
         strangers[at] = _Known(pair, pair, {})
     known |= sorted(strangers.items(), key=lambda each: (each[1].names, each[0]))
     _tell_apart(known)
-    # Those that are fixed, each with the place that it means, and then all others in order.
+    # Given classes, each with its place, and then all others in order.
     given = classes_from(fixed)
     listed, imported = _placed(given, known, mapping, LabelConfig(entries_of(config)))
     orders_points = any(each.keypoints for each in given)
@@ -253,7 +253,7 @@ def _enter(
     mapping: LabelMapping,
     types: frozenset[EntryType],
 ) -> None:
-    """Enter the classes of an entry, and of those nested in it."""
+    """Add the classes of an entry, and of those nested in it."""
     if entry.type in types and not (parent and entry.type is EntryType.POINT):
         drawn = [each for each in entry.children if each.type is EntryType.POINT]
         points = {each.key: each.value or each.key for each in drawn}
@@ -311,11 +311,11 @@ def _placed(
     mapping: LabelMapping,
     config: LabelConfig,
 ) -> tuple[list[tuple[Category, _Place | None]], list[dict[str, int]]]:
-    """Return each fixed class with the place that it means, if there is one.
+    """Return each given class with its place, if there is one.
 
     The surest ways come first: the name with its group, the text that files have, what an import
-    finds (`places_of`), the name alone, and the key that it would have. What could mean several
-    means none of them. With each go the keys that an import gives its keypoints.
+    finds (`places_of`), the name alone, and the key that it would have. A class that could mean
+    several places gets none. With each go the keys that an import gives its keypoints.
     """
     texts = class_names(each.names for each in known.values())
     pairs = [(composed(each.name), composed(each.supercategory)) for each in fixed]
@@ -352,7 +352,7 @@ def _placed(
 def _texts(
     listed: Iterable[Category], losses: Losses, written: Callable[[str], str] | None
 ) -> list[str]:
-    """Return the name of each class for files that have names alone, no two of them the same."""
+    """Return the unique name of each class for files with names only."""
     pairs = [(composed(each.name), composed(each.supercategory)) for each in listed]
     if written is None:
         return [name for name, _ in pairs]
@@ -397,7 +397,7 @@ def _keypoints(
 
 
 def with_parents(image: LabeledImage) -> Iterator[tuple[Annotation, Annotation | None]]:
-    """Give all annotations of an image, each with the one it is nested in."""
+    """Yield all annotations of an image, each with the one it is nested in."""
     for each in image.annotations:
         yield each, None
         for inner in each.nested:
@@ -415,7 +415,7 @@ class Shown:
 
     @property
     def is_box(self) -> bool:
-        """Return whether it is nothing but an upright rectangle."""
+        """Return whether it is only an upright rectangle."""
         return len(self.parts) == 1 and isinstance(self.parts[0].shape, Rectangle)
 
     @property
@@ -431,7 +431,7 @@ class Shown:
         return Bounds(min(left), min(top), max(right), max(bottom))
 
     def joints(self, losses: Losses) -> dict[str, tuple[float, float, int]]:
-        """Return x, y and visibility of its keypoints by their names; what is double is counted."""
+        """Return x, y and visibility of its keypoints by their names; repeated ones are counted."""
         found: dict[str, tuple[float, float, int]] = {}
         for each in (inner for part in self.parts for inner in part.nested):
             if isinstance(each.shape, Point):
@@ -444,7 +444,7 @@ class Shown:
 
 
 def carried(annotation: Annotation) -> Mapping[str, Any]:
-    """Return what an annotation carries of the COCO file it comes from."""
+    """Return the data of an annotation from its COCO file."""
     found = annotation.extra.get(CARRIED)
     return found if isinstance(found, Mapping) else {}
 
@@ -484,7 +484,7 @@ def shown_on(image: LabeledImage, classes: Classes, losses: Losses) -> list[Show
 def count_answers(
     image: LabeledImage, select: str, losses: Losses, kept: Collection[str] = ()
 ) -> None:
-    """Count the answers that a file cannot hold: all but the class, and some about the image."""
+    """Count the answers that a file cannot express: all but the class, and some about the image."""
     for each, _ in with_parents(image):
         where = f"{image.media_name}: {each.key}."
         for lost, _ in answers_set(where, each.classifications, but=select):

@@ -4,19 +4,18 @@
 what a client needs. It imports nothing of the client, so that both cannot be wrong together. In
 reading order, from the wire inwards:
 
-* `_server`: what is opened and closed, in which order; what a test can make that no route can.
+* `_server`: opens and closes everything; makes data for tests that no route can.
 * `_connections`: counts requests, closes connections as the real service does.
-* `_app`: the one door: header block, route, method, token; what is raised becomes an answer.
+* `_app`: handles all requests: header block, route, method, token; exceptions become answers.
 * `_errors`: every answer that refuses, every rule of a field. `_json`: how JSON is read and
   written, in both generations of names.
 * `routes/`: one module a noun, with its view and its input; how a route is written stands there.
 * `_labels`: configurations, tasks and values as they are stored and shown. `_prediction_schema`:
-  what an import of labels is held against.
-* `_service`: what all routes share: plan, tokens, settings, and a request in the hands of one.
+  the schema of an import of labels.
+* `_service`: what all routes share: plan, tokens, settings, and their request.
 * `_store`: the tables, how names are compared, transactions. `_files`: the data folder, and bodies
   on their way into it.
-* `_images`: what a file is, and how large its picture. `_links`: link images, and from where they
-  are fetched.
+* `_images`: the type and size of an image. `_links`: link images, and fetching them.
 * `_seed`: projects, videos, states, which no route can make.
 """
 

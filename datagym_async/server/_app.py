@@ -1,4 +1,4 @@
-"""The application: one door for all requests, which finds the route and answers what goes wrong.
+"""The application: finds the route of each request, and answers errors.
 
 A path is read as the service's container and framework read it: repeated slashes count once,
 `;matrix=parameters` are dropped, a trailing slash is allowed, and a `%2F` or a character that no
@@ -33,7 +33,7 @@ _ENCODED_SLASH: Final = re.compile(r"%2f|%5c", re.IGNORECASE)
 
 def check_head(request: web.Request) -> None:
     """Refuse an unknown version, headers that are too large, and a host that is missing."""
-    is_known = request._version in _VERSIONS  # `version` remembers what it was asked for first
+    is_known = request._version in _VERSIONS  # `version` caches its first value
     if not is_known:
         request._version = HttpVersion11  # which the answer is of
     has_host = request.version != HttpVersion11 or hdrs.HOST in request.headers
@@ -62,12 +62,12 @@ def make_app(
                 connection.end()
 
     async def serve(request: web.Request) -> web.StreamResponse:
-        """Answer with the route's response, or with whatever `Answer` is raised."""
+        """Answer with the route's response, or with the `Answer` that was raised."""
         try:
             # In the container's order: version and headers, path, method, token.
             check_head(request)
             route, ids = router.find(request.raw_path, request.method)
-            # Spelled exactly so; another scheme than `Token` is no token.
+            # Exactly this spelling; another scheme than `Token` is not a token.
             scheme, blank, given = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
             token = given if scheme + blank == "Token " else request.query.get("token")
             call = Call(request, service, route, ids, service.tokens.check(token))
@@ -92,7 +92,7 @@ def make_app(
         response.headers.popall(hdrs.SERVER, None)
         if response.headers.get(hdrs.CONTENT_LENGTH) == "0":
             response.headers.popall(hdrs.CONTENT_TYPE, None)
-        # A body that was refused is swallowed and the connection lives on; a larger one ends it.
+        # A refused body is read to its end and the connection stays open; a larger one closes it.
         unread = not request.content.is_eof() and (request.content_length or 0) > _SWALLOWED
         is_last = isinstance(request.protocol, Connection) and request.protocol.is_last
         if unread or is_last or response.status in _CLOSING:
@@ -120,7 +120,7 @@ class Router:
                 spellings = [path, path.replace("/media", "/image", 1)]
             for spelling in spellings:
                 table.setdefault(spelling, {})[route.method] = route
-        # A literal segment goes before a variable one.
+        # A literal segment is preferred to a variable one.
         self._table = [
             (re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", path)), table[path])
             for path in sorted(table, key=lambda path: path.count("{"))

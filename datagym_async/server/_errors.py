@@ -23,7 +23,7 @@ from aiohttp import web
 
 from datagym_async.server._json import Json, pretty
 
-# Every other key is 500: `ex_system` and all `ex_gen_…`.
+# All other keys are 500: `ex_system` and all `ex_gen_…`.
 _STATUS_OF_KEY: Final = {
     "ex_validation": 400,
     "ex_unauthorized": 401,
@@ -51,8 +51,8 @@ WORDS: Final = "^[a-zA-Z0-9_ -]*$"
 
 _GEOMETRIES: Final = ("point", "line", "polygon", "rectangle")
 _CLASSIFICATIONS: Final = ("checklist", "radio", "select")
-# What neither a dataset nor a label entry may be called, compared with case. Three of the words
-# hold a stray comma, so that the plain word is allowed.
+# Names that datasets and label entries may not have, compared with case. Three of the words hold a
+# stray comma, so that the plain word is allowed.
 _RESERVED: Final = frozenset(
     {
         *("geometry", "geometry_type", "class_name", "classification", "classifications"),
@@ -177,7 +177,7 @@ def refuse_data(key: str, *params: str, name: str = "data") -> Refusal:
 
 @attrs.frozen
 class Rule:
-    """What a field has to keep, and how it is told where it does not."""
+    """A rule of a field, and its message."""
 
     holds: Callable[[Any], object]
     key: str
@@ -235,5 +235,5 @@ def read_text(value: Json) -> str | None:
 
 
 def is_reserved(word: str) -> bool:
-    """Return whether the service keeps the word to itself."""
+    """Return whether a word is reserved by the service."""
     return word in _RESERVED

@@ -1,4 +1,4 @@
-"""The data folder, and bodies on their way into it.
+"""The data folder, and bodies that arrive in it.
 
 The folder holds `datagym.sqlite3`, the media as `blobs/xx/<media id>`, `incoming/` for what is
 still arriving, `token`, and `lock`, which keeps a second server out. All files are their owner's
@@ -34,7 +34,7 @@ _HEAD: Final = 512
 
 @attrs.define
 class DataFolder:
-    """A data folder, ours as long as it is open. All methods block; call them in a thread."""
+    """A data folder, locked while it is open. All methods block; call them in a thread."""
 
     path: Path
     _lock: int = attrs.field(repr=False)
@@ -67,12 +67,12 @@ class DataFolder:
 
     @property
     def database(self) -> Path:
-        """Where the database lies."""
+        """The path of the database."""
         return self.path / "datagym.sqlite3"
 
     @property
     def incoming(self) -> Path:
-        """Where files lie while they arrive."""
+        """The folder for arriving files."""
         return self.path / "incoming"
 
     def token(self) -> str:
@@ -90,7 +90,7 @@ class DataFolder:
         return self.path / "blobs" / media_id[:2] / media_id
 
     def adopt(self, temporary: Path, media_id: str) -> None:
-        """Give a received file its place, in one step that cannot be seen half done."""
+        """Move a received file to its place, in one atomic step."""
         path = self.media(media_id)
         path.parent.mkdir(0o700, exist_ok=True)
         temporary.replace(path)
@@ -213,7 +213,8 @@ class IncomingFile:
             with self._spill().open("rb") as file:
                 return size_of(file)
 
-        # A small one is cheaper than a hop: a few headers, or a checksum over some kilobytes.
+        # A small one is cheaper than a thread call: a few headers, or a checksum over some
+        # kilobytes.
         is_small = self._file is None and self.size <= _IN_MEMORY // 4
         return look() if is_small else await in_thread(look)
 
@@ -235,7 +236,7 @@ class IncomingFile:
             await in_thread(self._discard)
 
     def _spill(self) -> Path:
-        """Write what is in memory to the file, and return where that is."""
+        """Write the bytes in memory to the file, and return its path."""
         if self._file is None or self._path is None:
             descriptor, path = tempfile.mkstemp(dir=self._folder.incoming)
             self._file, self._path = os.fdopen(descriptor, "wb"), Path(path)

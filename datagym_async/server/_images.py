@@ -1,4 +1,4 @@
-"""What a file is, how large its picture is, and whether the service would take it.
+"""The type of a file, the size of its image, and whether the service would accept it.
 
 The service decodes what it is sent. What that tells apart was observed, and can be told without
 decoding a pixel: a JPEG needs sound segments up to its scan, and may end anywhere after that; a PNG
@@ -33,7 +33,7 @@ _FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 
 class UnreadableImageError(ValueError):
-    """Says what is broken in an image that the service would answer with 500."""
+    """The fault of an image that the service would answer with 500."""
 
 
 def sniff(head: bytes) -> str:

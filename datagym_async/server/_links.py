@@ -1,4 +1,4 @@
-"""Link images: fetched when somebody looks at them, decoded, and encoded anew, as the service does.
+"""Link images: fetched on each request, decoded, and encoded again, as the service does.
 
 A link that is wrong (unknown host, not found, not an image) is the caller's matter to mark as
 such; a link that only fails (refused, TLS, cut off, too large) is not.
@@ -37,7 +37,7 @@ _TIMEOUT: Final = aiohttp.ClientTimeout(total=30, connect=10)
 _REDIRECTS: Final = 5
 # Bytes of a link image; beyond it a link counts as failing.
 _LARGEST: Final = 64 * 1024 * 1024
-# Link images that are held in memory at once.
+# Link images in memory at once.
 _AT_ONCE: Final = 4
 # What a Java service writes when it is asked for nothing better.
 _JPEG_QUALITY: Final = 75
@@ -116,7 +116,7 @@ class LinkImages:
     def _check(self, target: URL, url: str) -> None:
         """Refuse a scheme that is not fetched, and an address that the policy leaves out."""
         if target.scheme == "file":
-            # The files of this machine are nobody's business.
+            # Files of this machine are not served.
             raise _wrong(url)
         if target.scheme not in ("http", "https"):
             raise refuse("ex_gen_file_stream")

@@ -1,4 +1,4 @@
-"""The schema that an import of labels is held against, and the one text that tells what is wrong.
+"""The schema of an import of labels, and the text with its errors.
 
 Pure. A problem is a JSON pointer with the sentences about it; the text lists them by the length of
 the pointer. Nothing is stored when there is one, although the service then says 200.
@@ -70,7 +70,7 @@ def _wrong(value: object, *expected: str) -> list[str]:
 
 
 def _typed(expected: str, check: Check, value: Json, at: str) -> Problems:
-    """Demand a type, and only then look closer."""
+    """Require a type, and only then check further."""
     if _type_name(value) == expected:
         yield from check(value, at)
     else:
@@ -93,7 +93,7 @@ def _members(checks: Mapping[str, Check], value: Mapping[str, Json], at: str) ->
 
 
 def _anything(value: Json, at: str) -> Problems:
-    """Take it as it is."""
+    """Accept any value."""
     return iter(())
 
 

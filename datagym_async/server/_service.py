@@ -23,7 +23,7 @@ LARGEST_BODY: Final = 32 * 1024 * 1024
 MOST_VALUES: Final = 2_000_000
 """Objects and lists in one body: each takes many times the bytes that it stands in."""
 
-# What an Accept header may say to get JSON, and what a 415 tells the client to send.
+# Accept headers that get JSON, and the type that a 415 asks for.
 _JSON: Final = frozenset({"*/*", "application/*", "application/json", "application/*+json"})
 _READABLE: Final = (
     "application/json, application/hal+json, application/schema+json, application/json-patch+json,"
@@ -51,7 +51,7 @@ class Plan:
 
 @attrs.define
 class Tokens:
-    """The good tokens, kept as digests: neither the database nor a repr shows one."""
+    """The valid tokens, stored as digests: neither the database nor a repr shows one."""
 
     _store: Store
     _good: set[str] = attrs.field(factory=set, repr=False)
