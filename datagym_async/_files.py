@@ -243,7 +243,7 @@ def placed(begin: Callable[[], P], target: Path) -> Iterator[P]:
 async def placed_beside_the_loop(begin: Callable[[], P], target: Path) -> AsyncIterator[P]:
     """Do what `placed` does in threads, for a block that awaits and may be cancelled anywhere.
 
-    Beginning and ending are one hop to a thread each, and a cancellation waits for its end. So
+    Beginning and ending are one thread call each, and a cancellation waits for its end. So
     nothing is made after it was deleted.
     """
     begun: list[P] = []

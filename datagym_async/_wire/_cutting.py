@@ -2,7 +2,7 @@
 
 None of them is ever in memory as a whole: an export may have a gigabyte, a listing a million media.
 The text of a list is cut between two elements wherever it looks like that, and what is cut off is
-parsed in one go by the fastest parser there is.
+parsed at once by the fastest parser there is.
 
 A guess is never believed: a beginning of a list's text which parses as a list of its own holds
 whole elements, for JSON leaves no second way to read it. Where a guess is wrong (a name may hold
@@ -106,7 +106,7 @@ TASK: Final = b'"internal_'
 
 _BEFORE: Final = re.compile(rb"\}(\s*,\s*)\{\s*\Z")  # between two elements and their members
 _LONGEST_GAP: Final = 256  # bytes that are looked at for it
-_PART: Final = 8 * 1024  # bytes parsed in one go: their values stay in the processor's own memory
+_PART: Final = 8 * 1024  # bytes parsed at once: their values stay in the processor's own memory
 
 
 class ElementCutter:

@@ -49,7 +49,7 @@ class Lane(enum.StrEnum):
 
 @attrs.define  # to make a frozen one takes three times as long, for each of many requests
 class Body:
-    """A recipe for a request body: opened anew for each attempt, never an open stream.
+    """A recipe for a request body: opened again for each attempt, never an open stream.
 
     It is never changed once it is made.
 

@@ -99,7 +99,7 @@ class ExportedLabels:
         return not (self.losses.is_loss or self.losses.count(LossKind.NO_FILE))
 
 
-_LINES: Final = 256  # tasks written in one hop to a thread
+_LINES: Final = 256  # tasks written in one thread call
 
 
 @attrs.frozen(kw_only=True)
@@ -338,7 +338,7 @@ def _downloaded(folder: Path) -> dict[str, Path]:
             except (ValueError, KeyError, TypeError):
                 raise ConfigurationError(
                     f"{folder / MANIFEST}, line {number}: it is not what a download has written; "
-                    "the same download again writes it anew."
+                    "the same download writes it again."
                 ) from None
             if outcome == "downloaded":
                 found[media_id] = path_in(folder, file)

@@ -511,7 +511,7 @@ class FrameRange(NamedTuple):
 
 @attrs.frozen
 class Keyframe:
-    """What was drawn or answered anew about an object at one frame.
+    """What was newly drawn or answered about an object at one frame.
 
     Args:
         frame: Number of the frame, counted from 0.

@@ -241,7 +241,7 @@ class Transaction(Queries):
             return cursor.rowcount
 
     async def run_many(self, sql: str, rows: Iterable[Sequence[SqlValue]]) -> None:
-        """Execute one statement for each row of parameters, in one hop to the database's thread."""
+        """Execute one statement for each row of parameters, in one call of its thread."""
         async with self._connection.executemany(sql, rows):
             pass
 
