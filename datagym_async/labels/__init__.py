@@ -2,7 +2,7 @@
 
 In reading order:
 
-* `_values`: shapes, and the labels of an image, of a task and of a video
+* `_values`: shapes, and the labels of an image and of a task; `_video`: those of a video
 * `_geometry`: shapes cut off at the edges of their image, and scaled with it
 * `_json`: checks of the kinds of JSON values, and the error that says where one is wrong
 * `_payload_annotations`: answers, shapes and annotations, read and written
@@ -39,9 +39,7 @@ from datagym_async.labels._values import (
     Annotation,
     Bounds,
     Classification,
-    FrameRange,
     Incomplete,
-    Keyframe,
     LabeledImage,
     LabeledTask,
     Line,
@@ -50,9 +48,8 @@ from datagym_async.labels._values import (
     Rectangle,
     Segmentation,
     Shape,
-    VideoLabels,
-    VideoObject,
 )
+from datagym_async.labels._video import FrameRange, Keyframe, VideoLabels, VideoObject
 
 __all__ = [
     "Annotation",

@@ -30,15 +30,12 @@ from datagym_async.labels._payload_annotations import (
 from datagym_async.labels._values import (
     Classification,
     Form,
-    FrameRange,
     Incomplete,
-    Keyframe,
     LabeledImage,
     LabeledTask,
     Shape,
-    VideoLabels,
-    VideoObject,
 )
+from datagym_async.labels._video import FrameRange, Keyframe, VideoLabels, VideoObject
 from datagym_async.models import EntryType, LabelValue, TaskState
 from datagym_async.models._basics import count
 from datagym_async.models._names import decode_name

@@ -1,16 +1,14 @@
-"""Labels as values: what a person, a model or a file says about one image, or about a video.
+"""Labels as values: what a person, a model or a file says about one image.
 
 A `LabeledImage` is what goes in (a prediction), a `LabeledTask` what an export gives. Both hold
 `Annotation` values (a shape under the key of a label entry, with its classifications and the
-annotations nested in it) and the `Classification` values of the whole image. `VideoLabels` are
-objects, each with its keyframes, and where each object is seen.
+annotations nested in it) and the `Classification` values of the whole image.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from numbers import Real
-from operator import attrgetter
 from types import NoneType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, TypeAlias, TypeVar, get_args
 
@@ -21,7 +19,6 @@ from datagym_async._extras import extra_module
 from datagym_async._shown import Shown
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.models import EntryType, MediaId, TaskState
-from datagym_async.models._basics import count
 from datagym_async.models._ids import id_of
 
 if TYPE_CHECKING:
@@ -318,7 +315,7 @@ class Form:
         return member in (self.members or ())
 
 
-def _answers(given: Iterable[Classification]) -> tuple[Classification, ...]:
+def to_answers(given: Iterable[Classification]) -> tuple[Classification, ...]:
     return listed("classifications", given, Classification) if given != () else ()
 
 
@@ -347,7 +344,7 @@ class Classification:
 
     key: str
     values: tuple[str | None, ...] = attrs.field(default=(None,), converter=_values)
-    children: tuple[Classification, ...] = attrs.field(default=(), converter=_answers)
+    children: tuple[Classification, ...] = attrs.field(default=(), converter=to_answers)
     type: EntryType | None = attrs.field(default=None, eq=False)
 
     def __attrs_post_init__(self) -> None:
@@ -403,7 +400,7 @@ class Annotation:
 
     key: str
     shape: Shape
-    classifications: tuple[Classification, ...] = attrs.field(default=(), converter=_answers)
+    classifications: tuple[Classification, ...] = attrs.field(default=(), converter=to_answers)
     nested: tuple[Annotation, ...] = attrs.field(default=(), converter=_annotations)
     extra: Mapping[str, Any] = attrs.field(factory=dict, kw_only=True, repr=False)
     form: Form | None = attrs.field(default=None, kw_only=True, eq=False, repr=False)
@@ -435,7 +432,7 @@ class LabeledImage(Shown):
     media_id: str = attrs.field(default="", converter=_media_id)
     media_name: str = ""
     annotations: tuple[Annotation, ...] = attrs.field(default=(), converter=_annotations)
-    classifications: tuple[Classification, ...] = attrs.field(default=(), converter=_answers)
+    classifications: tuple[Classification, ...] = attrs.field(default=(), converter=to_answers)
     width: int | None = None
     height: int | None = None
 
@@ -494,139 +491,3 @@ class LabeledTask(LabeledImage):
     video_duration: float | None = None
     extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
     form: Form | None = attrs.field(default=None, eq=False, repr=False)
-
-
-# --- Labels of a video ----------------------------------------------------------------------------
-
-
-class FrameRange(NamedTuple):
-    """A run of frames, both ends included."""
-
-    first: int
-    last: int
-
-    def __contains__(self, frame: object) -> bool:
-        return isinstance(frame, int) and self.first <= frame <= self.last
-
-
-@attrs.frozen
-class Keyframe:
-    """What was newly drawn or answered about an object at one frame.
-
-    Args:
-        frame: Number of the frame, counted from 0.
-        shape: The object's new shape, or None where only answers changed. Of a line or polygon the
-            service writes one point alone, which is kept as an `Incomplete` shape.
-        classifications: The answers that changed. One with ``()`` as its values did not change
-            itself: one nested in it did.
-        extra: As for `Annotation`.
-        form: As for `Annotation`.
-    """
-
-    frame: int
-    shape: Shape | None = None
-    classifications: tuple[Classification, ...] = attrs.field(default=(), converter=_answers)
-    extra: Mapping[str, Any] = attrs.field(factory=dict, kw_only=True, repr=False)
-    form: Form | None = attrs.field(default=None, kw_only=True, eq=False, repr=False)
-
-
-def _in_order(given: Iterable[Keyframe]) -> tuple[Keyframe, ...]:
-    return tuple(sorted(given, key=attrgetter("frame")))
-
-
-def _ranges(given: Iterable[tuple[int, int]]) -> tuple[FrameRange, ...]:
-    return tuple(FrameRange(*each) for each in given)
-
-
-@attrs.frozen
-class VideoObject:
-    """One object of a video.
-
-    Args:
-        id: UUID of its label value.
-        key: Key of its entry, or None where it is not known: the export does not say it, the task
-            does (`LabelsResource.export_video` with classes).
-        keyframes: Its keyframes, in order.
-        visible: The runs of frames in which it is seen, in order; between them it is not. An object
-            that was never ended is seen nowhere.
-    """
-
-    id: str
-    key: str | None = None
-    keyframes: tuple[Keyframe, ...] = attrs.field(default=(), converter=_in_order, repr=count)
-    visible: tuple[FrameRange, ...] = attrs.field(default=(), converter=_ranges)
-
-    @property
-    def type(self) -> EntryType | None:
-        """Return the type of its shapes, or None where it has none."""
-        shapes = (each.shape for each in self.keyframes)
-        return next((shape.type for shape in shapes if shape is not None), None)
-
-    def is_visible(self, frame: int) -> bool:
-        """Return whether it is seen in a frame."""
-        return any(frame in each for each in self.visible)
-
-    def rectangle_at(self, frame: int) -> Rectangle | None:
-        """Return where a rectangle is in a frame; the service exports its keyframes alone.
-
-        Between two keyframes of one visible run each side moves evenly, as the editor shows it;
-        nothing is rounded. It is None where the object is not seen, is no rectangle, or has no
-        complete keyframe on both sides.
-        """
-        run = next((each for each in self.visible if frame in each), None)
-        drawn = [each for each in self.keyframes if run and each.shape and each.frame in run]
-        before = next((each for each in reversed(drawn) if each.frame <= frame), None)
-        after = next((each for each in drawn if each.frame >= frame), None)
-        if before is None or after is None:
-            return None
-        a, b = before.shape, after.shape
-        if not isinstance(a, Rectangle) or not isinstance(b, Rectangle):
-            return None
-        if before.frame == after.frame:
-            return a
-        share = (frame - before.frame) / (after.frame - before.frame)
-        sides = zip(attrs.astuple(a), attrs.astuple(b), strict=True)
-        return Rectangle(*(start + (end - start) * share for start, end in sides))
-
-    def classifications_at(self, frame: int) -> tuple[Classification, ...]:
-        """Return the answers that hold in a frame: of each key the last one given until then."""
-        held: dict[str, Classification] = {}
-        for keyframe in (each for each in self.keyframes if each.frame <= frame):
-            for each in keyframe.classifications:
-                held[each.key] = _updated(held.get(each.key), each)
-        return tuple(held.values())
-
-
-def _updated(old: Classification | None, new: Classification) -> Classification:
-    """Return an answer after a change, of which nested answers that did not change are absent."""
-    if old is None:
-        return new
-    children = {each.key: each for each in old.children}
-    children |= {each.key: _updated(children.get(each.key), each) for each in new.children}
-    return attrs.evolve(new, values=new.values or old.values, children=children.values())
-
-
-@attrs.frozen
-class VideoLabels:
-    """The labels of one video.
-
-    Args:
-        frames: Number of a frame (counted from 0) to the ids of the objects seen in it; a frame
-            that is absent shows none.
-        objects: Id of an object to the object.
-        notes: What the service is known to write wrongly and has written so here, a sentence each:
-            what was repaired, and what is lost.
-        extra: As for `Annotation`.
-        form: As for `Annotation`.
-    """
-
-    frames: Mapping[int, tuple[str, ...]] = attrs.field(factory=dict, repr=count)
-    objects: Mapping[str, VideoObject] = attrs.field(factory=dict, repr=count)
-    notes: tuple[str, ...] = attrs.field(default=(), eq=False)
-    extra: Mapping[str, Any] = attrs.field(factory=dict, kw_only=True, repr=False)
-    form: Form | None = attrs.field(default=None, kw_only=True, eq=False, repr=False)
-
-    def seen_at(self, frame: int) -> tuple[VideoObject, ...]:
-        """Return the objects that are seen in a frame."""
-        ids = self.frames.get(frame, ())
-        return tuple(self.objects[each] for each in ids if each in self.objects)
