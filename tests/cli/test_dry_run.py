@@ -14,8 +14,11 @@ if TYPE_CHECKING:
     from tests.cli.conftest import Cli
 
 
-def test_a_line_an_item(at_service: Cli, photos: Path, state: Path) -> None:
+def test_a_line_an_item(
+    at_service: Cli, photos: Path, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What would be sent, skipped and rejected; then the summary; no journal, and nothing sent."""
+    monkeypatch.chdir(photos.anchor)  # temporary files may be below the checkout
     at_service("upload", photos / "a.jpg", "-d", "Photos", "--create", "--no-journal")
     (photos / "no.jpg").write_bytes(gif())
     ran = at_service("upload", photos, "-d", "Photos", "--dry-run")

@@ -110,8 +110,11 @@ def test_a_reader_that_has_left(at_service: Cli, service: ServerThread, photos: 
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
-def test_another_encoding(service: ServerThread, photos: Path, encoding: str) -> None:
+def test_another_encoding(
+    service: ServerThread, photos: Path, encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """JSON says the same in every encoding; what a text cannot hold is a question mark."""
+    monkeypatch.chdir(photos.anchor)  # temporary files may be below the checkout
     (photos / "日本.jpg").write_text("no image")
     command = ("upload", photos, "-d", "P", "--create", "--no-journal")
     set_up = {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
