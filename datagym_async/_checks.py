@@ -10,7 +10,7 @@ import operator
 import os
 import re
 import sys
-from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from functools import wraps
 from inspect import iscoroutinefunction
 from numbers import Real
@@ -123,9 +123,19 @@ def check(kind: Kind, **given: object) -> None:
 def check_is(what: str, value: object, *kinds: type) -> None:
     """Raise `ConfigurationError` for what is of none of the classes."""
     if not isinstance(value, kinds):
-        *others, last = [kind.__name__ for kind in kinds if kind is not NoneType]
-        named = f"{', '.join(others)} or {last}" if others else last
+        named = _either([kind.__name__ for kind in kinds if kind is not NoneType])
         raise ConfigurationError(f"{what} is {shown(value)}; it must be of the type {named}.")
+
+
+def _either(words: Sequence[str]) -> str:
+    *before, last = words
+    return f"{', '.join(before)} or {last}" if before else last
+
+
+def check_one_or_more(what: str, value: object) -> None:
+    """Raise `ConfigurationError` for anything but a whole number above 0."""
+    if not is_whole(value, 1):
+        raise ConfigurationError(f"{what} is {shown(value)}; it must be 1 or more")
 
 
 def listed(what: str, given: Iterable[V], *kinds: type) -> tuple[V, ...]:
@@ -239,8 +249,7 @@ def _kind_of(annotation: str, here: Mapping[str, Any]) -> Kind | None:
     known = [kind for kind in kinds if kind is not None]
     if len(known) < len(kinds):
         return None
-    *before, last = [kind.words for kind in known]
-    words = f"{', '.join(before)} or {last}" if before else last
+    words = _either([kind.words for kind in known])
     usual = frozenset().union(*(kind.usual for kind in known))
     return Kind(words, lambda value: any(kind.fits(value) for kind in known), usual)
 

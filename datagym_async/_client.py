@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import attrs
 
-from datagym_async._checks import checked
+from datagym_async._checks import checked, is_coroutine_function
 from datagym_async._client_jobs import BASE_URL_VARIABLE, DEFAULT_BASE_URL, TOKEN_VARIABLE
 from datagym_async._client_reading import ClientReading
 from datagym_async._public import NotCopied
@@ -266,7 +266,6 @@ class DataGymClient(NotCopied, ClientReading):
             ConfigurationError: An option has a wrong type, or `on_answer` is a coroutine function.
             ClientClosedError: The client is not open.
         """
-        from datagym_async._checks import is_coroutine_function
         from datagym_async._runs._options import Listener
 
         listener = Listener(on_answer, "call", "on_answer")

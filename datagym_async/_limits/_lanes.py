@@ -6,11 +6,9 @@ import asyncio
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
-from datagym_async._checks import is_whole, shown
+from datagym_async._checks import check_one_or_more
 from datagym_async._limits._adaptive import Gradient, LimiterState
-from datagym_async.exceptions import ConfigurationError
 
 _UNOBSERVED = -1
 
@@ -92,8 +90,8 @@ class BoundedLane:
 
     @contextmanager
     def pin(self, limit: int) -> Iterator[None]:
-        """Fix the limit while the block runs; raises what `check_pin` does."""
-        check_pin(limit)
+        """Fix the limit while the block runs; raises what `check_one_or_more` does."""
+        check_one_or_more("concurrency", limit)
         self._pins.append(limit)
         self._follow()
         try:
@@ -128,9 +126,3 @@ class BoundedLane:
     def _follow(self) -> None:
         self.limit = self._wanted()
         self._admit()
-
-
-def check_pin(limit: Any, what: str = "concurrency") -> None:
-    """Raise `ConfigurationError` if a lane cannot have a number for its limit."""
-    if not is_whole(limit, 1):
-        raise ConfigurationError(f"{what} is {shown(limit)}; it must be 1 or more")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import attrs
 
-from datagym_async._checks import is_number, shown
-from datagym_async._limits._lanes import BoundedLane, check_pin
+from datagym_async._checks import check_one_or_more, is_number, shown
+from datagym_async._limits._lanes import BoundedLane
 from datagym_async._limits._pacer import Pacer, watched
 from datagym_async._limits._pause import PauseGate
 from datagym_async._limits._statistics import Waited
@@ -28,7 +28,7 @@ _SAME_PAUSE = 1.0
 
 
 def _check_lane(_: object, attribute: attrs.Attribute[int], value: Any) -> None:
-    check_pin(value, f"max_{attribute.name}")
+    check_one_or_more(f"max_{attribute.name}", value)
 
 
 def _check_rate(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -39,7 +39,7 @@ def _check_rate(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
         )
 
 
-_check_pin = attrs.validators.optional(lambda _, __, value: check_pin(value))
+_check_pin = attrs.validators.optional(lambda _, own, value: check_one_or_more(own.name, value))
 
 
 @attrs.frozen
@@ -107,7 +107,7 @@ class Limits:
         Several pins may be in force at once, those of uploads that share a client: the largest
         counts, because each upload keeps itself to its own number of workers. With the last one
         left, the number is found out again, from where it was. A pin may be above the lane's
-        maximum, since it is asked for by name; entering raises what `check_pin` does.
+        maximum, since it is asked for by name; entering raises what `check_one_or_more` does.
         """
         return self._lanes[lane].pin(limit)
 

@@ -12,6 +12,7 @@ import attrs
 
 from datagym_async._checks import (
     by_annotation,
+    check_one_or_more,
     is_coroutine_function,
     is_whole,
     one_of,
@@ -36,8 +37,8 @@ _MODULES = {"bytes": (), "pillow": ("PIL",), "numpy": ("PIL", "numpy")}
 
 
 def _one_or_more(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if not (value is None and attribute.default is None) and not is_whole(value, 1):
-        raise ConfigurationError(f"{attribute.name} is {shown(value)}; it must be 1 or more")
+    if value is not None or attribute.default is not None:
+        check_one_or_more(attribute.name, value)
 
 
 def _seed(_: object, __: object, value: Any) -> None:

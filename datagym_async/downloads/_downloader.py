@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from datagym_async._checks import PATH, check
 from datagym_async._files import from_home
 from datagym_async._retry import RetryPolicy
 from datagym_async._runs._database import DamagedError
@@ -112,7 +111,6 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
         self._config = config = config or DownloadConfig()
         super().__init__(lane, config.concurrency, config.stops)
         self._job = job = attrs.evolve(job, shards="shards" if config.shards else "")
-        check(PATH, folder=folder)
         self._sources, address = sources, str(os.fspath(folder))
         self._prefix: Prefix | None = None
         self._shards: Shards | None = None
