@@ -136,7 +136,6 @@ class FolderWatch:
         # By its full path: changes are reported with that, or with the spelling that was given.
         folder = await in_thread(os.path.realpath, self.folder)
         arriving = _Arriving(folder, rules, self.settle)
-        loop = asyncio.get_running_loop()
         while not self._stopped.is_set():
             # Exactly this folder is watched, not one that replaces it: it may be removed and made
             # again, or its disk may be mounted.
@@ -145,23 +144,31 @@ class FolderWatch:
                     async with asyncio.timeout(self.settle / 2):
                         await self._stopped.wait()
                 continue
-            opened = aclosing(self._changes(folder, self._stopped, self.settle / 2))
             with contextlib.suppress(FileNotFoundError):  # it disappeared before it was watched
-                async with opened as changes:
-                    # Watched before it is walked, so that nothing falls in between.
-                    new: Collection[str] = (folder,)
-                    async for paths in changes:
-                        with closing(arriving.at({*new, *paths})) as found:
-                            met = partial(arriving.met, found)
-                            while (step := await in_thread(met, loop.time())) is not None:
-                                for candidate in step:
-                                    yield candidate
-                        for candidate in await in_thread(arriving.settled, loop.time()):
+                async with aclosing(self._of_one(folder, watched, arriving)) as settled:
+                    async for candidate in settled:
+                        yield candidate
+
+    async def _of_one(
+        self, folder: str, watched: tuple[int, int], arriving: _Arriving
+    ) -> AsyncGenerator[Candidate, None]:
+        """Yield files as they settle, while the folder is the one of these numbers."""
+        loop = asyncio.get_running_loop()
+        async with aclosing(self._changes(folder, self._stopped, self.settle / 2)) as changes:
+            # Watched before it is walked, so that nothing falls in between.
+            new: Collection[str] = (folder,)
+            async for paths in changes:
+                with closing(arriving.at({*new, *paths})) as found:
+                    met = partial(arriving.met, found)
+                    while (step := await in_thread(met, loop.time())) is not None:
+                        for candidate in step:
                             yield candidate
-                        new = ()
-                        # A new one may have the number of the old one, whose end was reported.
-                        if folder in paths or await in_thread(_identity, folder) != watched:
-                            break
+                for candidate in await in_thread(arriving.settled, loop.time()):
+                    yield candidate
+                new = ()
+                # A new one may have the number of the old one, whose end was reported.
+                if folder in paths or await in_thread(_identity, folder) != watched:
+                    return
 
 
 def _identity(folder: str) -> tuple[int, int] | None:
