@@ -300,6 +300,12 @@ def within(least: int, most: int) -> Any:
     return rule
 
 
+def one_or_more(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    """Refuse anything but a whole number above 0; None is fine where it is the default."""
+    if value is not None or attribute.default is not None:
+        check_one_or_more(attribute.name, value)
+
+
 def above_zero(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
     """Refuse a limit that no run could keep."""
     if value is not None and not (is_number(value) and value > 0):

@@ -129,7 +129,7 @@ class BulkRun(NotCopied, ABC, Generic[Work, Result, Report]):
         self._begun_bytes: int = 0  # of images
         self.working_since: float | None = None  # when a worker got the first work, loop time
         self._lane, self._concurrency, self._stops = lane, concurrency, stops
-        self._has_limits = stops.is_set
+        self._has_limits = stops.has_limits
         # As many workers as may ever be in flight.
         self._workers = concurrency or (DEFAULT_WORKERS if lane is None else lane.most)
         self._patience = max(UNREACHABLE_AFTER, self._workers)
@@ -199,7 +199,8 @@ class BulkRun(NotCopied, ABC, Generic[Work, Result, Report]):
                 self._opened.enter_context(self._lane.pin(self._concurrency))
             if self._stops.max_duration is not None:
                 # A timer, because a silent source triggers no check.
-                timer = self._loop.call_later(self._stops.max_duration, self._expire)
+                seconds = self._stops.max_duration  # a timer may fire one step of the clock early
+                timer = self._loop.call_later(seconds, self._has_reached_a_limit, seconds)
                 self._opened.callback(timer.cancel)
             await self._open()
             await self._group.__aenter__()
@@ -266,21 +267,15 @@ class BulkRun(NotCopied, ABC, Generic[Work, Result, Report]):
         if is_fatal(error) or self._unanswered >= self._patience:
             self._stop(error)
 
-    def _has_reached_a_limit(self) -> bool:
+    def _has_reached_a_limit(self, seconds: float | None = None) -> bool:
         """Return whether a limit of the run is reached; stops the run then."""
-        seconds = self._now() - self._began
-        self.stopped_by = self.stopped_by or self._stops.reason(
+        seconds = self._now() - self._began if seconds is None else seconds
+        self.stopped_by = self.stopped_by or self._stops.limit_reached(
             begun=self.begun, begun_bytes=self._begun_bytes, failed=self.failed, seconds=seconds
         )
         if self.stopped_by:
             self.stop()
         return bool(self.stopped_by)
-
-    def _expire(self) -> None:
-        # A timer may fire one step of the clock early, so its reason is not checked again.
-        seconds = self._stops.max_duration
-        self.stopped_by = self.stopped_by or f"max_duration: {seconds:,g} s have passed"
-        self.stop()
 
     # The feeder's side.
 

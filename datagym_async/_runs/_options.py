@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 
-from datagym_async._checks import above_zero, is_coroutine_function
+from datagym_async._checks import above_zero, is_coroutine_function, one_or_more
 from datagym_async._logs import logger
 from datagym_async.exceptions import ConfigurationError
 
@@ -16,26 +16,27 @@ _log = logger(__name__)
 
 @attrs.frozen(kw_only=True)
 class Stops:
-    """The limits at which a run ends early.
+    """The options of a job that end its run early, at a limit.
 
     Reaching one is not an error: requests in flight finish, the report says which limit it was, and
-    the same job resumes. The options are those of `UploadConfig`.
+    the same job resumes.
     """
 
-    max_files: int | None = attrs.field(default=None, validator=above_zero)
-    max_bytes_total: int | None = attrs.field(default=None, validator=above_zero)
-    max_failures: int | None = attrs.field(default=None, validator=above_zero)
+    verb: ClassVar[str] = "sent"  # what is done with the images
+
+    max_files: int | None = attrs.field(default=None, validator=one_or_more)
+    max_bytes_total: int | None = attrs.field(default=None, validator=one_or_more)
+    max_failures: int | None = attrs.field(default=None, validator=one_or_more)
     max_duration: float | None = attrs.field(default=None, validator=above_zero)
-    verb: str = "sent"  # what is done with the images, for the text of a reason
 
     @property
-    def is_set(self) -> bool:
+    def has_limits(self) -> bool:
         """Return whether there is any limit."""
         limits = (self.max_files, self.max_bytes_total, self.max_failures, self.max_duration)
         return any(each is not None for each in limits)
 
-    def reason(self, *, begun: int, begun_bytes: int, failed: int, seconds: float) -> str:
-        """Return why nothing new begins, or an empty text; `seconds` have passed."""
+    def limit_reached(self, *, begun: int, begun_bytes: int, failed: int, seconds: float) -> str:
+        """Return which limit is reached, in words, or an empty text; `seconds` have passed."""
         if self.max_files is not None and begun >= self.max_files:
             return f"max_files: {begun:,} were {self.verb}"
         if self.max_bytes_total is not None and begun_bytes >= self.max_bytes_total:

@@ -110,8 +110,8 @@ UPLOAD: Final = OptionTable(
                 "--name POLICY",
                 "How images are named: by file name (`basename`), by path below the source "
                 "(`relative`; use it if subfolders hold files of the same name), or by a template "
-                "of `{name}` `{stem}` `{suffix}` `{parent}` `{relative}` `{index:06}` "
-                "`{sha256:.8}`, for example `'{parent}_{name}'`.",
+                "of `{name}` `{stem}` `{suffix}` `{parent}` `{relative}`, for example "
+                "`'{parent}_{name}'`.",
                 type=str,
                 default="basename",
             ),

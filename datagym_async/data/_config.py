@@ -12,10 +12,10 @@ import attrs
 
 from datagym_async._checks import (
     by_annotation,
-    check_one_or_more,
     is_coroutine_function,
     is_whole,
     one_of,
+    one_or_more,
     shown,
     to_path,
 )
@@ -34,11 +34,6 @@ OnError: TypeAlias = Literal["raise", "skip"] | Callable[[DatasetMedia, Exceptio
 
 _MIB = 1 << 20
 _MODULES = {"bytes": (), "pillow": ("PIL",), "numpy": ("PIL", "numpy")}
-
-
-def _one_or_more(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if value is not None or attribute.default is not None:
-        check_one_or_more(attribute.name, value)
 
 
 def _seed(_: object, __: object, value: Any) -> None:
@@ -98,9 +93,9 @@ class LoaderConfig:
         concurrency: Fixed number of downloads in flight; None to adapt it.
     """
 
-    prefetch: int = attrs.field(default=64, validator=_one_or_more)
-    prefetch_bytes: int = attrs.field(default=256 * _MIB, validator=_one_or_more)
-    max_bytes: int = attrs.field(default=MAX_IN_MEMORY, validator=_one_or_more)
+    prefetch: int = attrs.field(default=64, validator=one_or_more)
+    prefetch_bytes: int = attrs.field(default=256 * _MIB, validator=one_or_more)
+    max_bytes: int = attrs.field(default=MAX_IN_MEMORY, validator=one_or_more)
     ordered: bool = True
     shuffle: int | None = attrs.field(default=None, validator=_seed)
     shard: tuple[int, int] = (0, 1)
@@ -108,14 +103,14 @@ class LoaderConfig:
     decode: Decode = attrs.field(default="bytes", validator=one_of(*get_args(Decode)))
     dtype: DType = attrs.field(default="uint8", validator=one_of(*get_args(DType)))
     orientation: Orientation = attrs.field(default="keep", validator=one_of(*get_args(Orientation)))
-    batch_size: int | None = attrs.field(default=None, validator=_one_or_more)
+    batch_size: int | None = attrs.field(default=None, validator=one_or_more)
     drop_last: bool = False
     on_error: OnError = "raise"
     cache: Path | None = attrs.field(default=None, converter=_to_path)
-    cache_bytes: int = attrs.field(default=10 * 1024 * _MIB, validator=_one_or_more)
+    cache_bytes: int = attrs.field(default=10 * 1024 * _MIB, validator=one_or_more)
     links: Links = attrs.field(default="refuse", validator=one_of(*get_args(Links)))
     labels: bool = True
-    concurrency: int | None = attrs.field(default=None, validator=_one_or_more)
+    concurrency: int | None = attrs.field(default=None, validator=one_or_more)
 
     def __attrs_post_init__(self) -> None:
         shard = tuple(self.shard)

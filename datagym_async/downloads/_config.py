@@ -6,11 +6,11 @@ import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, ClassVar, Final, Literal, TypeAlias, get_args
 
 import attrs
 
-from datagym_async._checks import above_zero, by_annotation, one_of, shown, to_path, within
+from datagym_async._checks import by_annotation, one_of, shown, to_path, within
 from datagym_async._runs._options import Stops, check_on_event
 from datagym_async._runs._stores import check_store_options, store_options
 from datagym_async._wire._messages import MAX_IN_PIECES
@@ -69,7 +69,7 @@ def _bounded(_: object, __: object, value: int | str | None) -> None:
 
 
 @attrs.frozen(kw_only=True, field_transformer=by_annotation)
-class DownloadConfig:
+class DownloadConfig(Stops):
     """The options of a bulk download.
 
     Args:
@@ -124,6 +124,8 @@ class DownloadConfig:
         ConfigurationError: If an option is out of its range.
     """
 
+    verb: ClassVar[str] = "fetched"
+
     links: Links = attrs.field(default="skip", validator=one_of(*get_args(Links)))
     allow_private_links: bool = False
     labels: tuple[str, ...] = attrs.field(
@@ -145,10 +147,6 @@ class DownloadConfig:
     verify: bool = False
     concurrency: int | None = attrs.field(default=None, validator=within(1, MAX_CONCURRENCY))
     max_bytes: int = attrs.field(default=MAX_IN_PIECES, validator=within(1, 1 << 60))
-    max_files: int | None = attrs.field(default=None, validator=above_zero)
-    max_bytes_total: int | None = attrs.field(default=None, validator=above_zero)
-    max_failures: int | None = attrs.field(default=None, validator=above_zero)
-    max_duration: float | None = attrs.field(default=None, validator=above_zero)
     on_event: OnDownloadEvent | None = attrs.field(default=None, validator=check_on_event)
     max_problems: int = attrs.field(default=10_000, validator=within(0, 10_000_000))
 
@@ -158,17 +156,6 @@ class DownloadConfig:
                 'Shards hold images and labels="json"; download bitmaps and other labels into a '
                 "folder."
             )
-
-    @property
-    def stops(self) -> Stops:
-        """Return the limits of the run."""
-        return Stops(
-            max_files=self.max_files,
-            max_bytes_total=self.max_bytes_total,
-            max_failures=self.max_failures,
-            max_duration=self.max_duration,
-            verb="fetched",
-        )
 
     @property
     def needs_project(self) -> bool:

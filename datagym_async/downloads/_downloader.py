@@ -109,7 +109,7 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
         only: Collection[str] | None = None,
     ) -> None:
         self._config = config = config or DownloadConfig()
-        super().__init__(lane, config.concurrency, config.stops)
+        super().__init__(lane, config.concurrency, config)
         self._job = job = attrs.evolve(job, shards="shards" if config.shards else "")
         self._sources, address = sources, str(os.fspath(folder))
         self._prefix: Prefix | None = None
@@ -240,9 +240,9 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
             self._listener.tell(MediaSettled(result))
         self._give_out(result)
 
-    def _has_reached_a_limit(self) -> bool:
+    def _has_reached_a_limit(self, seconds: float | None = None) -> bool:
         self._begun_bytes = self._tally.bytes_arrived
-        return super()._has_reached_a_limit()
+        return super()._has_reached_a_limit(seconds)
 
     def _write_down(self) -> None:
         noted = [self._unwritten.popleft() for _ in range(len(self._unwritten))]

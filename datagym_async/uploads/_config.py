@@ -11,14 +11,14 @@ import attrs
 from datagym_async._checks import (
     above_zero,
     by_annotation,
-    is_whole,
     one_of,
+    one_or_more,
     shown,
     within,
 )
 from datagym_async._runs._decode import require_pillow
 from datagym_async._runs._disk import journal_files
-from datagym_async._runs._options import check_on_event
+from datagym_async._runs._options import Stops, check_on_event
 from datagym_async._runs._prepare import Steps, steps_in
 from datagym_async._runs._stores import Stores, check_store_options, store_options
 from datagym_async.exceptions import ConfigurationError
@@ -90,22 +90,16 @@ def _checking(instance: object, attribute: attrs.Attribute[str], value: str) -> 
         require_pillow()
 
 
-def _positive(_: object, attribute: attrs.Attribute[int | None], value: Any) -> None:
-    if value is not None and not is_whole(value, 1):
-        msg = f"{attribute.name} is {shown(value)}; it must be at least 1, or None."
-        raise ConfigurationError(msg)
-
-
 def _spreading(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if isinstance(value, str) and value != AUTO:
         msg = f"max_per_dataset is {shown(value)}; give a number, {AUTO!r}, or None."
         raise ConfigurationError(msg)
     if not isinstance(value, str):
-        _positive(instance, attribute, cast("int | None", value))
+        one_or_more(instance, attribute, value)
 
 
 @attrs.frozen(kw_only=True, field_transformer=by_annotation)
-class UploadConfig:
+class UploadConfig(Stops):
     """The options of a bulk upload.
 
     Args:
@@ -120,9 +114,7 @@ class UploadConfig:
             below the folder, glob or list (``"relative"``), by a template, or by a function of an
             `UploadItem` (its ``name`` is the relative path). The function is called in a thread; an
             error in it rejects only that item. A template may contain ``{name}`` ``{stem}``
-            ``{suffix}`` (with its dot) ``{parent}`` (name of the folder) ``{relative}``
-            ``{index:06}`` (number in the order of this run, so added files shift it) and
-            ``{sha256:.8}`` (each file is read once more for it).
+            ``{suffix}`` (with its dot) ``{parent}`` (name of the folder) and ``{relative}``.
         name_separator: Text between the folders of a relative path in a name.
         on_clash: What to do with a file whose name another file of the run has: reject it
             (``"skip"``), number it as ``"photo (2).jpg"`` (``"rename"``: in the order of the run,
@@ -223,7 +215,7 @@ class UploadConfig:
     dedupe: Dedupe = attrs.field(default=None, validator=one_of("report", "skip", None))
     check_links: bool = False
     allow_private_links: bool = False
-    max_bytes: int | None = attrs.field(default=None, validator=_positive)
+    max_bytes: int | None = attrs.field(default=None, validator=one_or_more)
     max_problems: int = attrs.field(default=10_000, validator=within(0, 10_000_000))
     journal: str | os.PathLike[str] | bool | None = None
     fresh: bool = False
@@ -232,10 +224,6 @@ class UploadConfig:
     max_per_dataset: MaxPerDataset = attrs.field(default=None, validator=_spreading)
     attach_to: tuple[str, ...] = attrs.field(default=(), converter=_projects)
     max_bytes_in_flight: int | None = attrs.field(default=64 << 20, validator=above_zero)
-    max_files: int | None = attrs.field(default=None, validator=_positive)
-    max_bytes_total: int | None = attrs.field(default=None, validator=_positive)
-    max_failures: int | None = attrs.field(default=None, validator=_positive)
-    max_duration: float | None = attrs.field(default=None, validator=above_zero)
     on_event: OnEvent | None = attrs.field(default=None, validator=check_on_event)
     verify: Verify = attrs.field(default=None, validator=one_of("sample", "all", None))
     verify_sample: int = attrs.field(default=100, validator=within(1, 1_000_000))

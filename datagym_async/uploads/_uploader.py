@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from datagym_async._runs._engine import BulkRun
-from datagym_async._runs._options import Stops
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import APIError, StoreError, TransferError
 from datagym_async.uploads._config import AUTO, UploadConfig, rules_of, said_prepared, steps_of
@@ -101,13 +100,7 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
         if sent_elsewhere:
             screening = attrs.evolve(self._rules.screening, small=0)
             self._rules = attrs.evolve(self._rules, screening=screening)
-        stops = Stops(
-            max_files=config.max_files,
-            max_bytes_total=config.max_bytes_total,
-            max_failures=config.max_failures,
-            max_duration=config.max_duration,
-        )
-        super().__init__(lane, config.concurrency, stops)
+        super().__init__(lane, config.concurrency, config)
         self._media = media
         self._dataset_id = dataset_id
         self._sources = sources

@@ -105,7 +105,7 @@ async def test_a_prefix_is_uploaded_like_a_folder(
         ("/p", {"include": "cam 0"}, {"0.jpg", "2.jpg", "4.jpg"}),
         ("/p/.x/*.jpg", {}, {"h.jpg"}),
         ("/p", {"include": "h.jpg", "include_hidden": True}, {"h.jpg"}),
-        ("/p/cam 1", {"name": "{index}-{name}", "exclude": "3*"}, {"1-1.jpg", "2-5.jpg"}),
+        ("/p/cam 1", {"name": "{parent}-{name}", "exclude": "3*"}, {"cam 1-1.jpg", "cam 1-5.jpg"}),
     ],
 )
 async def test_globs_filters_and_names(

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
-from zlib import crc32
 
 import pytest
 
 from datagym_async import UploadConfig, UploadItem, UploadReport
 from datagym_async.server import SeedMedia
-from datagym_async.uploads.plan import show_job
 from tests.helpers.photos import jpeg
 from tests.helpers.world import World, world
 
@@ -130,7 +125,7 @@ def listed(gl: Path) -> Path:
     return gl.parent / "list.txt"
 
 
-@pytest.mark.parametrize("policy", ["basename", "relative", "{index}_{name}", "{parent}_{name}"])
+@pytest.mark.parametrize("policy", ["basename", "relative", "{parent}_{name}"])
 @pytest.mark.parametrize("on_clash", ["skip", "rename", "error"])
 async def test_one_file_is_one_item(policy: str, on_clash: str, gl: Path, here: World) -> None:
     """By whatever path it is named, and however often; it is said once."""
@@ -189,41 +184,3 @@ async def test_a_journal_is_found_from_any_folder(
     assert [each.planned for each in reports] == [3, 3, 3, 3]
     assert all(each.ok for each in reports[1:])
     assert reports[3].resumed == 3
-
-
-async def test_a_journal_of_the_version_before_goes_on(gl: Path, here: World) -> None:
-    """It has paths as they were spelled, and keys of names as they travelled then."""
-    journal = gl.parent / "a.journal"
-    (gl / COMPOSED).write_bytes(jpeg(2000, seed=9))
-    (gl / DECOMPOSED).write_bytes(jpeg(2000, seed=8))
-    links = ["http://h/a%20b.jpg", "http://h/\xfc.jpg"]
-    config = UploadConfig(journal=journal, max_files=3)
-    first = await here.client.upload(here.dataset_id, ["gl", links], config=config)
-    assert (first.uploaded, first.complete) == (3, False)
-    with contextlib.closing(sqlite3.connect(journal, isolation_level=None)) as database:
-        database.create_function(
-            "short", 1, lambda path: path.replace(b"%b/" % bytes(gl.parent), b"")
-        )
-        database.create_function("mark_of", 2, lambda name, path: crc32(path or b"", crc32(name)))
-        database.execute("UPDATE item SET content = short(content) WHERE link_key IS NULL")
-        database.execute("UPDATE item SET mark = mark_of(name, content)")
-        for new, old in ((b"na%20b.jpg", b"na%2520b.jpg"), (b"nu.jpg", b"n%c3%bc.jpg")):
-            for statement in (
-                "item SET name_key = ? WHERE name_key",
-                "claimed SET key = ? WHERE key",
-            ):
-                assert database.execute(f"UPDATE {statement} = ?", (old, new)).rowcount == 1
-        database.execute("PRAGMA user_version = 2")
-    assert (await asyncio.to_thread(show_job, journal)).counts["uploaded"] == 3
-
-    again = await here.client.upload(
-        here.dataset_id, ["gl", links], config=UploadConfig(journal=journal)
-    )
-
-    assert (again.planned, again.uploaded, again.resumed, again.rejected) == (7, 3, 3, 1)
-    assert again.complete
-    assert len(await here.media()) == 6
-    with contextlib.closing(sqlite3.connect(journal)) as database:
-        keys = {key for (key,) in database.execute("SELECT name_key FROM item")}
-        assert b"na%20b.jpg" in keys
-        assert database.execute("PRAGMA user_version").fetchone() == (3,)

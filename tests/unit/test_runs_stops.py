@@ -26,13 +26,13 @@ def test_a_limit_says_which_it_is(stops: Stops, at: dict[str, int], reason: str)
     """It stops when it is reached, and not before."""
     just_before = {name: value - 1 for name, value in at.items()}
 
-    assert stops.reason(**NOTHING | at) == reason  # type: ignore[arg-type]  # a table
-    assert stops.reason(**NOTHING | just_before) == ""  # type: ignore[arg-type]  # a table
+    assert stops.limit_reached(**NOTHING | at) == reason  # type: ignore[arg-type]  # a table
+    assert stops.limit_reached(**NOTHING | just_before) == ""  # type: ignore[arg-type]  # a table
 
 
 def test_no_limit_never_stops() -> None:
     """Without options a run goes on."""
-    assert Stops().reason(begun=10**9, begun_bytes=10**15, failed=10**9, seconds=1e9) == ""
+    assert Stops().limit_reached(begun=10**9, begun_bytes=10**15, failed=10**9, seconds=1e9) == ""
 
 
 @pytest.mark.parametrize("name", ["max_files", "max_bytes_total", "max_failures", "max_duration"])

@@ -102,7 +102,7 @@ def show_job(path: str | os.PathLike[str]) -> JobSummary:
 
 def _summary(path: Path, size: int, database: sqlite3.Connection) -> JobSummary:
     version = database.execute("PRAGMA user_version").fetchone()[0]
-    if version not in {sql.VERSION, sql.OLDER}:
+    if version != sql.VERSION:
         text = "It is empty." if version == 0 else "It has another version."
         return JobSummary(path=path, size=size, problem=text)
     meta = dict(database.execute(sql.ALL_META))

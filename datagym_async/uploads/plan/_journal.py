@@ -32,11 +32,10 @@ from datagym_async._runs._database import (
 from datagym_async._runs._disk import JournalLock, full_path, local_path, lock_path, state_folder
 from datagym_async._runs._stores import shown_options
 from datagym_async.exceptions import ConfigurationError
-from datagym_async.models._names import name_key
 from datagym_async.uploads._pictures import why_no_source
-from datagym_async.uploads._values import UploadItem, is_elsewhere, is_url, url_name
+from datagym_async.uploads._values import UploadItem, is_elsewhere, is_url
 from datagym_async.uploads.plan import _tables as sql
-from datagym_async.uploads.plan._rows import blob, mark_of, text
+from datagym_async.uploads.plan._rows import mark_of, text
 from datagym_async.uploads.sources._watch import FolderWatch
 
 if TYPE_CHECKING:
@@ -69,7 +68,6 @@ class Job:
     count: int = attrs.field(default=0, eq=False)  # of the sources
     # How they are uploaded: options that differ from the defaults, for JSON.
     options: dict[str, object] = attrs.field(factory=dict, eq=False)
-    spelled: str = attrs.field(default="", eq=False)  # the digest with paths as they are spelled
 
     @classmethod
     def of(
@@ -82,13 +80,11 @@ class Job:
         """
         base_url, dataset_id = base_url.rstrip("/"), dataset_id.lower()
         digest = hashlib.sha256("\0".join((base_url, dataset_id)).encode())
-        spelled = digest.copy()
         resolved = functools.lru_cache(1024)(os.path.realpath)
         kept: list[str] = []
         count, are_words = 0, config is None or not callable(config.name)
         for known, described, is_word in _described(sources, resolved):
             digest.update(b"\0" + known.encode("utf-8", "surrogatepass"))
-            spelled.update(b"\0" + described.encode("utf-8", "surrogatepass"))
             count += 1
             are_words &= is_word
             if len(kept) < _KEPT:
@@ -104,14 +100,8 @@ class Job:
             if not (field.name in _OF_ONE_RUN or callable(value) or value == field.default):
                 options[field.name] = value
         words = tuple(kept) if are_words else None
-        said, key = ", ".join(shown + more), digest.hexdigest()
-        earlier = spelled.hexdigest()
-        return cls(base_url, dataset_id, said, key, words, count, options, earlier)
-
-    @property
-    def key(self) -> dict[str, str]:
-        names = ("base_url", "dataset_id", "sources", "digest")
-        return {name: getattr(self, name) for name in names}
+        said = ", ".join(shown + more)
+        return cls(base_url, dataset_id, said, digest.hexdigest(), words, count, options)
 
 
 def jobs_folder() -> Path:
@@ -126,10 +116,7 @@ def jobs_folder() -> Path:
 def journal_path(journal: str | os.PathLike[str] | bool, job: Job) -> Path:
     """Return the path of a job's journal: a given one, or for True one in the state folder."""
     if isinstance(journal, bool):
-        path, earlier = (
-            jobs_folder() / f"{each[:24]}{SUFFIX}" for each in (job.digest, job.spelled)
-        )
-        return earlier if earlier.exists() and not path.exists() else path
+        return jobs_folder() / f"{job.digest[:24]}{SUFFIX}"
     return from_home(journal).absolute()
 
 
@@ -204,19 +191,13 @@ def journal(path: Path, job: Job, *, fresh: bool) -> Database:
         )
     connection = None
     try:
-        is_ours = not path.exists() or is_journal(path)
-        if fresh and is_ours:
+        if path.exists() and not is_journal(path):
+            raise ConfigurationError(
+                f"{_shown(path)} is damaged, or no journal of an upload, and was not changed; give "
+                "another path, or delete it yourself: what the dataset holds is skipped anyway."
+            )
+        if fresh:
             remove(path)
-        elif fresh:
-            raise ConfigurationError(
-                f"{_shown(path)} is not a journal of an upload, so it was not changed; give "
-                "another path."
-            )
-        elif not is_ours:
-            raise ConfigurationError(
-                f"{_shown(path)} is damaged, or no journal of an upload; give another path, or "
-                "delete it yourself: what the dataset holds is skipped in any case."
-            )
         is_whole = unseal(path, lock)
         path.touch(mode=PRIVATE)  # SQLite gives its side files the same mode
         connection = _connect(str(path))
@@ -233,7 +214,6 @@ def journal(path: Path, job: Job, *, fresh: bool) -> Database:
 
 def _connect(name: str) -> sqlite3.Connection:
     connection = sqlite3.connect(name, isolation_level=None, check_same_thread=False, timeout=5)
-
     connection.create_function("mark_of", 2, mark_of, deterministic=True)
     return connection
 
@@ -248,9 +228,10 @@ def _begin(connection: sqlite3.Connection, path: Path, job: Job, *, is_whole: bo
     if version == 0:
         # Before WAL, too. A kill in between leaves an empty database, which is made again.
         connection.executescript(f"BEGIN; {sql.SCHEMA} {mark} PRAGMA user_version = {sql.VERSION};")
-        connection.executemany(sql.SET_META, job.key.items())
+        names = ("base_url", "dataset_id", "sources", "digest")
+        connection.executemany(sql.SET_META, ((name, getattr(job, name)) for name in names))
         connection.execute("COMMIT")
-    elif version not in {sql.VERSION, sql.OLDER}:
+    elif version != sql.VERSION:
         which = "a newer" if version > sql.VERSION else "an older"
         raise ConfigurationError(
             f"The journal {_shown(path)} was written by {which} version of datagym-async; use that "
@@ -264,14 +245,10 @@ def _begin(connection: sqlite3.Connection, path: Path, job: Job, *, is_whole: bo
                 text(each)  # says so, if that is what is odd
         if odd is not None or connection.execute(sql.ODD_CLAIM).fetchone() is not None:
             raise DamagedError("a row in it was changed")
-    if version == sql.OLDER:
-        _bring_up(connection)
     connection.executescript(sql.LASTING)
     known = dict(connection.execute(sql.ALL_META))
     what = {"base_url": "the service", "dataset_id": "the dataset", "digest": "the sources"}
-    if known.get("digest") == job.spelled:
-        known["digest"] = job.digest
-    if other := next((name for name in what if job.key[name] != known.get(name, "")), ""):
+    if other := next((name for name in what if getattr(job, name) != known.get(name, "")), ""):
         theirs = known.get("sources" if other == "digest" else other, "")
         raise ConfigurationError(
             f"The journal {_shown(path)} belongs to another job ({what[other]} {theirs}); "
@@ -283,33 +260,6 @@ def _begin(connection: sqlite3.Connection, path: Path, job: Job, *, is_whole: bo
     connection.executescript(sql.OF_ONE_RUN)
     now = time.time()
     return int(connection.execute(sql.BEGIN_RUN, (now, now)).fetchone()[0])
-
-
-def _bring_up(connection: sqlite3.Connection) -> None:
-    """Convert a journal of the previous version: completely, or not at all after a kill.
-
-    A relative path is resolved from the working folder, as it would have been.
-    """
-    resolved = functools.lru_cache(1024)(os.path.realpath)
-    connection.execute("BEGIN IMMEDIATE")
-    seq = 0
-    while rows := connection.execute(sql.ITEM_KEYS, (seq, _KEPT)).fetchall():
-        for seq, content, key, link_key in rows:
-            new_key, path = blob(f"n{name_key(text(key)[1:])}"), content
-            if link_key is not None:
-                new_key = blob(f"n{name_key(url_name(text(content)))}")
-            elif content is not None:
-                path = blob(full_path(text(content), resolved))
-            if (path, new_key) != (content, key):
-                connection.execute(sql.MOVE_ITEM, (path, new_key, path, seq))
-                if new_key != key:
-                    connection.execute(sql.MOVE_CLAIM, (new_key, key, seq))
-                    connection.execute(sql.DROP_CLAIM, (key, seq))
-                connection.execute(sql.MOVE_RENAMED, (path, content))
-    for (key,) in connection.execute(sql.ALL_HELD).fetchall():
-        connection.execute(sql.HOLD, (blob(f"n{name_key(text(key)[1:])}"),))
-    connection.execute(f"PRAGMA user_version = {sql.VERSION}")
-    connection.execute("COMMIT")
 
 
 def is_journal(path: Path) -> bool:

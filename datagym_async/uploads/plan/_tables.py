@@ -34,8 +34,6 @@ import functools
 
 APPLICATION_ID = 0x44474A31  # "DGJ1"
 VERSION = 3
-OLDER = 2
-"""It knew files by their paths as they were spelled, and names in one form; it is brought up."""
 
 
 class State(enum.IntEnum):
@@ -125,19 +123,6 @@ OR mark IS NOT mark_of(name, content)
 OR (state = $UPLOADED AND media_id IS NULL AND dataset_id IS NULL AND attempts IS NULL) LIMIT 1""")
 ODD_CLAIM = """SELECT 1 FROM claimed LEFT JOIN item USING (seq)
 WHERE item.seq IS NULL OR (claimed.key IS NOT name_key AND claimed.key IS NOT link_key) LIMIT 1"""
-
-# A journal of the previous version is converted.
-
-ITEM_KEYS = """SELECT seq, content, name_key, link_key FROM item
-WHERE seq > ? AND name_key IS NOT NULL ORDER BY seq LIMIT ?"""
-MOVE_ITEM = """UPDATE item SET content = ?, name_key = ?, mark = mark_of(name, ?)
-WHERE seq = ?"""
-MOVE_CLAIM = "UPDATE OR IGNORE claimed SET key = ? WHERE key = ? AND seq = ?"
-DROP_CLAIM = "DELETE FROM claimed WHERE key = ? AND seq = ?"
-MOVE_RENAMED = """UPDATE OR IGNORE renamed SET identity = CAST('p' || ? AS BLOB)
-WHERE identity = CAST('p' || ? AS BLOB)"""
-ALL_HELD = "SELECT key FROM held"
-HOLD = "INSERT OR IGNORE INTO held VALUES (?)"
 
 # The target is listed.
 

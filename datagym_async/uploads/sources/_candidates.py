@@ -13,12 +13,10 @@ system (`Filters`). A glob as a source works as in a shell.
 from __future__ import annotations
 
 import functools
-import hashlib
-import itertools
 import os
 import re
 import string
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import PurePath, PurePosixPath
 from typing import Literal, TypeAlias
 
@@ -26,23 +24,20 @@ import attrs
 
 from datagym_async._checks import shown
 from datagym_async._printable import printable
-from datagym_async._regular_files import regular_only
 from datagym_async._runs._disk import full_path
 from datagym_async._runs._prepare import Steps
 from datagym_async._runs._stores import Stores
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.uploads._screening import Screening
-from datagym_async.uploads._values import UploadItem, is_elsewhere
+from datagym_async.uploads._values import UploadItem
 
 Name: TypeAlias = str | Callable[[UploadItem], str]
 """``"basename"``, ``"relative"``, a template such as ``"{parent}_{name}"``, or a function."""
 
-FIELDS = ("name", "stem", "suffix", "parent", "relative", "index", "sha256")
+FIELDS = ("name", "stem", "suffix", "parent", "relative")
 
 Symlinks: TypeAlias = Literal["files", "follow", "skip"]
 Clashes: TypeAlias = Literal["skip", "rename", "error"]
-
-_SAMPLE: dict[str, str | int] = {**dict.fromkeys(FIELDS, "0" * 64), "index": 1}
 
 
 class UnnamableError(ValueError):
@@ -62,20 +57,15 @@ def check_name(value: object) -> None:
         )
     template = f"name is the template {value!r}"
     try:
-        wrong = next((field for field in _fields(value) if field not in FIELDS), None)
+        fields = [field for _, field, _, _ in string.Formatter().parse(value) if field is not None]
+        wrong = next((field for field in fields if field not in FIELDS), None)
         if wrong is None:
-            value.format(**_SAMPLE)
+            value.format(**dict.fromkeys(FIELDS, "0"))
     except (ValueError, IndexError, KeyError, AttributeError) as error:
         raise ConfigurationError(f"{template}, which cannot be filled in: {error}.") from None
     if wrong is not None:
         known = ", ".join(f"{{{field}}}" for field in FIELDS)
         raise ConfigurationError(f"{template}; {{{wrong}}} is unknown, it may hold {known}.")
-
-
-@functools.lru_cache(maxsize=16)
-def _fields(template: str) -> tuple[str, ...]:
-    parts = string.Formatter().parse(template)
-    return tuple(field for _, field, _, _ in parts if field is not None)
 
 
 @attrs.frozen
@@ -84,12 +74,6 @@ class Naming:
 
     policy: Name = "basename"  # a checked one (`check_name`)
     separator: str = "/"  # between the folders of a relative path
-    _numbers: Iterator[int] = attrs.field(factory=lambda: itertools.count(1), eq=False, repr=False)
-
-    @property
-    def needs_order(self) -> bool:
-        """Return whether a file's name depends on how many came before it."""
-        return isinstance(self.policy, str) and "index" in _fields(self.policy)
 
     def of(self, path: str, relative: str) -> str:
         """Return the name of a file by its path and its relative one, with parts joined by ``/``.
@@ -116,28 +100,14 @@ class Naming:
                 f"The name function returned {type(name).__name__} for {printable(path)}; it "
                 "must return a text."
             )
-        pure, fields = PurePosixPath(basename), _fields(self.policy)
-        below = PurePosixPath(relative).parent.name
-        values: dict[str, str | int] = {
-            "name": basename,
-            "stem": pure.stem,
-            "suffix": pure.suffix,
-            "relative": shown,
-            "parent": below if below not in {"", ".."} else PurePath(path).parent.name,
-        }
-        if "index" in fields:
-            values["index"] = next(self._numbers)
-        if "sha256" in fields:
-            if is_elsewhere(path):
-                msg = f"{printable(path)} has no hash in its name: its bytes are not read before."
-                raise UnnamableError(msg)
-            try:
-                with open(path, "rb", buffering=0, opener=regular_only) as stream:
-                    values["sha256"] = hashlib.file_digest(stream, "sha256").hexdigest()
-            except (OSError, ValueError) as error:
-                msg = f"{printable(path)} could not be read for its name: {error}."
-                raise UnnamableError(msg) from error
-        return self.policy.format(**values)
+        pure, below = PurePosixPath(basename), PurePosixPath(relative).parent.name
+        return self.policy.format(
+            name=basename,
+            stem=pure.stem,
+            suffix=pure.suffix,
+            relative=shown,
+            parent=below if below not in {"", ".."} else PurePath(path).parent.name,
+        )
 
 
 @functools.lru_cache(maxsize=256)

@@ -4,7 +4,7 @@ Every regular file counts, whatever its suffix: its bytes decide later. Hidden f
 leading dot) do not count unless asked for. Links to files are followed; links to folders are
 rejected unless asked for, and then each folder is read once, so that no link leads in a circle.
 Entries come in sorted runs, with their paths for sorting, because sorting a folder of a million
-here would need too much memory; only if names are numbered, each folder is sorted as a whole.
+here would need too much memory.
 """
 
 from __future__ import annotations
@@ -103,8 +103,7 @@ def walk(
     yielded if there is nothing else.
     """
     rules = attrs.evolve(rules, left_out=frozenset(map(rules.full, rules.left_out)))
-    is_sorted = rules.naming.needs_order
-    waiting: list[_Folder | _File] = [_Folder(folder, below)]
+    waiting = [_Folder(folder, below)]
     links: list[_Folder] = []
     read: set[tuple[int, int]] = set()
     while waiting or links:
@@ -113,10 +112,6 @@ def walk(
             links.sort(key=lambda link: link.relative, reverse=True)
             waiting.append(links.pop())
         here = waiting.pop()
-        if isinstance(here, _File):
-            nothing = None
-            yield rules.file(*here)
-            continue
         if here.is_link:
             here = here._replace(path=os.path.realpath(here.path))
         try:
@@ -126,10 +121,9 @@ def walk(
                     continue
                 read.add((status.st_dev, status.st_ino))
             with os.scandir(here.path) as entries:
-                # If they are numbered, files are named in their final order.
-                for entry in _in_order(entries, is_sorted=is_sorted):
+                for entry in _in_order(entries):
                     one = _met(entry, here, rules, depth, matches)
-                    if isinstance(one, _File) and not is_sorted:
+                    if isinstance(one, _File):
                         nothing = None
                         yield rules.file(*one)
                     elif isinstance(one, _Folder) and one.is_link:
@@ -198,21 +192,11 @@ def _met(
     return _File(entry.path, relative, 0, reason)
 
 
-def _in_order(
-    entries: Iterator[os.DirEntry[str]], *, is_sorted: bool
-) -> Iterator[os.DirEntry[str]]:
-    """Yield entries in sorted runs; or all of them sorted, the last one first.
+def _in_order(entries: Iterator[os.DirEntry[str]]) -> Iterator[os.DirEntry[str]]:
+    """Yield entries in sorted runs.
 
     The plan hands items out in the order of their paths. If they were written in the order of the
     disk, each would be on another page, which has to be read, changed and written separately.
     """
-    if is_sorted:
-        yield from sorted(entries, key=_sort_key, reverse=True)
-        return
     while run := sorted(itertools.islice(entries, _RUN), key=attrgetter("name")):
         yield from run
-
-
-def _sort_key(entry: os.DirEntry[str]) -> str:
-    """Return the key that sorts the entries of a folder as the plan sorts their paths."""
-    return entry.name + "/" if entry.is_dir(follow_symlinks=False) else entry.name
