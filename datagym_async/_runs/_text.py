@@ -18,7 +18,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import attrs
 
@@ -69,21 +69,17 @@ def said_counts(first: tuple[str, int], *others: tuple[str, int]) -> str:
     return ", ".join(f"{count:,} {word}" for word, count in said)
 
 
-class BulkResult(Protocol):
-    """What happened to one item, of an upload or a download."""
+@attrs.frozen(kw_only=True)
+class BulkResult:
+    """What happened to one item, of an upload or a download; they describe the attributes."""
 
-    @property
-    def outcome(self) -> enum.StrEnum: ...
-    @property
-    def seconds(self) -> float: ...
-    @property
-    def attempts(self) -> int: ...
-    @property
-    def reason(self) -> str: ...
-    @property
-    def status(self) -> int | None: ...
-    @property
-    def key(self) -> str: ...
+    outcome: enum.StrEnum
+    size: int | None = None
+    seconds: float = 0.0
+    attempts: int = 0
+    reason: str = ""
+    status: int | None = None
+    key: str = ""
 
 
 R = TypeVar("R", bound=BulkResult)
@@ -124,10 +120,10 @@ class BulkTally(Generic[R]):
     def pace(
         self, *, stored: int, size: int, tried: int, seconds: float, working: float
     ) -> dict[str, Any]:
-        """Return what the progress of each run says of its pace.
+        """Return the members of a progress that depend on the time.
 
-        This run has brought over `stored` items of `size` bytes; `tried` count for the estimate of
-        the time left. `seconds` are since it began, `working` those since its first item.
+        The run has stored so many items, of `size` bytes; `tried` ones are counted for the estimate
+        of the time left. `seconds` are since it began, `working` those since its first item.
         """
         each_second = 1 / working if working > 0 else 0.0
         rate = tried * each_second

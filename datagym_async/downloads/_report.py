@@ -8,7 +8,15 @@ from typing import Any, ClassVar
 import attrs
 
 from datagym_async._printable import printable, quoted
-from datagym_async._runs._text import BulkReport, BulkTally, counted, problem_row, said_counts, size
+from datagym_async._runs._text import (
+    BulkReport,
+    BulkResult,
+    BulkTally,
+    counted,
+    problem_row,
+    said_counts,
+    size,
+)
 
 
 class DownloadOutcome(enum.StrEnum):
@@ -25,7 +33,7 @@ class DownloadOutcome(enum.StrEnum):
 
 
 @attrs.frozen(kw_only=True)
-class DownloadResult:
+class DownloadResult(BulkResult):
     """What happened to one media.
 
     Attributes:
@@ -47,13 +55,7 @@ class DownloadResult:
     name: str
     path: str
     outcome: DownloadOutcome
-    size: int | None = None
     sha256: str = ""
-    seconds: float = 0.0
-    attempts: int = 0
-    reason: str = ""
-    status: int | None = None
-    key: str = ""
 
     @property
     def printable_name(self) -> str:

@@ -78,6 +78,7 @@ class Feeder:
     _links: list[Planned] = attrs.Factory(list)
     _parts: Iterator[int] = attrs.Factory(itertools.count)
     _preparer: Preparer | None = attrs.field(default=None, init=False)
+    _screening: Screening = attrs.field(init=False)
     _archives: Archives = attrs.field(init=False)
     _ahead: BytesInFlight = attrs.field(factory=lambda: BytesInFlight(READ_AHEAD), init=False)
     _looking: asyncio.Semaphore = attrs.field(
@@ -86,8 +87,10 @@ class Feeder:
 
     def __attrs_post_init__(self) -> None:
         self._archives = Archives(self._rules.stores)
+        self._screening = self._rules.screening
         if (steps := self._rules.steps) is not None:
-            self._preparer = Preparer(steps, self._rules.screening)
+            self._preparer = Preparer(steps, self._screening)
+            self._screening = self._preparer.rough
 
     async def feed(self, source: object) -> None:
         """Hand out all items of the sources.
@@ -162,8 +165,7 @@ class Feeder:
 
     async def _read_ahead(self, stored: asyncio.Queue[Planned | None]) -> None:
         """Read objects of stores on demand, and hand them out one by one."""
-        clock, preparer = asyncio.get_running_loop().time, self._preparer
-        screening = self._rules.screening if preparer is None else preparer.rough
+        clock, screening = asyncio.get_running_loop().time, self._screening
         while (planned := await stored.get()) is not None:
             weight = min(planned.size or 0, SMALL)
             await self._ahead.acquire(weight)
@@ -174,11 +176,10 @@ class Feeder:
                 self._tally.reading_seconds += (clock() - began) / READERS  # they overlap
                 if planned.is_changed or planned.is_unread:
                     await in_thread(self._plan.note_read, [planned])
-                if preparer is not None:
+                if self._preparer is not None:
                     async with self._looking:
-                        await self._prepare(preparer, [planned])
-                if planned.is_turned and planned.verdict is None:
-                    self._tally.turned += 1
+                        await self._prepare([planned])
+                self._tally.turned += planned.is_turned and planned.verdict is None
                 await self._hand_out([planned])
             finally:
                 self._ahead.release(weight)
@@ -189,14 +190,12 @@ class Feeder:
         readers: list[asyncio.Task[None]],
         group: asyncio.TaskGroup,
     ) -> None:
-        clock, preparer = asyncio.get_running_loop().time, self._preparer
-        screening = self._rules.screening if preparer is None else preparer.rough
+        clock = asyncio.get_running_loop().time
         while True:
             began = clock()
-            portion = await in_thread(self._next_portion, screening)
+            portion = await in_thread(self._next_portion)
             self._tally.reading_seconds += clock() - began
-            if preparer is not None:
-                await self._prepare(preparer, portion)
+            await self._prepare(portion)
             self._tally.duplicates = self._plan.duplicates
             if not portion:
                 return
@@ -213,9 +212,8 @@ class Feeder:
                 if planned.is_awaited:
                     await self._hand_out(ready)
                     ready = []
-                    await read_awaited(planned, screening)
-                    if preparer is not None:
-                        await self._prepare(preparer, [planned])
+                    await read_awaited(planned, self._screening)
+                    await self._prepare([planned])
                 if planned.is_turned and planned.verdict is None:
                     self._tally.turned += 1
                 if planned.verdict is not None or planned.body is not None:
@@ -227,7 +225,9 @@ class Feeder:
                     self._links.clear()
             await self._hand_out(ready)
 
-    async def _prepare(self, preparer: Preparer, portion: list[Planned]) -> None:
+    async def _prepare(self, portion: list[Planned]) -> None:
+        if (preparer := self._preparer) is None:
+            return
         clock = asyncio.get_running_loop().time
         before, began = sum(each.size or 0 for each in portion), clock()
         # A cancelled run closes the preparer, which ends the calls that are left behind.
@@ -236,12 +236,12 @@ class Feeder:
         self._tally.bytes_found += sum(each.size or 0 for each in portion) - before
         await in_thread(self._plan.note_prepared, sent)
 
-    def _next_portion(self, screening: Screening) -> list[Planned]:
+    def _next_portion(self) -> list[Planned]:
         self._waiting = self._waiting or self._plan.take(TAKEN_AT_ONCE)
         if not self._waiting:
             return []
         most = (PORTION_ITEMS, PORTION_BYTES) if self._preparer is None else PORTION
-        portion = next_portion(self._plan, self._waiting, screening, most, self._archives)
+        portion = next_portion(self._plan, self._waiting, self._screening, most, self._archives)
         self._plan.note_read(portion)
         return portion
 

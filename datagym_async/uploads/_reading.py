@@ -8,7 +8,9 @@ is not an image, only its first bytes are read.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -67,16 +69,10 @@ def next_portion(
     most: tuple[int, int] = (PORTION_ITEMS, PORTION_BYTES),
     archives: Archives | None = None,
 ) -> list[Planned]:
-    """Return the next portion of the plan's items, read.
+    """Return the next portion of the plan's items, read; it takes about `PORTION_SECONDS`.
 
-    It takes about `PORTION_SECONDS`.
-
-    Args:
-        plan: The plan.
-        waiting: Items taken from the plan and not read yet; kept by the caller between calls.
-        screening: How closely images are checked.
-        most: Items of one portion, and about how many bytes.
-        archives: Finds members of archives; kept by the caller between calls.
+    `waiting` are items taken from the plan and not read yet; the caller keeps them and `archives`
+    between calls. `most` are the items of a portion, and about how many bytes.
     """
     if not waiting:
         waiting.extend(plan.take(PORTION_ITEMS))
@@ -161,12 +157,7 @@ def _read_open_file(planned: Planned, file: Readable, screening: Screening) -> N
         if len(head) <= SMALL:
             _screen(planned, len(head), head, head, screening)
         else:
-            planned.size = size
-            if reason := screening.of_head(size or len(head), head):
-                planned.reject(reason)
-            else:
-                _stream(planned, *body_of_open(file, head, size), screening)
-                planned.is_turned = screening.look(head[:LONG_HEAD])[1]
+            _stream(planned, size, head, screening, lambda: body_of_open(file, head, size))
     except Exception as error:  # the caller's own file may raise anything; its item is at fault
         _reject_open_file(planned, error)
     _tell_start(planned, start)
@@ -195,30 +186,22 @@ def _read_member(planned: Planned, address: str, screening: Screening, archives:
             head = read_open(file, SMALL + 1)
             if len(head) <= SMALL:
                 _screen(planned, member.size, head, head, screening)
-            elif reason := screening.of_head(member.size, head):
-                planned.reject(reason)
+            elif (raw := member.raw) is not None:
+                body = body_of(raw, member.size)
+                _stream(planned, member.size, head, screening, lambda: (body, raw))
             else:
-                source = member.raw
-                body = body_of(source, member.size) if source is not None else None
-                if source is None or body is None:
-                    body, source = body_of_open(file, head, None)
-                _stream(planned, body, source, screening)
-                planned.is_turned = screening.look(head[:LONG_HEAD])[1]
+                unpacked = partial(body_of_open, file, head, None)
+                _stream(planned, member.size, head, screening, unpacked)
         archives.stores.noted(None)
     except Exception as error:  # any error of a foreign archive is a verdict on its member
         _not_read(planned, address, error, archives.stores)
 
 
 async def read_stored(planned: Planned, stores: Stores, screening: Screening = USUAL) -> Planned:
-    """Return an object of a store as an item with its body, or with a reason against it.
+    """Return an item of `read` that is in a store, with its body or a reason against it.
 
     A small one that is likely an image is read in one request. Each answer must have the ETag that
     was listed. A store that fails again and again raises a `StoreError`.
-
-    Args:
-        planned: The result of `read`.
-        stores: The opened stores.
-        screening: How closely images are checked.
     """
     address, planned.is_stored = str(planned.item.content), False
     size = planned.size or 0
@@ -230,9 +213,8 @@ async def read_stored(planned: Planned, stores: Stores, screening: Screening = U
             head, meta = await found.read(0, first)
             known = {identity_of(meta), identity_of(meta, by_time=True)}  # as listings have it
             if planned.mtime not in known or meta["size"] != size:
-                raise StoreError(
-                    f"{address}: it has changed since it was listed.", trouble="changed"
-                )
+                changed = f"{address}: it has changed since it was listed."
+                raise StoreError(changed, trouble="changed")
             found, data = attrs.evolve(found, etag=meta["e_tag"]), head
         reason = screening.of_head(size, head)
         if not reason and len(head) < size <= SMALL:
@@ -241,8 +223,7 @@ async def read_stored(planned: Planned, stores: Stores, screening: Screening = U
         if reason:
             planned.reject(reason)
         elif size > SMALL:
-            _stream(planned, found.body(size), found, screening)
-            planned.is_turned = screening.look(head)[1]
+            _stream(planned, size, head, screening, lambda: (found.body(size), found))
         else:
             _screen(planned, size, data, data, screening)
     except StoreError as error:
@@ -265,12 +246,7 @@ def _not_read(planned: Planned, address: str, error: Exception, stores: Stores) 
 
 
 async def read_awaited(planned: Planned, screening: Screening = USUAL) -> Planned:
-    """Return an item whose open file has to be awaited, with its body or a reason against it.
-
-    Args:
-        planned: The result of `read`.
-        screening: How closely images are checked.
-    """
+    """Return an item of `read` whose file has to be awaited, with its body or a reason."""
     file, planned.is_awaited = planned.item.file, False
     if not is_readable(file):
         return planned
@@ -279,12 +255,7 @@ async def read_awaited(planned: Planned, screening: Screening = USUAL) -> Planne
         found = await spooled(file, SMALL)
         if isinstance(found, Spool):
             head = await in_thread(found.read_at, 0, LONG_HEAD)
-            planned.size = found.size
-            if reason := screening.of_head(found.size, head):
-                planned.reject(reason)
-            else:
-                _stream(planned, body_of_spool(found), found, screening)
-                planned.is_turned = screening.look(head)[1]
+            _stream(planned, found.size, head, screening, lambda: (body_of_spool(found), found))
         else:
             _screen(planned, len(found), found, found, screening)
     except Exception as error:  # as above
@@ -294,12 +265,25 @@ async def read_awaited(planned: Planned, screening: Screening = USUAL) -> Planne
     return await in_thread(decoded, planned) if screening.check == "decode" else planned
 
 
-def _stream(planned: Planned, body: Body, source: ByteSource, screening: Screening) -> None:
+def _stream(
+    planned: Planned,
+    size: int | None,
+    head: bytes,
+    screening: Screening,
+    opened: Callable[[], tuple[Body, ByteSource]],
+) -> None:
+    """Set what is sent of an image too large to be read whole, or the reason against it."""
+    planned.size = size
+    if reason := screening.of_head(size or len(head), head):
+        planned.reject(reason)
+        return
+    body, source = opened()
     planned.size = body.size
     if reason := screening.of_size(body.size):
         planned.reject(reason)
         return
     planned.body, planned.source = body, source
+    planned.is_turned = screening.look(head[:LONG_HEAD])[1]
     planned.warnings += warnings_of(body.size)
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
 from datagym_async._runs._text import BulkTally
 from datagym_async.uploads._values import (
-    DatasetShare,
     Double,
     Mismatch,
     Outcome,
@@ -29,28 +28,18 @@ _UPLOADED: Final = Outcome.UPLOADED  # to ask an enum for its member costs as mu
 class Tally(BulkTally[UploadResult]):
     """Count an upload: items and bytes as they are found, sent, settled and compared.
 
-    Attributes:
-        reading_seconds: Time in which files were being read ahead.
-        preparing_seconds: Time in which images were being prepared.
-        disk_seconds: Time that workers had nothing to send meanwhile, summed over workers.
-        item_seconds: Time from start to outcome, summed over files.
-        next_mark: Number of uploaded images at which `on_mark` is called.
-        on_mark: Records the progress of the run, and sets the next `next_mark`.
-        is_resuming: Whether only items of an earlier run are known: no source is read yet.
-        compared: Images that were compared with the dataset, or could not be.
-        mismatch_count: How many of them differ, or could not be compared.
-        mismatches: The first of those, at most `max_problems`.
+    The members without a comment are those of the report.
     """
 
     bytes_found: int = 0
     total_known: bool = False
     bytes_uploaded: int = 0
-    reading_seconds: float = 0.0
-    preparing_seconds: float = 0.0
-    disk_seconds: float = 0.0
-    item_seconds: float = 0.0
-    next_mark: float = math.inf
-    on_mark: Callable[[], None] = lambda: None
+    reading_seconds: float = 0.0  # in which files were being read ahead
+    preparing_seconds: float = 0.0  # in which images were being prepared
+    disk_seconds: float = 0.0  # in which workers had nothing to send meanwhile, summed over them
+    item_seconds: float = 0.0  # from start to outcome, summed over files
+    next_mark: float = math.inf  # number of uploaded images at which `on_mark` is called
+    on_mark: Callable[[], None] = lambda: None  # records the progress, and sets `next_mark`
     warned: int = 0
     turned: int = 0
     duplicates: int = 0
@@ -58,12 +47,12 @@ class Tally(BulkTally[UploadResult]):
     repeated: int = 0
     unsettled: int = 0
     resumed: int = 0
-    is_resuming: bool = False
+    is_resuming: bool = False  # only items of an earlier run are known: no source is read yet
     _earlier: int = 0
     doubles: list[Double] = attrs.Factory(list)
-    compared: int = 0
+    compared: int = 0  # with the dataset, or could not be
     mismatch_count: int = 0
-    mismatches: list[Mismatch] = attrs.Factory(list)
+    mismatches: list[Mismatch] = attrs.Factory(list)  # at most `max_problems`
 
     def added(self, added: Added) -> None:
         """Count items from the sources, or left by earlier runs."""
@@ -149,28 +138,15 @@ class Tally(BulkTally[UploadResult]):
             **known,
         )
 
-    def _with_earlier(self, counts: dict[str, int]) -> dict[str, int]:
+    def _with_earlier(self, counts: dict[str, Any]) -> dict[str, Any]:
         return counts | {Outcome.SKIPPED.value: counts[Outcome.SKIPPED.value] + self.earlier}
 
-    def report(
-        self,
-        *,
-        dataset_id: str,
-        dataset_name: str,
-        seconds: float,
-        journal: str = "",
-        stopped_by: str = "",
-        datasets: tuple[DatasetShare, ...] = (),
-        advice: str = "",
-    ) -> UploadReport:
-        """Return the report so far; `UploadReport` describes the arguments."""
+    def report(self, *, stopped_by: str = "", **run: Any) -> UploadReport:
+        """Return the report so far; `run` are the members that only the run knows."""
         return UploadReport(
-            dataset_id=dataset_id,
-            dataset_name=dataset_name,
             planned=self.planned + self.earlier,
             **self._with_earlier(self.counts(*Outcome)),
             bytes=self.bytes_uploaded,
-            seconds=seconds,
             complete=self.complete,
             warned=self.warned,
             turned=self.turned,
@@ -180,12 +156,10 @@ class Tally(BulkTally[UploadResult]):
             unsettled=self.unsettled,
             resumed=self.resumed + self.earlier,
             doubles=tuple(self.doubles),
-            journal=journal,
             stopped_by="" if self.complete else stopped_by,
-            datasets=datasets,
             verified=self.compared,
             mismatched=self.mismatch_count,
             mismatches=tuple(self.mismatches),
-            advice=advice,
             problems=tuple(self.problems),
+            **run,
         )

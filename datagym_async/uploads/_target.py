@@ -66,21 +66,14 @@ class NoDatasetError(APIError):
     ends_run = True  # the next item would get the same error
 
 
-@attrs.frozen
+@attrs.define
 class Member:
-    """One dataset of a target: its UUID, its name, and its number in the family, from 1."""
+    """One dataset of a target, and what this run does with it."""
 
     dataset_id: str
     name: str
-    number: int = 1
-
-
-@attrs.define
-class Filled:
-    """One dataset, and what this run does with it."""
-
-    member: Member
-    held: int
+    number: int = 1  # in the family
+    held: int = 0  # media, before the run
     created: bool = False
     uploaded: int = 0
 
@@ -95,7 +88,7 @@ class Room:
         self.count = count  # for how many images, at most those wanted
         # For how many it is kept (they are or may be stored); how many this run has stored.
         self.kept = self.stored = 0
-        self.dataset_id = target.filled[index].member.dataset_id
+        self.dataset_id = target.members[index].dataset_id
 
     def keep(self, count: int = 1, *, stored: bool = True) -> None:
         """Keep room for images that this run stored, or that are or may be there anyway."""
@@ -107,7 +100,7 @@ class Room:
         """Give back what was not kept."""
         if left := self.count - self.kept:
             self._target.capacity.give_back(self._index, left)
-        self._target.filled[self._index].uploaded += self.stored
+        self._target.members[self._index].uploaded += self.stored
 
 
 @attrs.define
@@ -121,7 +114,7 @@ class Target:
     """Media that one dataset may hold; None for one without a bound, "auto" if `bound` sets it."""
     _attach_to: Sequence[str] = ()
     _on_created: Callable[[Member], None] | None = None  # called with each that this run adds
-    filled: list[Filled] = attrs.field(factory=list, init=False)
+    members: list[Member] = attrs.field(factory=list, init=False)  # none before it is open
     capacity: Capacity = attrs.field(init=False)
     _homes: dict[str, int] = attrs.field(factory=dict, init=False)
     _growing: asyncio.Lock = attrs.field(factory=asyncio.Lock, init=False)
@@ -134,21 +127,14 @@ class Target:
     @property
     def name(self) -> str:
         """Return the name of the first dataset; empty before the target is open."""
-        return self.filled[0].member.name if self.filled else ""
-
-    @property
-    def members(self) -> tuple[Member, ...]:
-        """Return the datasets so far, in order; none before the target is open."""
-        return tuple(each.member for each in self.filled)
+        return self.members[0].name if self.members else ""
 
     @property
     def shares(self) -> tuple[DatasetShare, ...]:
         """Return what was done in each dataset so far."""
         return tuple(
-            DatasetShare(
-                each.member.dataset_id, each.member.name, each.held, each.uploaded, each.created
-            )
-            for each in self.filled
+            DatasetShare(each.dataset_id, each.name, each.held, each.uploaded, each.created)
+            for each in self.members
         )
 
     async def open(self, listed: Listed) -> None:
@@ -183,7 +169,7 @@ class Target:
             self._enter(dataset, number, found[dataset.id].count)
         if self._most == AUTO and family[1:]:
             # An earlier run has filled its datasets to the limit that it found.
-            self._inherited = max(SIZES[0], min(each.held for each in self.filled[:-1]))
+            self._inherited = max(SIZES[0], min(each.held for each in self.members[:-1]))
             self.bound(self._inherited)
         if self._attach_to:
             attached = {
@@ -191,8 +177,8 @@ class Target:
                 for project in await self._attachments.list()
                 for dataset in project.datasets
             }
-            for each in self.filled:
-                await self._attach(each.member.dataset_id, attached)
+            for each in self.members:
+                await self._attach(each.dataset_id, attached)
         await in_thread(listed.end, self.name)
 
     def bound(self, most: int) -> None:
@@ -207,7 +193,7 @@ class Target:
     @property
     def held_sum(self) -> float:
         """Return the sum, over stored images, of the size of their dataset when each was stored."""
-        return sum(each.uploaded * (each.held + each.uploaded / 2) for each in self.filled)
+        return sum(each.uploaded * (each.held + each.uploaded / 2) for each in self.members)
 
     async def list_again(self, listed: Listed) -> None:
         """List the datasets again; after an `APIError` the earlier listing stays valid."""
@@ -255,16 +241,16 @@ class Target:
         except DataGymError as error:
             self._failure = error
             raise NoDatasetError(
-                f"The next dataset after {self.filled[-1].member.name!r} cannot be made: {error}"
+                f"The next dataset after {self.members[-1].name!r} cannot be made: {error}"
             ) from error
         held = len(dataset.media)
         self._enter(dataset, number, held, created=not held)
         if self._on_created is not None:
-            self._on_created(self.filled[-1].member)
+            self._on_created(self.members[-1])
 
     async def _next_dataset(self) -> tuple[Dataset, int]:
         """Return the next dataset; numbers that only a deleted dataset has are skipped."""
-        last = self.filled[-1].member.number
+        last = self.members[-1].number
         for number in range(last + 1, last + MAX_GAP + 1):
             try:
                 dataset = await self._family.ensure(name_in_family(self.name, number))
@@ -278,7 +264,7 @@ class Target:
         )
 
     def _enter(self, dataset: Dataset, number: int, held: int, *, created: bool = False) -> None:
-        self.filled.append(Filled(Member(dataset.id, dataset.name, number), held, created))
+        self.members.append(Member(dataset.id, dataset.name, number, held, created))
         self.capacity.taken.append(held)
 
     async def _attach(self, dataset_id: str, attached: Collection[tuple[str, str]] = ()) -> None:

@@ -14,7 +14,15 @@ import attrs
 from datagym_async._checks import check_is, shown
 from datagym_async._printable import printable, quoted
 from datagym_async._runs._stores import is_stored
-from datagym_async._runs._text import RESUMED, BulkReport, counted, problem_row, said_counts, size
+from datagym_async._runs._text import (
+    RESUMED,
+    BulkReport,
+    BulkResult,
+    counted,
+    problem_row,
+    said_counts,
+    size,
+)
 from datagym_async.exceptions import ConfigurationError, ErrorDetail
 from datagym_async.uploads._pictures import Picture, kind_of
 
@@ -199,7 +207,7 @@ class UploadItem:
 
 
 @attrs.frozen(kw_only=True)
-class UploadResult:
+class UploadResult(BulkResult):
     """What happened to one item.
 
     Attributes:
@@ -221,12 +229,6 @@ class UploadResult:
     outcome: Outcome
     dataset_id: str
     media_id: str | None = None
-    size: int | None = None
-    seconds: float = 0.0
-    attempts: int = 0
-    reason: str = ""
-    status: int | None = None
-    key: str = ""
     details: tuple[ErrorDetail, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -499,36 +501,15 @@ class UploadReport(BulkReport):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values, in the schema of `to_json`."""
+        value = attrs.asdict(self, filter=lambda field, _: field.name != "problems")
         return {
             "schema": SCHEMA,
-            "dataset_id": self.dataset_id,
-            "dataset_name": self.dataset_name,
-            "complete": self.complete,
-            "planned": self.planned,
-            "uploaded": self.uploaded,
-            "skipped": self.skipped,
-            "rejected": self.rejected,
-            "failed": self.failed,
-            "pending": self.pending,
-            "warned": self.warned,
-            "turned": self.turned,
-            "duplicates": self.duplicates,
-            "unsettled": self.unsettled,
-            "resumed": self.resumed,
-            "left_out": self.left_out,
-            "repeated": self.repeated,
-            "bytes": self.bytes,
+            **value,
             "seconds": round(self.seconds, 3),
+            "journal": printable(self.journal),
+            "pending": self.pending,
             "items_per_second": round(self.items_per_second, 3),
             "summary": self.summary(),
-            "journal": printable(self.journal),
-            "doubles": [attrs.asdict(each) for each in self.doubles],
-            "stopped_by": self.stopped_by,
-            "datasets": [attrs.asdict(each) for each in self.datasets],
-            "verified": self.verified,
-            "mismatched": self.mismatched,
-            "mismatches": [attrs.asdict(each) for each in self.mismatches],
-            "advice": self.advice,
             "problems": [_row(each) for each in self.problems],
             "problems_omitted": self.problems_omitted,
         }

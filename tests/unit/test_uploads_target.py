@@ -77,7 +77,9 @@ async def test_one_dataset_takes_all_and_no_listing(family: FakeFamily) -> None:
 
     assert uploaded(target) == {"Photos": 30}
     assert (family.listings, family.created) == (0, [])
-    assert target.members == (Member("d-1", "Photos"),)
+    assert [(each.dataset_id, each.name, each.number) for each in target.members] == [
+        ("d-1", "Photos", 1)
+    ]
 
 
 async def test_datasets_are_filled_in_order_and_made_as_needed(family: FakeFamily) -> None:
@@ -176,7 +178,10 @@ async def test_created_ones_are_told(family: FakeFamily) -> None:
 
     await store(target, 3)
 
-    assert told == [Member("d-2", "Photos 2", 2), Member("d-3", "Photos 3", 3)]
+    assert [(each.dataset_id, each.name, each.number) for each in told] == [
+        ("d-2", "Photos 2", 2),
+        ("d-3", "Photos 3", 3),
+    ]
 
 
 async def test_a_name_that_only_a_deleted_dataset_has_is_left_out(family: FakeFamily) -> None:
