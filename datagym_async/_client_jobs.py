@@ -393,8 +393,8 @@ class ClientJobs:
                 new or empty folder. Captions are written beside the COCO file, as
                 ``NAME.captions.json``.
             format: ``"json"``, ``"jsonl"``, or a format of `formats.write`: ``"coco"``, ``"yolo"``,
-                ``"yolo-seg"``, ``"yolo-pose"``, ``"yolo-obb"``, ``"voc"``, ``"kitti"``, ``"cvat"``,
-                ``"imagefolder"`` or ``"lightly"``.
+                ``"yolo-seg"``, ``"yolo-pose"``, ``"yolo-obb"``, ``"voc"``, ``"kitti"``, ``"cvat"``
+                or ``"imagefolder"``.
             mapping: For COCO as in `formats.coco.to_document`; for other formats it says which
                 select is the class of an object.
             exact: Whether to read exact coordinates, with one request for each task (the service

@@ -285,8 +285,8 @@ DOWNLOAD: Final = OptionTable(
             Option(
                 "--labels FORMAT",
                 "Also write the labels of finished tasks in this format: `json`, `jsonl`, `coco`, "
-                "`yolo`, `yolo-seg`, `yolo-pose`, `yolo-obb`, `voc`, `kitti`, `cvat`, "
-                "`imagefolder` or `lightly`. All but the first three are folders for training, "
+                "`yolo`, `yolo-seg`, `yolo-pose`, `yolo-obb`, `voc`, `kitti`, `cvat` "
+                "or `imagefolder`. All but the first three are folders for training, "
                 "with links to the images. May be repeated.",
             ),
             Option(

@@ -407,24 +407,3 @@ def imagefolder(sheet: Sheet) -> str:
     if sheet.captioned:  # in every line, or the parts have different columns
         line["text"] = writable(caption.value) if caption and caption.value else None
     return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE).decode()
-
-
-def lightly(sheet: Sheet) -> str:
-    """Boxes, as predictions."""
-    found = [
-        {
-            "category_id": each.kind.at,
-            "bbox": [box.left, box.top, box.width, box.height],
-            "score": 0.0,
-        }
-        for each, box in sheet.boxes()
-    ]
-    line = {"file_name": sheet.name, "predictions": found}
-    return orjson.dumps(line, option=orjson.OPT_INDENT_2).decode()
-
-
-def lightly_schema(classes: Classes) -> str:
-    """Return the ``schema.json`` beside the files of Lightly."""
-    names = [{"id": each.at, "name": each.text} for each in classes.all]
-    schema = {"task_type": "object-detection", "categories": names}
-    return orjson.dumps(schema, option=orjson.OPT_INDENT_2).decode()

@@ -1,4 +1,4 @@
-"""Labels in JSON with a file or line for each image: LabelMe, Lightly and Labelbox.
+"""Labels in JSON with a file or line for each image: LabelMe and Labelbox.
 
 COCO, with all images in one document, is a separate package.
 """
@@ -218,67 +218,6 @@ def _mask(text: object, left: float, top: float) -> list[list[Ring]]:
     return segments_at(trace(filled), left, top)
 
 
-def _has_no_parts(path: Path, options: Options) -> None:
-    if options.split:
-        raise FormatError(f"{path} is of a format without parts; leave out split")
-
-
-# --- Lightly --------------------------------------------------------------------------------------
-
-# schema.json lists the categories, and a .json an image has file_name and predictions: category_id,
-# bbox (left, top, width, height in pixels) and score (docs.lightly.ai).
-
-
-def open_lightly(path: Path, options: Options) -> RawDataset:
-    """Open a folder of Lightly's predictions."""
-    _has_no_parts(path, options)
-    schema, known = path / "schema.json", dict[int, str]()
-    try:
-        for each in _list(_object_of(bytes_of(schema)), "categories"):
-            if isinstance(each, dict) and type(each.get("id")) is int:
-                known[each["id"]] = str(each.get("name") or "")
-    except (BrokenError, OSError) as error:
-        raise FormatError(f"{path} cannot be read as lightly: {schema}: {error}") from None
-    pictures = Pictures.of_labels(path, options, path, path.parent)
-
-    def read(classes: ReadClasses, losses: Losses) -> Iterator[RawImage]:
-        categories = {number: classes.of(name) for number, name in known.items() if name.strip()}
-        for file in files_below(path, {".json"}):
-            if file == schema:
-                continue
-            try:
-                said = _object_of(bytes_of(file))
-                name, predictions = said.get("file_name"), _list(said, "predictions")
-                if not isinstance(name, str) or not name:
-                    raise BrokenError("it has no file_name")
-            except (BrokenError, OSError) as error:
-                losses.add(LossKind.BROKEN, f"{file}: {error}")
-                continue
-            image = RawImage(name=name, where=str(file))
-            image.is_labelled = bool(predictions)
-            measure(image, pictures.of(Path(name).with_suffix("").as_posix()), losses)
-            for index, each in enumerate(predictions):
-                where = f"{file}: predictions[{index}]"
-                number = each.get("category_id") if isinstance(each, dict) else None
-                if not isinstance(number, int) or number not in categories:
-                    losses.add(LossKind.UNKNOWN_CATEGORY, f"{where}: {number}")
-                    continue
-                try:
-                    box = _box(_list(each, "bbox"))
-                    score = number_of(each["score"], "a score") if "score" in each else None
-                except BrokenError as error:
-                    losses.add(LossKind.BROKEN, f"{where}: {error}")
-                    continue
-                if each.get("segmentation"):
-                    losses.add(LossKind.PART, f"{where}: a mask")
-                image.objects.append(
-                    RawObject(category=categories[number], where=where, box=box, score=score)
-                )
-            yield image
-
-    return gathered(str(path), read, options, ".json files with file_name and predictions")
-
-
 def _box(numbers: Sequence[object]) -> tuple[float, float, float, float]:
     if len(numbers) != 4:
         raise BrokenError(f"a box has 4 numbers, not {len(numbers)}")
@@ -296,7 +235,8 @@ def _box(numbers: Sequence[object]) -> tuple[float, float, float, float]:
 
 def open_labelbox(path: Path, options: Options) -> RawDataset:
     """Open an export file of Labelbox, with a line for each image."""
-    _has_no_parts(path, options)
+    if options.split:
+        raise FormatError(f"{path} is of a format without parts; leave out split")
 
     def read(classes: ReadClasses, losses: Losses) -> Iterator[RawImage]:
         try:

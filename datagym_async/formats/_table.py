@@ -18,7 +18,7 @@ from datagym_async.formats._losses import Conversion, FormatError, Losses, LossK
 from datagym_async.formats._mapping import LabelMapping, config_of
 from datagym_async.formats._raw import RawDataset, RawImage
 from datagym_async.formats._reading import Options, files_below
-from datagym_async.formats._reading_json import open_labelbox, open_labelme, open_lightly
+from datagym_async.formats._reading_json import open_labelbox, open_labelme
 from datagym_async.formats._reading_kitti import KITTI_FOLDERS, is_kitti, open_kitti
 from datagym_async.formats._reading_lines import is_yolo, open_yolo, yolo_file, yolo_kind
 from datagym_async.formats._reading_xml import open_cvat, open_voc
@@ -37,7 +37,6 @@ FormatName: TypeAlias = Literal[
     "cvat",
     "kitti",
     "labelme",
-    "lightly",
     "labelbox",
 ]
 """What a format is called that can be read."""
@@ -85,7 +84,6 @@ FORMATS: Final = (
     FormatInfo(name="cvat", path="annotations.xml, or its folder", open=open_cvat),
     FormatInfo(name="kitti", path="the folder of label files, or of label_2", open=open_kitti),
     FormatInfo(name="labelme", path="the folder of .json files, or one", open=open_labelme),
-    FormatInfo(name="lightly", path="the folder of schema.json", open=open_lightly),
     FormatInfo(name="labelbox", path="the file of a line an image", open=open_labelbox),
 )
 """All formats that are read."""
@@ -121,11 +119,8 @@ _MEMBERS: Final[dict[str, FormatName]] = {
 _MARKERS: Final[dict[str, FormatName]] = {
     **dict.fromkeys(KITTI_FOLDERS[:2], "kitti"),
     "annotations.xml": "cvat",
-    "schema.json": "lightly",
 }
 LINES: Final = frozenset({".jsonl", ".ndjson"})
-_CLAIMED: Final[dict[FormatName, str]] = {"kitti": ".txt", "lightly": ".json"}
-"""Files that are not asked for their format if a marker tells it: they look like others."""
 _IS_NOT_COCO: Final = re.compile(r'"(?:annotations|categories)"\s*:\s*\{')
 _NOT_READ: Final = {
     "Label Studio": r'"(?:from_name|lead_time)"\s*:',
@@ -145,7 +140,7 @@ _NOT_READ: Final = {
 }
 """Whose own files are not read, and what stands in these alone."""
 _LOOKED_FOR: Final = (
-    "data.yaml or obj.data (yolo), label_2 (kitti), annotations.xml (cvat), schema.json (lightly), "
+    "data.yaml or obj.data (yolo), label_2 (kitti), annotations.xml (cvat), "
     "and .xml, .json and .txt files that voc, cvat, labelme, yolo or kitti have"
 )
 
@@ -220,8 +215,10 @@ def _of_folder(path: Path) -> FormatName:
             found.setdefault(marked, path / marker)
     every = files_below(path, {".xml", ".json", ".txt"})
     files = [each for each in every if "ImageSets" not in each.relative_to(path).parts]
-    claimed = {_CLAIMED.get(each) for each in found}
-    for suffix in (each for each in (".xml", ".json", ".txt") if each not in claimed):
+    suffixes = [".xml", ".json", ".txt"]
+    if "kitti" in found:  # its files look like those of YOLO
+        suffixes.remove(".txt")
+    for suffix in suffixes:
         of_it = [each for each in files if each.suffix.lower() == suffix]
         # An empty file, of an image without labels, may be of any format.
         filled = (each for each in of_it if each.is_file() and each.stat().st_size)

@@ -49,7 +49,6 @@ WrittenFormat: TypeAlias = Literal[
     "kitti",
     "cvat",
     "imagefolder",
-    "lightly",
 ]
 """What `write` writes."""
 
@@ -134,9 +133,6 @@ _LAYOUTS: Final[Mapping[str, _Layout]] = {
         only_part="train",
         own_file="metadata.jsonl",
     ),
-    "lightly": _Layout(
-        text=texts.lightly, labels="", images="images", suffix=".json", own_file="schema.json"
-    ),
 }
 
 
@@ -213,8 +209,8 @@ def write(
             a file, with captions in a file ``….captions.json`` beside it.
         format: ``"yolo"`` (boxes), ``"yolo-seg"`` (outlines), ``"yolo-pose"`` (boxes and
             keypoints), ``"yolo-obb"`` (turned boxes), ``"voc"`` (Pascal VOC), ``"kitti"``,
-            ``"cvat"`` (CVAT for images), ``"coco"``, ``"imagefolder"`` (Hugging Face's
-            ``metadata.jsonl``), or ``"lightly"``.
+            ``"cvat"`` (CVAT for images), ``"coco"``, or ``"imagefolder"`` (Hugging
+            Face's ``metadata.jsonl``).
         mapping: What was made of what when they were read; which select tells the class.
         config: The label configuration: classes have its order and its texts, also those that are
             not used, and so do keypoints. Without it classes are those of the images, by name.
@@ -245,8 +241,6 @@ def write(
     is_file = format == "coco" and images_from is None and split is None
     if not is_file:
         check_target(path, format, overwrite=overwrite)
-    if split and "{part}" not in layout.images + layout.sets and format != "cvat":
-        raise FormatError(f"The format {format} has no parts; leave out the split")
     shares = checked_shares(shares_of(split) if isinstance(split, str) else split or {"train": 1})
     order = _Order(
         format, mapping or LabelMapping(), zero_based=zero_based, clip=clip, captions=captions
@@ -357,9 +351,6 @@ class _Order:
                     opened[at].write(text)
             if self._format == "cvat":
                 opened[files[parts[0]]].write(texts.CVAT_TAIL)
-        if self._format == "lightly":
-            with _new(root / layout.own_file) as file:
-                file.write(texts.lightly_schema(self.classes))
         if self._format.startswith("yolo"):
             images = {name: layout.images.format(part=name) for name in folders.values()}
             for folder in (*files.values(), *(root / each for each in images.values())):

@@ -50,10 +50,6 @@ FILES: Final = {
     "cvat": {"annotations.xml": CVAT},
     "labelme": {"a.json": LABELME},
     "labelbox": {"a.ndjson": LABELBOX},
-    "lightly": {
-        "a.json": '{"file_name":"a.png","predictions":[{"category_id":1,"bbox":[1,2,3,4]}]}',
-        "schema.json": '{"categories":[{"id":1,"name":"car"}]}',
-    },
     "kitti": {"a.txt": "Car 0 0 0 1 2 3 4 0 0 0 0 0 0 0 0.5\n"},
     "yolo": {
         "labels/a.txt": "0 0.5 0.5 0.5 0.5\n1 0 0 1 0 1 1\n",

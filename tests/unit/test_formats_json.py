@@ -1,4 +1,4 @@
-"""LabelMe, Lightly and Labelbox, and how a format is found by what files and folders hold."""
+"""LabelMe and Labelbox, and how a format is found by what files and folders hold."""
 
 from __future__ import annotations
 
@@ -234,31 +234,7 @@ def test_marks_in_front_are_taken(tmp_path: Path, encoding: str) -> None:
     assert (image.objects[0].category.name, lost) == ("猫", {})
 
 
-# --- Lightly and Labelbox -------------------------------------------------------------------------
-
-
-def lightly(folder: Path, *predictions: Any, name: str = "a.png") -> None:
-    schema = {"task_type": "object-detection", "categories": [{"id": 3, "name": "car"}, {"id": 9}]}
-    text(folder / "schema.json", orjson.dumps(schema))
-    whole = {"file_name": name, "predictions": list(predictions)}
-    text(folder / "a.json", orjson.dumps(whole))
-
-
-def test_lightly(tmp_path: Path) -> None:
-    """Categories are those of the schema; the size is that of an image beside, or told."""
-    good = {"category_id": 3, "bbox": [1, 2, 3.5, 4], "score": 0.5}
-    bad = {"category_id": 3, "bbox": [1, 2, 3]}
-    lightly(tmp_path / "boxes", good, {**good, "category_id": 4}, bad, None, {"category_id": 3})
-    (image,), lost = read(dataset := open_dataset(tmp_path / "boxes"))
-    assert [each.name for each in dataset.categories] == ["car"]
-    assert (box(image.objects[0]), image.objects[0].score) == ((1, 2, 3.5, 4), 0.5)
-    assert lost == {"unknown_category": 2, "broken": 2, "size": 1}
-    picture(tmp_path / "images" / "a.png")
-    (image,), _ = read(open_dataset(tmp_path / "boxes"))
-    assert image.width == 200
-    (tmp_path / "boxes" / "schema.json").unlink()
-    with pytest.raises(FormatError, match=r"cannot be read as lightly: .*schema\.json"):
-        open_dataset(tmp_path / "boxes", "lightly")
+# --- Labelbox -------------------------------------------------------------------------------------
 
 
 def labelbox(*objects: Any, row: Any = None, **annotations: Any) -> bytes:
@@ -310,11 +286,10 @@ def test_labelbox(tmp_path: Path) -> None:
     assert [each.name for each in dataset.categories] == ["car", "roof", "lane", "spot", "mask"]
 
 
-@pytest.mark.parametrize("name", ["lightly", "labelbox"])
-def test_what_has_no_parts(tmp_path: Path, name: Any) -> None:
+def test_what_has_no_parts(tmp_path: Path) -> None:
     """A part that is asked for is not all of it."""
     with pytest.raises(FormatError, match="without parts"):
-        formats.read(tmp_path, name, split="val")
+        formats.read(tmp_path, "labelbox", split="val")
 
 
 def test_a_line_without_end_is_one_loss(tmp_path: Path) -> None:
@@ -402,11 +377,6 @@ def _label_2(root: Path) -> Path:
     return root
 
 
-def _lightly(root: Path) -> Path:
-    lightly(root)
-    return root
-
-
 def _labelbox(root: Path) -> Path:
     return text(root / "a.ndjson", labelbox())
 
@@ -431,7 +401,6 @@ FOUND = [
     (_bare, "yolo"),
     (_kitti, "kitti"),
     (_label_2, "kitti"),
-    (_lightly, "lightly"),
     (_labelbox, "labelbox"),
     (_labelme, "labelme"),
 ]
@@ -555,7 +524,6 @@ def _leads_nowhere(root: Path) -> Path:
         ((_leads_nowhere, _cvat_file), ["yolo", "cvat"]),
         ((_yolo("0 0.5 0.5 0.5 0.5"), _coco_file), ["yolo", "coco"]),
         ((_label_2, _voc), ["kitti", "voc"]),
-        ((_lightly, _cvat_file), ["lightly", "cvat"]),
     ],
 )
 def test_several_formats_in_a_folder_are_refused(

@@ -150,16 +150,6 @@ def kitti(numbers: str) -> Callable[[Path], Path]:
     return make
 
 
-def lightly(folder: Path) -> Path:
-    """A folder of one image."""
-    picture(folder.parent / "images" / "a.png")
-    schema = {"task_type": "object-detection", "categories": [{"id": 0, "name": "car"}]}
-    text(folder / "schema.json", json.dumps(schema))
-    found = {"category_id": 0, "bbox": [1, 2, 3, 4], "score": 0}
-    text(folder / "a.json", json.dumps({"file_name": "a.png", "predictions": [found]}))
-    return folder
-
-
 CORNERS = [[20, 10], [80, 10], [80, 50]]
 BNDBOX = "<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox>"
 CVAT_BOX = '<box label="car" xtl="1" ytl="1" xbr="9" ybr="9">'
@@ -213,7 +203,6 @@ READ: dict[str, dict[str, Callable[[Path], Path]]] = {
         "point": labelme("point", [[1, 2]]),
         "answer": labelme("point", [[1, 2]], flags={"hidden": True}),
     },
-    "lightly": {"box": lambda folder: lightly(folder / "labels")},
     "labelbox": {
         "box": labelbox(bounding_box={"left": 1, "top": 2, "width": 3, "height": 4}),
         "outline": labelbox(polygon=[{"x": x, "y": y} for x, y in CORNERS]),

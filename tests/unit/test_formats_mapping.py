@@ -493,11 +493,6 @@ ALL_LOST: dict[str, dict[str, str]] = {
     "cvat": {"annotations.xml": _CUBOID},
     "kitti": {"a.txt": "Car 0 0 0 q q", "b.txt": "DontCare -1 -1 -10 1 2 3 4 -1 -1 -1 0 0 0 0"},
     "yolo": {"a.txt": "1 0.5 0.5 0.1 0.1", "b.txt": "", "classes.txt": "x"},
-    "lightly": {
-        "schema.json": '{"categories": [{"id": 1, "name": "x"}]}',
-        "a.json": '{"file_name": "a.jpg", "predictions": [{"category_id": 2}]}',
-        "b.json": '{"file_name": "b.jpg", "predictions": []}',
-    },
 }
 
 

@@ -48,7 +48,7 @@ WIDTH, HEIGHT = 200, 100
 BOX = Rectangle(20, 10, 60, 40)
 OUTLINE = Polygon([(20, 10), (80, 10), (80, 50)])
 WRITTEN: tuple[WrittenFormat, ...] = get_args(WrittenFormat)
-FILE_AN_IMAGE = ("yolo", "yolo-seg", "yolo-obb", "voc", "kitti", "lightly")
+FILE_AN_IMAGE = ("yolo", "yolo-seg", "yolo-obb", "voc", "kitti")
 
 
 def image(name: str, *annotations: Annotation, **more: Any) -> LabeledImage:
@@ -605,7 +605,6 @@ def test_scenes_stay_together(tmp_path: Path, group: str) -> None:
         ({"split": "train=x"}, "'train=x'"),
         ({"split": {"train": -1}}, "above 0"),
         ({"group": "("}, "regular expression"),
-        ({"format": "lightly", "split": "train=1"}, "no parts"),
         ({"format": "tfrecord"}, "use one of coco"),
         ({"classes": ["a", "a"]}, "twice"),
     ],
@@ -729,16 +728,16 @@ def test_a_long_name_ends_no_export(tmp_path: Path, name: WrittenFormat) -> None
     """A label file's suffix fits behind any name; that the name was cut for it is reported."""
     given = [image(each, car(BOX)) for each in LONG]
     lost = formats.write(given, tmp_path / "out", name)
-    suffix = {"voc": ".xml", "lightly": ".json"}.get(name, ".txt")
+    suffix = ".xml" if name == "voc" else ".txt"
     names = [path.name for path in tmp_path.rglob(f"*{suffix}")]
-    assert len({*names} - {"schema.json"}) == len(LONG)
+    assert len({*names}) == len(LONG)
     cut = [each for each in LONG if len(f"{Path(each).stem}{suffix}".encode()) > 255]
     assert lost.count(LossKind.LONG_NAME) == len(cut) > 1
 
 
-def test_an_image_named_like_the_schema(tmp_path: Path) -> None:
+def test_an_image_named_like_a_file_of_the_format(tmp_path: Path) -> None:
     """The file that a format has for itself is not overwritten by that of an image."""
-    given = [image("schema.png", car(BOX)), image("a.png", car(BOX))]
-    lost = formats.write(given, tmp_path / "out", "lightly")
+    given = [image("metadata.jsonl", car(BOX)), image("a.png", car(BOX))]
+    lost = formats.write(given, tmp_path / "out", "imagefolder")
     assert lost.count(LossKind.SAME_FILE) == 1
-    assert "task_type" in (tmp_path / "out" / "schema.json").read_text()
+    assert "bbox" in (tmp_path / "out" / "train" / "metadata.jsonl").read_text()
