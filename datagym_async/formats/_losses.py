@@ -6,6 +6,7 @@ approximates them, and counts them in a `LossReport`. A `FormatError` stops it.
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -205,6 +206,14 @@ class Losses:
         if len(known.examples) < most:
             examples = tuple(filter(None, dict.fromkeys(examples)))
         self._found[kind] = Loss(kind, known.count + count, examples[:most])
+
+    @contextlib.contextmanager
+    def counting(self, where: object, kind: LossKind = LossKind.BROKEN) -> Iterator[None]:
+        """Count a record that cannot be read in a block as a loss, and continue after the block."""
+        try:
+            yield
+        except (BrokenError, OSError) as error:
+            self.add(kind, f"{where}: {error}")
 
     def report(self) -> LossReport:
         """Return what was counted so far."""

@@ -1,7 +1,7 @@
 """What readers of label files share: texts, images beside labels, numbers, and classes.
 
-A record that cannot be read is a `BrokenError` or an `OSError`: its reader counts it, with its file
-and line, and continues.
+A record that cannot be read is a `BrokenError` or an `OSError`, which `Losses.counting` counts with
+its file and line.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import math
 import os
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path, PurePosixPath
@@ -243,6 +244,8 @@ def upright_size(path: Path) -> tuple[int, int, int]:
 
 def measure(image: RawImage, picture: Path | None, losses: Losses) -> None:
     """Read the size of an image from its file if the labels do not have it; count it if none."""
+    if image.width and image.height:
+        return
     try:
         if picture is not None:
             image.width, image.height, _ = upright_size(picture)
@@ -340,8 +343,9 @@ class ReadClasses:
 
 
 def gathered(
-    where: str,
-    read: Callable[[ReadClasses, Losses], Iterator[RawImage]],
+    where: Path,
+    files: Iterable[Path],
+    read: Callable[[Path, ReadClasses, Losses], Iterator[RawImage]],
     options: Options,
     looked_for: str,
     *,
@@ -351,25 +355,27 @@ def gathered(
 
     Args:
         where: The file or folder, for people.
-        read: Yields the images, with categories of the given classes.
+        files: The label files.
+        read: Yields the images of one of them, with categories of the given classes.
         options: Its classes come first.
         looked_for: What was looked for, for the error if there is no image.
-        file_each: Whether each image has a file of its own, which says its name.
+        file_each: Whether each image has its own file, which says its name.
 
     Raises:
         FormatError: There is no image.
     """
 
-    def classes() -> ReadClasses:
-        made = ReadClasses()
+    def every(classes: ReadClasses, losses: Losses) -> Iterator[RawImage]:
         for name in options.classes:
-            made.of(name)
-        return made
+            classes.of(name)
+        for file in files:
+            with losses.counting(file):
+                yield from read(file, classes, losses)
 
-    found, names, owned = classes(), dict[str, int](), set[str]()
+    found, names, owned = ReadClasses(), Counter[str](), set[str]()
     losses, outlines = Losses(), False
-    for image in read(found, losses):
-        names[image.name] = names.get(image.name, 0) + 1
+    for image in every(found, losses):
+        names[image.name] += 1
         if file_each and PurePosixPath(image.name).stem == Path(image.where).stem:
             owned.add(image.name)
         outlines = outlines or any(each.parts and each.box is None for each in image.objects)
@@ -379,12 +385,12 @@ def gathered(
     doubled = {name for name, times in names.items() if times > 1}
 
     def images(losses: Losses) -> Iterator[RawImage]:
-        each_once = read(classes(), losses)
+        each_once = every(ReadClasses(), losses)
         if doubled & owned:
             each_once = _apart(each_once, names, owned, losses)
         return joined(each_once, doubled, losses) if doubled else each_once
 
-    return RawDataset(where=where, categories=found.all(), images=images, outlines=outlines)
+    return RawDataset(where=str(where), categories=found.all(), images=images, outlines=outlines)
 
 
 def _apart(
@@ -443,7 +449,7 @@ def segments_at(segments: Iterable[Segment], left: float, top: float) -> list[li
     ]
 
 
-def answers(where: str, given: Mapping[str, object], losses: Losses) -> None:
-    """Count answers about an object or image in a file that have no entry."""
-    for name in given:
+def answers(where: object, names: Iterable[str], losses: Losses) -> None:
+    """Count the answers about an object or image in a file, which no entry takes."""
+    for name in dict.fromkeys(names):
         losses.add(LossKind.CLASSIFICATION, f"{where}: {name}")

@@ -87,39 +87,32 @@ def open_labelme(path: Path, options: Options) -> RawDataset:
     files = of_part(files, folder, folder / f"{options.split}.txt", options)
     pictures = Pictures.of_labels(folder, options, folder.parent)
 
-    def read(classes: ReadClasses, losses: Losses) -> Iterator[RawImage]:
-        for file in files:
-            try:
-                # The image is cut out before parsing: it may be most of the file.
-                said = _object_of(_IMAGE_DATA.sub(b'"imageData":null', bytes_of(file)))
-                shapes = _list(said, "shapes")
-                picture = pictures.of(stem_of(file, folder))
-                name = said.get("imagePath") or (picture.name if picture else "")
-                if not isinstance(name, str) or not name:
-                    raise BrokenError("it has no imagePath, and no image of its name is beside it")
-                name = named_as_found(name, stem_of(file, folder), pictures, str(file), losses)
-                image = RawImage(name=below(folder, file, name), where=str(file))
-                image.width, image.height = (pixels_of(said.get(f"image{it}")) for it in _SIZES)
-                if not image.width or not image.height:
-                    measure(image, picture or pictures.of(Path(name).stem), losses)
-            except (BrokenError, OSError) as error:
-                losses.add(LossKind.BROKEN, f"{file}: {error}")
-                continue
-            tags = {"tags": 1} if said.get("tags") else {}
-            answers(str(file), {**_set(said.get("flags")), **tags}, losses)
-            image.is_labelled = bool(shapes)
-            image.objects = _labelme(shapes, str(file), classes, losses)
-            yield image
+    def read(file: Path, classes: ReadClasses, losses: Losses) -> Iterator[RawImage]:
+        # The image is cut out before parsing: it may be most of the file.
+        said = _object_of(_IMAGE_DATA.sub(b'"imageData":null', bytes_of(file)))
+        shapes, stem = _list(said, "shapes"), stem_of(file, folder)
+        picture = pictures.of(stem)
+        name = said.get("imagePath") or (picture.name if picture else "")
+        if not isinstance(name, str) or not name:
+            raise BrokenError("it has no imagePath, and no image of its name is beside it")
+        name = named_as_found(name, stem, pictures, str(file), losses)
+        image = RawImage(name=below(folder, file, name), where=str(file))
+        image.width, image.height = (pixels_of(said.get(f"image{it}")) for it in _SIZES)
+        measure(image, picture or pictures.of(Path(name).stem), losses)
+        answers(file, [*_set(said.get("flags")), *(["tags"] if said.get("tags") else [])], losses)
+        image.is_labelled = bool(shapes)
+        image.objects = _labelme(shapes, str(file), classes, losses)
+        yield image
 
     looked_for = ".json files with the member shapes"
-    return gathered(str(path), read, options, looked_for, file_each=True)
+    return gathered(path, files, read, options, looked_for, file_each=True)
 
 
 _SIZES: Final = ("Width", "Height")
 
 
-def _set(flags: object) -> Mapping[str, object]:
-    return {name: 1 for name, is_set in flags.items() if is_set} if isinstance(flags, dict) else {}
+def _set(flags: object) -> list[str]:
+    return [name for name, is_set in flags.items() if is_set] if isinstance(flags, dict) else []
 
 
 def _labelme(
@@ -130,27 +123,24 @@ def _labelme(
     groups: dict[object, RawObject] = {}
     for index, each in enumerate(shapes):
         where = f"{file}: shapes[{index}]"
-        try:
+        with losses.counting(where):
             if not isinstance(each, dict):
                 raise BrokenError("an object was expected")
             category = classes.of(each.get("label"))
             made = _labelme_objects(each, category, where, losses)
             score = None if each.get("score") is None else number_of(each["score"], "a score")
-        except BrokenError as error:
-            losses.add(LossKind.BROKEN, f"{where}: {error}")
-            continue
-        said = {"description": 1} if each.get("description") else {}
-        answers(where, {**_set(each.get("attributes")), **_set(each.get("flags")), **said}, losses)
-        extra = {name: each[name] for name in each if each[name] and name not in _OF_SHAPES}
-        for one in made:
-            one.score, one.extra = score, extra
-        group = each.get("group_id")
-        if group is not None and made[0].parts:
-            first = groups.setdefault((category.name, str(group)), made[0])
-            if first is not made[0]:
-                first.parts = [*first.parts, *made[0].parts]
-                continue
-        found += made
+            given = [*_set(each.get("attributes")), *_set(each.get("flags"))]
+            answers(where, [*given, *(["description"] if each.get("description") else [])], losses)
+            extra = {name: each[name] for name in each if each[name] and name not in _OF_SHAPES}
+            for one in made:
+                one.score, one.extra = score, extra
+            group = each.get("group_id")
+            if group is not None and made[0].parts:
+                first = groups.setdefault((category.name, str(group)), made[0])
+                if first is not made[0]:
+                    first.parts = [*first.parts, *made[0].parts]
+                    continue
+            found += made
     return found
 
 
@@ -238,26 +228,21 @@ def open_labelbox(path: Path, options: Options) -> RawDataset:
     if options.split:
         raise FormatError(f"{path} is of a format without parts; leave out split")
 
-    def read(classes: ReadClasses, losses: Losses) -> Iterator[RawImage]:
-        try:
-            with open(path, "rb", opener=regular_only) as file:
-                number = 0
-                while line := file.readline(_MOST_OF_A_LINE):
-                    number += 1
-                    where = f"{path}, line {number}"
-                    try:
-                        if len(line) == _MOST_OF_A_LINE:
-                            while line and not line.endswith(b"\n"):
-                                line = file.readline(_MOST_OF_A_LINE)
-                            raise BrokenError(f"it has more than {_MOST_OF_A_LINE >> 20} MB")
-                        if line.strip():
-                            yield _labelbox(_object_of(line), where, classes, losses)
-                    except BrokenError as error:
-                        losses.add(LossKind.BROKEN, f"{where}: {error}")
-        except OSError as error:
-            raise FormatError(f"{path} cannot be read as labelbox: {error}") from None
+    def read(path: Path, classes: ReadClasses, losses: Losses) -> Iterator[RawImage]:
+        with open(path, "rb", opener=regular_only) as file:
+            number = 0
+            while line := file.readline(_MOST_OF_A_LINE):
+                number += 1
+                where = f"{path}, line {number}"
+                with losses.counting(where):
+                    if len(line) == _MOST_OF_A_LINE:
+                        while line and not line.endswith(b"\n"):
+                            line = file.readline(_MOST_OF_A_LINE)
+                        raise BrokenError(f"it has more than {_MOST_OF_A_LINE >> 20} MB")
+                    if line.strip():
+                        yield _labelbox(_object_of(line), where, classes, losses)
 
-    return gathered(str(path), read, options, "lines with the member data_row")
+    return gathered(path, [path], read, options, "lines with the member data_row")
 
 
 def _labelbox(row: Mapping[str, Any], where: str, classes: ReadClasses, losses: Losses) -> RawImage:
@@ -271,8 +256,7 @@ def _labelbox(row: Mapping[str, Any], where: str, classes: ReadClasses, losses: 
         pixels_of(_members(row, "media_attributes").get(side)) for side in ("width", "height")
     )
     image = RawImage(name=name, where=where, width=width, height=height)
-    if not width or not height:
-        losses.add(LossKind.SIZE, where)
+    measure(image, None, losses)
     for project in _members(row, "projects").values():
         labels = project.get("labels") if isinstance(project, dict) else None
         for index, label in enumerate(labels if isinstance(labels, list) else []):
@@ -288,11 +272,8 @@ def _labelbox(row: Mapping[str, Any], where: str, classes: ReadClasses, losses: 
             else:
                 _classified(said, where, losses)
                 for each in objects:
-                    try:
+                    with losses.counting(where):
                         image.objects.append(_labelbox_object(each, where, classes))
-                    except BrokenError as error:
-                        losses.add(LossKind.BROKEN, f"{where}: {error}")
-                    else:
                         _classified(each, where, losses)
     return image
 
@@ -300,8 +281,7 @@ def _labelbox(row: Mapping[str, Any], where: str, classes: ReadClasses, losses: 
 def _classified(holder: Mapping[str, Any], where: str, losses: Losses) -> None:
     given = holder.get("classifications")
     given = given if isinstance(given, list) else []
-    named = [str(_members({"x": each}, "x").get("name")) for each in given]
-    answers(where, dict.fromkeys(named, 1), losses)
+    answers(where, (str(_members({"x": each}, "x").get("name")) for each in given), losses)
 
 
 def _labelbox_object(each: object, where: str, classes: ReadClasses) -> RawObject:

@@ -48,33 +48,25 @@ def open_kitti(path: Path, options: Options) -> RawDataset:
     root = folder.parent.parent if folder.parent.name == "training" else folder.parent
     files = of_part(files, folder, root / "ImageSets" / f"{options.split}.txt", options)
 
-    def read(classes: ReadClasses, losses: Losses) -> Iterator[RawImage]:
-        for file in files:
-            stem = stem_of(file, folder)
-            picture, objects = pictures.of(stem), list[RawObject]()
-            name = f"{stem}{picture.suffix if picture else ''}"
-            image = RawImage(name=name, where=str(file), objects=objects)
-            try:
-                lines = list(lines_of(file))
-            except (BrokenError, OSError) as error:
-                losses.add(LossKind.BROKEN, f"{file}: {error}")
-                continue
-            measure(image, picture, losses)
-            image.is_labelled = any(words[0] != "DontCare" for _, words in lines)
-            for number, words in lines:
-                where = f"{file}, line {number}"
-                try:
-                    _kitti(words, where, classes, losses, objects)
-                except BrokenError as error:
-                    losses.add(LossKind.BROKEN, f"{where}: {error}")
-            yield image
+    def read(file: Path, classes: ReadClasses, losses: Losses) -> Iterator[RawImage]:
+        stem, lines = stem_of(file, folder), list(lines_of(file))
+        picture = pictures.of(stem)
+        image = RawImage(name=f"{stem}{picture.suffix if picture else ''}", where=str(file))
+        measure(image, picture, losses)
+        image.is_labelled = any(words[0] != "DontCare" for _, words in lines)
+        for number, words in lines:
+            where = f"{file}, line {number}"
+            with losses.counting(where):
+                image.objects += _kitti(words, where, classes, losses)
+        yield image
 
-    return gathered(str(path), read, options, "a .txt of labels for each, 15 numbers a line")
+    looked_for = "a .txt of labels for each, 15 numbers a line"
+    return gathered(path, files, read, options, looked_for)
 
 
 def _kitti(
-    words: Sequence[str], where: str, classes: ReadClasses, losses: Losses, objects: list[RawObject]
-) -> None:
+    words: Sequence[str], where: str, classes: ReadClasses, losses: Losses
+) -> Iterator[RawObject]:
     # A name may have blanks. After it come 14 numbers, and maybe a score.
     count = next((at for at, word in enumerate(reversed(words)) if not is_number(word)), len(words))
     if count < _KITTI_NUMBERS or len(words) <= _KITTI_NUMBERS:
@@ -92,14 +84,12 @@ def _kitti(
     left, top, right, bottom = (marks.pop(side) for side in ("left", "top", "right", "bottom"))
     if right < left or bottom < top:
         raise BrokenError("its box ends before it begins")
-    objects.append(
-        RawObject(
-            category=classes.of(name),
-            where=where,
-            box=(left, top, right - left, bottom - top),
-            score=marks.pop("score", None),
-            extra={mark: value for mark, value in marks.items() if value != KITTI_MARKS[mark]},
-        )
+    yield RawObject(
+        category=classes.of(name),
+        where=where,
+        box=(left, top, right - left, bottom - top),
+        score=marks.pop("score", None),
+        extra={mark: value for mark, value in marks.items() if value != KITTI_MARKS[mark]},
     )
 
 

@@ -231,16 +231,12 @@ def open_voc(path: Path, options: Options) -> RawDataset:
     files = of_part(files, folder, root / "ImageSets" / "Main" / f"{options.split}.txt", options)
     pictures = Pictures.of_labels(folder, options, root, root.parent)
 
-    def read(classes: ReadClasses, losses: Losses) -> Iterator[RawImage]:
+    def read(file: Path, classes: ReadClasses, losses: Losses) -> Iterator[RawImage]:
         voc = _Voc(folder, pictures, options.zero_based, classes, losses)
-        for file in files:
-            try:
-                yield voc.image(file, next(elements(file, "annotation", {"annotation"})))
-            except (BrokenError, OSError) as error:
-                losses.add(LossKind.BROKEN, f"{file}: {error}")
+        yield voc.image(file, next(elements(file, "annotation", {"annotation"})))
 
     looked_for = ".xml files that begin with <annotation>"
-    return gathered(str(path), read, options, looked_for, file_each=True)
+    return gathered(path, files, read, options, looked_for, file_each=True)
 
 
 @attrs.define
@@ -258,7 +254,7 @@ class _Voc:
             pixels_of(whole.said("size", side) or whole.said("imagesize", lines))
             for side, lines in (("width", "ncols"), ("height", "nrows"))
         )
-        if not name or not image.width or not image.height:
+        if not (name and image.width and image.height):
             picture = self._pictures.of(stem) or self._pictures.of(Path(name).stem)
             if not name and picture is None:
                 raise BrokenError("it has no <filename>; name the folder of its image as `images`")
@@ -277,12 +273,9 @@ class _Voc:
         where = f"{file}, line {each.line}"
         named = each.all("attributes", "attribute")  # as CVAT writes them
         given = {one.said("name"): one.said("value") for one in named}
-        try:
+        with self._losses.counting(where):
             found = RawObject(category=self._classes.of(each.said("name")), where=where)
             self._outline(each, found, image, number_of(given.pop("rotation", "") or 0, "a turn"))
-        except BrokenError as error:
-            self._losses.add(LossKind.BROKEN, f"{where}: {error}")
-        else:
             found.extra = {
                 mark: said
                 for mark, usual in VOC_MARKS.items()
@@ -294,7 +287,7 @@ class _Voc:
             strange = next((one.tag for one in each.children if one.is_strange(read)), None)
             if strange and not found.extra:
                 self._losses.add(LossKind.EXTRA, f"{where}: {strange[:40]}")
-            answers(where, {name: 1 for name, value in given.items() if value}, self._losses)
+            answers(where, (name for name, value in given.items() if value), self._losses)
             image.objects.append(found)
         for part in each.all("part"):  # of a person: a head, hands and feet, each with its box
             self._losses.add(LossKind.NESTING, where)
@@ -364,11 +357,7 @@ def open_cvat(path: Path, options: Options) -> RawDataset:
         found = files_below(path, {".xml"})
         files = [each for each in found if each.parent == path or not is_usual]
 
-    def read(classes: ReadClasses, losses: Losses) -> Iterator[RawImage]:
-        for file in files:
-            yield from read_one(file, classes, losses)
-
-    def read_one(file: Path, classes: ReadClasses, losses: Losses) -> Iterator[RawImage]:
+    def read(file: Path, classes: ReadClasses, losses: Losses) -> Iterator[RawImage]:
         pictures = Pictures.of_labels(file.parent / "images", options, file.parent)
         apart = f"{stem_of(file, path)}/" if len(files) > 1 else ""
         cvat = _Cvat(str(file), classes, losses, apart)
@@ -376,22 +365,19 @@ def open_cvat(path: Path, options: Options) -> RawDataset:
         # without a name is temporary, and disappears when it is closed.
         with room_on_disk(), closing(sqlite3.connect("", check_same_thread=False)) as frames:
             frames.execute("CREATE TABLE shapes (task TEXT, frame INTEGER, label TEXT, body BLOB)")
-            try:
+            with losses.counting(file):
                 for each in elements(file, "annotations", {"meta", "image", "track"}):
                     if each.tag == "meta":
                         cvat.learn(each)
                     elif each.tag == "image":
-                        is_asked = options.split in (None, each.given.get("subset"))
-                        if is_asked and (image := cvat.image(each)) is not None:
-                            yield image
+                        if options.split in (None, each.given.get("subset")):
+                            yield from cvat.image(each)
                     else:
                         rows = cvat.track(each.around or each, each)
                         frames.executemany("INSERT INTO shapes VALUES (?, ?, ?, ?)", rows)
-            except (BrokenError, OSError) as error:
-                losses.add(LossKind.BROKEN, f"{file}: {error}")
             yield from cvat.frames(frames, pictures)
 
-    return gathered(str(path), read, options, "<image> or <track> in <annotations>")
+    return gathered(path, files, read, options, "<image> or <track> in <annotations>")
 
 
 @attrs.define
@@ -437,23 +423,22 @@ class _Cvat:
         known = [pair for pair in pairs if all(name in names for name in pair)]
         return tuple((names.index(str(a)) + 1, names.index(str(b)) + 1) for a, b in known)
 
-    def image(self, whole: Element) -> RawImage | None:
+    def image(self, whole: Element) -> Iterator[RawImage]:
         where = f"{self._file}, line {whole.line}"
         name = whole.given.get("name", "").strip()
         if not name:
             lost = max(1, len(whole.children))
             self._losses.add(LossKind.BROKEN, f"{where}: an image without a name", count=lost)
-            return None
+            return
         if self._is_project and (subset := whole.given.get("subset")):
             name = f"{subset}/{name}"
         width, height = (pixels_of(whole.given.get(side)) for side in ("width", "height"))
-        if not width or not height:
-            self._losses.add(LossKind.SIZE, where)
         image = RawImage(name=name, where=where, width=width, height=height)
+        measure(image, None, self._losses)
         image.is_labelled = bool(whole.children)
         for each in whole.children:
             image.objects += self._objects(each, each.given.get("label"), image)
-        return image
+        yield image
 
     def track(self, whole: Element, part: Element) -> Iterator[tuple[str, int, str, bytes]]:
         """Give the frames on which the object of a track is seen: in a shape of it, or in it."""
@@ -468,13 +453,10 @@ class _Cvat:
             if each.tag == "track" or each.given.get("outside") == "1":
                 continue
             each.children += points.get(each.given.get("frame"), [])
-            try:
+            with self._losses.counting(f"{self._file}, line {each.line}"):
                 frame = int(number_of(each.given.get("frame"), "a frame"))
-            except BrokenError as error:
-                self._losses.add(LossKind.BROKEN, f"{self._file}, line {each.line}: {error}")
-                continue
-            whole.shapes += 1
-            yield task, frame, label, orjson.dumps(_packed(each))
+                whole.shapes += 1
+                yield task, frame, label, orjson.dumps(_packed(each))
         if part is whole and whole.shapes > 1:
             number = whole.given.get("id", "")
             self._losses.add(LossKind.TRACK, f"{self._file}, line {whole.line}: track {number}")
@@ -500,20 +482,16 @@ class _Cvat:
     def _objects(self, each: Element, label: str | None, image: RawImage) -> list[RawObject]:
         """Return the objects that a shape becomes: of points one each, else one or none."""
         where = f"{self._file}, line {each.line}"
-        named = {one.given.get("name", ""): 1 for one in each.all("attribute") if one.text.strip()}
+        named = [one.given.get("name", "") for one in each.all("attribute") if one.text.strip()]
+        found: list[RawObject] = []
         if each.tag == "tag":
-            named = {f"tag {label}": 1, **named}
+            answers(where, [f"tag {label}", *named], self._losses)
         elif each.tag == "cuboid":
             self._losses.add(LossKind.CUBOID, where)
-            return []
-        found: list[RawObject] = []
-        if each.tag != "tag":
-            try:
+        else:
+            with self._losses.counting(where):
                 found = self._shaped(each, self._classes.of(label), image, where)
-            except BrokenError as error:
-                self._losses.add(LossKind.BROKEN, f"{where}: {error}")
-                return []
-        answers(where, named, self._losses)
+                answers(where, named, self._losses)
         return found
 
     def _shaped(
@@ -569,14 +547,11 @@ class _Cvat:
     def _keypoint(
         self, drawn: Element | None, points: Callable[[Element, int], list[Pair]], where: str
     ) -> tuple[float, float, int] | None:
-        if drawn is None or drawn.given.get("outside") == "1":
-            return None
-        try:
-            x, y = points(drawn, 1)[0]
-        except BrokenError as error:
-            self._losses.add(LossKind.PART, f"{where}: {error}")
-            return None
-        return x, y, 1 if drawn.given.get("occluded") == "1" else 2
+        found = None
+        if drawn is not None and drawn.given.get("outside") != "1":
+            with self._losses.counting(where, LossKind.PART):
+                found = (*points(drawn, 1)[0], 1 if drawn.given.get("occluded") == "1" else 2)
+        return found
 
 
 def _packed(each: Element) -> list[Any]:
