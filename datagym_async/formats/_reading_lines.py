@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import chain, islice
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, Literal, TypeAlias
@@ -39,7 +40,7 @@ from datagym_async.formats._reading import (
 
 # --- YOLO: what a dataset is ----------------------------------------------------------------------
 
-YoloName: TypeAlias = Literal["yolo", "yolo-seg", "yolo-pose", "yolo-obb"]
+YoloName: TypeAlias = Literal["yolo", "yolo-seg", "yolo-pose", "yolo-obb", "dota"]
 PARTS: Final = ("train", "val", "test")
 _PART_NAMES: Final = (*PARTS, "valid", "validation")
 _NAMES_FILES: Final = ("classes.txt", "obj.names", "_darknet.labels", "names.txt")
@@ -87,8 +88,8 @@ def open_yolo(path: Path, options: Options) -> RawDataset:
     """Open a data.yaml, a darknet data file, or a folder; errors as `formats.read` says."""
     told = yolo_file(path) if path.is_dir() else path
     if told is None:
-        yolo, problems = _Yolo(_listed(path, options.classes)), list[str]()
-        found = _in_folder(path, options.images)
+        found, problems = _in_folder(path, options.images), list[str]()
+        yolo = _Yolo(_listed(path, options.classes, found))
         looked_for = "images, and a .txt of labels for each"
     else:
         try:
@@ -142,6 +143,8 @@ def yolo_kind(path: Path) -> YoloName:
         found = _in_parts(told, said, None)[0] if told else _in_folder(path, None)
     except (BrokenError, FormatError):
         return "yolo"
+    if any(map(_is_dota, _first_lines(found))):
+        return "yolo-obb" if told else "dota"
     if _marked_keypoints(found):
         return "yolo-pose"
     columns = {len(words) for words in _first_lines(found) if len(words) > 6}
@@ -326,8 +329,13 @@ def _told(path: Path, said: Mapping[str, Any], classes: Sequence[str]) -> _Yolo:
     return _Yolo(categories, count, dimensions)
 
 
-def _listed(folder: Path, classes: Sequence[str]) -> Mapping[int, Category]:
-    """Return the classes of a folder without data.yaml: as given, else of a file of names."""
+def _listed(
+    folder: Path, classes: Sequence[str], found: Sequence[_Labelled]
+) -> Mapping[int, Category]:
+    """Return the classes of a folder without data.yaml.
+
+    As given, else of a file of names, else those that lines of DOTA name.
+    """
     if classes:
         return {number: Category(number, name) for number, name in enumerate(classes)}
     names = dict[int, str]()
@@ -345,12 +353,31 @@ def _listed(folder: Path, classes: Sequence[str]) -> Mapping[int, Category]:
                 "(classes=...)"
             )
         names |= listed
+    names = names or dict(enumerate(_named_in_lines(found)))
     if not names:
         raise FormatError(
             f"{folder} does not list its classes: there is none of data.yaml with names, "
             f"{', '.join(_NAMES_FILES[:-1])}; name them with classes=..."
         )
     return {number: Category(number, name) for number, name in names.items()}
+
+
+def _named_in_lines(found: Sequence[_Labelled]) -> Collection[str]:
+    """Return the classes that lines of DOTA name; none if any line may be one of YOLO."""
+    names: dict[str, None] = {}
+    for each in found:
+        with suppress(BrokenError, OSError):
+            for _, words in lines_of(each.labels):
+                if _is_dota(words):
+                    names[words[8]] = None
+                elif all(map(is_number, words)):
+                    return ()
+    return names
+
+
+def _is_dota(words: Sequence[str]) -> bool:
+    """Return whether a line has four corners and then the name of a class."""
+    return len(words) in (9, 10) and all(map(is_number, words[:8])) and not is_number(words[8])
 
 
 # --- YOLO: which images there are, and where their labels ----------------------------------------
@@ -572,7 +599,10 @@ def _keypoint(
 
 
 def is_yolo(path: Path) -> bool:
-    """Return whether the first line of a file is one of YOLO, or there is none."""
+    """Return whether the first line of a file is one of YOLO or DOTA, or there is none."""
     words = first_words(path)
-    is_labels = path.stem.lower() not in NO_LABELS
-    return is_labels and (len(words) > 4 or not words) and all(map(is_number, words))
+    if path.stem.lower() in NO_LABELS:
+        return False
+    if not words or words[0].startswith(_DOTA_HEADS) or _is_dota(words):
+        return True
+    return len(words) > 4 and all(map(is_number, words))

@@ -32,6 +32,7 @@ FormatName: TypeAlias = Literal[
     "yolo-seg",
     "yolo-pose",
     "yolo-obb",
+    "dota",
     "coco",
     "voc",
     "cvat",
@@ -79,6 +80,7 @@ FORMATS: Final = (
     FormatInfo(name="yolo-seg", path=_YOLO, open=open_yolo),
     FormatInfo(name="yolo-pose", path=_YOLO, open=open_yolo),
     FormatInfo(name="yolo-obb", path=_YOLO, open=open_yolo),
+    FormatInfo(name="dota", path="the folder of images and labelTxt", open=open_yolo),
     FormatInfo(name="coco", path=_COCO, open=_open_coco),
     FormatInfo(name="voc", path="the folder of Annotations, or one .xml", open=open_voc),
     FormatInfo(name="cvat", path="annotations.xml, or its folder", open=open_cvat),
@@ -141,7 +143,7 @@ _NOT_READ: Final = {
 """Whose own files are not read, and what stands in these alone."""
 _LOOKED_FOR: Final = (
     "data.yaml or obj.data (yolo), label_2 (kitti), annotations.xml (cvat), "
-    "and .xml, .json and .txt files that voc, cvat, labelme, yolo or kitti have"
+    "and .xml, .json and .txt files that voc, cvat, labelme, yolo, dota or kitti have"
 )
 
 

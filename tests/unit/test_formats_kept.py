@@ -150,6 +150,13 @@ def kitti(numbers: str) -> Callable[[Path], Path]:
     return make
 
 
+def dota(folder: Path) -> Path:
+    """A folder of one image with a turned box, and no list of classes."""
+    picture(folder / "images" / "a.png")
+    text(folder / "labelTxt" / "a.txt", "gsd:0.1\n20 10 80 10 80 50 20 50 plane 0")
+    return folder
+
+
 CORNERS = [[20, 10], [80, 10], [80, 50]]
 BNDBOX = "<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox>"
 CVAT_BOX = '<box label="car" xtl="1" ytl="1" xbr="9" ybr="9">'
@@ -160,6 +167,7 @@ READ: dict[str, dict[str, Callable[[Path], Path]]] = {
     "yolo-seg": {"outline": yolo("0 .1 .1 .4 .1 .4 .5")},
     "yolo-pose": {"keypoints": yolo("0 .5 .5 .2 .2 .5 .5 2", "kpt_shape: [1, 3]\n")},
     "yolo-obb": {"outline": yolo("0 .1 .1 .4 .2 .3 .5 .0 .4")},
+    "dota": {"outline": dota},
     "coco": {
         "box": coco(category_id=1, bbox=[20, 10, 60, 40]),
         "outline": coco(category_id=1, segmentation=[[20, 10, 80, 10, 80, 50]]),

@@ -542,6 +542,28 @@ def test_turned_boxes_of_dota(tmp_path: Path) -> None:
     assert (gone.name, gone.objects, lost["broken"]) == ("gone", [], 2)
 
 
+@pytest.mark.parametrize("head", ["", "imagesource:GoogleEarth\ngsd:0.1\n"])
+def test_dota_needs_no_list_of_classes(tmp_path: Path, head: str) -> None:
+    """Its lines name them, in all parts; a line that may be one of YOLO leaves a doubt."""
+    for part, names in (("train", "ship plane"), ("val", "ship tank")):
+        picture(tmp_path / part / "images" / f"P{part}.png")
+        lines = [f"10 20 110.5 20 110.5 60 10 60 {name} 0" for name in names.split()]
+        text(tmp_path / part / "labelTxt" / f"P{part}.txt", head + "\n".join([*lines, "x"]))
+    assert sniff(tmp_path) == sniff(tmp_path / "val") == "dota"
+    dataset = open_dataset(tmp_path)
+    assert [(each.id, each.name) for each in dataset.categories] == [
+        (0, "ship"), (1, "plane"), (2, "tank")
+    ]  # fmt: skip
+    images, lost = read(dataset)
+    assert [(each.name, [one.category.name for one in each.objects]) for each in images] == [
+        ("Ptrain.png", ["ship", "plane"]), ("Pval.png", ["ship", "tank"])
+    ]  # fmt: skip
+    assert lost == {"broken": 2}
+    text(tmp_path / "val" / "labelTxt" / "other.txt", "0 0.1 0.1 0.3 0.1 0.3 0.4 0.1 0.4\n")
+    with pytest.raises(FormatError, match="does not list its classes"):
+        open_dataset(tmp_path, "dota")
+
+
 def test_names_too_long_for_any_file(tmp_path: Path) -> None:
     """They end no reading: in a list of images, in data.yaml, in a folder or alone."""
     long = "x" * 300
