@@ -16,7 +16,18 @@ from inspect import iscoroutinefunction
 from numbers import Real
 from pathlib import Path
 from types import FunctionType, NoneType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, SupportsIndex, TypeVar, cast
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Final,
+    Literal,
+    NamedTuple,
+    SupportsIndex,
+    TypeVar,
+    cast,
+    get_args,
+    get_origin,
+)
 
 from datagym_async._printable import printable
 from datagym_async.exceptions import ConfigurationError
@@ -149,6 +160,18 @@ def listed(what: str, given: Iterable[V], *kinds: type) -> tuple[V, ...]:
     return given
 
 
+def pairs_of(what: str, given: Iterable[Iterable[int]]) -> tuple[tuple[int, int], ...]:
+    """Return pairs of whole numbers."""
+    found = []
+    for each in listed(what, given):
+        pair = listed(f"one of the {what}", each)
+        if len(pair) != 2 or not all(map(is_whole, pair)):
+            rule = "it must be a pair of whole numbers"
+            raise ConfigurationError(f"one of the {what} is {shown(each)}; {rule}.")
+        found.append((pair[0], pair[1]))
+    return tuple(found)
+
+
 def shown(value: object) -> str:
     """Return what an error shows of a value: the beginning of what `repr` says."""
     try:
@@ -256,6 +279,8 @@ def _kind_of(annotation: str, here: Mapping[str, Any]) -> Kind | None:
 
 def _kind_by_name(name: str, here: Mapping[str, Any]) -> Kind | None:
     kind = _KINDS.get(name) or here.get(name)
+    if get_origin(kind) is Literal and all(isinstance(word, str) for word in get_args(kind)):
+        return TEXT  # which one, is a rule of its own
     if kind is not Any and isinstance(kind, type) and not getattr(kind, "_is_protocol", False):
         return _of(kind, f"a {kind.__name__}")
     return kind if isinstance(kind, Kind) else None

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import attrs
 
+from datagym_async._checks import by_annotation, listed, pairs_of
 from datagym_async.formats._losses import FormatError, Losses
 
 Pair: TypeAlias = tuple[float, float]
@@ -22,7 +23,15 @@ Ring: TypeAlias = Sequence[Pair]
 """The corners of an outline or of a hole, the first one not repeated at the end."""
 
 
-@attrs.frozen
+def _keypoints(given: Iterable[str]) -> tuple[str, ...]:
+    return listed("keypoints", given, str)
+
+
+def _skeleton(given: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    return pairs_of("skeleton", given)
+
+
+@attrs.frozen(field_transformer=by_annotation)
 class Category:
     """A class of objects in a file.
 
@@ -37,8 +46,8 @@ class Category:
     id: int
     name: str
     supercategory: str = ""
-    keypoints: tuple[str, ...] = attrs.field(default=(), converter=tuple[str, ...])
-    skeleton: tuple[tuple[int, int], ...] = ()
+    keypoints: tuple[str, ...] = attrs.field(default=(), converter=_keypoints)
+    skeleton: tuple[tuple[int, int], ...] = attrs.field(default=(), converter=_skeleton)
 
     @property
     def names(self) -> tuple[str, str]:

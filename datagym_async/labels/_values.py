@@ -241,7 +241,7 @@ class Incomplete:
 
 Shape: TypeAlias = Point | Line | Polygon | Rectangle | Segmentation | Incomplete
 """What an annotation outlines."""
-_SHAPES: Final = get_args(Shape)
+SHAPES: Final = get_args(Shape)
 _KINDS: Final = (EntryType, NoneType)
 FEWEST: Final = {EntryType.LINE: 2, EntryType.POLYGON: 3, EntryType.IMAGE_SEGMENTATION: 3}
 """Points that a shape, or each ring of it, has at least where it is more than one point."""
@@ -406,9 +406,9 @@ class Annotation:
     form: Form | None = attrs.field(default=None, kw_only=True, eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        if type(self.key) is not str or type(self.shape) not in _SHAPES:
+        if type(self.key) is not str or type(self.shape) not in SHAPES:
             check_is("key", self.key, str)
-            check_is("shape", self.shape, *_SHAPES)
+            check_is("shape", self.shape, *SHAPES)
 
 
 def _media_id(value: MediaId) -> str:

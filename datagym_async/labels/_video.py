@@ -8,7 +8,15 @@ from typing import Any, NamedTuple
 
 import attrs
 
-from datagym_async.labels._values import Classification, Form, Rectangle, Shape, to_answers
+from datagym_async._checks import by_annotation, check_is, listed, pairs_of
+from datagym_async.labels._values import (
+    SHAPES,
+    Classification,
+    Form,
+    Rectangle,
+    Shape,
+    to_answers,
+)
 from datagym_async.models import EntryType  # noqa: TC001 -- annotations are resolved here
 from datagym_async.models._basics import count
 
@@ -23,7 +31,7 @@ class FrameRange(NamedTuple):
         return isinstance(frame, int) and self.first <= frame <= self.last
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=by_annotation)
 class Keyframe:
     """What was newly drawn or answered about an object at one frame.
 
@@ -43,16 +51,20 @@ class Keyframe:
     extra: Mapping[str, Any] = attrs.field(factory=dict, kw_only=True, repr=False)
     form: Form | None = attrs.field(default=None, kw_only=True, eq=False, repr=False)
 
+    def __attrs_post_init__(self) -> None:
+        if self.shape is not None:
+            check_is("shape", self.shape, *SHAPES)
+
 
 def _in_order(given: Iterable[Keyframe]) -> tuple[Keyframe, ...]:
-    return tuple(sorted(given, key=attrgetter("frame")))
+    return tuple(sorted(listed("keyframes", given, Keyframe), key=attrgetter("frame")))
 
 
 def _ranges(given: Iterable[tuple[int, int]]) -> tuple[FrameRange, ...]:
-    return tuple(FrameRange(*each) for each in given)
+    return tuple(FrameRange(*each) for each in pairs_of("visible", given))
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=by_annotation)
 class VideoObject:
     """One object of a video.
 
@@ -120,7 +132,7 @@ def _updated(old: Classification | None, new: Classification) -> Classification:
     return attrs.evolve(new, values=new.values or old.values, children=children.values())
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=by_annotation)
 class VideoLabels:
     """The labels of one video.
 

@@ -73,6 +73,15 @@ class Server:
         fetch_links: FetchLinks = "public",
         middlewares: Sequence[Middleware] = (),
     ) -> None:
+        texts = {"host": host, "token": "" if token is None else token}
+        texts |= {"dialect": dialect, "fetch_links": fetch_links}
+        numbers = {"port": port, "requests_per_connection": requests_per_connection}
+        numbers["max_allowed_packet"] = max_allowed_packet
+        for kind, given in ((str, texts), (int, numbers)):
+            for name, value in given.items():
+                if not isinstance(value, kind):  # it is not shown: it may be a secret
+                    text = f"{name} is of the type {type(value).__name__}"
+                    raise TypeError(f"{text}; it must be of the type {kind.__name__}.")
         self._data = None if data is None else Path(data)
         self._host = host
         self._port = port

@@ -20,6 +20,7 @@ from datagym_async.labels import (
     Annotation,
     Classification,
     ConfigEntry,
+    Keyframe,
     LabelConfig,
     LabeledImage,
     Line,
@@ -27,9 +28,12 @@ from datagym_async.labels import (
     Polygon,
     Rectangle,
     Segmentation,
+    VideoLabels,
+    VideoObject,
     diff,
     to_prediction,
 )
+from datagym_async.server import Server
 from tests.helpers.sentinel import TOKEN
 
 NOUNS = ("datasets", "projects", "media", "labels", "label_configs", "tasks", "values")
@@ -54,6 +58,10 @@ ODD: dict[str, tuple[object, ...]] = {
     "str | os.PathLike[str]": (None, "", 0, b"x", [], "a\0b", "\ud800", object()),
     "Callable": ("x", 0, [], object(), inspect.getmodule),
     "Iterable": (0, 1.5, "text", b"x", object(), print),
+    **dict.fromkeys(
+        ("FormatName", "WrittenFormat", "Placing"),
+        (0, b"x", [], object(), np.array(["coco", "yolo"])),
+    ),
 }
 
 
@@ -158,6 +166,27 @@ SPOT = Point(1, 2)
         (formats.LabelMapping, (), {"shape": "box"}, "shape is 'box'; it must be one of"),
         (formats.LabelMapping, (), {"sdk": "no"}, "sdk is 'no'; it must be True or False"),
         (look.GalleryOptions, (), {"size": "480"}, "size is '480'; it must be a whole number"),
+        (Keyframe, ("1",), {}, "frame is '1'; it must be a whole number"),
+        (Keyframe, (1, 5), {}, "shape is 5; it must be of the type Point"),
+        (Keyframe, (1, None, ["red"]), {}, "one of the classifications is 'red'"),
+        (Keyframe, (1,), {"extra": 5}, "extra is 5; it must be a mapping"),
+        (VideoObject, (5,), {}, "id is 5; it must be a text"),
+        (VideoObject, ("a", None, 5), {}, "keyframes is 5; it must be a list"),
+        (VideoObject, ("a", None, [5]), {}, "one of the keyframes is 5; it must be of the type K"),
+        (VideoObject, ("a", None, [], 5), {}, "visible is 5; it must be a list"),
+        (
+            VideoObject,
+            ("a", None, [], [(1, 2, 3)]),
+            {},
+            "visible is .*; it must be a pair of whole",
+        ),
+        (VideoLabels, (5,), {}, "frames is 5; it must be a mapping"),
+        (formats.Category, ("1", "car"), {}, "id is '1'; it must be a whole number"),
+        (formats.Category, (1, 5), {}, "name is 5; it must be a text"),
+        (formats.Category, (1, "car", None), {}, "supercategory is None; it must be a text"),
+        (formats.Category, (1, "car", "", "nose"), {}, "keypoints is 'nose'; it must be a list"),
+        (formats.Category, (1, "car", "", ["a"], [5]), {}, "one of the skeleton is 5"),
+        (formats.Category, (1, "car", "", ["a"], [("a", 1)]), {}, "it must be a pair of whole"),
         (formats.classes_from, ([5],), {}, "one of the classes is 5; it must be of the type str"),
     ],
 )
@@ -208,6 +237,15 @@ def test_corners_that_are_nowhere_are_not_drawn(bad: float, at: int) -> None:
     assert 'class="mark"' not in drawn
 
 
+@pytest.mark.parametrize("name", ["format", "images"])
+async def test_an_array_is_no_word_of_an_export(tmp_path: Path, name: str) -> None:
+    """It has several truths, which is not said in Python's words."""
+    named: dict[str, Any] = {"format": "yolo", name: np.array(["yolo", "copy"])}
+    async with DataGymClient(TOKEN, "http://127.0.0.1:9", dialect="media") as client:
+        with pytest.raises(ConfigurationError, match=r"array\(\['yolo', 'copy'\]"):
+            await client.export_labels("p", tmp_path / "out", **named)
+
+
 def test_images_are_matched_with_media_only() -> None:
     """Values of another kind are named."""
     with pytest.raises(ConfigurationError, match="one of the media is 5; it must have the id"):
@@ -221,3 +259,13 @@ def test_numbers_of_numpy_are_numbers() -> None:
     box = Rectangle(np.float32(1), np.int64(2), 3, 4)  # type: ignore[arg-type]  # on purpose
 
     assert box.bounds == (1, 2, 4, 6)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"token": 5}, {"host": None}, {"port": "80"}, {"max_allowed_packet": 1.5}]
+)
+def test_a_server_is_refused_at_once(wrong: dict[str, Any]) -> None:
+    """It imports nothing of the client, so that the error is Python's; a token is not shown."""
+    (name,) = wrong
+    with pytest.raises(TypeError, match=rf"^{name} is of the type \w+; it must be of the type"):
+        Server(**wrong)
