@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, Literal, TypeAlias, cast, get
 import attrs
 import orjson
 
-from datagym_async._checks import by_annotation
+from datagym_async._checks import by_annotation, check_is
 from datagym_async._file_names import safe_name
 from datagym_async._files import replaced_file, telling
 from datagym_async._runs._disk import path_in
@@ -139,7 +139,8 @@ async def export_labels(
     source: TaskSource, path: Path, wanted: ExportFormat, options: ExportOptions
 ) -> ExportedLabels:
     """Write the labels of a project to a file or folder; for errors `client.export_labels`."""
-    if not isinstance(wanted, str) or wanted not in EXPORT_FORMATS:
+    check_is("format", wanted, str)
+    if wanted not in EXPORT_FORMATS:
         known = ", ".join(EXPORT_FORMATS)
         raise ConfigurationError(f"There is no export format {wanted!r}; use one of {known}")
     _check_choice(source, wanted, options)
