@@ -1,14 +1,10 @@
 """Our databases (journals, manifests): used by one thread at a time, sealed, checked.
 
 At its end a run closes its database as a plain file, and writes a checksum of it, the seal, into
-its lock file.
-
-The next run compares.
-
-Any byte that has changed since is damage, also in places that SQLite does not check: a name, a
-state, a count. After a kill there is no seal. If another program has written to the database
-through SQLite, the header shows it and the seal does not count. Then only SQLite's own check is
-left: it finds broken tables and indexes. Everything here blocks.
+its lock file. The next run compares: any byte that has changed since is damage, also in places that
+SQLite does not check. After a kill there is no seal, and if another program has written to the
+database through SQLite, which its header shows, the seal does not count. Then only SQLite's own
+check is left: it finds broken tables and indexes. Everything here blocks.
 """
 
 from __future__ import annotations
@@ -62,7 +58,6 @@ class Database:
 
     @property
     def is_open(self) -> bool:
-        """Return whether it can be used."""
         return self._connection is not None
 
     @contextlib.contextmanager
@@ -118,12 +113,8 @@ class DamagedError(sqlite3.DatabaseError):
 
 
 def of_a_database(error: BaseException) -> sqlite3.Error | OSError | None:
-    """Return the error of the database behind an error of opening; None if it is another one.
-
-    SQLite quotes a damaged schema as it is; if that is not valid text, a `UnicodeDecodeError`
-    comes.
-    """
-    if isinstance(error, UnicodeDecodeError):
+    """Return the error of the database behind an error of opening; None if it is another one."""
+    if isinstance(error, UnicodeDecodeError):  # of a damaged schema, which SQLite quotes
         return DamagedError("a text in it was changed")
     return error if isinstance(error, sqlite3.Error | OSError) else None
 

@@ -41,15 +41,12 @@ class Findings:
 def require_pillow(
     what: str = 'check="decode"', instead: str = 'upload with check="structure"'
 ) -> None:
-    """Raise `ConfigurationError` if a feature needs Pillow and it is not installed."""
+    """Raise `ConfigurationError` if Pillow is not installed."""
     require_modules(what, "images", "PIL", instead=instead)
 
 
 def decode(source: bytes | str | BinaryIO) -> Findings:
-    """Decode a JPEG or PNG (bytes, a path, a seekable stream) and return what was found.
-
-    No content of an image raises.
-    """
+    """Decode a JPEG or PNG (bytes, a path, a seekable stream); no content of an image raises."""
     try:
         if isinstance(source, str):
             with open(source, "rb", opener=regular_only) as stream:

@@ -153,14 +153,12 @@ class JournalLock:
             os.close(descriptor)  # another process has deleted the file in between
 
     def read(self) -> str:
-        """Return the text in its file; nobody else writes while it is locked."""
         if self._descriptor is None:
             return ""
         os.lseek(self._descriptor, 0, os.SEEK_SET)
         return os.read(self._descriptor, _NOTE).decode("ascii", "replace")
 
     def write(self, note: str) -> None:
-        """Replace the text in its file."""
         if self._descriptor is not None:
             os.ftruncate(self._descriptor, 0)
             os.lseek(self._descriptor, 0, os.SEEK_SET)
@@ -178,7 +176,6 @@ class JournalLock:
 
 
 def is_locked(journal: Path) -> bool:
-    """Return whether a process has the lock of a journal now."""
     if not lock_path(journal).exists():
         return False
     with contextlib.suppress(OSError):

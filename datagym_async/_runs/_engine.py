@@ -6,9 +6,9 @@ at the first error that every other item would get as well, and ends with no tas
 
 * The queue of work is limited by portions: `_room` waits until the last portion is nearly used up.
   A limit by items would wake the feeder for each item.
-* The queue of results is limited by items: while it is full, no worker begins anything new. * After
-  a stop nothing new begins, and requests in flight finish. * Outcomes are written a moment after
-  they are known, many at once, and all at the end.
+* The queue of results is limited by items: while it is full, no worker begins anything new.
+* After a stop nothing new begins, and requests in flight finish.
+* Outcomes are written a moment after they are known, many at once, and all at the end.
 """
 
 from __future__ import annotations
@@ -324,7 +324,6 @@ class BulkRun(NotCopied, ABC, Generic[Work, Result, Report]):
                 await self._while_full()
 
     async def _next_work(self) -> Work | None:
-        """Wait for work; None is the end of it."""
         return await self._pending.get()
 
     def _give_out(self, result: Result) -> None:
@@ -391,7 +390,6 @@ class BulkRun(NotCopied, ABC, Generic[Work, Result, Report]):
         return self.report
 
     def _end(self) -> None:
-        """Stop the clock."""
         if self._ended is None:
             self._ended = self._now()
 

@@ -61,15 +61,9 @@ def check_on_event(_: object, __: object, value: Any) -> None:
 
 
 class Listener:
-    """Pass events to the user's callable, whose errors do not affect the run.
+    """Pass events to the user's callable, if there is one; its errors do not affect the run.
 
-    Args:
-        on_event: The callable, or None.
-        job: The job, for the log: ``"upload"``.
-        option: The name of the option with the callable.
-
-    Attributes:
-        is_wanted: Whether anybody listens.
+    `job` and `option` are for the log.
     """
 
     def __init__(

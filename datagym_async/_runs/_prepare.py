@@ -28,7 +28,7 @@ import attrs
 from datagym_async._checks import SEVERAL, check
 from datagym_async._extras import extra_module
 from datagym_async._regular_files import regular_only
-from datagym_async._runs._decode import orientation_of, require_pillow
+from datagym_async._runs._decode import UPRIGHT, orientation_of, require_pillow
 from datagym_async.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def _opened(path: str) -> BinaryIO:
 
 
 def _prepared(stream: BinaryIO, head: bytes, steps: Steps) -> Prepared:
-    from PIL import Image
+    from PIL import Image, ImageOps
 
     formats: tuple[str, ...] = _FORMATS
     if head[4:8] == b"ftyp" and head[8:12] != b"avif" and steps.convert:
@@ -160,7 +160,7 @@ def _prepared(stream: BinaryIO, head: bytes, steps: Steps) -> Prepared:
         is_large = steps.resize is not None and max(image.size) > steps.resize
         # Looking for the EXIF, which may be at the end of a PNG, decodes all of it.
         may_turn = steps.orientation and (kind == "JPEG" or _has_exif(stream))
-        is_turned = is_sent_so and may_turn and orientation_of(image) > 1
+        is_turned = is_sent_so and may_turn and orientation_of(image) != UPRIGHT
         if not (is_turned or is_large if is_sent_so else steps.convert):
             return Prepared()
         if kind == "TIFF" and _is_raw(image, head):
@@ -172,7 +172,9 @@ def _prepared(stream: BinaryIO, head: bytes, steps: Steps) -> Prepared:
         is_photograph = kind in {"JPEG", "HEIF", "AVIF"} or (kind == "WEBP" and _is_lossy(stream))
         depth = _depth(image, head)
         found = image if steps.resize is None or not is_large else _shrunk(image, steps.resize)
-        found = _upright(found)
+        found.load()  # first: the TIFF plugin rotates it then, and updates its EXIF
+        if orientation_of(found) != UPRIGHT:
+            found = ImageOps.exif_transpose(found)
         if depth > 8 and not found.mode.startswith(("I", "F")):
             warnings.append(f"Its {depth} bits a channel became 8.")
         target = "JPEG" if is_photograph and found.mode in MODES["JPEG"] else "PNG"
@@ -189,24 +191,6 @@ def _has_exif(stream: BinaryIO) -> bool:
     found = b"eXIf" in stream.read()
     stream.seek(at)
     return found
-
-
-def _upright(image: Image) -> Image:
-    """Return the picture upright."""
-    from PIL.Image import Transpose
-
-    image.load()  # first: the TIFF plugin rotates it then, and updates its EXIF
-    turns = {
-        2: Transpose.FLIP_LEFT_RIGHT,
-        3: Transpose.ROTATE_180,
-        4: Transpose.FLIP_TOP_BOTTOM,
-        5: Transpose.TRANSPOSE,
-        6: Transpose.ROTATE_270,
-        7: Transpose.TRANSVERSE,
-        8: Transpose.ROTATE_90,
-    }
-    turn = turns.get(orientation_of(image))
-    return image if turn is None else image.transpose(turn)
 
 
 def _shrunk(image: Image, most: int) -> Image:

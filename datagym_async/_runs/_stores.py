@@ -169,7 +169,7 @@ _NO_CREDENTIALS: Final = (
 
 
 def _is_of_obstore(error: BaseException) -> bool:
-    """Return whether it is an error of obstore, which panics if options make no valid request."""
+    # obstore panics if options make no valid request.
     return isinstance(error, Exception) or type(error).__name__ == _PANIC
 
 
@@ -186,10 +186,7 @@ def store_errors(address: str) -> Iterator[None]:
 
 
 def etag_of(said: ObjectMeta | PutResult) -> str:
-    """Return the ETag of an object, in the same form for listings and answers.
-
-    Azure lists it without the quotes that it has in a header (its documentation).
-    """
+    """Return the ETag: Azure lists it without the quotes that it has in a header (documented)."""
     return (said["e_tag"] or "").removeprefix("W/").strip('"')
 
 
@@ -209,7 +206,6 @@ class StoreLocation:
 
     @classmethod
     def of(cls, address: str) -> Self:
-        """Return the parts of an address; an invalid one raises a `ConfigurationError`."""
         found = _ADDRESS.match(address)
         bucket = found[2] if found else ""
         if found is None or not bucket or "@" in bucket or ":" in bucket:
@@ -298,14 +294,12 @@ class Stores:
             yield from itertools.chain.from_iterable(stream)
 
     def head(self, at: StoreLocation) -> ObjectMeta:
-        """Return the metadata of an object; blocks."""
         store = self.open(at.root)
         with store_errors(at.address):
             meta: ObjectMeta = store.head(at.key)
         return meta
 
     def at(self, address: str) -> Object:
-        """Return an object to read."""
         return Object(self, StoreLocation.of(address))
 
     def noted(self, error: StoreError | None) -> None:

@@ -110,11 +110,9 @@ class BulkTally(Generic[R]):
 
     @property
     def done(self) -> int:
-        """Return the items that have an outcome."""
         return self.outcomes.total()
 
     def counts(self, *outcomes: enum.StrEnum) -> dict[str, Any]:
-        """Return how many items have each outcome, by its name."""
         return {each.value: self.outcomes[each] for each in outcomes}
 
     def pace(
@@ -174,7 +172,6 @@ class BulkReport(Shown, ABC):
 
 
 def csv_cells(columns: Sequence[str], row: Mapping[str, object]) -> list[object]:
-    """Return the cells of a row, none of which a spreadsheet takes for a formula."""
     # One look at the first character is enough for nearly all of millions of cells.
     return [
         f"'{cell}"

@@ -12,37 +12,23 @@ from datagym_async.downloads._report import DownloadReport, DownloadResult
 
 @attrs.frozen
 class DownloadStarted:
-    """The media are listed, and the downloads begin.
+    """The media are listed, and the downloads begin."""
 
-    Attributes:
-        name: Name of the dataset or the project.
-        folder: The folder.
-        planned: Number of media, including those that exist already.
-    """
-
-    name: str
+    name: str  # of the dataset or the project
     folder: str
-    planned: int
+    planned: int  # media, including those that exist already
 
 
 @attrs.frozen
 class MediaSettled:
-    """A media has its outcome.
-
-    Attributes:
-        result: The same result that the iteration yields.
-    """
+    """A media has its outcome: the same result that the iteration yields."""
 
     result: DownloadResult
 
 
 @attrs.frozen
 class DownloadEnded:
-    """The run has ended: complete, stopped, left early or with an error.
-
-    Attributes:
-        report: The final report.
-    """
+    """The run has ended: complete, stopped, left early or with an error."""
 
     report: DownloadReport
 

@@ -95,7 +95,6 @@ class Capacity:
         return None
 
     def give_back(self, index: int, count: int) -> None:
-        """Give back room that was not used."""
         self.taken[index] -= count
         self._first = min(self._first, index)
 

@@ -21,37 +21,23 @@ import attrs
 
 _MOST_MARKS = 64
 _FIRST_STEP = 4
-_BINS = 12
-"""Points that the line is laid through: many enough for a line, and each of many images."""
-_LEAST_SPAN = 100
-"""Media between the fewest and the most that were held, below which nothing is said."""
-_GROWN = 1.5
-"""Times longer, from where on an upload counts as slower."""
-_SURE = 0.5
-"""Part of all differences between the points that the line has to explain."""
-_STEADY = 0.2
-"""What either half of the points has to rise at least, of what all of them rise: no single step."""
-_MUCH_LONGER = 1.75
-"""Times that an image may take on average of what it takes in an empty dataset."""
+_BINS = 12  # points that the line is laid through: enough for a line, and each of many images
+_LEAST_SPAN = 100  # media between the smallest and the largest dataset, or nothing is said
+_GROWN = 1.5  # times longer, from where on an upload counts as slower
+_SURE = 0.5  # part of all differences between the points that the line has to explain
+_STEADY = 0.2  # part of the whole rise that either half of the points must have: no single step
+_MUCH_LONGER = 1.75  # times that an image may take of what it takes in an empty dataset
 SIZES = (500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000)
-"""What a dataset may be bounded to; fewer would be a crowd of datasets for little."""
+"""Limits of a dataset; smaller ones would make a crowd of datasets for little."""
 
 
 class Mark(NamedTuple):
-    """The counts of a run up to one moment.
+    """The counts of a run up to one moment."""
 
-    Args:
-        seconds: The time, without pauses.
-        uploaded: Images stored.
-        sending: Time of all requests together.
-        held: The sum, over these images, of the size of the dataset when each was stored.
-        bytes: Their bytes.
-    """
-
-    seconds: float
-    uploaded: int
-    sending: float
-    held: float
+    seconds: float  # without pauses
+    uploaded: int  # images stored
+    sending: float  # time of all requests together
+    held: float  # the sum, over these images, of the size of the dataset when each was stored
     bytes: int
 
 
@@ -66,18 +52,13 @@ class Part(NamedTuple):
 
 @attrs.define
 class Course:
-    """The marks of a run. Their number is limited, so they get further apart.
+    """The marks of a run. Their number is limited, so they get further apart."""
 
-    Attributes:
-        next: Number of stored images at which the next mark is due.
-    """
-
-    next: int = 1  # not before the first image, because a run needs time to begin
+    next: int = 1  # stored images at which the next mark is due; a run needs time to begin
     _step: int = _FIRST_STEP
     _marks: list[Mark] = attrs.field(factory=list)
 
     def add(self, mark: Mark) -> None:
-        """Take a mark."""
         self._marks.append(mark)
         if len(self._marks) > _MOST_MARKS:
             del self._marks[1::2]
@@ -85,7 +66,6 @@ class Course:
         self.next = mark.uploaded + self._step
 
     def parts(self) -> list[Part]:
-        """Return the parts between the marks."""
         return [_between(*pair) for pair in itertools.pairwise(self._marks)]
 
 
@@ -99,15 +79,10 @@ def _between(one: Mark, two: Mark) -> Part:
 
 @attrs.frozen
 class Growth:
-    """How the cost of an image grows with the size of its dataset.
+    """How the cost of an image grows with the size of its dataset."""
 
-    Args:
-        points: Parts of the run, from the smallest dataset to the largest.
-        times: How many times longer it took in the largest than in the smallest.
-    """
-
-    points: tuple[Part, ...]
-    times: float
+    points: tuple[Part, ...]  # of the run, from the smallest dataset to the largest
+    times: float  # how many times longer it took in the largest than in the smallest
 
     @property
     def mean(self) -> float:
@@ -116,7 +91,6 @@ class Growth:
 
     @property
     def most_held(self) -> float:
-        """Return the size of the fullest dataset."""
         return self.points[-1].held
 
     def cost(self, held: float) -> float:
@@ -148,11 +122,7 @@ class Growth:
 
 
 def growth_of(parts: Sequence[Part]) -> Growth | None:
-    """Return how an image's cost has grown with the size of its dataset; None if that is not clear.
-
-    Args:
-        parts: The parts of a run.
-    """
+    """Return how an image's cost has grown with the size of its dataset; None if not clear."""
     points = _points(sorted(parts, key=attrgetter("held")))
     if len(points) < _BINS or points[-1].held - points[0].held < _LEAST_SPAN:
         return None

@@ -37,35 +37,20 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class Meters:
-    """Where a run reads the counts and limits of its client.
+    """Where a run reads the counts and limits of its client."""
 
-    Args:
-        statistics: Returns what the client's session has done so far.
-        limiter: Returns what the lane of uploads allows now.
-        limit: Returns only its number; called after each item.
-        on_pause: Called with each pause of the client: its seconds and its reason.
-        rate_limit: The client's requests a second, or None.
-        max_upload_rate: The client's bytes a second, or None.
-    """
-
-    statistics: Callable[[], SessionStatistics]
-    limiter: Callable[[], LimiterState]
-    limit: Callable[[], int]
-    on_pause: list[Callable[[float, str], None]] = attrs.field(factory=list)
-    rate_limit: float | None = None
-    max_upload_rate: float | None = None
+    statistics: Callable[[], SessionStatistics]  # of the client's session so far
+    limiter: Callable[[], LimiterState]  # of the lane of uploads, now
+    limit: Callable[[], int]  # only its number, after each item
+    on_pause: list[Callable[[float, str], None]] = attrs.field(factory=list)  # seconds, reason
+    rate_limit: float | None = None  # requests a second
+    max_upload_rate: float | None = None  # bytes a second
 
 
 class Observer(Listener):
     """Pass events to the user's callable, and find out what limited the run.
 
-    Args:
-        on_event: The callable, whose errors do not affect the run; None for none.
-        meters: The client's meters, or None without a client: then there is no advice.
-
-    Attributes:
-        advice: One sentence on what limited the run, once it has ended; empty if unknown.
-        is_wanted: Whether anybody listens.
+    Without a client's meters there is no advice. `advice` is empty until the end.
     """
 
     def __init__(self, on_event: OnEvent | None = None, meters: Meters | None = None) -> None:
@@ -80,7 +65,6 @@ class Observer(Listener):
         self._has_ended = False
 
     def watch(self, limiter: LimiterState | None) -> None:
-        """Report the limit if it has changed since the last time."""
         known, self._limiter = self._limiter, limiter
         if known is not None and limiter is not None and known.limit != limiter.limit:
             self.tell(LimitChanged(limiter))
@@ -117,7 +101,6 @@ class Observer(Listener):
             self.watch(meters.limiter())
 
     def created(self, member: Member) -> None:
-        """Report a dataset that was added."""
         self.tell(DatasetCreated(member.dataset_id, member.name, member.number))
 
     def _paused(self, seconds: float, why: str) -> None:
@@ -132,12 +115,7 @@ class Observer(Listener):
         return self._paused_seconds - max(0.0, self._paused_until - now)
 
     def mark(self, tally: Tally, held: float) -> None:
-        """Record the progress of the run, and set when to record it next.
-
-        Args:
-            tally: Counts the run.
-            held: See `Mark`.
-        """
+        """Record the progress of the run, and set when to record it next; for `held` see `Mark`."""
         if self._meters is None:
             tally.next_mark = math.inf
             return
@@ -166,15 +144,7 @@ class Observer(Listener):
         planning_seconds: float,
         max_per_dataset: int | str | None,
     ) -> None:
-        """Find out what limited the run, and report its end; once.
-
-        Args:
-            report: The report, without advice.
-            tally: What it was made of.
-            workers: See `RunFacts`, as for the others.
-            planning_seconds: Likewise.
-            max_per_dataset: Likewise.
-        """
+        """Find out what limited the run, and report its end, once; the report has no advice yet."""
         if self._has_ended:
             return
         self._has_ended = True

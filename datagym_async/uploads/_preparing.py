@@ -46,11 +46,8 @@ class Workers:
         self._is_open = True
 
     def prepare(self, source: bytes | str) -> Prepared:
-        """Return what `prepare` does, from another process; blocks.
-
-        A process may be ended by somebody else: its image goes to another one, once.
-        """
-        for _ in range(2):
+        """Return what `prepare` does, from another process; blocks."""
+        for _ in range(2):  # a process may be ended by somebody else
             try:
                 worker = self._take()
             except OSError as error:
@@ -123,12 +120,7 @@ def _end(worker: subprocess.Popen[bytes]) -> None:
 class Preparer:
     """Prepare the images of a run, several at once.
 
-    Args:
-        steps: What is done with them.
-        screening: How closely the results are checked.
-
-    Attributes:
-        rough: How closely they are checked before: their sizes will still change.
+    `screening` is for the results; before, images are checked by `rough`: their sizes will change.
     """
 
     def __init__(self, steps: Steps, screening: Screening) -> None:
@@ -140,8 +132,7 @@ class Preparer:
     def prepare(self, portion: Iterable[Planned]) -> list[tuple[int, bytes]]:
         """Prepare the items that have a body; blocks.
 
-        Returns the numbers of images that were in memory, with the hashes of the bytes that are
-        sent.
+        Returns the numbers of images in memory, with the hashes of the bytes that are sent.
         """
         ready = [each for each in portion if each.body is not None]
         if not ready:

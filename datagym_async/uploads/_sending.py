@@ -1,7 +1,6 @@
-"""Send one piece of work, and say what became of each of its items.
+"""Send one piece of work, and return what happened to each of its items.
 
-Also here: the bound on the bytes in flight, and the check that sorts dead links out of a batch
-before it is sent, since the service never looks at them, and takes them.
+Also here: the limit of bytes in flight, and the check for dead links, which the service accepts.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from datagym_async.uploads.plan._plan import Planned
 
 
-_UPLOADED: Final = Outcome.UPLOADED  # to ask an enum for its member costs as much as a call
+_UPLOADED: Final = Outcome.UPLOADED  # looking up a member of an enum costs as much as a call
 
 
 class Sent(NamedTuple):
@@ -51,8 +50,8 @@ class Sender:
     _listing: SharedListing
     _config: UploadConfig
     _tally: Tally
-    _judge: Callable[[Exception | None], None]  # told of each error, and of each answer with None
-    _prober: Prober | None = None  # asks links before they are sent
+    _judge: Callable[[Exception | None], None]  # with each error, or None for an answer
+    _prober: Prober | None = None  # requests links before they are sent
     in_flight: set[int] = attrs.field(factory=set, init=False)
     """Items that are being sent; those that are left there were cut off."""
     _bytes: BytesInFlight = attrs.field(init=False)
@@ -62,8 +61,8 @@ class Sender:
         self._bytes = BytesInFlight(self._config.max_bytes_in_flight)
 
     async def send_file(self, work: Planned) -> Sent | None:
-        """Send an image; None where no dataset can be made for it."""
-        # Asked for once: in Python 3.11 that is a system call.
+        """Send an image; None if no dataset can be made for it."""
+        # Looked up once: in Python 3.11 this is a system call.
         clock = self._clock = self._clock or asyncio.get_running_loop().time
         began, item, body, seq = clock(), work.item, work.body, work.seq
         if body is None:
@@ -77,8 +76,8 @@ class Sender:
             if not self._bytes.take(size):
                 await self._bytes.acquire(size)
             is_let_in = True
-            # Room in a dataset comes after the bytes: one that waits for the bytes of others must
-            # not make a dataset full.
+            # Room in a dataset comes after the bytes: an image that waits for the bytes of others
+            # must not make a dataset full.
             room = self._target.room() or await self._target.room_made()
             dataset_id = room.dataset_id
             try:
@@ -129,7 +128,6 @@ class Sender:
         return sent
 
     def _refused(self, work: Planned, error: Exception, dataset_id: str, seconds: float) -> Sent:
-        """Return what an error means for an item; the run is told as well."""
         self._judge(error)
         result = of_error(
             work.item,
@@ -144,7 +142,7 @@ class Sender:
         return Sent(work.seq, result, is_lost)
 
     async def send_links(self, links: tuple[Planned, ...]) -> list[Sent]:
-        """Send links, each to where it has to go, but for those that are dead."""
+        """Send links, each to its dataset, except dead ones."""
         seqs = [each.seq for each in links]
         self.in_flight.update(seqs)
         self._tally.in_flight += len(seqs)
@@ -158,7 +156,7 @@ class Sender:
             homes: dict[int | None, list[Planned]] = {}
             for at, link in enumerate(links):
                 if at not in dead:
-                    # One that cannot have been sent before may go anywhere.
+                    # A link that cannot have been sent before may go anywhere.
                     is_known = link.is_held or link.doubt
                     home = self._target.home_of(urls[at]) if is_known else None
                     homes.setdefault(home, []).append(link)
@@ -179,7 +177,7 @@ class Sender:
         return sent
 
     async def _send_part(self, links: list[Planned], home: int | None, began: float) -> list[Sent]:
-        """Send as many links as one dataset has room for; none where there is no dataset."""
+        """Send as many links as one dataset has room for; none if there is no dataset."""
         dataset_id, clock = "", asyncio.get_running_loop().time
         try:
             room = self._target.room(len(links), home) or await self._target.room_made(len(links))
@@ -189,9 +187,8 @@ class Sender:
                 answers = await self._media.upload_urls(dataset_id, urls, batch_size=len(urls))
                 seconds, sent = clock() - began, []
                 for link, said in zip(links, answers, strict=True):
-                    # An address is stored once, so that DUPLICATE may be our own. Where the target
-                    # did not hold the link's name before, an attempt of ours has arrived whose
-                    # answer was lost; where it did, the address may have been there.
+                    # An address is stored once, so DUPLICATE may be our own: if the target did not
+                    # hold the name before, an attempt of ours has arrived whose answer was lost.
                     is_ours = said.status is UrlStatus.DUPLICATE and not link.is_held
                     answer = attrs.evolve(said, status=UrlStatus.SUCCESS) if is_ours else said
                     result = of_url(link.item, answer, dataset_id=dataset_id, seconds=seconds)
@@ -217,11 +214,9 @@ def _rejected(link: Planned, reason: str, dataset_id: str, seconds: float = 0.0)
 
 
 class BytesInFlight:
-    """Let bodies in, in the order they came, while together they have at most `most` bytes.
+    """Admit bodies in the order in which they come, up to `most` bytes together.
 
-    One that is larger than the bound goes alone. Nobody overtakes, so that a large body gets its
-    turn. Open files need no bound of their own: a worker has one open at most, and what is read
-    ahead is closed before it is handed over.
+    A body above the limit is sent alone. Nobody overtakes, so that a large one gets its turn.
     """
 
     __slots__ = ("_held", "_most", "_waiters")
@@ -233,11 +228,10 @@ class BytesInFlight:
 
     @property
     def held(self) -> int:
-        """Return the bytes on their way now."""
         return self._held
 
     def take(self, size: int) -> bool:
-        """Return whether a body of this size may be sent at once; it is let in then."""
+        """Return whether a body of this size may be sent at once, and then admit it."""
         held = self._held + size
         if self._waiters or (self._most is not None and self._held and held > self._most):
             return False
@@ -245,7 +239,7 @@ class BytesInFlight:
         return True
 
     async def acquire(self, size: int) -> None:
-        """Wait until a body of this size may be sent; `release` gives its bytes back."""
+        """Wait until a body of this size may be sent, until `release`."""
         if self.take(size):
             return
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -260,7 +254,6 @@ class BytesInFlight:
             raise
 
     def release(self, size: int) -> None:
-        """Give the bytes of a body back."""
         self._held -= size
         if self._waiters:
             self._admit()
@@ -278,21 +271,18 @@ class BytesInFlight:
                 return
 
 
-WORKERS = 16  # links of one batch that are asked at once; the prober bounds all batches
+WORKERS = 16  # links of one batch that are requested at once; the prober limits all batches
 
 
 class Prober(Protocol):
-    """Ask addresses; `LinkProber` does."""
+    """Request addresses; `LinkProber` does."""
 
-    async def probe(self, url: str) -> str:
-        """Return why no image can be had from an address, or an empty text."""
-
-    async def aclose(self) -> None:
-        """Close all connections."""
+    async def probe(self, url: str) -> str: ...  # why it gives no image, or an empty text
+    async def aclose(self) -> None: ...
 
 
 async def dead_links(prober: Prober, urls: Sequence[str]) -> dict[int, str]:
-    """Return what is wrong with links, by their index; nothing of those that are alive."""
+    """Return what is wrong with dead links, by their index."""
     reasons: dict[int, str] = {}
 
     async def ask(link: tuple[int, str]) -> None:
@@ -304,5 +294,5 @@ async def dead_links(prober: Prober, urls: Sequence[str]) -> dict[int, str]:
 
 
 def prober_of(config: UploadConfig) -> Prober | None:
-    """Return who asks links before they are sent, or None where the options do not want it."""
+    """Return who requests links before they are sent; None if the options do not want it."""
     return LinkProber(allow_private=config.allow_private_links) if config.check_links else None

@@ -97,7 +97,6 @@ class Room:
             self.stored += count
 
     def leave(self) -> None:
-        """Give back what was not kept."""
         if left := self.count - self.kept:
             self._target.capacity.give_back(self._index, left)
         self._target.members[self._index].uploaded += self.stored
@@ -131,7 +130,6 @@ class Target:
 
     @property
     def shares(self) -> tuple[DatasetShare, ...]:
-        """Return what was done in each dataset so far."""
         return tuple(
             DatasetShare(each.dataset_id, each.name, each.held, each.uploaded, each.created)
             for each in self.members
@@ -203,7 +201,6 @@ class Target:
         await in_thread(listed.end, self.name)
 
     async def find(self, wanted: Collection[str]) -> dict[str, DatasetMedia]:
-        """Return what `find_media` finds in the datasets so far."""
         ids = [member.dataset_id for member in self.members]
         return await find_media(self._datasets, ids, wanted)
 
