@@ -217,7 +217,7 @@ async def test_a_file_that_vanishes_is_rejected(name: str, tmp_path: Path) -> No
     """Its reason names it, and all others are uploaded, also by a resumed run."""
     async with job(tmp_path, images=too_large_to_read_ahead()) as found:
         vanish = Meanwhile(lambda: asyncio.to_thread((found.folder / name).unlink))
-        found.here.plan.add(vanish, method="POST", path=UPLOADS, nth=2)
+        found.here.plan.add(vanish, method="POST", path=UPLOADS, when=later_than(1))
         del found.good[name]
 
         report = await found.run()
@@ -236,7 +236,7 @@ async def grown(found: Job, name: str) -> UploadReport:
     found.good[name] = jpeg(LARGE + 50_000, seed=3)
     write = (found.folder / name).write_bytes
     grow = Meanwhile(lambda: asyncio.to_thread(write, found.good[name]))
-    found.here.plan.add(grow, method="POST", path=UPLOADS, nth=2)
+    found.here.plan.add(grow, method="POST", path=UPLOADS, when=later_than(1))
     return await found.run()
 
 

@@ -63,8 +63,8 @@ def tar_of(members: dict[str, bytes], *odd: tarfile.TarInfo) -> bytes:
             info = tarfile.TarInfo(name)
             info.size = len(data)
             tar.addfile(info, io.BytesIO(data))
-        for info in odd:
-            tar.addfile(info)
+        for info in odd:  # as bytes: from Python 3.14 on `addfile` refuses wrong sizes
+            file.write(info.tobuf(tar.format, tar.encoding, "surrogateescape"))
     return file.getvalue()
 
 
@@ -255,7 +255,7 @@ def test_a_compressed_tar_that_is_a_bomb(tmp_path: Path, kind: str) -> None:
         ("tar", 9 * 512, "it is damaged, or cut off (empty header)"),
         ("tar", 3 * 512 + 100, "after 1 member:"),
         ("tar.gz", -2000, "after 2 members: Compressed file ended"),
-        ("tar.zst", -2000, "it is damaged, or cut off (empty header)"),
+        ("tar.zst", -2000, "it is damaged, or cut off ("),  # how it ends depends on the library
         ("zip", -10, "File is not a zip file"),
     ],
 )
@@ -316,7 +316,8 @@ def test_a_negative_size_leads_nowhere(tmp_path: Path) -> None:
             (leaf,) = leaves(path, Rules())
             first, end = itertools.islice(cast("Iterator[Candidate]", leaf), 5)
             assert (first.item.name, first.refusal) == ("a.jpg", "")
-            assert "a member has a negative size" in end.refusal
+            said = ("a member has a negative size", "invalid offset")  # ours, or Python 3.14's
+            assert any(words in end.refusal for words in said)
 
 
 async def test_a_member_whose_bytes_are_not_what_its_zip_says(

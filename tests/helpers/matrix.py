@@ -180,19 +180,26 @@ async def check_resumed(found: Job, *, gone: Counter[str] | None = None) -> Uplo
 # --- what happens in between ---------------------------------------------------------------------
 
 
-@attrs.frozen
+@attrs.define(eq=False)
 class Meanwhile:
-    """Do something to the service, the disk or the run, and then let the request go on.
+    """Do something to the service, the disk or the run, once, and then answer the request.
+
+    Requests that come in the meantime wait until it is done, if the rule applies to them as well.
 
     Args:
         work: What to do; `asyncio.to_thread` for what blocks.
     """
 
     work: Callable[[], Awaitable[object]]
+    _lock: asyncio.Lock = attrs.field(factory=asyncio.Lock, init=False)
+    _is_done: bool = attrs.field(default=False, init=False)
 
     async def apply(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Do it, then answer."""
-        await self.work()
+        async with self._lock:
+            if not self._is_done:
+                await self.work()
+                self._is_done = True
         return await handler(request)
 
 
