@@ -126,8 +126,8 @@ UPLOAD: Final = OptionTable(
             ),
             Option(
                 "--on-clash",
-                "If several files have the same name: reject all but the first (`skip`), or number "
-                "the others (`rename`: `photo (2).jpg`).",
+                "If several files have the same name: reject all but the first (`skip`), number "
+                "the others (`rename`: `photo (2).jpg`), or send nothing at all (`error`).",
             ),
         ),
         "Stores": (_STORE_OPTION,),

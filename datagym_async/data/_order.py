@@ -45,6 +45,7 @@ class Order:
         return struct.unpack(f"<{_ROUNDS}Q", hashlib.blake2b(text, digest_size=64).digest())
 
     def at(self, position: int) -> int:
+        """Return the number of the element at a position, both counted from 0."""
         if not self._keys:
             return position
         number = self._mixed(position)
@@ -95,6 +96,7 @@ class Rest:
 
     @cached_property
     def _holes(self) -> tuple[int, ...]:
+        """Where `done` has zeros, counted from `base`."""
         return tuple(_places(self.done, "0"))
 
 
@@ -122,6 +124,7 @@ class Progress:
 
     @property
     def left(self) -> int:
+        """Return how many of its samples are not done now."""
         return max(0, len(self) - self.passed - self.ahead.bit_count())
 
     def pending(self) -> Iterator[int]:
@@ -138,6 +141,7 @@ class Progress:
         self.ahead >>= row
 
     def advance(self, samples: int) -> None:
+        """Mark this many of the next pending samples."""
         for number in list(islice(self.pending(), samples if self.ahead else 0)):
             self.mark(number)
             samples -= 1

@@ -117,8 +117,9 @@ class UploadConfig(Stops):
             ``{suffix}`` (with its dot) ``{parent}`` (name of the folder) and ``{relative}``.
         name_separator: Text between the folders of a relative path in a name.
         on_clash: What to do with a file whose name another file of the run has: reject it
-            (``"skip"``), or number it as ``"photo (2).jpg"`` (``"rename"``: in the order of the
-            run, so the same files get the same names).
+            (``"skip"``), number it as ``"photo (2).jpg"`` (``"rename"``: in the order of the run,
+            so the same files get the same names), or send nothing at all (``"error"``:
+            `ConfigurationError`; items of a stream are rejected when they arrive).
         skip_existing: Whether names that the dataset already holds are ``skipped``. Otherwise they
             are sent, and ``failed`` when the service refuses them.
         include_hidden: Whether to include files and folders of folders and globs whose names begin
@@ -200,7 +201,7 @@ class UploadConfig(Stops):
     batch_size: int = attrs.field(default=50, validator=within(1, MAX_BATCH_SIZE))
     name: Name = attrs.field(default="basename", validator=lambda _, __, value: check_name(value))
     name_separator: str = attrs.field(default="/", validator=_separating)
-    on_clash: Clashes = attrs.field(default="skip", validator=one_of("skip", "rename"))
+    on_clash: Clashes = attrs.field(default="skip", validator=one_of("skip", "rename", "error"))
     skip_existing: bool = True
     include_hidden: bool = False
     symlinks: Symlinks = attrs.field(default="files", validator=one_of("files", "follow", "skip"))

@@ -111,8 +111,8 @@ class DryRun:
                 print(record.action, record.name, record.reason)
         print(plan.summary)
 
-    It raises the errors that the upload would raise before it sends anything. See `Source` for the
-    sources.
+    It raises the errors that the upload would raise before it sends anything, except clashes: with
+    ``on_clash="error"`` each of them is a record. See `Source` for the sources.
     """
 
     def __init__(
@@ -134,6 +134,8 @@ class DryRun:
         self._records: asyncio.Queue[PlannedUpload | Exception | None] = asyncio.Queue(READ_AHEAD)
         self._has_ended = self._complete = False
         rules = rules_of(config)
+        if rules.on_clash == "error":
+            rules = attrs.evolve(rules, on_clash="skip")
         self._tally = Tally(0)
         self._feeder = Feeder(self._plan, rules, config.batch_size, self._tally, self._record)
         self._group = asyncio.TaskGroup()

@@ -116,6 +116,8 @@ class Feeder:
         streams, wrong = await self._take_in((source,))
         if wrong and len(wrong) == self._tally.planned and not streams:
             raise nothing_to_upload(wrong)
+        if self._rules.on_clash == "error":
+            await in_thread(self._plan.refuse_clashes, self._rules.screening)
         self._tally.total_known = not streams
         await self._hand_out_taken()
         for stream in streams:

@@ -162,6 +162,15 @@ async def test_what_is_prepared_or_decoded_comes_from_a_store_too(
     assert (report.uploaded, report.verified, report.mismatches) == (7, 7, ())
 
 
+async def test_clashes_of_objects_are_seen_before_anything_is_sent(
+    client: DataGymClient, dataset_id: str, memory: tuple[str, dict[str, bytes]]
+) -> None:
+    """They are told by their names: nothing is read for it."""
+    opened(memory[0]).put("p/cam 1/0.jpg", jpeg(2000))
+    with pytest.raises(ConfigurationError, match=r"1 images have the same name .*0\.jpg"):
+        await client.upload(dataset_id, f"{memory[0]}/p", config=UploadConfig(on_clash="error"))
+
+
 # What a store says, and what it is.
 
 

@@ -126,7 +126,7 @@ def listed(gl: Path) -> Path:
 
 
 @pytest.mark.parametrize("policy", ["basename", "relative", "{parent}_{name}"])
-@pytest.mark.parametrize("on_clash", ["skip", "rename"])
+@pytest.mark.parametrize("on_clash", ["skip", "rename", "error"])
 async def test_one_file_is_one_item(policy: str, on_clash: str, gl: Path, here: World) -> None:
     """By whatever path it is named, and however often; it is said once."""
     sources: list[str | Path] = ["gl", "./gl", gl, "gl/sub", "gl/*.jpg", "link", listed(gl)]

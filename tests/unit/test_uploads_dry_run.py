@@ -90,6 +90,17 @@ async def test_the_summary_is_a_sentence(service: FakeService, sources: list[Sou
     assert plan.summary.planned == 10
 
 
+async def test_clashes_are_records_where_the_upload_would_refuse(
+    service: FakeService, sources: list[Source]
+) -> None:
+    """It is here that all of them can be seen."""
+    config = UploadConfig(on_clash="error")
+    async with DryRun(service, DATASET_ID, sources[:1], config=config) as plan:
+        clashes = [each.name async for each in plan if "clashes with" in each.reason]
+
+    assert clashes == ["A.jpg"]
+
+
 async def test_errors_come_as_the_upload_gives_them(service: FakeService, tmp_path: Path) -> None:
     """Nothing to upload, no such dataset, a broken source."""
     async with DryRun(service, DATASET_ID, tmp_path / "gone") as plan:

@@ -1,13 +1,15 @@
-"""What becomes of images that want one name: rejected, or numbered."""
+"""What becomes of images that want one name: rejected, numbered, or nothing is sent at all."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from datagym_async.exceptions import ConfigurationError
 from datagym_async.uploads import UploadConfig, Uploader, UploadItem
 from datagym_async.uploads.plan import numbered
 from tests.helpers.fake_service import DATASET_ID, FakeService
@@ -165,6 +167,71 @@ async def test_a_path_named_twice_is_not_numbered(service: FakeService, folder: 
 
     counts = report.planned, report.uploaded, report.repeated, report.ok
     assert (counts, list(service.stored)) == ((1, 1, 1, True), ["y.jpg"])
+
+
+async def test_an_error_comes_before_anything_is_sent(service: FakeService, folder: Path) -> None:
+    """It names the first ones, their number and the ways out."""
+    with pytest.raises(ConfigurationError) as caught:
+        await run(service, folder, on_clash="error")
+
+    assert service.stored == {}
+    words = str(caught.value)
+    assert "since 3 images have the same name as another one" in words
+    assert f"{folder}/b/X.JPG and {folder}/a/x.jpg (both 'X.JPG')" in words
+    assert " more. " not in words
+    assert 'name="relative"' in words
+    assert 'on_clash="rename"' in words
+
+
+async def test_what_is_no_image_is_no_reason_not_to_begin(
+    service: FakeService, tmp_path: Path
+) -> None:
+    """Every folder has its readme."""
+    folder = write(tmp_path / "photos", "a/x.jpg", "b/y.jpg")
+    for name in ("a", "b"):
+        (folder / name / "README.txt").write_text("About these photos.")
+
+    results, _ = await run(service, folder, on_clash="error")
+
+    assert Counter(each.outcome.value for each in results) == {"uploaded": 2, "rejected": 2}
+    assert {each.reason for each in results if each.outcome == "rejected"} == {
+        "Not a JPEG or PNG image: it looks like text."
+    }
+
+
+async def test_an_error_names_three_and_counts_the_others(
+    service: FakeService, tmp_path: Path
+) -> None:
+    """Of five."""
+    folder = write(tmp_path / "photos", *(f"{each}/x.jpg" for each in "abcdef"))
+    with pytest.raises(ConfigurationError) as caught:
+        await run(service, folder, on_clash="error")
+
+    words = str(caught.value)
+    assert "since 5 images have the same name as another one" in words
+    assert words.count("(both 'x.jpg')") == 3
+    assert f"{folder}/d/x.jpg and {folder}/a/x.jpg (both 'x.jpg'), and 2 more. Upload" in words
+
+
+async def test_an_error_looks_at_what_an_earlier_run_sent(
+    service: FakeService, tmp_path: Path
+) -> None:
+    """The only item that is new clashes with one that is done."""
+    folder = write(tmp_path / "photos", "a/x.jpg")
+    options = {"on_clash": "error", "journal": tmp_path / "run.journal"}
+    await run(service, folder, **options)
+    write(folder, "b/x.jpg")
+
+    with pytest.raises(ConfigurationError, match="since 1 images have the same name"):
+        await run(service, folder, **options)
+
+
+async def test_in_a_stream_an_error_is_a_rejection(service: FakeService) -> None:
+    """There is no before."""
+    items = [UploadItem("a.jpg", SOUND_JPEG), UploadItem("A.jpg", SOUND_JPEG + b"2")]
+    _, report = await run(service, iter(items), on_clash="error")
+
+    assert (report.uploaded, report.rejected) == (1, 1)
 
 
 @pytest.mark.parametrize(

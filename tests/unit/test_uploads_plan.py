@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
+from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
 
-from datagym_async.exceptions import ClientClosedError
+from datagym_async.exceptions import ClientClosedError, ConfigurationError
 from datagym_async.models import Dataset, DatasetMedia, MediaSourceType
 from datagym_async.uploads import Double, Outcome, UploadItem, UploadResult
 from datagym_async.uploads.plan import Claim, Holder, Job, Plan, Verdict, journal, judge
-from datagym_async.uploads.sources import Candidate
+from datagym_async.uploads.sources import Candidate, Rules
 from tests.helpers.fake_service import DATASET_ID, list_held
 
 if TYPE_CHECKING:
@@ -151,10 +153,10 @@ def test_a_lost_answer_comes_back_as_it_was(plan: Plan, status: int | None, atte
     list_held(plan, ["B.jpg"])
 
     assert plan.outcomes.lost_count() == 2
-    assert [(each.seq, each.result) for each in plan.outcomes.settle_lost(9, listed=True)] == [
+    assert [(each.seq, each.result) for each in plan.outcomes.found(9)] == [
         (found[1].seq, attrs.evolve(lost[1], dataset_id=DATASET_ID, media_id=""))
     ]
-    assert [(each.seq, each.result) for each in plan.outcomes.settle_lost(9, listed=False)] == [
+    assert [(each.seq, each.result) for each in plan.outcomes.not_found(9)] == [
         (found[0].seq, lost[0])
     ]
     plan.outcomes.flush()
@@ -172,7 +174,7 @@ def test_attempts_that_were_noted_one_after_the_other_are_added(plan: Plan) -> N
     plan.outcomes.note(first.seq, attrs.evolve(once, attempts=2, reason="Again."), lost=True)
     plan.outcomes.flush()
 
-    (left,) = plan.outcomes.settle_lost(9, listed=False)
+    (left,) = plan.outcomes.not_found(9)
     assert left.result == attrs.evolve(once, attempts=3, reason="Again.")
 
 
@@ -187,7 +189,7 @@ def test_what_was_cut_off_comes_back_with_one_attempt(tmp_path: Path) -> None:
     plan.open(journal(path, job, fresh=False))
     plan.resume()
 
-    (left,) = plan.outcomes.settle_lost(9, listed=False)
+    (left,) = plan.outcomes.not_found(9)
     plan.close()
 
     assert left.result == UploadResult(item=item, outcome=Outcome.FAILED, dataset_id="", attempts=1)
@@ -300,6 +302,32 @@ def test_a_file_and_a_link_of_one_name_clash(plan: Plan, first: str) -> None:
     found = planned(plan, *((file, link) if first == "file" else (link, file)))
 
     assert outcomes(found) == ["send", "rejected"]
+
+
+@pytest.mark.parametrize(
+    ("contents", "refused"),
+    [
+        (("p/a.jpg", "http://h/a.jpg"), True),
+        ((BytesIO(b"not looked at"), BytesIO(b"before its turn")), True),
+        ((b"\xff\xd8\xff\xe0" + b"x" * 60, b"\x89PNG\r\n\x1a\n" + b"x" * 60), True),
+        ((b"text", b"more text"), False),
+        (("s3://b/1/a.jpg", "s3://b/2/A.JPG"), True),
+        (("s3://b/1/a.jpeg", "s3://b/2/a.jpeg"), True),
+        (("s3://b/1/a.png", "s3://b/2/a.png"), True),
+        (("s3://b/1/a.txt", "s3://b/2/a.txt"), False),
+        (("gone/1/a.jpg", "gone/2/a.jpg"), False),
+    ],
+)
+def test_a_clash_is_an_error_where_it_may_be_one_of_images(
+    plan: Plan, contents: tuple[Any, Any], *, refused: bool
+) -> None:
+    """Objects are judged by their names, links and open files are taken for images."""
+    name = None if isinstance(contents[0], str) else "a.jpg"
+    plan.add((0, Candidate(UploadItem(name, each))) for each in contents)
+    plan.settle()
+
+    with pytest.raises(ConfigurationError) if refused else nullcontext():
+        plan.refuse_clashes(Rules().screening)
 
 
 def test_items_come_in_the_order_of_their_parts_and_places(plan: Plan) -> None:

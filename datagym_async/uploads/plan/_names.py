@@ -5,15 +5,17 @@ condition, and link images count too (all observed). So of the items of a run wi
 the first is sent and the later ones are rejected, and two of them are never in flight together.
 Links may share a name with other links, but each address is sent once.
 
-Numbers are given in the order of the run, among its own items only: the same sources get the same
-names again. A journal records them, so that they stay even if new files come in between.
+Numbers are given in the order of the run, among its own items only. So the same sources get the
+same names again, and a second run skips images of the first instead of storing them again. A
+journal records which file got which name, so with a journal the names stay the same even if new
+files come in between.
 
 `judge` is pure. Everything else here blocks, inside a transaction of the plan.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 from unicodedata import normalize
@@ -21,11 +23,13 @@ from unicodedata import normalize
 import attrs
 
 from datagym_async._printable import printable, quoted
+from datagym_async._regular_files import regular_only
+from datagym_async.exceptions import ConfigurationError
 from datagym_async.models._names import fold_written
-from datagym_async.uploads._screening import screen_name
-from datagym_async.uploads._values import Outcome, UploadItem
+from datagym_async.uploads._screening import HEAD_SIZE, Screening, screen_name
+from datagym_async.uploads._values import Outcome, UploadItem, is_elsewhere
 from datagym_async.uploads.plan import _tables as sql
-from datagym_async.uploads.plan._rows import Added, Row, blob, text
+from datagym_async.uploads.plan._rows import Added, Row, blob, item_of, text
 from datagym_async.uploads.plan._tables import Kind, State
 
 if TYPE_CHECKING:
@@ -122,6 +126,7 @@ def drop_repeats(database: sqlite3.Connection, after_turn: int) -> Added:
 
 
 PORTION = 256
+SHOWN = 3  # clashes in the error message of a run
 
 
 class _Clash(NamedTuple):
@@ -199,3 +204,42 @@ def number_clashes(
         if clash.identity is not None:
             database.execute(sql.KEEP_RENAMED, (clash.identity, row.seq))
     return Added(count, size, resumed, resumed_bytes)
+
+
+def refuse_clashes(
+    database: sqlite3.Connection, screening: Screening, in_memory: Mapping[int, UploadItem]
+) -> None:
+    """Refuse to begin if images clash; files that are not images get a better reason."""
+    shown: list[str] = []
+    count = 0
+    for clash in _clashes(database, 0):
+        row = clash.row
+        item = in_memory.get(row.seq) or item_of(row.name, row.content, row.origin)
+        if not _is_image(item, screening):
+            continue
+        count += 1
+        if count <= SHOWN:
+            named = item.source or item.name
+            shown.append(f"{named} and {printable(clash.holder)} (both {quoted(item.name)})")
+    if count:
+        more = f", and {count - SHOWN:,} more" if count > SHOWN else ""
+        raise ConfigurationError(
+            f"Nothing was sent, since {count:,} images have the same name as another one: "
+            f'{"; ".join(shown)}{more}. Upload with name="relative" or a name template, with '
+            'on_clash="rename", or exclude some of them.'
+        )
+
+
+def _is_image(item: UploadItem, screening: Screening) -> bool:
+    data = item.data
+    if item.url or item.file is not None:
+        return True
+    if data is None and is_elsewhere(str(item.content)):  # read only when it is sent
+        return item.name.lower().endswith((".jpg", ".jpeg", ".png"))
+    if data is None:
+        try:
+            with open(str(item.content), "rb", buffering=0, opener=regular_only) as file:
+                data = file.read(HEAD_SIZE)
+        except (OSError, ValueError):
+            return False
+    return not screening.of_head(len(data), data[:HEAD_SIZE])

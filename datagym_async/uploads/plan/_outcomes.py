@@ -106,14 +106,17 @@ class Outcomes:
         # If the clock was set back, we must not wait longer than that.
         return min(patience, max(0.0, heartbeat + patience - time.time()))
 
-    def settle_lost(self, count: int, *, listed: bool) -> list[Left]:
-        """Return up to `count` lost items; they are no longer lost.
+    def found(self, count: int) -> list[Left]:
+        """Return up to `count` lost items that the target lists; they are no longer lost."""
+        return self._take_lost(sql.FOUND, count)
 
-        With `listed` those that the target lists, else any.
-        """
+    def not_found(self, count: int) -> list[Left]:
+        """Return up to `count` other lost items; they are no longer lost."""
+        return self._take_lost(sql.NOT_FOUND, count)
+
+    def _take_lost(self, statement: str, count: int) -> list[Left]:
         with self._database.writing() as database:
-            rows = database.execute(sql.FOUND if listed else sql.NOT_FOUND, (count,))
-            left = [_left(row) for row in rows]
+            left = [_left(row) for row in database.execute(statement, (count,))]
             database.executemany(sql.FIND, ((each.seq,) for each in left))
         return left
 

@@ -41,6 +41,7 @@ from datagym_async.uploads.plan._names import (
     drop_repeats,
     judge,
     number_clashes,
+    refuse_clashes,
 )
 from datagym_async.uploads.plan._outcomes import Outcomes
 from datagym_async.uploads.plan._resuming import Resuming
@@ -49,6 +50,7 @@ from datagym_async.uploads.plan._tables import Kind
 from datagym_async.uploads.sources._open_files import ByteSource
 
 if TYPE_CHECKING:
+    from datagym_async.uploads._screening import Screening
     from datagym_async.uploads._values import Dedupe
     from datagym_async.uploads.sources._candidates import Candidate
 
@@ -86,6 +88,7 @@ class Planned:
     is_turned: bool = False  # the service ignores its EXIF orientation, which is not upright
 
     def reject(self, reason: str) -> Planned:
+        """Reject it for a reason, and return it."""
         self.body = self.source = None
         self.verdict = Verdict(Outcome.REJECTED, reason)
         return self
@@ -96,6 +99,7 @@ class Planned:
         self.verdict = Verdict(Outcome.FAILED, reason)
 
     def leave_alone(self) -> None:
+        """Skip it, because it is not an image."""
         self.body = self.source = None
         self.verdict = Verdict(Outcome.SKIPPED, LEFT_ALONE)
 
@@ -103,9 +107,10 @@ class Planned:
 class Plan:
     """Keep the items of a run on disk, in order, with a verdict and an outcome for each.
 
-    Without a journal, everything is deleted when it closes. With `by_hash` a journal also
-    identifies a file by the hash of its bytes; `keeps_hashes` stores the hashes of items in memory,
-    to compare them at the end. For `dedupe` see `UploadConfig`.
+    A context manager; without a journal, it deletes everything when it closes. With `by_hash` a
+    journal also identifies a file by the hash of its bytes; `keeps_hashes` stores the hashes of
+    items in memory, to compare them at the end. With `dedupe` an item that is equal to another one
+    gets a warning (``"report"``), or is skipped (``"skip"``).
     """
 
     def __init__(
@@ -178,11 +183,12 @@ class Plan:
             self._in_memory.clear()
 
     def using(self) -> AbstractContextManager[sqlite3.Connection]:
+        """Use the database exclusively, in a thread, to look something up."""
         return self._database.using()
 
     @property
     def path(self) -> str:
-        """Return the journal's path, or an empty text."""
+        """Return the journal's path; empty without a journal."""
         return str(self._database.path or "")
 
     def failure_text(self, error: sqlite3.Error) -> str:
@@ -272,6 +278,11 @@ class Plan:
             self._turned = _last_turn(database)
         self._settled = self._added
         return added
+
+    def refuse_clashes(self, screening: Screening) -> None:
+        """Refuse to begin if images of finite sources clash, with a `ConfigurationError`."""
+        with self._database.using() as database:
+            refuse_clashes(database, screening, self._in_memory)
 
     def take(self, count: int) -> list[Planned]:
         """Return up to `count` settled items in order; none at the end.

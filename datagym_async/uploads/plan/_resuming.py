@@ -73,7 +73,9 @@ class Resuming:
 
         Items in memory get the number of the known item.
         """
-        new, counted, done = list[Row](), list[Row](), list[Row]()
+        new: list[Row] = []
+        counted: list[Row] = []
+        done: list[Row] = []
         met: set[int] = set()
         turns: list[tuple[int, Kind]] = []
         again: list[tuple[object, ...]] = []

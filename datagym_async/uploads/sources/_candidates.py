@@ -37,7 +37,7 @@ Name: TypeAlias = str | Callable[[UploadItem], str]
 FIELDS = ("name", "stem", "suffix", "parent", "relative")
 
 Symlinks: TypeAlias = Literal["files", "follow", "skip"]
-Clashes: TypeAlias = Literal["skip", "rename"]
+Clashes: TypeAlias = Literal["skip", "rename", "error"]
 
 
 class UnnamableError(ValueError):
