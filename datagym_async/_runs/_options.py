@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import attrs
 
@@ -22,7 +22,7 @@ class Stops:
     the same job resumes.
     """
 
-    verb: ClassVar[str] = "sent"  # what is done with the images
+    verb = "sent"  # what is done with the images
 
     max_files: int | None = attrs.field(default=None, validator=one_or_more)
     max_bytes_total: int | None = attrs.field(default=None, validator=one_or_more)

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Final, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 
 import attrs
 
@@ -124,7 +124,7 @@ class DownloadConfig(Stops):
         ConfigurationError: If an option is out of its range.
     """
 
-    verb: ClassVar[str] = "fetched"
+    verb = "fetched"
 
     links: Links = attrs.field(default="skip", validator=one_of(*get_args(Links)))
     allow_private_links: bool = False
