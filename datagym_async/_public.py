@@ -43,12 +43,14 @@ def publish(namespace: dict[str, Any]) -> None:
                     namespace.setdefault(word, home[word])
 
 
-def when_asked(package: str, **owners: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """Return ``__getattr__`` and ``__dir__`` of a package that loads names when they are asked for.
+def when_asked(
+    package: str, **owners: str
+) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+    """Return ``__getattr__``, ``__dir__`` and ``__all__`` of a package that loads names late.
 
     The names are given with blanks between, by the module of the package that has them; a module
     that is public itself can be asked for as well. Type checkers do not see them: the package
-    imports the same names under ``TYPE_CHECKING``.
+    imports the same names under ``TYPE_CHECKING``, as themselves (``X as X``) if it is public.
     """
     where = {name: module for module, names in owners.items() for name in names.split()}
 
@@ -67,7 +69,7 @@ def when_asked(package: str, **owners: str) -> tuple[Callable[[str], Any], Calla
         public = (module for module in owners if not module.startswith("_"))
         return sorted({*vars(sys.modules[package]), *where, *public})
 
-    return load, names
+    return load, names, sorted(where)
 
 
 def showing(options: Callable[[], Iterable[inspect.Parameter]]) -> Callable[[F], F]:

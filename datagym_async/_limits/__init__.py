@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from datagym_async._limits._pause import PauseGate, pause_asked
     from datagym_async._limits._statistics import SessionStatistics
 else:
-    __getattr__, __dir__ = when_asked(
+    __getattr__, __dir__, _ = when_asked(
         __name__,
         _adaptive="Gradient LimiterState",
         _limits="Limits LimitsConfig Slot",

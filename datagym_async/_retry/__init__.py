@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from datagym_async._retry._loop import SEEMS_DOWN, RetryLoop, RetryQuota
     from datagym_async._retry._table import Action, Trouble, classify, decide
 else:
-    __getattr__, __dir__ = when_asked(
+    __getattr__, __dir__, _ = when_asked(
         __name__,
         _delays="RetryPolicy parse_retry_after",
         _loop="SEEMS_DOWN RetryLoop RetryQuota",

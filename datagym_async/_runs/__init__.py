@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from datagym_async._runs._stores import Stores
     from datagym_async._runs._text import counted, csv_cells, plain_cell, share_of_bytes, size
 else:
-    __getattr__, __dir__ = when_asked(
+    __getattr__, __dir__, _ = when_asked(
         __name__,
         _database="Database",
         _decode="Findings decode",

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
         tls_context,
     )
 else:
-    __getattr__, __dir__ = when_asked(
+    __getattr__, __dir__, _ = when_asked(
         __name__,
         _aiohttp="AiohttpTransport",
         _base="StreamedResponse Transport",

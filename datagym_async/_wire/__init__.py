@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from datagym_async._wire._routes import raw_request
     from datagym_async._wire._structure import field_path, make_converter, wire_names
 else:
-    __getattr__, __dir__ = when_asked(
+    __getattr__, __dir__, _ = when_asked(
         __name__,
         _codec="ClearedConfig ImportAnswer check_empty check_image decode decode_value read_json"
         " register_media",

@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from datagym_async.cli._signals import ending_in_two_steps, on_stop_signals
     from datagym_async.cli._upload import upload
 else:
-    __getattr__, __dir__ = when_asked(
+    __getattr__, __dir__, _ = when_asked(
         __name__,
         _app="COMMANDS app load",
         _command="arguments_of own_parameters",
