@@ -16,7 +16,14 @@ from aiohttp.typedefs import Handler, Middleware
 
 from datagym_async._logs import logger
 from datagym_async.server._connections import Connection, Counters, header_block_fits
-from datagym_async.server._errors import Answer, BadRequestPage, EmptyAnswer, Refusal, UnknownRoute
+from datagym_async.server._errors import (
+    Answer,
+    BadRequestPage,
+    EmptyAnswer,
+    Refusal,
+    UnknownRoute,
+    refuse,
+)
 from datagym_async.server._json import Dialect
 from datagym_async.server._service import LARGEST_BODY, Call, Route, Service
 from datagym_async.server._store import now
@@ -70,7 +77,9 @@ def make_app(
             # Exactly this spelling; another scheme than `Token` is not a token.
             scheme, blank, given = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
             token = given if scheme + blank == "Token " else request.query.get("token")
-            call = Call(request, service, route, ids, service.tokens.check(token))
+            if token is not None and token not in service.tokens:
+                raise refuse("ex_forbidden")
+            call = Call(request, service, route, ids, has_token=token is not None)
             if call.route.anonymous != "allow":
                 call.authenticate()
             return await call.route.handler(call)

@@ -12,9 +12,9 @@ import secrets
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Container
 from pathlib import Path
-from typing import BinaryIO, Final, Self
+from typing import Final, Self
 
 import attrs
 from aiohttp import StreamReader
@@ -101,10 +101,10 @@ class DataFolder:
         _write_private(path, content)
         self.adopt(path, media_id)
 
-    def sweep(self, is_known: Callable[[str], bool]) -> None:
-        """Remove the files that the database does not know."""
+    def sweep(self, known: Container[str]) -> None:
+        """Remove the files that the database does not know, which a crash leaves behind."""
         for path in (self.path / "blobs").glob("??/*"):
-            if not is_known(path.name):
+            if path.name not in known:
                 path.unlink(missing_ok=True)
 
     def close(self) -> None:
@@ -168,8 +168,8 @@ def _unusable(folder: Path, error: OSError) -> StoreError:
     return StoreError(f"The data folder {folder} cannot be used: {error.strerror}.")
 
 
-def _write_private(path: Path, content: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+def _write_private(path: Path, content: bytes | bytearray, how: int = os.O_TRUNC) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | how, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
 
@@ -190,11 +190,11 @@ class IncomingFile:
     """A body as it arrives: a small one stays in memory, a larger one goes to a file."""
 
     _folder: DataFolder
+    _path: Path
     size: int = 0
     head: bytes = b""  # the first 512 bytes
     _buffer: bytearray = attrs.field(factory=bytearray, repr=False)
-    _file: BinaryIO | None = None
-    _path: Path | None = None
+    _is_in_file: bool = False
 
     async def add(self, piece: bytes) -> None:
         if len(self.head) < _HEAD:
@@ -208,48 +208,35 @@ class IncomingFile:
         """Return (width, height) of the image, or raise `UnreadableImageError`."""
 
         def look() -> tuple[int, int]:
-            if self._file is None:
+            if not self._is_in_file:
                 return size_of(io.BytesIO(self._buffer))
-            with self._spill().open("rb") as file:
+            self._spill()
+            with self._path.open("rb") as file:
                 return size_of(file)
 
-        # A small one is cheaper than a thread call: a few headers, or a checksum over some
-        # kilobytes.
-        is_small = self._file is None and self.size <= _IN_MEMORY // 4
+        # For a small one a thread call takes longer: a few headers, or a checksum over kilobytes.
+        is_small = self.size <= _IN_MEMORY // 4
         return look() if is_small else await in_thread(look)
 
     async def keep(self, media_id: str) -> None:
         """Put the file into its final place, in one step."""
 
-        def close_and_move() -> None:
-            path = self._spill()
-            if self._file is not None:
-                self._file.close()
-            self._folder.adopt(path, media_id)
-            self._file = None
+        def move() -> None:
+            self._spill()
+            self._folder.adopt(self._path, media_id)
+            self._is_in_file = False
 
-        await in_thread(close_and_move)
+        await in_thread(move)
 
     async def aclose(self) -> None:
-        self._buffer.clear()
-        if self._file is not None:
-            await in_thread(self._discard)
+        if self._is_in_file:
+            await in_thread(self._path.unlink, missing_ok=True)
 
-    def _spill(self) -> Path:
-        """Write the bytes in memory to the file, and return its path."""
-        if self._file is None or self._path is None:
-            descriptor, path = tempfile.mkstemp(dir=self._folder.incoming)
-            self._file, self._path = os.fdopen(descriptor, "wb"), Path(path)
-        self._file.write(self._buffer)
-        self._file.flush()
+    def _spill(self) -> None:
+        """Append the bytes in memory to the file."""
+        self._is_in_file = True
+        _write_private(self._path, self._buffer, os.O_APPEND)
         self._buffer.clear()
-        return self._path
-
-    def _discard(self) -> None:
-        if self._file is not None:
-            self._file.close()
-        if self._path is not None:
-            self._path.unlink(missing_ok=True)
 
 
 @contextlib.asynccontextmanager
@@ -261,7 +248,7 @@ async def receive(
     Whatever ends the block, nothing stays but what `keep` has put into its place. A client that
     stopped before the end is a `ConnectionError`.
     """
-    incoming = IncomingFile(folder)
+    incoming = IncomingFile(folder, folder.incoming / secrets.token_hex(8))
     try:
         async for piece in reader.iter_any():
             await incoming.add(piece)

@@ -52,9 +52,9 @@ def parse(body: bytes) -> Json:
 
 
 def syntax_error(body: bytes) -> str:
-    """Return what the service says of a text that is not JSON: where, and in its parser's words.
+    """Return the service's words for a text that is not JSON, and the place.
 
-    Three sentences were observed; whatever is none of these cases gets the nearest of them. The
+    Three sentences were recorded; whatever is none of these cases gets the nearest of them. The
     column is that of the character after the last one read, counted from 1.
     """
     text = body.decode("utf-8", "replace")
@@ -64,24 +64,18 @@ def syntax_error(body: bytes) -> str:
         at, kind = error.pos, error.msg
     except RecursionError:
         at, kind = len(text), ""
-    else:
-        # Python's parser takes NaN, and does not mind how deep it is.
+    else:  # Python's parser accepts NaN and any depth
         return "line: 1, column: 1\nThe document is not JSON"
-    if kind.startswith("Illegal trailing comma"):  # Python 3.13: its place; before, what follows it
-        at += len(text[at + 1 :]) - len(text[at + 1 :].lstrip()) + 1
-        kind = "Expecting property name" if text[at : at + 1] == "}" else ""
+    if kind.startswith("Illegal trailing comma"):  # Python 3.13 names its place; before, the next
+        at += 1
     word = re.match(r"[A-Za-z_$][\w$]*", text[at:])
     if kind.startswith("Unterminated string") or at >= len(text):
-        in_name = text[:at].rstrip()[-1:] in ("{", ",") and "{" in text
-        words = "Unexpected end-of-input" + (" in field name" if in_name else "")
-        at = len(text)
+        at, words = len(text), "Unexpected end-of-input in field name"
     elif word is not None:
         words = f"Unrecognized token '{word[0]}': was expecting {_VALUES}"
         at += word.end()
     else:
-        is_name = kind.startswith("Expecting property name")
         wanted = "was expecting double-quote to start field name"
-        wanted = wanted if is_name else f"expected a valid value {_VALUES}"
         words = f"Unexpected character ('{text[at]}' (code {ord(text[at])})): {wanted}"
         at += 1
     line, column = text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)

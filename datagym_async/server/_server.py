@@ -27,7 +27,7 @@ from datagym_async.server._seed import (
     SeedProject,
     SeedVideoObject,
 )
-from datagym_async.server._service import Plan, Service, Tokens
+from datagym_async.server._service import Plan, Service
 from datagym_async.server._store import Store, now
 
 # How long requests in flight may take to finish while the server stops, in seconds.
@@ -119,17 +119,11 @@ class Server:
             stack.push_async_callback(in_thread, folder.close)
             store = await Store.open(folder.database)
             stack.push_async_callback(store.aclose)
-            # "open" is there after a crash alone: then there may be files without a row.
-            if await store.row("SELECT 1 FROM meta WHERE key = 'open'"):
-                known = {str(row["id"]) for row in await store.rows("SELECT id FROM media")}
-                await in_thread(folder.sweep, known.__contains__)
-            await store.mark_open(is_open=True)
-            stack.push_async_callback(store.mark_open, is_open=False)
-            tokens = Tokens(store)
+            known = {str(row["id"]) for row in await store.rows("SELECT id FROM media")}
+            await in_thread(folder.sweep, known)
             token = self._token if self._token is not None else await in_thread(folder.token)
-            await tokens.load(token)
             links = await stack.enter_async_context(LinkImages.open(self._fetch_links))
-            service = Service(store, folder, tokens, links, *self._wire)
+            service = Service(store, folder, {token}, links, *self._wire)
             self._token = token
             self._port = await self._listen(service, stack)
             host = f"[{self._host}]" if ":" in self._host else self._host
@@ -242,12 +236,12 @@ class Server:
     async def add_token(self, token: str | None = None) -> str:
         """Let one more token in (a random one unless given) and return it."""
         token = token or secrets.token_hex(16)
-        await self._running.tokens.add(token)
+        self._running.tokens.add(token)
         return token
 
     async def delete_token(self, token: str) -> None:
         """Refuse a token from now on with 403."""
-        await self._running.tokens.delete(token)
+        self._running.tokens.discard(token)
 
     def set_plan(self, plan: Plan) -> None:
         """Put limits on the organisation; they last until the server stops."""

@@ -1,7 +1,6 @@
 """What all routes share (the store, the data folder, the tokens, the settings, the plan), and one
 request in the hands of a route: what was asked, and the ways to answer."""
 
-import hashlib
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, Literal, TypeAlias
@@ -50,50 +49,10 @@ class Plan:
 
 
 @attrs.define
-class Tokens:
-    """The valid tokens, stored as digests: neither the database nor a repr shows one."""
-
-    _store: Store
-    _good: set[str] = attrs.field(factory=set, repr=False)
-
-    async def load(self, main: str) -> None:
-        """Read the good tokens, and make `main` the server's own in place of an earlier one."""
-        async with self._store.writing() as db:
-            await db.run("DELETE FROM api_token WHERE main = 1")
-        await self.add(main, main=True)
-        rows = await self._store.rows("SELECT digest FROM api_token WHERE deleted = 0")
-        self._good = {str(row["digest"]) for row in rows}
-
-    async def add(self, token: str, *, main: bool = False) -> None:
-        digest = _digest(token)
-        async with self._store.writing() as db:
-            await db.run("DELETE FROM api_token WHERE digest = ?", digest)
-            await db.run("INSERT INTO api_token (digest, main) VALUES (?, ?)", digest, int(main))
-        self._good.add(digest)
-
-    async def delete(self, token: str) -> None:
-        async with self._store.writing() as db:
-            await db.run("UPDATE api_token SET deleted = 1 WHERE digest = ?", _digest(token))
-        self._good.discard(_digest(token))
-
-    def check(self, token: str | None) -> bool:
-        """Return whether a token was given; one that is unknown or deleted is 403."""
-        if token is None:
-            return False
-        if _digest(token) not in self._good:
-            raise refuse("ex_forbidden")
-        return True
-
-
-def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
-
-
-@attrs.define
 class Service:
     store: Store
     folder: DataFolder
-    tokens: Tokens
+    tokens: set[str] = attrs.field(repr=False)
     links: LinkImages
     dialect: Dialect
     max_allowed_packet: int

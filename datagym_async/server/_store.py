@@ -34,12 +34,6 @@ SqlValue: TypeAlias = str | int | float | bytes | None
 _SCHEMA_VERSION: Final = 1
 
 _SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-
-CREATE TABLE IF NOT EXISTS api_token (
-    digest TEXT PRIMARY KEY, main INTEGER NOT NULL DEFAULT 0, deleted INTEGER NOT NULL DEFAULT 0
-) WITHOUT ROWID;
-
 CREATE TABLE IF NOT EXISTS project (
     seq INTEGER PRIMARY KEY,
     id TEXT NOT NULL UNIQUE COLLATE NOCASE,
@@ -314,17 +308,9 @@ class Store(Queries):
                 await self._writer.rollback()
                 raise
 
-    async def mark_open(self, *, is_open: bool) -> None:
-        """Note in the data folder whether a server is at work, which a crash leaves behind."""
-        async with self.writing() as db:
-            await db.run("DELETE FROM meta WHERE key = 'open'")
-            if is_open:
-                await db.run("INSERT INTO meta VALUES ('open', '1')")
-
 
 async def _connect(path: Path) -> aiosqlite.Connection:
     connection = await aiosqlite.connect(path, isolation_level=None)
     connection.row_factory = sqlite3.Row
-    await connection.create_function("fold", 1, fold, deterministic=True)
     await connection.execute("PRAGMA foreign_keys = ON")
     return connection

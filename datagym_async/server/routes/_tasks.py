@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from typing import Final
 
 import attrs
-import orjson
 from aiohttp import web
 
 from datagym_async.server._errors import NOT_NULL, WORDS, EmptyAnswer, pattern, refuse, require
@@ -50,22 +49,18 @@ async def list_tasks(call: Call) -> web.StreamResponse:
     sql = (
         "SELECT t.id AS task_id, t.project_id, p.name AS project_name, t.state AS label_task_state,"
         " t.type AS label_task_type, t.pre_label_state, t.media_id, m.name AS media_name,"
-        " t.labeler, p.iteration_id, t.review_comment, t.has_json_upload, p.iteration_run"
+        " t.labeler, p.iteration_id, t.review_comment, t.has_json_upload, p.iteration_run, m.folded"
         " FROM task t JOIN media m ON m.id = t.media_id JOIN project p ON p.id = t.project_id"
         " WHERE t.project_id = ? AND t.state = ? AND t.type <> 'BENCHMARK_SLAVE'"
-        " AND m.deleted_at IS NULL"
+        " AND m.deleted_at IS NULL ORDER BY m.folded, t.seq"
     )
-    parameters: list[str | int] = [project["id"], state]
+    rows = await call.service.store.rows(sql, project["id"], state)
     words = {fold(word) for word in search.split() if len(word) >= _SHORTEST_WORD}
-    if words := {word for word in words if not word.isdigit()}:
-        # One list, not one condition a word: SQLite takes some hundred conditions at most.
-        sql += (
-            " AND NOT EXISTS (SELECT 1 FROM json_each(?) AS word WHERE NOT"
-            " (instr(m.folded, word.value) OR instr(fold(coalesce(t.labeler, '')), word.value)))"
-        )
-        parameters.append(orjson.dumps(sorted(words)).decode())
-    sql += " ORDER BY m.folded, t.seq LIMIT ?"
-    rows = await call.service.store.rows(sql, *parameters, int(limit) or -1)
+    words = {word for word in words if not word.isdigit()}
+    if words:
+        texts = ((row, row["folded"], fold(row["labeler"] or "")) for row in rows)
+        rows = [row for row, *own in texts if all(any(w in text for text in own) for w in words)]
+    rows = rows[: int(limit) or None]
     shown = (
         "taskId projectId projectName labelTaskState labelTaskType preLabelState mediaId mediaName"
         " labeler iterationId reviewComment hasJsonUpload iterationRun"
