@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from copy import copy
 from functools import partial
-from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self, TypeAlias, TypeVar, cast
 from urllib.parse import SplitResult, quote, unquote, urlencode, urlsplit
 from urllib.request import getproxies
@@ -52,12 +51,7 @@ _EVERYWHERE = {"User-Agent": f"datagym-async/{__version__}"}
 
 
 class _Patience:
-    """How long the other side is waited for: the bounds of the waits of an exchange.
-
-    Args:
-        timeout: The time limits.
-        deadlines: Watches over the waits; those of another one, or its own.
-    """
+    """How long the other side is waited for: the bounds of the waits of an exchange."""
 
     def __init__(self, timeout: Timeout, deadlines: Deadlines | None = None) -> None:
         self._timeout = timeout
@@ -66,7 +60,7 @@ class _Patience:
         self.of_connecting = aiohttp.ClientTimeout(total=None, sock_connect=timeout.connect)
 
     def until(self, request: Request) -> float:
-        """Return the moment at which an exchange has to be over, however it goes on."""
+        """Return the moment at which an exchange has to be over."""
         if request.body is None or request.lane is not _UPLOAD:
             return math.inf
         return self._deadlines.now() + self._timeout.of_upload(request.body.size)
@@ -89,37 +83,25 @@ class _Patience:
         return bound
 
     def for_pace(self) -> Pace:
-        """Return the watch over the pace of an answer."""
         return Pace(self._deadlines.now, self._timeout.read_rate, self._timeout.read_window)
 
     def with_timeout(self, timeout: Timeout) -> _Patience:
-        """Return the same with other time limits."""
         return _Patience(timeout, self._deadlines)
 
     def end(self) -> None:
-        """Have no wait end by itself any more."""
         self._deadlines.close()
 
 
 @attrs.define
 class _Payload(Payload):
-    """The body of an answer on its way, as an async iterator.
+    """The body of an answer on its way, as an async iterator."""
 
-    Args:
-        content: What aiohttp has received of it.
-        peer: Scheme, host and port of the other side.
-        patience: Says how long is waited for more.
-        until: The moment at which all of it has to be here.
-        pace: The watch over its pace, once it was waited for.
-        secrets: What is taken out of it; None for images and videos.
-    """
-
-    content: aiohttp.StreamReader
-    peer: str
+    content: aiohttp.StreamReader  # what aiohttp has received of it
+    peer: str  # scheme, host and port of the other side
     patience: _Patience
-    until: float = math.inf
-    pace: Pace | None = None
-    secrets: Secrets | None = None
+    until: float = math.inf  # the moment at which all of it has to be here
+    pace: Pace | None = None  # since the first wait for it
+    secrets: Secrets | None = None  # what is removed from it; None for images and videos
     _cleaner: Cleaner | None = None
 
     def __aiter__(self) -> _Payload:
@@ -133,7 +115,6 @@ class _Payload(Payload):
         return piece
 
     async def rest(self, most: int) -> list[bytes]:
-        """Return what is left, as it came."""
         pieces, arrived = [], 0
         while arrived <= most and (piece := await self._some()):
             pieces.append(piece)
@@ -141,7 +122,7 @@ class _Payload(Payload):
         return pieces
 
     async def _some(self, most: int = -1) -> bytes:
-        """Return what has come, without secrets; nothing at the end."""
+        """Return what has arrived, without secrets; nothing at the end."""
         if self.secrets is None:
             return await self._received(most)
         cleaner = self._cleaner = self._cleaner or Cleaner(self.secrets)
@@ -151,7 +132,7 @@ class _Payload(Payload):
         return cleaner.rest()
 
     async def _received(self, most: int) -> bytes:
-        """Return what has come, at most so many bytes or all of it; nothing at the end."""
+        """Return what has arrived, `most` bytes of it or all; nothing at the end."""
         try:
             piece = self.content.read_nowait(most)
             if piece or self.content.at_eof():
@@ -176,15 +157,10 @@ class _Payload(Payload):
 
 @attrs.define(repr=False)
 class _Answer:
-    """An open answer of aiohttp, whose own repr shows header fields as they came.
-
-    Args:
-        raw: What aiohttp has.
-        headers: Its header fields, without secrets.
-    """
+    """An open answer of aiohttp, whose own repr shows header fields as they came."""
 
     raw: aiohttp.ClientResponse
-    headers: Mapping[str, str]
+    headers: Mapping[str, str]  # without secrets
 
     @property
     def status(self) -> int:
@@ -199,11 +175,10 @@ class _Answer:
         return self.raw.content_type
 
     def taken(self) -> bytes | None:
-        """Return the body if it is all here, or None."""
         return all_of(self.raw.content)
 
     def leave(self) -> None:
-        """Let go of it; at its end it has given its connection back by itself."""
+        # At its end it has given its connection back by itself.
         if not self.raw.closed:
             self.raw.close()
 
@@ -212,72 +187,32 @@ _Open: TypeAlias = _Answer | DirectAnswer
 """An open answer of either way."""
 
 
-@attrs.define
-class _Exchange:
-    """One request and its open answer; leaving closes the answer, then the request's body.
+@asynccontextmanager
+async def _exchange(
+    start: Callable[[OutgoingBody | None], Awaitable[_Open]],
+    payload: Callable[[_Open], _Payload],
+    body: Body | None = None,
+) -> AsyncIterator[StreamedResponse]:
+    """Send a request by `start` and give its open answer, the body of which `payload` reads.
 
-    Args:
-        start: Sends the request with the body given, and returns the open answer.
-        payload: Returns the body of an answer.
-        body: The body's recipe, or None.
+    At the end the answer is closed, and then the request's body.
     """
-
-    start: Callable[[OutgoingBody | None], Awaitable[_Open]]
-    payload: Callable[[_Open], _Payload]
-    body: Body | None = None
-    _opened: AbstractAsyncContextManager[AsyncIterator[bytes]] | None = None
-    _outgoing: OutgoingBody | None = None
-    _answer: _Open | None = None
-
-    async def __aenter__(self) -> StreamedResponse:
-        self._outgoing = await self._open()
-        try:
-            answer = self._answer = await self.start(self._outgoing)
-        except BaseException as error:
-            await self._close_body(type(error), error, error.__traceback__)
-            raise
-        return StreamedResponse(answer.status, answer.headers, self.payload(answer))
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        answer, self._answer = self._answer, None
-        if answer is not None:
-            answer.leave()
-        await self._close_body(kind, error, traceback)
-
-    async def _open(self) -> OutgoingBody | None:
-        body = self.body
-        if body is None:
-            return None
-        if body.open is None:
-            return BodyInMemory(body.data or b"")
-        self._opened = body.open()
-        return StreamedBody(await self._opened.__aenter__(), body.size)
-
-    async def _close_body(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Close the body when nobody reads from it any more."""
-        opened, self._opened = self._opened, None
-        if opened is None:
-            return
-        try:
-            if self._outgoing is not None:
-                await self._outgoing.settle()
-        finally:
-            await opened.__aexit__(kind, error, traceback)
+    async with AsyncExitStack() as stack:
+        outgoing: OutgoingBody | None = None
+        if body is not None and body.open is not None:
+            outgoing = StreamedBody(await stack.enter_async_context(body.open()), body.size)
+            # The body is closed when nobody reads from it any more.
+            stack.push_async_callback(outgoing.settle)
+        elif body is not None:
+            outgoing = BodyInMemory(body.data or b"")
+        answer = await start(outgoing)
+        stack.callback(answer.leave)
+        yield StreamedResponse(answer.status, answer.headers, payload(answer))
 
 
 @attrs.define
 class _Said:
-    """What says who asks, shared by a transport and its likes with other time limits."""
+    """The credentials, shared by a transport and its copies with other time limits."""
 
     parameter: Secret = attrs.field(factory=lambda: Secret(""))
     number: int = 0
@@ -356,7 +291,6 @@ class AiohttpTransport:
 
     @property
     def token_number(self) -> int:
-        """Return how many tokens were used so far, this one included."""
         return self._said.number
 
     def use_token(self, token: Secret) -> None:
@@ -371,17 +305,15 @@ class AiohttpTransport:
             self._direct.say(self._usual_headers, self._said.parameter)
 
     def __repr__(self) -> str:
-        """Return the address and the state of the pool, without the token."""
         state = "closed" if self._http.closed else "open"
         return f"<AiohttpTransport {self._base_url} {state}>"
 
     async def exchange(self, request: Request) -> Response:
-        """Send a request once and return its whole answer (see `Transport.exchange`)."""
         body = request.body
         if body is not None and body.data is None:
             async with self.send(request) as streamed:
                 return await streamed.whole(request)
-        # What opens nothing needs nothing around it: this is the way of nearly all requests.
+        # Nearly all requests go this way: nothing is opened, so nothing has to be closed.
         until = self._patience.until(request)
         sent = None if body is None else BodyInMemory(body.data or b"")
         answer = await self._start(request, until, sent)
@@ -400,24 +332,21 @@ class AiohttpTransport:
             answer.leave()
 
     def send(self, request: Request) -> AbstractAsyncContextManager[StreamedResponse]:
-        """Send a request once and give its open answer (see `Transport.send`)."""
         until = self._patience.until(request)
-        return _Exchange(
+        return _exchange(
             partial(self._start, request, until),
             partial(self._payload, request, until),
             request.body,
         )
 
     def fetch(self, url: str) -> AbstractAsyncContextManager[StreamedResponse]:
-        """Get a pre-signed URL without credentials (see `Transport.fetch`)."""
         peer = self.secrets.hide(_peer(url))
-        return _Exchange(
+        return _exchange(
             partial(self._start_fetch, url, peer),
             lambda answer: _Payload(answer.content, peer, self._patience),
         )
 
     async def aclose(self) -> None:
-        """Close the pool, unless the session is the caller's."""
         self._patience.end()
         try:
             await self._store.aclose()
@@ -428,16 +357,10 @@ class AiohttpTransport:
                 await self._http.close()
 
     async def _start(self, request: Request, until: float, body: OutgoingBody | None) -> _Open:
-        """Send a request and return its open answer.
-
-        Args:
-            request: The request.
-            until: The moment at which the exchange has to be over.
-            body: The request's body.
-        """
+        """Send a request and return its open answer; at `until` the exchange has to be over."""
         try:
             with self._patience.for_answer(body, until):
-                # Never a name of its own: what aiohttp has shows the fields that were sent.
+                # Not in a variable: what aiohttp has shows the fields that were sent.
                 direct = self._direct
                 if direct is not None and (head := direct.head(request)) is not None:
                     sent = cast("BodyInMemory | None", body)
@@ -498,7 +421,6 @@ class AiohttpTransport:
         self, headers: Mapping[str, str], raw: tuple[tuple[bytes, bytes], ...]
     ) -> Mapping[str, str]:
         """Return header fields without secrets; for those of the last answer, the same object."""
-        # What says the same as the last one is as clean, and many do.
         if raw != self._last_fields:
             self._last_headers = self.secrets.clean_fields(headers, raw)
             self._last_fields = raw
@@ -568,7 +490,7 @@ def _secrets_of(proxy: Secret, session: aiohttp.ClientSession | None = None) -> 
 
 
 def _proxy_field(proxy: Secret) -> HiddenField | None:
-    """Return what a proxy is told of who asks, or None where its URL names nobody."""
+    """Return the credentials for a proxy, or None if its URL has none."""
     if not proxy or (url := URL(proxy.reveal())).user is None:
         return None
     return HiddenField(aiohttp.encode_basic_auth(url.user or "", url.password or ""))
