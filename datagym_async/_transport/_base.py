@@ -1,4 +1,4 @@
-"""The seam between the session and whatever carries its requests."""
+"""The interface between the session and whatever sends its requests."""
 
 from __future__ import annotations
 
@@ -17,53 +17,39 @@ if TYPE_CHECKING:
 
 
 class Payload(ABC):
-    """Pieces of a body, of which the rest can be had at once."""
+    """A body in pieces, the rest of which can be read at once."""
 
     @abstractmethod
     async def rest(self, most: int) -> list[bytes]:
-        """Return what has not been given yet; a little more than `most` bytes if that is not all.
+        """Return what was not read yet; a little more than `most` bytes if that is not all.
 
-        It comes in pieces: to join what is too long would take as much memory again. What is
-        compressed counts unpacked.
+        It is in pieces, because joining them would take as much memory again. Bytes count unpacked.
         """
 
 
 @attrs.frozen
 class StreamedResponse:
-    """An answer whose body is still on its way; valid inside its context manager only.
+    """An answer whose body is still arriving; valid inside its context manager only.
 
-    Args:
-        status: HTTP status.
-        headers: Header fields, to be asked for by names in lower case.
-        chunks: The body, in pieces of at most about 64 KiB; can be iterated once.
+    Reading raises `APIConnectionError` if the answer breaks off before its end.
     """
 
     status: int
-    headers: Mapping[str, str]
+    headers: Mapping[str, str]  # by names in lower case
     _chunks: AsyncIterator[bytes] = attrs.field(repr=False)
 
     def iter_chunks(self) -> AsyncIterator[bytes]:
-        """Return the body piece by piece.
-
-        Raises:
-            APIConnectionError: The answer broke off before its end.
-        """
+        """Return the body in pieces of at most about 64 KiB; can be iterated once."""
         return self._chunks
 
     async def read(self, most: int = MAX_VALUE) -> bytes:
-        """Return the rest of the body; a little more than `most` bytes of it if that is not all.
-
-        Raises:
-            APIConnectionError: The answer broke off before its end.
-        """
+        """Return the rest of the body; a little more than `most` bytes of it if that is not all."""
         return b"".join(await self._pieces(most))
 
     async def whole(self, request: Request) -> Response:
-        """Return the answer with its body read to the end; that of an error is cut at its bound.
+        """Return the answer with its whole body; that of an error is cut at its bound.
 
-        Raises:
-            APIConnectionError: The answer broke off before its end.
-            APIResponseValidationError: It is longer than `request.max_bytes`.
+        Longer than `request.max_bytes` is an `APIResponseValidationError`.
         """
         pieces = await self._pieces(bound_of(request, self.status))
         return whole_answer(request, self.status, self.headers, pieces)
@@ -81,18 +67,14 @@ class StreamedResponse:
 
 
 def bound_of(request: Request, status: int) -> int:
-    """Return how many bytes of an answer are read: an error takes few words."""
+    """Return how many bytes of an answer are read; of an error, fewer."""
     return request.max_bytes if status < 300 else MAX_ERROR
 
 
 def whole_answer(
     request: Request, status: int, headers: Mapping[str, str], pieces: Sequence[bytes]
 ) -> Response:
-    """Return the answer whose body was read up to its bound.
-
-    Raises:
-        APIResponseValidationError: It is no error, and goes on behind the bound.
-    """
+    """Return the answer whose body was read up to its bound; longer is an error."""
     is_error = status >= 300
     if not is_error and sum(map(len, pieces)) > request.max_bytes:
         raise too_large(request, status, request.max_bytes)
@@ -101,36 +83,29 @@ def whole_answer(
 
 
 class Transport(Protocol):
-    """Send requests, each exactly once as far as the HTTP library allows."""
+    """Send requests, each exactly once as far as the HTTP library allows.
+
+    If no complete answer arrives, that is an `APIConnectionError`, the `request_sent` of which says
+    whether the service can have acted.
+    """
 
     @property
     def token_number(self) -> int:
-        """Return how many tokens were used so far, this one included."""
+        """Return how many tokens were used so far, with the present one."""
 
     def with_timeout(self, timeout: Timeout) -> Self:
         """Return the same transport with other time limits."""
 
     async def exchange(self, request: Request) -> Response:
-        """Send a request to the service, with the token, and return its whole answer.
-
-        Raises:
-            APIConnectionError: No answer, or none that is whole; `request_sent` says whether the
-                service can have acted.
-        """
+        """Send a request to the service, with the token, and return its whole answer."""
 
     def send(self, request: Request) -> AbstractAsyncContextManager[StreamedResponse]:
-        """Send a request to the service, with the token, and give its open answer.
-
-        Raises:
-            APIConnectionError: No answer; `request_sent` says whether the service can have acted.
-        """
+        """Send a request to the service, with the token, and give its open answer."""
 
     def fetch(self, url: str) -> AbstractAsyncContextManager[StreamedResponse]:
         """Get a pre-signed URL, without the token or any other credentials.
 
-        Raises:
-            APIConnectionError: No answer.
-            APIResponseValidationError: It, or a redirect, leads to an address that is not asked.
+        If it, or a redirect, leads to a forbidden address, that is an `APIResponseValidationError`.
         """
 
     async def aclose(self) -> None:

@@ -1,12 +1,12 @@
-"""Both halves of a connection, where aiohttp falls short.
+"""Both halves of a connection, where aiohttp is not enough.
 
-**What goes out.** Whether a request can have been carried out depends on whether its body went out
-whole, and what a body's source raised is the caller's to see; aiohttp tells neither. So bodies are
-payloads that know how far they got.
+**Bodies going out.** Whether the service can have carried out a request depends on whether the body
+was sent whole, and the caller must see what the body's source raised; aiohttp reports neither. So
+our bodies know how far they got.
 
-**What comes in.** aiohttp keeps whatever comes on an idle connection, and hands it to the next
-request as its answer. A server that answers twice, or a proxy that mixes two clients up, so tells
-one call what was meant for another. Here the second answer closes its connection.
+**Answers coming in.** aiohttp keeps whatever arrives on an idle connection, and takes it for the
+answer to the next request. If a server answers twice, or a proxy mixes up two clients, one call
+would get what was meant for another. Here the second answer closes its connection.
 """
 
 from __future__ import annotations
@@ -25,45 +25,37 @@ if TYPE_CHECKING:
     from aiohttp.abc import AbstractStreamWriter
     from aiohttp.connector import Connection
 
-# A body in memory goes out in slices, and its end only when what is before it has gone: so one
-# that was cut short is known to have been. Each slice takes a turn of the loop.
+# A body in memory is sent in slices, and the last one only after the others have left, so that we
+# know if it was cut short. Each slice takes a turn of the event loop.
 _SLICE = 1024 * 1024
-# Up to here it goes out with the headers, in one piece: a packet of their own costs more than the
-# copy that some event loops make of both.
+# Up to this size it is sent together with the headers: two packets cost more than the copy that
+# some event loops make.
 _ALL_AT_ONCE = 256 * 1024
 LONGEST_FIELD = 64 * 1024
 """Bytes of a header field that are read: gateways set cookies of more than aiohttp's 8 kB."""
 _SHORT = 4096
 """Bytes of an answer up to which its head is remembered."""
 _MOST_HEADS = 16
-# Linux alone tells it; elsewhere the event loop does, a turn later.
+# Only Linux reports it; on other systems the event loop does, one turn later.
 _HUNG_UP: int = getattr(select, "POLLRDHUP", 0)
 
 
 def _nothing() -> None:
-    """Do nothing."""
+    pass
 
 
 class OutgoingBody:
-    """One attempt's body; `OnAiohttp` hands it to aiohttp's session.
-
-    Attributes:
-        whole: Whether its last byte was handed over.
-        goes_with_head: Whether it goes out in one piece with the head of its request.
-        failure: What its source raised, or None.
-        when_sent: Called when all of it has gone.
-    """
+    """The body of one attempt; `OnAiohttp` passes it to aiohttp's session."""
 
     __slots__ = ("failure", "goes_with_head", "when_sent", "whole")
 
     def __init__(self, *, whole: bool) -> None:
-        self.whole = whole
-        self.goes_with_head = False
-        self.failure: Exception | None = None
+        self.whole = whole  # whether its last byte was handed over
+        self.goes_with_head = False  # whether it is sent together with the head of its request
+        self.failure: Exception | None = None  # what its source raised
         self.when_sent: Callable[[], None] = _nothing
 
     async def write(self, writer: AbstractStreamWriter) -> None:
-        """Write the body."""
         raise NotImplementedError
 
     async def settle(self) -> None:
@@ -71,11 +63,7 @@ class OutgoingBody:
 
 
 class OnAiohttp(aiohttp.Payload):
-    """A body as aiohttp's session takes it.
-
-    Args:
-        body: The body.
-    """
+    """A body as aiohttp's session takes it."""
 
     _autoclose = True  # what it reads from is closed by whoever opened it
 
@@ -84,27 +72,18 @@ class OnAiohttp(aiohttp.Payload):
         self._body = body
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> NoReturn:
-        """Refuse: a body is written, never read back."""
         raise TypeError("a body on its way out is not decoded")
 
     async def write(self, writer: AbstractStreamWriter) -> None:
-        """Write the body; aiohttp's older entry."""
         await self._body.write(writer)
 
     async def write_with_length(
         self, writer: AbstractStreamWriter, content_length: int | None
     ) -> None:
-        """Write the body; the announced length is its own."""
         await self._body.write(writer)
 
 
 class BodyInMemory(OutgoingBody):
-    """A body in memory.
-
-    Args:
-        data: All of it.
-    """
-
     __slots__ = ("data",)
 
     def __init__(self, data: bytes) -> None:
@@ -116,22 +95,19 @@ class BodyInMemory(OutgoingBody):
         self.data = data
 
     async def write(self, writer: AbstractStreamWriter) -> None:
-        """Write the body."""
-        data = self.data
         if self.goes_with_head:
-            # Noted before the last piece is handed over: what comes after is out of our hands.
+            # Set before the last piece is handed over, since the rest is not in our hands.
             self.whole = True
-            await writer.write(data)
-            self.when_sent()
-            return
-        self.whole = False
-        writer.send_headers()
-        for piece in self.slices():
-            await writer.write(piece)
+            await writer.write(self.data)
+        else:
+            self.whole = False
+            writer.send_headers()
+            for piece in self.slices():
+                await writer.write(piece)
         self.when_sent()
 
     def slices(self) -> Iterator[memoryview]:
-        """Give a large body in slices; it counts as gone when the last one is asked for."""
+        """Yield a large body in slices; it counts as sent when the last one is asked for."""
         view = memoryview(self.data)
         end = max(0, len(view) - _ALL_AT_ONCE)
         for start in range(0, end, _SLICE):
@@ -141,12 +117,7 @@ class BodyInMemory(OutgoingBody):
 
 
 class StreamedBody(OutgoingBody):
-    """A body read from a source while it goes out.
-
-    Args:
-        source: Gives its chunks.
-        size: Bytes that they should be.
-    """
+    """A body of `size` bytes that is read from a source while it is sent."""
 
     __slots__ = ("_left", "_reading", "_source")
 
@@ -157,7 +128,6 @@ class StreamedBody(OutgoingBody):
         self._reading = asyncio.Lock()
 
     async def write(self, writer: AbstractStreamWriter) -> None:
-        """Write what the source gives, to its end."""
         while (chunk := await self._next()) is not None:
             self._left -= len(chunk)
             self.whole = self._left <= 0
@@ -165,7 +135,6 @@ class StreamedBody(OutgoingBody):
         self.when_sent()
 
     async def settle(self) -> None:
-        """Wait until nobody reads from the source any more."""
         async with self._reading:
             pass
 
@@ -197,7 +166,6 @@ class OneAnswer(ResponseHandler):
         self._parser_is_of_head: bool | None = None  # None: aiohttp's session has made it
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Remember how to ask the system whether the other side has hung up."""
         super().connection_made(transport)
         socket = transport.get_extra_info("socket")
         if socket is not None and _HUNG_UP:
@@ -210,15 +178,14 @@ class OneAnswer(ResponseHandler):
         return self._poll is not None and bool(self._poll.poll(0))
 
     def set_response_params(self, **params: Any) -> None:
-        """Prepare for an answer; aiohttp does so right before each request."""
+        """Prepare for an answer; aiohttp calls this right before each request."""
         self._is_asked, self._is_fresh, self._parser_is_of_head = True, False, None
         super().set_response_params(**params)
 
     def ask(self, *, is_head: bool) -> None:
-        """Prepare for an answer; with the parser of the last one, where that was alike.
+        """Prepare for an answer, with the parser of the last one if that was of the same kind.
 
-        Args:
-            is_head: Whether it has no body, whatever its head says.
+        With `is_head` it has no body, whatever its head says.
         """
         if self._parser_is_of_head is is_head and self._parser is not None:
             self._is_asked, self._is_fresh = True, not is_head
@@ -234,10 +201,10 @@ class OneAnswer(ResponseHandler):
         self._parser_is_of_head, self._is_fresh = is_head, is_fresh
 
     def data_received(self, data: bytes) -> None:
-        """Take what has come, or close the connection if nobody has asked for anything.
+        """Take what has arrived, or close the connection if nothing was asked for.
 
-        Small answers come in one piece, with heads that are those of earlier ones byte for byte.
-        What the parser has said of such a head it would say again: its body is handed on as it is.
+        Small answers arrive in one piece, and many have the same head, byte for byte. The parser
+        would say the same of it again, so its body is passed on without parsing.
         """
         if self._is_fresh and data:
             self._is_fresh = False
@@ -257,23 +224,23 @@ class OneAnswer(ResponseHandler):
             super().data_received(data)
 
     def resume_reading(self, resume_parser: bool = True) -> None:
-        """Read on; aiohttp asks for it at each end of a body, and nearly always reads already."""
+        """Read on; aiohttp calls this at each end of a body, although it nearly always reads."""
         if self._reading_paused:
             super().resume_reading(resume_parser)
 
     def feed_data(self, data: Any, size: int = 0) -> None:
-        """Take the head of an answer, or close the connection if nobody has asked."""
+        """Take the head of an answer, or close the connection if nothing was asked for."""
         if not self._is_asked:
             self._hang_up()
             return
-        # Those of 1xx come before the answer; 101 is one.
+        # 1xx come before the answer, but for 101.
         status = data[0].code
         self._is_asked = 100 <= status < 200 and status != 101
         self._latest = data
         super().feed_data(data, size)
 
     def _remember(self, head: bytes, body: bytes) -> None:
-        """Remember a head, if the answer was nothing but it and a body of the length it says."""
+        """Remember a head if the answer was nothing but it and a body of the announced length."""
         if self._latest is None or not body:
             return
         message, content = self._latest
@@ -292,28 +259,25 @@ class OneAnswer(ResponseHandler):
 
 
 class Connector(aiohttp.TCPConnector):
-    """A pool of connections, each of which is closed by an answer that nobody has asked for."""
+    """A pool of connections, each of which is closed by an answer that was not asked for."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        # aiohttp offers no other way to choose what reads from a connection.
+        # aiohttp has no other way to choose what reads from a connection.
         self._factory = cast("partial[ResponseHandler]", partial(OneAnswer, loop=self._loop))
 
 
 _HANG_UPS = 3
-"""Kept connections that the other side has closed, from which on that is its way."""
+"""After so many kept connections were closed early, ours are kept for a shorter time."""
 _FORGOTTEN_AFTER = 30.0
-"""Seconds after which it is tried whether a connection may be kept for longer again."""
+"""Seconds after which connections are kept for longer again."""
 
 
 class Kept:
-    """Connections that wait for the next request of the short way (`_direct`).
+    """Idle connections for the next requests of the fast path (`_direct`).
 
-    The last one kept is the first one taken: it is the least likely to be closed by now.
-
-    Args:
-        keep_alive: Seconds that one is kept without a request.
-        loop: Closes those that nobody needs.
+    The last one kept is used first: it is the least likely to be closed by now. One without a
+    request for `keep_alive` seconds is closed.
     """
 
     def __init__(self, keep_alive: float, loop: asyncio.AbstractEventLoop) -> None:
@@ -326,11 +290,11 @@ class Kept:
         self._is_closed = False
 
     def taken(self, *, may_repeat: bool) -> Connection | None:
-        """Return a kept connection that still stands, or None.
+        """Return a kept connection that is still open, or None.
 
-        What may not be sent twice is sent on none that the other side has closed a moment ago, nor
-        on one that it is about to: who is found to hang up early, some times, is not let wait for
-        longer than half as long. That is forgotten little by little.
+        A request that may not be sent twice gets none that the other side has just closed, and none
+        that it is about to close: if some were closed early, connections are kept for half that
+        time only. The time grows again little by little.
         """
         while self._kept:
             connection, protocol, since = self._kept.pop()
@@ -343,13 +307,13 @@ class Kept:
                     return connection
                 self._hang_ups += 1
                 if self._hang_ups >= _HANG_UPS:
-                    # Never nothing: the clock of some systems goes in steps.
+                    # Never 0: the clock of some systems goes in steps.
                     self._most_idle, self._learned = max(0.001, (now - since) / 2), now
             connection.close()
         return None
 
     def keep(self, connection: Connection) -> None:
-        """Keep a connection whose answer has come whole, for the next request."""
+        """Keep a connection whose answer is complete."""
         protocol = cast("OneAnswer | None", connection.protocol)
         if protocol is None or protocol.should_close or self._is_closed:
             connection.close()
@@ -359,7 +323,7 @@ class Kept:
             self._sweeping = self._loop.call_later(self._keep_alive, self._sweep)
 
     def _sweep(self) -> None:
-        """Close what nobody has needed for long; the oldest are at the front."""
+        """Close those that are idle for too long; the oldest are at the front."""
         before, self._sweeping = monotonic() - self._keep_alive, None
         late = [each for each in self._kept if each[2] <= before]
         self._kept = self._kept[len(late) :]
@@ -369,7 +333,7 @@ class Kept:
             self._sweeping = self._loop.call_later(self._kept[0][2] - before, self._sweep)
 
     def close(self) -> None:
-        """Close all connections that are kept, and keep none from now on."""
+        """Close all, and keep none from now on."""
         self._is_closed = True
         if self._sweeping is not None:
             self._sweeping.cancel()

@@ -1,8 +1,8 @@
-"""Deadlines of waits, watched by one timer for all of them.
+"""Deadlines of waits, with one timer for all of them.
 
-An HTTP library starts a timer for each request and again for each piece of an answer, and calls it
-off: a tenth of what a small request costs. Nearly all waits end long before their deadline. So a
-wait only says here when it would be too long, and one timer rings where the earliest one would.
+An HTTP library starts a timer for each request and for each piece of an answer, and cancels it
+again: a tenth of the cost of a small request. Nearly all waits end long before their deadline. So a
+wait only registers its deadline here, and one timer is set for the earliest.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Self
 
 
 class Deadlines:
-    """Watch over the deadlines of an event loop's tasks, by its clock."""
+    """The deadlines of an event loop's tasks, by its clock."""
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
@@ -25,12 +25,12 @@ class Deadlines:
         self.now = self.loop.time
 
     def close(self) -> None:
-        """Stop the timer: waits that still go on have no deadline any more."""
+        """Stop the timer; pending waits have no deadline any more."""
         self.waits.clear()
         self.ring_at(math.inf)
 
     def ring_at(self, when: float) -> None:
-        """Look at the waits at a moment. It stays when a wait ends: the next one will need it."""
+        """Set the timer. It stays when a wait ends, because the next one will need it."""
         if self._timer is not None:
             self._timer.cancel()
         self.rings = when
@@ -44,15 +44,10 @@ class Deadlines:
 
 
 class Pace:
-    """The least pace of what comes, so that nobody holds us by a byte now and then.
+    """The slowest pace of an answer, so that nobody holds us up with a byte now and then.
 
-    It is looked at over windows of the time that is spent on waiting: what comes in one is to be
-    as much as the rate says, or all there is.
-
-    Args:
-        now: The event loop's clock.
-        rate: Bytes a second.
-        window: Seconds.
+    It is checked over windows of the time spent on waiting, `window` seconds each: in each of them
+    as many bytes must arrive as `rate` (bytes a second) says.
     """
 
     __slots__ = ("_began", "_due", "_left", "_now", "_window", "ends", "rate")
@@ -65,13 +60,13 @@ class Pace:
         self.ends = math.inf
 
     def begin(self) -> float:
-        """Note that a wait begins; return when it is too long."""
+        """Begin a wait; return the moment at which it is too long."""
         self._began = self._now()
         self.ends = self._began + self._left
         return self.ends
 
     def end(self, size: int) -> bool:
-        """Note that a wait has ended with so many bytes; return whether the pace is kept so far."""
+        """End a wait that brought `size` bytes; return whether the pace is kept so far."""
         self._due -= size
         self._left -= self._now() - self._began
         if self._due <= 0:
@@ -80,15 +75,10 @@ class Pace:
 
 
 class Deadline:
-    """The bound of a wait, which does what `asyncio.timeout_at` does: ``with Deadline(...): ...``.
+    """The limit of a wait, like `asyncio.timeout_at`: ``with Deadline(...): ...``.
 
-    Args:
-        deadlines: Watches over it.
-        when: The moment from which on the wait is cancelled and raises a `TimeoutError`, by the
-            event loop's clock; infinite for none.
-
-    Attributes:
-        is_over: Whether it has ended the wait.
+    At the moment `when` of the event loop's clock the wait is cancelled and raises a
+    `TimeoutError`; `is_over` says whether that has happened.
     """
 
     __slots__ = ("_cancelling", "_deadlines", "_task", "is_over", "when")
@@ -123,16 +113,15 @@ class Deadline:
             raise TimeoutError from error
 
     def move(self, when: float) -> None:
-        """Have the wait end at another moment; without effect where it is over."""
+        """Move the end of the wait; without effect if it is over."""
         self.when = when
         if self in self._deadlines.waits and when < self._deadlines.rings:
             self._deadlines.ring_at(when)
 
     def shorten(self, seconds: float) -> None:
-        """Have the wait end in so many seconds, if it does not end before."""
+        """End the wait in so many seconds, unless it ends before."""
         self.move(min(self.when, self._deadlines.now() + seconds))
 
     def expire(self) -> None:
-        """End the wait."""
         self.is_over = True
         self._task.cancel()

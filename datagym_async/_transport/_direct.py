@@ -1,15 +1,14 @@
-"""The short way through aiohttp: a request on one of its connections, without its session around.
+"""The fast path: requests on aiohttp's connections, without its session.
 
 Nearly all requests of a client are alike: the service's origin, no proxy, a body in memory or none.
-For these, more than half of the processor time went into aiohttp's session, request and response
-objects, which are made for everything else. Here a request takes a connection that aiohttp's pool
+For these, aiohttp's session, request and response objects took more than half of the processor
+time, because they are made for every case. Here a request takes a connection that aiohttp's pool
 has opened (`Connector`: DNS, TLS), writes its head and body, and reads its answer with aiohttp's
-own protocol and parser; between requests the connection is kept (`Kept`). What a request is, and
-what its answer may be, is the same on both ways; what is compared for that is said in
-docs/decisions/0031-fast-path-through-aiohttp.md.
+own protocol and parser; between requests the connection is kept (`Kept`). Requests and answers are
+the same on both paths; docs/decisions/0031-fast-path-through-aiohttp.md says how that is tested.
 
-The way is chosen by what the request and the session are (`Direct.made`, `Direct.head`), never by
-hope: where a future aiohttp has another shape, the usual way is taken, and a line is logged.
+A request goes this way only if request and session allow it (`Direct.made`, `Direct.head`). If a
+future aiohttp differs in what is used here, all take the usual path, and a line is logged.
 """
 
 from __future__ import annotations
@@ -27,12 +26,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from datagym_async._logs import logger
-from datagym_async._transport._connections import (
-    BodyInMemory,
-    Connector,
-    Kept,
-    OneAnswer,
-)
+from datagym_async._transport._connections import BodyInMemory, Connector, Kept, OneAnswer
 
 if TYPE_CHECKING:
     from aiohttp.connector import Connection
@@ -41,17 +35,17 @@ if TYPE_CHECKING:
     from datagym_async._wire._redact import Secret
 
 SWITCH = "DATAGYM_TRANSPORT"
-"""Environment variable; ``plain`` has every request take the usual way, for diagnosis."""
+"""Environment variable; with ``plain`` every request takes the usual path, for diagnosis."""
 
 _REPEATED = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
-"""Methods of requests that aiohttp sends once more on a new connection, too."""
+"""Methods that aiohttp, too, sends once more on a new connection."""
 _PARAMETERS = frozenset({"skip_payload", "read_until_eof", "auto_decompress", "read_bufsize"})
 
 _log = logger(__name__)
 
 
 class DirectAnswer:
-    """An open answer, with what is asked of aiohttp's own; `headers` as they came until cleaned."""
+    """An open answer, used like aiohttp's own; `headers` are as they arrived until cleaned."""
 
     __slots__ = "_connection", "_content", "_kept", "_writing", "headers", "raw_headers", "status"
 
@@ -73,7 +67,6 @@ class DirectAnswer:
 
     @property
     def content(self) -> aiohttp.StreamReader:
-        """Return the body as aiohttp has it."""
         content = self._content
         if isinstance(content, bytes):
             protocol = cast("OneAnswer", self._connection and self._connection.protocol)
@@ -84,17 +77,15 @@ class DirectAnswer:
         return content
 
     def taken(self) -> bytes | None:
-        """Return the body if it is all here, as a small one is with its head."""
         content = self._content
         return content if isinstance(content, bytes) else all_of(content)
 
     @property
     def content_type(self) -> str:
-        """Return the kind of the body, in lower case and without parameters."""
         return self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
     def leave(self) -> None:
-        """Keep the connection for the next request if all has come and gone, or close it."""
+        """Keep the connection if request and answer are complete, or close it."""
         connection, self._connection = self._connection, None
         if connection is None:
             return
@@ -110,7 +101,7 @@ class DirectAnswer:
 
 
 def all_of(content: aiohttp.StreamReader) -> bytes | None:
-    """Return a body if it is all here, or None."""
+    """Return a body if it has arrived completely, or None."""
     return content.read_nowait() if content.is_eof() and not content.exception() else None
 
 
@@ -124,23 +115,17 @@ class _Hidden:
 
 
 Head: TypeAlias = tuple[_Hidden, bytes]
-"""What a request says before its body: what the latest have said as well, and its own."""
+"""What is sent before a body: the part that the latest requests share, and the rest."""
 
 
 class Direct:
-    """Send requests to one origin.
-
-    Args:
-        http: The transport's own session, whose pool opens the connections.
-        base_url: Address of the service.
-        keep_alive: Seconds that a connection is kept without a request.
-    """
+    """Send requests to one origin, on connections that the pool of a session opens."""
 
     def __init__(self, http: aiohttp.ClientSession, base_url: str, keep_alive: float) -> None:
         url = URL(base_url, encoded=True)
         self._loop = asyncio.get_running_loop()
         self._connector = cast("Connector", http.connector)
-        # What the pool asks of a request is the origin's for all of them, so one stands for all.
+        # The pool needs only the origin of a request, so one stands for all.
         self._origin = aiohttp.ClientRequest("GET", url, loop=self._loop)
         self._host = url.host_port_subcomponent
         self._fields = self._parameter = _Hidden(b"")
@@ -150,12 +135,7 @@ class Direct:
         self.kept = Kept(keep_alive, self._loop)
 
     def say(self, fields: Mapping[str, str], parameter: Secret) -> None:
-        """Say in each request from now on what tells the service who asks.
-
-        Args:
-            fields: Header fields.
-            parameter: What stands in the query, as it is sent; empty for nothing.
-        """
+        """Send these header fields, and this parameter if any, with each request from now on."""
         usual: dict[str, str] = {**fields}
         for name, value in aiohttp.ClientRequest.DEFAULT_HEADERS.items():
             usual.setdefault(str(name), value)
@@ -166,10 +146,9 @@ class Direct:
 
     @classmethod
     def made(cls, http: aiohttp.ClientSession, base_url: str, keep_alive: float) -> Direct | None:
-        """Return the short way through a session, or None where the usual one has to be taken.
+        """Return the fast path through a session of ours, or None if it cannot be used.
 
-        A proxy, a trace configuration and a middleware are things that only the session knows how
-        to do. `http` must be of our own making.
+        Only the session itself supports proxies, trace configurations and middlewares.
         """
         if os.environ.get(SWITCH, "").strip().lower() == "plain":
             return None
@@ -182,10 +161,9 @@ class Direct:
         return cls(http, base_url, keep_alive)
 
     def head(self, request: Request) -> Head | None:
-        """Return what a request says before its body.
+        """Return what is sent before the body of a request, or None for the usual path.
 
-        None where it cannot go this way, but has to go as aiohttp's session sees fit: a body that
-        is read while it goes out, or a text that cannot stand in a head as it is.
+        That is for bodies that are read while they are sent, and for texts that a head cannot hold.
         """
         body = request.body
         kind = None
@@ -205,14 +183,14 @@ class Direct:
                 first += "&" if request.query else "?"
             if kind is not None:
                 then += f"Content-Type: {kind}\r\n"
-            # Put together in the call, too.
+            # Not in a variable, since it may hold the token.
             self._of_route = _Hidden(
                 b"".join((first.encode(), self._parameter.value, then.encode(), self._fields.value))
             )
             self._route = None if request.query else route
         own = ""
         for name, value in request.headers.items():
-            # No line break and no control character, as aiohttp sees to as well.
+            # No line break and no control character, as with aiohttp.
             if not (value.isascii() and value.isprintable() and name.isascii()):
                 return None
             own += f"{name}: {value}\r\n"
@@ -231,9 +209,9 @@ class Direct:
         body: BodyInMemory | None,
         limits: aiohttp.ClientTimeout,
     ) -> DirectAnswer:
-        """Send a request and return its open answer; it raises what aiohttp's session does.
+        """Send a request with its `head`, and return its open answer.
 
-        `head` is what `head` gave, and `limits` bound the opening of a connection.
+        It raises what aiohttp's session does; `limits` are for opening a connection.
         """
         may_repeat = method in _REPEATED
         while True:
@@ -243,16 +221,15 @@ class Direct:
             writing: asyncio.Task[None] | None = None
             try:
                 protocol: OneAnswer | None = connection.protocol  # type: ignore[assignment]
-                if protocol is None or (transport := protocol.transport) is None:
+                transport = None if protocol is None else protocol.transport
+                if protocol is None or transport is None or transport.is_closing():
                     raise aiohttp.ServerDisconnectedError  # nothing was sent
-                if transport.is_closing():
-                    raise aiohttp.ServerDisconnectedError
                 protocol.ask(is_head=method == "HEAD")
-                # Put together in the call: no name of a frame holds the token.
+                # Joined in the call, so that no variable of a frame holds the token.
                 if body is None:
                     transport.write(head[0].value + head[1])
                 elif body.goes_with_head:
-                    # Noted before it is handed over: what comes after is out of our hands.
+                    # Set before it is handed over, since the rest is not in our hands.
                     body.whole = True
                     transport.writelines((head[0].value, head[1], body.data))
                 else:
@@ -278,7 +255,7 @@ class Direct:
 
 
 async def _write(protocol: ResponseHandler, body: BodyInMemory) -> None:
-    """Write a large body as fast as the other side takes it; reading says how that ends."""
+    """Write a large body as fast as the other side takes it; its errors show in the reading."""
     transport = protocol.transport
     if transport is None:
         return
@@ -294,7 +271,7 @@ async def _write(protocol: ResponseHandler, body: BodyInMemory) -> None:
 
 
 def _other_shape() -> str:
-    """Return what this aiohttp has not, of what is used here; empty if nothing."""
+    """Return what of aiohttp is used here and missing in this release; empty if nothing."""
     try:
         taken = inspect.signature(ResponseHandler.set_response_params).parameters.keys()
         if missing := _PARAMETERS - taken:

@@ -1,4 +1,4 @@
-"""What aiohttp and the system raise, as errors of our own: one table, tested over every class."""
+"""Errors of aiohttp and of the system, turned into ours by one table."""
 
 from __future__ import annotations
 
@@ -63,15 +63,13 @@ FAILURES = (aiohttp.ClientError, OSError, ValueError, LookupError, ArithmeticErr
 
 
 def translate(failure: BaseException, *, peer: str, request_sent: bool) -> APIConnectionError:
-    """Return our error for what the HTTP library raised.
+    """Return our error for what the HTTP library raised, one of `FAILURES`.
 
-    Args:
-        failure: One of `FAILURES`. Nothing of it is kept: aiohttp's errors hold headers and URLs.
-        peer: Scheme, host and port of the other side.
-        request_sent: Whether the whole request may have left, as far as the body's recipe knows.
+    Nothing of it is kept, because aiohttp's errors hold headers and URLs. `peer` is scheme, host
+    and port of the other side; `request_sent` says whether the whole request may have left.
     """
     sentence = next(text for kind, text in _SENTENCES if isinstance(failure, kind))
-    # aiohttp has one error for both; the host that it looked for tells which one it was.
+    # aiohttp has one error for service and proxy; the host says which one it was.
     if isinstance(failure, aiohttp.ClientConnectorDNSError) and failure.host != URL(peer).raw_host:
         sentence = _NO_HOST_OF_A_PROXY
     error = APITimeoutError if isinstance(failure, TimeoutError) else APIConnectionError
@@ -87,12 +85,7 @@ def translate(failure: BaseException, *, peer: str, request_sent: bool) -> APICo
 
 
 def too_slow(*, peer: str, rate: float) -> APIConnectionError:
-    """Return the error for an answer that drips.
-
-    Args:
-        peer: Scheme, host and port of the other side.
-        rate: Bytes a second that were waited for.
-    """
+    """Return the error for an answer that arrives at less than `rate` bytes a second."""
     return APITimeoutError(
         f"{peer} sends its answer at less than {rate:,.0f} bytes a second; "
         "Timeout(read_rate=...) sets the limit",
@@ -101,7 +94,7 @@ def too_slow(*, peer: str, rate: float) -> APIConnectionError:
 
 
 def _reason(failure: BaseException) -> str:
-    """Return the system's or TLS library's own words, which hold neither URL nor header."""
+    """Return the words of the system or TLS library, which contain neither URL nor header."""
     cause = getattr(failure, "os_error", failure)
     if isinstance(cause, ssl.SSLCertVerificationError):
         return getattr(cause, "verify_message", "") or "its certificate is not accepted"

@@ -1,13 +1,13 @@
-"""Foreign addresses: links of anybody's choice, and pre-signed URLs of the service.
+"""Foreign addresses: links, and pre-signed URLs of the service.
 
-Such an address may come from anybody, and we ask from inside somebody's network. So only addresses
-of the public internet are asked. A numeric host is looked at as it is; a name when it is resolved,
-and the address that was looked at is the one connected to: a second answer of the name server does
-not count. Each hop of a redirect is checked again. There are no cookies, no proxies, and no
-credentials, neither from the environment nor from the URL.
+Such an address may come from anybody, and we send requests from inside somebody's network. So only
+addresses of the public internet are allowed. A numeric host is checked as it is. A name is checked
+when it is resolved, and the checked address is the one that is connected to, so a second answer of
+the name server does not count. Each hop of a redirect is checked again. There are no cookies, no
+proxies, and no credentials, neither from the environment nor from the URL.
 
-`GuardedSession` holds these rules. `LinkProber` asks by it whether an image is there, and
-`LinkFetcher` fetches it; little is read.
+`GuardedSession` has these rules. `LinkProber` finds out whether a link leads to an image, and
+`LinkFetcher` fetches it.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ T = TypeVar("T")
 
 MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-# A store or a proxy may undo an encoding as it likes: the bytes are wanted as they lie there.
+# A store or a proxy may undo an encoding at will, and we want the bytes as they are stored.
 _HEADERS = {"User-Agent": f"datagym-async/{__version__}", "Accept-Encoding": "identity"}
 
-# What is public, by IANA's registries of special-purpose addresses. The table is ours because
-# `ipaddress` knows other ranges in each version of Python. Of IPv6 only 2000::/3 has been given
-# out: all else is refused, and with it each form that hides an IPv4 address, save two.
+# By IANA's registries of special-purpose addresses. The table is ours because `ipaddress` differs
+# between versions of Python. Of IPv6 only 2000::/3 has been assigned: all else is refused, and with
+# it each form that hides an IPv4 address, except two.
 _IPV6_GIVEN_OUT = ipaddress.IPv6Network("2000::/3")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _SPECIAL_IPV6 = tuple(
@@ -80,23 +80,20 @@ _SPECIAL_IPV4 = tuple(
 MAX_LINK_BYTES = 256 << 20
 """Bytes of a link image at most: its server may never stop."""
 HEAD_SIZE = 8
-"""Bytes of an image that are read, where its header fields do not tell enough."""
+"""Bytes of an image that are read if its header fields do not say enough."""
 _CHUNK = 64 * 1024
+_PROBES_AT_ONCE = 32
 _ATTEMPTS = 2
 _PAUSE = 0.5
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
 _TYPES = frozenset({"image/jpeg", "image/jpg", "image/png"})
-# Of a probe, which makes a second attempt at once, and of a fetch, which waits between its own.
+# For a probe, which makes a second attempt soon, and for a fetch, which waits longer.
 _BAD_MOMENTS = frozenset({429, 500, 502, 503, 504})
 _PASSING = _BAD_MOMENTS | {408, 425}
 
 
 class LinkError(Exception):
-    """Says why nothing can be had from an address.
-
-    Attributes:
-        may_pass: Whether it may be over in a moment.
-    """
+    """Says why an address gives nothing; it may work later if `may_pass` is True."""
 
     def __init__(self, sentence: str, *, may_pass: bool = False) -> None:
         super().__init__(sentence)
@@ -104,22 +101,17 @@ class LinkError(Exception):
 
 
 class ForbiddenAddressError(OSError):
-    """Says that a name leads to an address which is not to be asked."""
+    """Says that a name leads to an address that is not allowed."""
 
 
 def check_public(address: str) -> None:
-    """Refuse an address that belongs to this machine, a private network or no host at all.
+    """Raise `ForbiddenAddressError` unless an address belongs to a host of the public internet.
 
-    Args:
-        address: A numeric address; IPv6 perhaps with its zone.
-
-    Raises:
-        ForbiddenAddressError: It is not public.
-        ValueError: It is no numeric address.
+    If it is no numeric address (of IPv6 perhaps with a zone), that is a `ValueError`.
     """
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
-        # Those that the system or the network turns into the IPv4 address within.
+        # The system or the network turns these into the IPv4 address that they contain.
         within = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF) if ip in _NAT64 else None
         ip = ip.ipv4_mapped or ip.sixtofour or within or ip
     if isinstance(ip, ipaddress.IPv4Address):
@@ -132,24 +124,15 @@ def check_public(address: str) -> None:
 
 @attrs.define
 class PublicResolver(AbstractResolver):
-    """Resolve names to addresses of the public internet alone.
-
-    Args:
-        inner: Resolves names.
-        own: Host and port that may be anywhere; None for no such exception.
-    """
+    """Resolve names to addresses of the public internet only."""
 
     _inner: AbstractResolver
-    _own: tuple[str | None, int | None] | None = None
+    _own: tuple[str | None, int | None] | None = None  # host and port that are allowed anyway
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        """Return the addresses of a host, if all of them are public.
-
-        Raises:
-            ForbiddenAddressError: One of them is not.
-        """
+        """Return the addresses of a host; one that is not public is a `ForbiddenAddressError`."""
         found = await self._inner.resolve(host, port, family)
         if (host, port) != self._own:
             for each in found:
@@ -157,35 +140,31 @@ class PublicResolver(AbstractResolver):
         return found
 
     async def close(self) -> None:
-        """Close the resolver within."""
         await self._inner.close()
 
 
 @attrs.frozen
 class Redirect:
-    """Where an answer leads to, as it is written there."""
-
     target: str
 
 
 def redirect_of(answer: aiohttp.ClientResponse) -> Redirect | None:
-    """Return where an answer leads to, or None if it is no redirect."""
     target = answer.headers.get("Location")
     return Redirect(target) if answer.status in _REDIRECTS and target else None
 
 
 class GuardedSession:
-    """Ask foreign addresses, as the rules of this module allow.
+    """Sends requests to foreign addresses, by the rules of this module.
 
     Args:
-        allow_private: Whether to ask private, loopback and other special addresses, too.
-        switch: The option that allows them, as sentences name it.
-        what: What an address is called in sentences.
-        own: An address whose host and port are asked anyway, wherever they are; empty for none.
-        per_host: Connections to one host at once; 0 for as many as are wanted.
+        allow_private: Whether private, loopback and other special addresses are allowed, too.
+        switch: The option that allows them, for messages.
+        what: The name of an address in messages.
+        own: An address whose host and port are allowed in any case; empty for none.
+        per_host: Connections to one host at once; 0 for no limit.
         resolver: Resolves names; None for the system's.
 
-    Opened by its first use inside an event loop; whoever made it closes it.
+    It opens with its first request, inside an event loop.
     """
 
     def __init__(
@@ -213,14 +192,10 @@ class GuardedSession:
             self._http = None
 
     async def follow(self, url: str, ask: Callable[[URL], Awaitable[T | Redirect]]) -> T:
-        """Return what is found at the end of an address's redirects.
+        """Return what `ask` returns at the end of an address's redirects.
 
-        Args:
-            url: The address, of anybody's choice.
-            ask: Asks one hop by `request`; a `Redirect` leads to the next.
-
-        Raises:
-            LinkError: A hop must not or cannot be asked, or there are too many.
+        It requests one hop by `request`; a `Redirect` leads to the next. A hop that is not allowed,
+        or too many of them, is a `LinkError`.
         """
         here, target = URL(), url
         for _ in range(MAX_REDIRECTS + 1):
@@ -243,11 +218,9 @@ class GuardedSession:
         headers: dict[str, str] | None = None,
         limits: aiohttp.ClientTimeout | None = None,
     ) -> aiohttp.ClientResponse:
-        """Return the open answer of one hop, which `follow` has looked at.
+        """Return the open answer of one hop, which `follow` has checked.
 
-        Raises:
-            LinkError: Its name leads to no public address.
-            aiohttp.ClientError: As all `FAILURES`: it cannot be asked.
+        A name that leads to no public address is a `LinkError`; other errors are `FAILURES`.
         """
         http = self._http = self._http or self._opened()
         try:
@@ -273,7 +246,7 @@ class GuardedSession:
         )
 
     def _check(self, url: URL) -> None:
-        """Refuse what the address itself shows; names are checked when they are resolved."""
+        """Check the address itself; names are checked when they are resolved."""
         host = url.raw_host or ""
         if url.scheme not in {"http", "https"} or not host:
             scheme = url.scheme or "no"
@@ -300,41 +273,26 @@ class GuardedSession:
 
 
 def failed(failure: BaseException, url: URL) -> LinkError:
-    """Return the failure of the HTTP library as an error of the address."""
     words = str(translate(failure, peer=f"{url.scheme}://{url.host}", request_sent=True))
     return LinkError(f"{words.partition(';')[0].partition(': check')[0]}.", may_pass=True)
 
 
-class LinkProber:
-    """Ask whether addresses lead to JPEG or PNG images.
-
-    Args:
-        allow_private: Whether to ask private, loopback and other special addresses, too.
-        timeout: Seconds for one address, all hops and attempts included.
-        concurrency: Addresses asked at once.
-        resolver: Resolves names; None for the system's.
-
-    Opened by its first use inside an event loop; whoever made it closes it.
-    """
+class LinkProber(GuardedSession):
+    """Finds out whether links lead to JPEG or PNG images; `timeout` counts for all attempts."""
 
     def __init__(
         self,
         *,
         allow_private: bool = False,
         timeout: float = 15.0,
-        concurrency: int = 32,
         resolver: AbstractResolver | None = None,
     ) -> None:
+        super().__init__(allow_private=allow_private, resolver=resolver)
         self._timeout = timeout
-        self._turns = asyncio.Semaphore(concurrency)
-        self._http = GuardedSession(allow_private=allow_private, resolver=resolver)
-
-    async def aclose(self) -> None:
-        """Close all connections; may be called again."""
-        await self._http.aclose()
+        self._turns = asyncio.Semaphore(_PROBES_AT_ONCE)
 
     async def probe(self, url: str) -> str:
-        """Return why no image can be had from an address, or an empty text."""
+        """Return why a link gives no image, or an empty text."""
         async with self._turns:
             try:
                 async with asyncio.timeout(self._timeout):
@@ -348,7 +306,7 @@ class LinkProber:
             if attempt:
                 await asyncio.sleep(_PAUSE)
             try:
-                return await self._http.follow(url, self._answer_of)
+                return await self.follow(url, self._answer_of)
             except LinkError as error:
                 reason = str(error)
                 if not error.may_pass:
@@ -356,27 +314,24 @@ class LinkProber:
         return reason
 
     async def _answer_of(self, url: URL) -> str | Redirect:
-        """Return what is wrong with an address or an empty text, or where it redirects to."""
+        """Return what is wrong with a link or an empty text, or where it redirects to."""
         for method in ("HEAD", "GET"):
-            found = await self._request(method, url)
+            headers = {"Range": f"bytes=0-{HEAD_SIZE - 1}"} if method == "GET" else None
+            try:
+                answer = await self.request(method, url, headers=headers)
+                try:
+                    found = await _judge(method, answer)
+                finally:
+                    answer.close()  # the rest of it may be long
+            except FAILURES as failure:
+                raise failed(failure, url) from None
             if found is not None:
                 return found
         return "The link does not lead to a JPEG or PNG image."
 
-    async def _request(self, method: str, url: URL) -> str | Redirect | None:
-        headers = {"Range": f"bytes=0-{HEAD_SIZE - 1}"} if method == "GET" else None
-        try:
-            answer = await self._http.request(method, url, headers=headers)
-            try:
-                return await _judge(method, answer)
-            finally:
-                answer.close()  # the rest of it may be long
-        except FAILURES as failure:
-            raise failed(failure, url) from None
-
 
 async def _judge(method: str, answer: aiohttp.ClientResponse) -> str | Redirect | None:
-    """Return as `_answer_of` does, or None where the answer does not tell."""
+    """Return as `_answer_of` does, or None if the answer does not say enough."""
     status = answer.status
     if redirect := redirect_of(answer):
         return redirect
@@ -398,16 +353,8 @@ def _is_image(headers: Mapping[str, str]) -> bool:
     return kind in _TYPES and headers.get("Content-Length") != "0"
 
 
-class LinkFetcher:
-    """Fetch what lies at foreign addresses.
-
-    Args:
-        allow_private: Whether to ask private, loopback and other special addresses, too.
-        timeout: Seconds without a byte after which it is given up.
-        resolver: Resolves names; None for the system's.
-
-    Opened by its first use inside an event loop; whoever made it closes it.
-    """
+class LinkFetcher(GuardedSession):
+    """Fetches what links lead to; `timeout` is in seconds without a byte."""
 
     def __init__(
         self,
@@ -416,21 +363,13 @@ class LinkFetcher:
         timeout: float = 30.0,
         resolver: AbstractResolver | None = None,
     ) -> None:
+        super().__init__(allow_private=allow_private, resolver=resolver)
         self._timeout = aiohttp.ClientTimeout(sock_connect=timeout, sock_read=timeout)
-        self._http = GuardedSession(allow_private=allow_private, resolver=resolver)
-
-    async def aclose(self) -> None:
-        """Close all connections; may be called again."""
-        await self._http.aclose()
 
     @asynccontextmanager
     async def open(self, url: str) -> AsyncIterator[AsyncIterator[bytes]]:
-        """Give the bytes that lie at an address, in pieces.
-
-        Raises:
-            LinkError: They cannot be had, or broke off.
-        """
-        answer, here = await self._http.follow(url, self._asked)
+        """Give the bytes of a link in pieces; `LinkError` if there are none, or they break off."""
+        answer, here = await self.follow(url, self._asked)
         try:
             async with aclosing(_pieces(answer, here)) as pieces:
                 yield pieces
@@ -439,7 +378,7 @@ class LinkFetcher:
 
     async def _asked(self, url: URL) -> tuple[aiohttp.ClientResponse, URL] | Redirect:
         try:
-            answer = await self._http.request("GET", url, limits=self._timeout)
+            answer = await self.request("GET", url, limits=self._timeout)
         except FAILURES as failure:
             raise failed(failure, url) from None
         if answer.status == 200:
@@ -462,7 +401,7 @@ async def _pieces(answer: aiohttp.ClientResponse, url: URL) -> AsyncGenerator[by
             arrived += len(chunk)
             if arrived > MAX_LINK_BYTES:
                 raise LinkError(f"The link sends more than {MAX_LINK_BYTES:,} bytes.")
-            # After the wait: one that brings no byte at all is ended by the session's own limit.
+            # After the wait: if no byte arrives at all, the session's own limit ends it.
             if not pace.end(len(chunk)):
                 raise LinkError(f"The link sends less than {pace.rate:,.0f} bytes a second.")
             yield chunk

@@ -1,4 +1,4 @@
-"""Address, secret and time limits: what a transport is made from, checked before it is used."""
+"""The options of a transport (address, token, proxy, time limits), checked before they are used."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from datagym_async.exceptions import ClientClosedError, ConfigurationError
 if TYPE_CHECKING:
     import aiohttp
 
-# Uploads that may share the pace at once; this time only bounds how late a stalled one is noticed.
+# Uploads that may share the bandwidth; it only decides how late a stalled one is noticed.
 _SHARERS = 64
-# A pause of `read` seconds in mid-answer is no sign of a slow one.
+# An answer may pause for `read` seconds without being slow.
 _WINDOW = 120.0
 _LABEL, _HOST = 63, 253  # characters of a part of a host's name, and of all of it
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.IGNORECASE)
@@ -63,7 +63,7 @@ class Timeout:
 
     @property
     def read_window(self) -> float:
-        """Return the seconds over which `read_rate` is looked at."""
+        """Return the seconds over which `read_rate` is checked."""
         return max(_WINDOW, 2 * self.read)
 
     def of_upload(self, size: int) -> float:
@@ -71,23 +71,16 @@ class Timeout:
         return self.upload + size / self.upload_rate
 
     def for_pace(self, rate: float | None) -> Timeout:
-        """Return limits that a pace kept on purpose does not run into.
-
-        Args:
-            rate: Bytes a second that all uploads share; None for no such limit.
-        """
+        """Return limits that fit uploads which share `rate` bytes a second (None: no limit)."""
         if rate is None or not rate > 0:
             return self
         return attrs.evolve(self, upload_rate=min(self.upload_rate, rate / _SHARERS))
 
 
 def check_base_url(base_url: str) -> str:
-    """Return the address with its scheme and exactly one slash at its end.
+    """Return the address with its scheme and exactly one slash at its end, or raise.
 
-    A trailing ``/api/v1`` is taken off: people copy it from the documentation.
-
-    Raises:
-        ConfigurationError: It is no http or https address, or holds credentials, query or fragment.
+    A trailing ``/api/v1`` is removed, because people copy it from the documentation.
     """
     check_kind("base_url", base_url, str, or_none=False)
     parts = _parts_of(base_url.strip())
@@ -124,8 +117,8 @@ def check_base_url(base_url: str) -> str:
 def is_host(host: str) -> bool:
     """Return whether a host, without port and brackets, is an address or can be a name.
 
-    Python raises UnicodeError for one that cannot, in the middle of a request. Nor are there names
-    that end in a number: systems read ``127.1`` or ``0x7f000001`` as addresses, each in its way.
+    For others Python raises UnicodeError during the request. A name cannot end in a number: each
+    system reads ``127.1`` or ``0x7f000001`` as addresses in its own way.
     """
     try:
         ip_address(host.partition("%")[0])
@@ -148,24 +141,16 @@ def _parts_of(url: str) -> SplitResult:
 def _without_secrets(url: str) -> str:
     without_query = re.split(r"[?#]", url, maxsplit=1)[0]
     scheme, mark, rest = without_query.partition("//")
-    # A password may hold a slash, which ends what is really the host.
+    # A password may contain a slash, which ends the host.
     return f"{scheme}{mark}…@{rest.rpartition('@')[2]}" if "@" in rest else without_query
 
 
 def proxy_for(base_url: str, proxy: str | Secret | None, *, trust_env: bool) -> Secret:
-    """Return the URL of the proxy before the service, empty for none.
+    """Return the URL of the proxy for the service, empty for none, or raise if it is no such URL.
 
-    The environment (``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY``, ``NO_PROXY``) and what the
-    system says, where `urllib` knows, count if no proxy is given; a service on this machine itself
-    never has one then.
-
-    Args:
-        base_url: Checked address of the service.
-        proxy: The proxy; empty for none, whatever the environment says, None to look there.
-        trust_env: Whether to look there at all.
-
-    Raises:
-        ConfigurationError: It is no http or https URL.
+    An empty `proxy` means none; None means that of the environment (``HTTPS_PROXY``,
+    ``HTTP_PROXY``, ``ALL_PROXY``, ``NO_PROXY``) or of the system as far as `urllib` knows it, if
+    `trust_env` is True and the service is not on this machine.
     """
     parts, where = urlsplit(base_url), "proxy"
     if proxy is None:
@@ -181,11 +166,11 @@ def proxy_for(base_url: str, proxy: str | Secret | None, *, trust_env: bool) -> 
     secret = Secret(secret.reveal().strip())
     if not secret:
         return secret
-    # As curl has it: a proxy without a scheme is an http one.
+    # As with curl, a proxy without a scheme is an http one.
     has_scheme = "://" in secret.reveal()
     secret = secret if has_scheme else Secret(f"http://{secret.reveal()}")
     given = _parts_of(secret.reveal())
-    # Blanks and line breaks, which `urlsplit` leaves out in part, would stand in a head.
+    # `urlsplit` ignores some blanks and line breaks, which would get into a head.
     is_one = secret.reveal().isprintable() and " " not in secret.reveal()
     if given.scheme not in {"http", "https"} or not is_host(given.hostname or "") or not is_one:
         raise ConfigurationError(
@@ -203,14 +188,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def tls_context(ca_file: str | os.PathLike[str] | None) -> ssl.SSLContext | bool:
-    """Return what connections are verified by: the system's authorities, and those of a file.
-
-    Args:
-        ca_file: Certificates in PEM, for example of a company's own authority; None for none.
-
-    Raises:
-        ConfigurationError: The file cannot be read, or holds no certificate.
-    """
+    """Return what verifies connections: the system's authorities, and those of a PEM file."""
     if ca_file is None:
         return True
     try:
@@ -230,11 +208,9 @@ def tls_context(ca_file: str | os.PathLike[str] | None) -> ssl.SSLContext | bool
 
 
 def check_token(token: str | Secret) -> Secret:
-    """Return the token without outer blanks.
+    """Return the token without outer blanks, or raise if it cannot be an HTTP header.
 
-    Raises:
-        ConfigurationError: It is empty, or cannot be an HTTP header; neither the text nor a name in
-            a frame repeats it.
+    Neither the message nor a variable of a frame repeats it.
     """
     kind: type[object] = type(Secret(token).reveal())
     if not issubclass(kind, str):
@@ -256,7 +232,7 @@ def check_token(token: str | Secret) -> Secret:
 
 
 def check_kind(option: str, value: object, kind: type, *, or_none: bool = True) -> None:
-    """Raise `ConfigurationError` for what is not of its class, nor None: a dict as a config."""
+    """Raise `ConfigurationError` for a value of another class, such as a dict as a config."""
     if isinstance(value, kind) or (or_none and value is None):
         return
     given, name = type(value).__name__, kind.__name__
@@ -266,7 +242,7 @@ def check_kind(option: str, value: object, kind: type, *, or_none: bool = True) 
 
 
 def check_session(session: aiohttp.ClientSession | None) -> None:
-    """Raise `ConfigurationError` for a session of the caller's that is closed, or none."""
+    """Raise `ConfigurationError` for a caller's session that is closed, or something else."""
     if session is None:
         return
     from aiohttp import ClientSession
@@ -277,9 +253,9 @@ def check_session(session: aiohttp.ClientSession | None) -> None:
 
 
 class CallersSession:
-    """A session of the caller's, as a transport needs it: statuses are answers, not exceptions.
+    """A session of the caller's whose ``raise_for_status`` is ignored.
 
-    A session with ``raise_for_status`` would raise what says nothing of the service's reasons.
+    Its exceptions would not contain the service's reasons.
     """
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
@@ -289,7 +265,6 @@ class CallersSession:
         return getattr(self._session, name)
 
     def request(self, method: str, url: Any, **options: Any) -> Any:
-        """Send a request and return its answer, whatever its status."""
         if self._session.closed:
             raise ClientClosedError("The aiohttp session that was passed to the client is closed")
         return self._session.request(method, url, raise_for_status=False, **options)
