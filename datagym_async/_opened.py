@@ -1,6 +1,6 @@
-"""What exists while a client is open: session, limits, one resource a noun, one bound a job.
+"""The parts of an open client: session, limits, one resource for each noun.
 
-`DataGymClient` loads this module when a client is made, so that importing the name alone is cheap.
+`DataGymClient` loads this module when a client is made, so that importing its name is cheap.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from datagym_async.predict._run import Workers
 
 TokenSource: TypeAlias = Callable[[], "str | Awaitable[str]"]
-"""Gives the token; a plain function is called in a thread, since it may read a file or ask."""
+"""Returns the token; a plain function is called in a thread, since it may block."""
 
 
 @attrs.frozen
@@ -79,23 +79,20 @@ _Connect: TypeAlias = "Callable[[], AbstractAsyncContextManager[Loading]] | None
 
 @attrs.frozen(kw_only=True)
 class RemoteJobs:
-    """How others do the jobs of a client: what `distributed.through` says.
-
-    Args:
-        transport: Gives a transport that has others send the files of uploads.
-        fetch: Gives what fetches the media of a download, by its folder and options.
-        workers: Gives the workers of a prediction.
-        connect: Makes the client of a worker; None for one by the environment there.
-    """
+    """How workers elsewhere do the jobs of a client (see `distributed.through`)."""
 
     transport: _Transports
+    """Returns a transport through which workers send the files of uploads."""
     fetch: _Fetches
+    """Returns what fetches the media of a download, for its folder and options."""
     workers: _Workers
+    """Returns the workers of a prediction."""
     connect: _Connect = None
+    """Makes the client of a worker; None for one by the environment there."""
 
 
 async def token_of(source: Secret | TokenSource) -> Secret:
-    """Return the token, asked for where a function gives it; what it raises comes out as it is."""
+    """Return the token, from its function if there is one; the function's errors pass through."""
     if isinstance(source, Secret):
         return source
     is_coroutine = is_coroutine_function(source)
@@ -108,14 +105,9 @@ async def token_of(source: Secret | TokenSource) -> Secret:
 
 
 class Renewal:
-    """Ask for the token once more when it was refused: once for all requests that met that.
+    """Asks for another token after one was refused: once for all requests that met that.
 
-    Who waits while it is asked for gets what comes of that, be it the same token or an error.
-
-    Args:
-        source: The caller's function.
-        transport: Sends the token.
-        token: The one in use.
+    Requests that wait meanwhile get the same result, be it another token, the same one or an error.
     """
 
     def __init__(self, source: TokenSource, transport: AiohttpTransport, token: Secret) -> None:
@@ -125,7 +117,7 @@ class Renewal:
         self._failure: Exception | None = None
 
     async def __call__(self, number: int) -> bool:
-        """Return whether there is another token than the one of this number."""
+        """Return whether there is a newer token than the one with this number."""
         asked = self._asked
         async with self._asking:
             if self._transport.token_number != number:
@@ -137,7 +129,7 @@ class Renewal:
             self._failure = None
             try:
                 token = await token_of(self._source)
-            except Exception as failure:  # who is cancelled has not asked
+            except Exception as failure:  # a cancelled call does not count
                 self._failure, self._asked = failure, self._asked + 1
                 raise
             self._asked += 1
@@ -164,7 +156,6 @@ class Opened:
 
     @classmethod
     def by(cls, settings: Settings, token: Secret) -> Opened:
-        """Open a client by its options, with the token that they name."""
         transport = AiohttpTransport(
             base_url=settings.base_url,
             token=token,
@@ -190,7 +181,6 @@ class Opened:
 
     def over(self, session: Session) -> Opened:
         """Return the same parts over a session with other options."""
-        # What was found out of the service's routes needs not be found out again.
         return Opened(session, self.limits, self.media._known or "auto")
 
     def lane(self, lane: Lane) -> JobLane:
@@ -199,7 +189,7 @@ class Opened:
 
 @attrs.frozen
 class JobLane:
-    """The client's bound on uploads or downloads, as a run of them sees it."""
+    """The client's limit of uploads or downloads, as a job sees it."""
 
     limits: Limits
     lane: Lane

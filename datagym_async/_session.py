@@ -1,17 +1,17 @@
-"""`Session`: the only door to the network, ring by ring, with what is observed of a request.
+"""`Session`: the steps of every request to the service.
 
-How a request travels: `request` -> `_send` (the retry table, `_retry`, under the request's budget)
--> `_attempt` (a slot of its lane, after pause and rate, `_limits`; then the answer is judged) ->
-`Transport.exchange` and back. A slot is held for one attempt, not for the waits between attempts;
-how it ended is observed, and the lanes follow. Whatever ends an attempt, cancellation included,
-closes its answer and its body before the ring returns.
+A request goes through `request`, `_send` (retries by the table, within the request's budget),
+`_attempt` (a slot of its lane, after pause and rate; then its answer is judged) and
+`Transport.exchange`. A slot is held for one attempt, not for the waits between attempts; how the
+attempt ended is noted, and the lanes adapt. Whatever ends an attempt, also a cancellation, closes
+its answer and its body first.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
-from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from copy import copy
 from datetime import UTC, datetime
 from functools import partial
@@ -57,13 +57,13 @@ T = TypeVar("T")
 _log = logger(__name__)
 
 _SETTLE_SECONDS = (2.0, 60.0)
-# An upload has a limit for all of it; a download may take as long as its bytes come.
+# An upload has a limit of its own; a download may take as long as its bytes arrive.
 _UPLOAD: Final = Lane.UPLOAD  # to ask an enum for its member costs as much as a call
 _END_BY_THEMSELVES = frozenset({_UPLOAD, Lane.DOWNLOAD})
 _OVERLOADS = frozenset({429, 500, 503, 504})
 _REFUSED = (AuthenticationError, PermissionDeniedError)
 OnAnswer: TypeAlias = Callable[[Request, Response], object]
-# What a host is made of: a Location may hold anything, half characters of a wrong coding included.
+# A Location may contain anything, also halves of characters in a wrong coding.
 _HOST = re.compile(r"[a-z0-9._:-]{1,253}")
 
 __all__ = ["Session", "SessionStatistics"]
@@ -71,7 +71,7 @@ __all__ = ["Session", "SessionStatistics"]
 
 @attrs.define
 class _Counts:
-    """What is counted of a session, and of its likes with other options."""
+    """The counts of a session and of its copies with other options."""
 
     requests: int = 0
     retries: int = 0
@@ -81,20 +81,13 @@ class _Counts:
 
 
 class Session:
-    """Send requests: retried by the table, inside bounds, each answer checked and closed.
+    """Sends requests: limited, retried by the table, each answer checked and closed.
 
-    Args:
-        transport: What carries the requests; closed with this session.
-        limits: Lanes and rate.
-        retry: Counts, waits and budget of repetitions.
-        timeout: Time limits of one attempt; says how much more time a large upload is given.
-        base_url: The service's address, for texts and for resources that build on it.
-        now: Gives the current time with its zone, for Retry-After dates.
-        secrets: What no text may hold, where an answer leads elsewhere.
-        renew: Asks for another token when one is refused, given its number; says whether there is
-            another one now.
-
-    Belongs to the event loop that it was made in.
+    It belongs to the event loop in which it was made. `timeout` says how much time a large upload
+    gets, `now` returns the current time with its zone, and `renew` asks for another token if one
+    was refused (by its number), and returns whether there is one. All methods that send something
+    raise an `APIError` if the request failed and the table allows no retry, and `ClientClosedError`
+    if the session is closed.
     """
 
     def __init__(
@@ -106,7 +99,7 @@ class Session:
         timeout: Timeout,
         base_url: str,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        secrets: Secrets = Secrets(),  # noqa: B008 -- knows nothing, and never changes
+        secrets: Secrets = Secrets(),  # noqa: B008 -- has none, and never changes
         renew: Callable[[int], Awaitable[bool]] | None = None,
     ) -> None:
         self.base_url = base_url
@@ -132,7 +125,7 @@ class Session:
         timeout: Timeout | None = None,
         on_answer: OnAnswer | None = None,
     ) -> Session:
-        """Return a session that shares everything with this one but what is given."""
+        """Return a session that shares everything with this one except what is given."""
         other = copy(self)
         if retry is not None:
             other._retry, other._first_retry = retry, _first(retry)
@@ -143,60 +136,43 @@ class Session:
         return other
 
     def over(self, wrap: Callable[[Transport], Transport]) -> Session:
-        """Return a session that shares everything with this one but its transport."""
+        """Return a session that shares everything with this one except its transport."""
         other = copy(self)
         other._transport = wrap(self._transport)
         return other
 
     def exchange_once(self, request: Request) -> Coroutine[Any, Any, Response]:
-        """Return the answer to one attempt, neither limited nor repeated: others see to that."""
+        """Return the answer to one attempt, without limits and retries: others see to that."""
         return self._transport.exchange(request)
 
     @property
     def is_closed(self) -> bool:
-        """Return whether it, or one that it shares everything with, was closed."""
+        """Return whether it, or the session that it shares its connections with, was closed."""
         return self._counts.is_closed
 
     def __repr__(self) -> str:
-        """Return address and state, without the token."""
         state = "closed" if self._counts.is_closed else "open"
         return f"<Session {self.base_url} {state}, {self._limits!r}>"
 
     def request(self, request: Request) -> Coroutine[Any, Any, Response]:
-        """Return the answer to a request.
-
-        Raises:
-            APIError: It failed, and the retry table knows no further way.
-            ClientClosedError: The session is closed.
-        """
         return self._send(request, partial(self._attempt, request, count(1)))
 
     def request_or_settle(
         self, request: Request, settle: Callable[[], Awaitable[T | None]]
     ) -> Coroutine[Any, Any, Response | T]:
-        """Return the answer to a request, or what became of it when its answer was lost.
+        """Return the answer to a request of the kind `Replay.SETTLE`, or its outcome.
 
-        Args:
-            request: A request of the kind `Replay.SETTLE`.
-            settle: Looks the request's outcome up in the service: the outcome, or None if it was
-                not carried out; it is then sent again.
-
-        Raises:
-            APIError: It failed, and the retry table knows no further way.
-            ClientClosedError: The session is closed.
+        If the answer was lost, `settle` looks up the outcome; None means that the request was not
+        carried out, and it is then sent again.
         """
         attempt: Callable[[], Awaitable[Response | T]] = partial(self._attempt, request, count(1))
         return self._send(request, attempt, settle)
 
     @asynccontextmanager
     async def stream(self, request: Request) -> AsyncIterator[StreamedResponse]:
-        """Give the open answer to a request; retried until its headers are here.
+        """Give the open answer to a request; it is retried until its headers arrive.
 
-        The slot in the request's lane is held until the context is left.
-
-        Raises:
-            APIError: It failed, or broke off while it was read.
-            ClientClosedError: The session is closed.
+        The slot is held until the end of the block.
         """
         async with AsyncExitStack() as stack:
             yield await self._send(request, partial(self._open, request, stack, count(1)))
@@ -204,18 +180,10 @@ class Session:
     async def read(
         self, request: Request, reading: Callable[[StreamedResponse], Awaitable[T]]
     ) -> T:
-        """Return what is read from the open answer to a request, which must be safe to repeat.
+        """Return what `reading` reads from the open answer to a request that is safe to repeat.
 
-        Args:
-            request: The request.
-            reading: Reads the answer. Where it breaks off, the request is sent again by the retry
-                table, and this called anew.
-
-        Raises:
-            APIError: It failed, and the retry table knows no further way.
-            ClientClosedError: The session is closed.
+        If the answer breaks off, the request is retried, and `reading` called again.
         """
-
         numbers = count(1)
 
         async def attempt() -> T:
@@ -226,23 +194,13 @@ class Session:
 
     @asynccontextmanager
     async def stream_url(self, url: str) -> AsyncIterator[StreamedResponse]:
-        """Give the open answer of another origin, asked without our credentials.
-
-        Args:
-            url: A pre-signed http or https URL.
-
-        Raises:
-            APIResponseValidationError: It, or a redirect, leads to an address that is not asked.
-            APIError: It failed, or broke off while it was read.
-            ClientClosedError: The session is closed.
-        """
+        """Give the open answer to a pre-signed URL of another origin, without our credentials."""
         host = urlsplit(url).netloc.rpartition("@")[2]
         request = Request("GET", self._secrets.hide(host))
         async with AsyncExitStack() as stack:
             yield await self._send(request, partial(self._open_url, url, request, stack))
 
     def statistics(self) -> SessionStatistics:
-        """Return what the session has done so far."""
         waited = self._limits.waited
         return SessionStatistics(
             requests=self._counts.requests,
@@ -266,28 +224,21 @@ class Session:
         """Return how many requests of a lane may be in flight, how many are, and why."""
         return self._limits.state(lane)
 
-    def pin(self, lane: Lane, limit: int) -> AbstractContextManager[None]:
-        """Fix the limit of a lane while the block runs (see `Limits.pin`)."""
-        return self._limits.pin(lane, limit)
-
     def settle_after(self) -> float:
-        """Return the seconds within which the service may still be carrying a lost request out."""
+        """Return the seconds in which the service may still carry out a lost request."""
         if self._retry.settle_after is not None:
             return self._retry.settle_after
         least, most = _SETTLE_SECONDS
         return min(most, max(least, 4 * self._limits.waited.percentile(0.95)))
 
     async def aclose(self) -> None:
-        """Close the transport; may be called again.
-
-        In a forked process it is left alone: its connections are the other process's.
-        """
+        """Close the transport, except in a forked process: the connections are not of that one."""
         self._counts.is_closed = True
         if self._home.is_in_process:
             self._deadlines.close()
             await self._transport.aclose()
 
-    # --- the ring of repetitions -----------------------------------------------------------------
+    # --- retries ---------------------------------------------------------------------------------
 
     async def _send(
         self,
@@ -295,8 +246,8 @@ class Session:
         attempt: Callable[[], Awaitable[T]],
         look: Callable[[], Awaitable[T | None]] | None = None,
     ) -> T:
-        """Return what an attempt gives, repeated by the retry table within the request's budget."""
-        self._home.check()  # before anything waits for a lane, which elsewhere would hang
+        """Return what an attempt returns, retried by the table within the request's budget."""
+        self._home.check()  # first, because a wait for a lane of another loop would hang
         began = self._limits.clock()
         if self._renew is not None:
             attempt = partial(self._renewing, attempt, self._renew)
@@ -321,7 +272,7 @@ class Session:
                 quota.succeeded(0.0)
             return answer
         if failure is not None:
-            # Only now: to set tenacity up costs as much as the rest of a small request, and most
+            # Only now: setting up tenacity costs as much as the rest of a small request, and most
             # succeed at once.
             loop = RetryLoop(
                 failure=failure,
@@ -351,10 +302,9 @@ class Session:
     async def _renewing(
         self, attempt: Callable[[], Awaitable[T]], renew: Callable[[int], Awaitable[bool]]
     ) -> T:
-        """Return what an attempt gives; once more where the token was refused and there is another.
+        """Return what an attempt returns; try once more if its token was refused and replaced.
 
-        Below the repetitions: any of them may meet a token that has run out meanwhile, and what
-        meets the next one may have to be repeated in its turn.
+        This is below the retries, because the token may expire before any of them.
         """
         number = self._transport.token_number
         try:
@@ -371,22 +321,17 @@ class Session:
         return await attempt()
 
     def _budget(self, request: Request) -> float:
-        """Return the seconds for a request with all its repetitions; a large body needs more."""
+        """Return the seconds for a request with all its retries; a large body needs more."""
         size = request.body.size if request.body is not None else 0
         return max(self._retry.budget, 2 * self._timeout.of_upload(size))
 
     def _count_retry(self) -> None:
         self._counts.retries += 1
 
-    # --- the ring of slots -----------------------------------------------------------------------
+    # --- attempts --------------------------------------------------------------------------------
 
     async def _attempt(self, request: Request, numbers: Iterator[int]) -> Response:
-        """Send a request once and return its whole answer.
-
-        Args:
-            request: The request.
-            numbers: Gives the number of the attempt.
-        """
+        """Send a request once and return its whole answer; `numbers` counts the attempts."""
         limits = self._limits
         with limits.free_slot(request.lane) or await limits.slot(request.lane) as slot:
             try:
@@ -401,7 +346,7 @@ class Session:
     async def _open(
         self, request: Request, stack: AsyncExitStack, numbers: Iterator[int]
     ) -> StreamedResponse:
-        """Send a request once and give its open answer, which is closed with the stack."""
+        """Send a request once and return its open answer, which is closed with the stack."""
         number = next(numbers)
         async with AsyncExitStack() as attempt:
             slot = attempt.enter_context(await self._limits.slot(request.lane))
@@ -425,7 +370,7 @@ class Session:
     async def _open_url(
         self, url: str, request: Request, stack: AsyncExitStack
     ) -> StreamedResponse:
-        """Ask another origin once; it has no lane, and nothing is observed of it."""
+        """Send a request to another origin once; it has no lane, and is not observed."""
         self._outgoing(request)
         async with AsyncExitStack() as attempt:
             answer = await attempt.enter_async_context(self._transport.fetch(url))
@@ -436,7 +381,7 @@ class Session:
             return attrs.evolve(answer, chunks=_Streamed(answer.iter_chunks(), self, request))
 
     def _outgoing(self, request: Request) -> Request:
-        """Return a request as it goes out, counted: with its body at its pace."""
+        """Count a request, and return it with its body paced."""
         if self._counts.is_closed:
             msg = "The client is closed; open a new one with `async with DataGymClient(...)`"
             raise ClientClosedError(msg)
@@ -447,15 +392,14 @@ class Session:
         body = self._limits.outgoing(request.lane, request.body)
         return request if body is request.body else attrs.evolve(request, body=body)
 
-    # --- what is observed ------------------------------------------------------------------------
+    # --- what answers say ------------------------------------------------------------------------
 
     def _judge(self, request: Request, response: Response, slot: Slot, number: int) -> None:
-        """Raise the error that an answer stands for, if it does; tell its lane how long it took.
+        """Raise the error of an answer, if it is one, and note how long it took.
 
-        An answer is observed as one of its kind: the route's first word, and whether it was
-        refused. A refusal (412, 400, ...) comes quickly, and compared with successes it would make
-        those look slow. An attempt that was cancelled, or whose connection broke, says nothing
-        about the load.
+        Its kind is the first word of the route, and whether it was refused: refusals (412, 400) are
+        quick, and would make successes look slow. Attempts that were cancelled or broke off say
+        nothing about the load.
         """
         failure: APIError | None = None
         try:
@@ -467,7 +411,7 @@ class Session:
             if self._on_answer is not None:
                 self._on_answer(request, response)
             self._counts.bytes += size
-            # What the transport gives once more says the same, and asked for nothing before.
+            # The transport returns the same object for the same fields, which asked for nothing.
             if response.headers is not self._heeded:
                 self._heed(response.headers)
             if request.body is not None and request.lane is _UPLOAD:
@@ -490,7 +434,7 @@ class Session:
         return error
 
     def _heed(self, headers: Mapping[str, str]) -> None:
-        """Pause if an answer says that nothing is left of the rate limit."""
+        """Pause if an answer says that the rate limit is used up."""
         self._counts.has_answered = True
         seconds = pause_asked(headers, now=lambda: self._now().timestamp())
         self._heeded = headers if seconds is None else None
@@ -499,22 +443,22 @@ class Session:
             self._limits.pause(min(seconds, longest), "its rate limit is used up")
 
     def _note_failure(self, error: APIError, slot: Slot) -> None:
-        """Tell the lane of a sign of overload, and pause if the service asks for it."""
+        """Note a sign of overload, and pause if the service asks for it."""
         if (sign := _overload_sign(error)) is not None:
             slot.overloaded(sign)
         if classify(error) is not Trouble.BUSY or not isinstance(error, APIStatusError):
             return
-        # A longer one ends each request that meets it, in words; waiting would only put that off.
+        # A longer pause ends each request with a message; waiting would only delay that.
         if error.retry_after is not None and error.retry_after <= self._retry.max_retry_after:
             self._limits.pause(error.retry_after, f"it answered {error.status} with Retry-After")
 
 
 @attrs.define
 class _Streamed:
-    """Chunks on their way to the caller: counted, and observed at the end of the answer.
+    """The chunks of an answer, which are counted, and whose time is noted at the end.
 
-    Only the time spent on waiting for chunks counts; what the caller does with them is no latency.
-    A stream that is left early is not observed, since nobody knows how long it would have taken.
+    Only waiting for chunks counts, not what the caller does with them. A stream that is left early
+    is not noted.
     """
 
     source: AsyncIterator[bytes]
@@ -554,24 +498,23 @@ class _Streamed:
 
 
 def _first(retry: RetryPolicy) -> RetryPolicy:
-    """Return how requests are repeated before the service has answered anything."""
+    """Return how requests are retried before the service has answered anything."""
     if retry.max_first_retries is None:
         return retry
     return attrs.evolve(retry, max_retries=retry.max_first_retries)
 
 
 def _tell(request: Request, status: int, size: int, seconds: float, number: int) -> None:
-    """Log an answer that has come whole."""
     text = "%s %s -> %d, %d bytes in %.0f ms (attempt %d)"
     _log.debug(text, request.method, request.path, status, size, seconds * 1000, number)
 
 
 def _overload_sign(error: APIError) -> str | None:
-    """Return the sign of overload that a failure is, or None.
+    """Return which sign of overload a failure is, or None.
 
-    A 500 without a key is what the service answers when its pool of database connections is used
-    up (observed), a 504 is a proxy's word for a timeout. A 502 and a lost connection are failures
-    of the way, and whatever has a key was decided by the service at leisure.
+    The service answers 500 without a key if its database connections are used up (observed); 504
+    is a proxy's timeout. 502 and lost connections are faults of the network, and an answer with a
+    key is a decision of the service.
     """
     if isinstance(error, APITimeoutError):
         return "timeout"
@@ -581,13 +524,13 @@ def _overload_sign(error: APIError) -> str | None:
 
 
 def _redirected(request: Request, response: Response) -> APIResponseValidationError:
-    """Return the error for a redirect; scheme and host of where it leads, if they can be shown."""
+    """Return the error for a redirect, with scheme and host of its target if they can be shown."""
     where = "another path"
     try:
         target = urlsplit(response.headers.get("location", ""))
         if _HOST.fullmatch(host := target.hostname or ""):
             where = f"{target.scheme}://{host}{'' if target.port is None else f':{target.port}'}"
-    except ValueError:  # brackets that hold no address, a port that is none
+    except ValueError:  # an invalid address or port
         pass
     msg = (
         f"{request.method} {request.path} is redirected to {where}, and the token is not "

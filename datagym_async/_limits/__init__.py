@@ -1,12 +1,11 @@
-"""How much at once and how often: lanes, rates, pauses, and what they observe; in reading order.
+"""How many requests at once and how often, in reading order.
 
-- `_limits`: `Limits` gives out slots for attempts: let in by a lane, at a moment that neither a
-  pause nor the rate of requests forbids. Their options: `LimitsConfig`.
-- `_lanes`: a lane lets in as many as its limit says: a fixed number, a pin, or what is found out.
-- `_adaptive`: the controller that finds the limit out, from what requests take.
+- `_limits`: `Limits` gives out slots for attempts; its options are `LimitsConfig`.
+- `_lanes`: a lane has as many slots as its limit: a fixed number, a pin, or an adaptive number.
+- `_adaptive`: the controller of that number.
 - `_pacer`: requests and bytes a second.
 - `_pause`: the pause of a whole client, and the header fields that ask for one.
-- `_statistics`: what all of this took.
+- `_statistics`: how long requests waited for all of this.
 """
 
 # ruff: noqa: F401 -- what a package of ours alone imports is what it exports

@@ -1,23 +1,22 @@
-"""How many requests at once: a controller that finds the number by itself.
+"""The controller that finds the best number of requests in flight.
 
-How it works. Requests are looked at in windows of about one round trip each. The controller knows
-what a request takes when nothing queues (`Baselines`, measured while little is in flight). At the
-end of a window it compares: the *gradient* is what the window's requests should have taken, divided
-by what they took. While they take what they should, the limit grows; when they take longer,
-something queues, and the limit goes towards the number that the service works on at once, plus a
-small queue that keeps it busy.
+It looks at requests in windows of about one round trip. It knows how long a request takes without a
+queue (`Baselines`, measured while little is in flight). At the end of a window it computes the
+*gradient*: the time that the window's requests should have taken, divided by the time they took.
+While they take as long as they should, the limit grows. If they take longer, something queues, and
+the limit goes towards the number that the service works on at once, plus a small queue that keeps
+it busy.
 
 * Slow start: the limit doubles with each window until requests slow down.
 * Then ``limit * gradient + queue``, as in gradient limiters of server frameworks and in TCP Vegas.
-* A sign of overload (429, 503, a timeout) halves the limit, once for all requests that were in
-  flight then.
-* Now and then one window runs with half the limit, to measure the baseline anew: services change,
-  and this one takes longer the more media a dataset holds. The same happens when most requests of a
+* A sign of overload (429, 503, a timeout) halves the limit, once for all requests in flight.
+* Now and then one window runs with half the limit, to measure the baseline again: services change,
+  and this one takes longer the more media a dataset holds. The same happens if most requests of a
   window are of a kind or a size that was never measured.
 
-Requests are compared with their own kind and judged by size, on a straight line: a large file is
-not slow for being large, an export not for being no download, and a refusal is not fast for being
-refused. The controller is pure: it reads no clock and does no I/O.
+Requests are compared with requests of the same kind, and their size is taken into account on a
+straight line, so that a large file, an export or a quick refusal does not count as slow or fast.
+The controller is pure: it reads no clock and does no I/O.
 """
 
 from __future__ import annotations
@@ -28,23 +27,23 @@ from operator import attrgetter
 import attrs
 
 Sample = tuple[str, int, float]
-"""A request that was answered: its kind, its bytes, its seconds."""
+"""Kind, bytes and seconds of a request that was answered."""
 
-# What earlier measurements say about the slope counts half with each new one.
+# With each new measurement the earlier ones count half for the slope.
 _FORGETTING = 0.5
-# A line says something about sizes up to this many times the largest that it was measured with.
+# A line is used for sizes up to this many times the largest that was measured.
 _REACH = 4
 _SMALL = 64 * 1024
-# Student's t from which on larger requests are taken to be slower for their size.
+# Student's t above which larger requests count as slower because of their size.
 _SURE_T = 3.0
 
 
 @attrs.define
 class _Line:
-    """Seconds over bytes: a level of the last measurement, a slope of all of them.
+    """Seconds over bytes: the level is of the last measurement, the slope of all.
 
-    The level changes when the service does, and has to be found in a few requests; the slope is the
-    way the bytes go, and needs requests of different sizes, which a few are not.
+    The level changes with the service and must be found with few requests. The slope depends on the
+    connection and needs requests of many sizes.
     """
 
     size: float = 0.0
@@ -54,11 +53,11 @@ class _Line:
     _first: float = 0.0
     _spread: float = 0.0
     _trend: float = 0.0
-    # The same of all measurements, and how the seconds differ: what the slope is worth.
+    # Spread, trend and variation of the seconds in all measurements: how sure the slope is.
     _all: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     def measure(self, points: list[tuple[int, float]]) -> None:
-        """Take requests into account that met no queue."""
+        """Add requests that met no queue."""
         self.size = sum(size for size, _ in points) / len(points)
         self.seconds = sum(seconds for _, seconds in points) / len(points)
         self.largest = max(self.largest, *(size for size, _ in points))
@@ -78,28 +77,27 @@ class _Line:
 
     @property
     def slope(self) -> float:
-        """Return seconds a byte; 0 where all sizes were alike."""
-        # A spread of nothing but rounding says nothing about the slope.
+        """Return seconds a byte; 0 if all sizes were alike but for rounding."""
         if self._spread <= 1e-6 * self.size * self.size:
             return 0.0
         return max(0.0, self._trend / self._spread)
 
     @property
     def is_of_the_size(self) -> bool:
-        """Return whether larger ones are sure to have taken longer: no chance of 1 in 300."""
+        """Return whether larger ones surely took longer (the chance to be wrong is 1 in 300)."""
         spread, trend, varied = self._all
         explained = trend**2 / (spread * varied) if spread * varied > 0 else 0.0
         return trend > 0 and explained * (self.count - 2) >= _SURE_T**2 * (1 - explained)
 
     @property
     def growth(self) -> float:
-        """Return how many times longer a request takes than at first, by today's slope and size."""
+        """Return how many times longer a request takes than at first, for the present size."""
         first = self._first + self.slope * self.size
         return self.seconds / first if first > 0 else 1.0
 
     @property
     def size_share(self) -> float:
-        """Return the part of a request's time that goes with its bytes."""
+        """Return the part of a request's time that depends on its bytes."""
         if self.seconds <= 0 or not self.is_of_the_size:
             return 0.0
         return min(1.0, self.slope * self.size / self.seconds)
@@ -112,11 +110,10 @@ class Baselines:
     lines: dict[str, _Line] = attrs.field(factory=dict)
 
     def usual(self) -> _Line:
-        """Return the line of the most usual requests, or one without a measurement."""
+        """Return the line of the most frequent kind, or one without a measurement."""
         return max(self.lines.values(), key=attrgetter("count"), default=_Line())
 
     def measure(self, samples: list[Sample]) -> None:
-        """Take a window of requests into account that met no queue."""
         by_kind: dict[str, list[tuple[int, float]]] = {}
         for kind, size, seconds in samples:
             by_kind.setdefault(kind, []).append((size, seconds))
@@ -124,7 +121,7 @@ class Baselines:
             self.lines.setdefault(kind, _Line()).measure(points)
 
     def compare(self, samples: list[Sample]) -> list[tuple[float, float]]:
-        """Return what requests should have taken and took, of those whose like was measured."""
+        """Return expected and real seconds of those requests whose kind and size are known."""
         known = []
         slopes = {kind: line.slope for kind, line in self.lines.items()}
         for kind, size, seconds in samples:
@@ -135,21 +132,21 @@ class Baselines:
         return known
 
 
-# A window in which requests took up to this much longer than they should lets the limit grow still.
-# Latency is never quite even; and where this machine's processor or the line is a part of what
-# takes time, answers get slower little by little long before the throughput stops growing. The
-# price is a queue of four for ten worked on; the 95th percentile stays below twice the best.
+# The limit still grows if requests take up to this much longer than they should. Latency is never
+# quite even; and if the processor or the network takes part of the time, answers get slower long
+# before the throughput stops growing. The price is a queue of four for ten worked on; the 95th
+# percentile stays below twice the best.
 _TOLERANCE = 1.4
-# One request that met a hiccup of this machine is no more than so many times too slow.
+# A single slow request counts as this many times too slow at most.
 _SLOWEST = 3.0
 _LEAST_GRADIENT = 0.5
-# Latency alone brings the limit no lower than this; a sign of overload does. A client whose own CPU
-# is what takes long would only slow itself down further.
+# Latency alone does not bring the limit below this; a sign of overload does. A client whose own CPU
+# is slow would only slow itself down further.
 _HARMLESS = 4.0
-# A maximum that the service is known to bear (it has 10 database connections) is left alone.
+# Up to this maximum (the service has 10 database connections), latency does not lower the limit.
 _BORNE = 8
 _LEAST_SAMPLES = 8
-# Shorter windows would be at the mercy of one hiccup of this machine's scheduler.
+# In shorter windows a single delay of this machine's scheduler would decide.
 _SHORTEST_WINDOW = 0.05
 _WINDOWS_BETWEEN_PROBES = 40
 _SLOW = 0.8
@@ -158,8 +155,6 @@ _ENOUGH_KNOWN = 0.5
 
 @attrs.define
 class _Window:
-    """What was seen since the limit was last decided on."""
-
     samples: list[Sample] = attrs.field(factory=list)
     peak: int = 0
     seconds: float = 0.0
@@ -191,7 +186,7 @@ class LimiterState:
 
 @attrs.define
 class Gradient:
-    """Decide how many requests may be in flight, between `least` and `most`."""
+    """Decides how many requests may be in flight, between `least` and `most`."""
 
     most: int
     least: int = 1
@@ -216,7 +211,6 @@ class Gradient:
         self._before_probe = self._limit, self.reason
 
     def state(self, *, in_flight: int) -> LimiterState:
-        """Return what is allowed now, and what was found out."""
         usual = self._baselines.usual()
         return LimiterState(
             limit=self.limit,
@@ -233,9 +227,9 @@ class Gradient:
     ) -> None:
         """Note a request that was answered.
 
-        Requests of one kind take the same, but for their size, the bytes of body or answer. The
-        seconds are without the wait for its place; `in_flight` counts itself. Those that began in
-        an earlier `epoch` tell nothing about this limit.
+        `size` is the bytes of its body or answer; the seconds are without the wait for a slot, and
+        `in_flight` counts itself. One that began in an earlier `epoch` says nothing about this
+        limit.
         """
         if epoch != self.epoch:
             return
@@ -244,21 +238,21 @@ class Gradient:
         if in_flight > window.peak:
             window.peak = in_flight
         window.seconds += seconds
-        # Enough to decide on is about a round trip, and not too little. With `limit` requests at a
-        # time, their seconds add up `limit` times as fast as the clock.
+        # A window is about a round trip, and not too short. With `limit` requests at a time, their
+        # seconds add up `limit` times as fast as the clock.
         limit, count = self.limit, len(window.samples)
         is_enough = count >= _LEAST_SAMPLES and count >= limit
         if is_enough and window.seconds >= _SHORTEST_WINDOW * limit:
             self._close_window()
 
     def overloaded(self, why: str, *, epoch: int) -> None:
-        """Note a sign of overload ("429", "a timeout"): halve, once for all that were in flight."""
-        # A timeout is known late; it counts unless the limit was halved since the request began.
+        """Halve the limit after a sign of overload ("429"), once for all that were in flight."""
+        # A timeout comes late; it counts unless the limit was halved since the request began.
         if epoch <= self._halved_in:
             return
         self._halved_in = self.epoch
         self._is_starting = False
-        # A baseline that was not measured yet still has to be; a better one can wait.
+        # A first baseline is still needed; a better one can wait.
         self._is_probing = not self._baselines.lines
         self._decide(self._limit / 2, f"halved after {why}")
         self._before_probe = self._limit, self.reason
@@ -287,7 +281,7 @@ class Gradient:
             return
         self._is_starting = False
         doublings = math.log2(max(1.0, self._limit))
-        # Where nothing queued, a step up; else as many may wait as keep the service from idling.
+        # A step up if nothing queued; else a queue that keeps the service busy.
         more = 1.0 + doublings / 4 if gradient >= 1 else 0.25 + doublings / 10
         wanted = self._limit * gradient + more
         if wanted > self._limit:
@@ -316,7 +310,7 @@ class Gradient:
 
 
 def _gradient(known: list[tuple[float, float]]) -> float:
-    """Return what requests should have taken, divided by what they took: 1 where nothing queues."""
+    """Return expected divided by real time: 1 if nothing queues."""
     should = took = 0.0
     for expected, seconds in known:
         should += expected

@@ -1,4 +1,4 @@
-"""One lane: its slots, the controller of their number, and the pins on it."""
+"""One lane: its slots, the controller of their number, and its pins."""
 
 from __future__ import annotations
 
@@ -14,14 +14,12 @@ _UNOBSERVED = -1
 
 
 class BoundedLane:
-    """Bound the requests of one kind: by a fixed number, or by one that a controller finds.
+    """Limits the requests of one kind: by a fixed number, or by one that a controller finds.
 
-    Requests are let in in the order they came. A limit made smaller lets nobody new in until
-    enough have left.
-
-    While the lane is pinned, its limit is the largest pin in force, whatever the controller found,
-    and nothing is observed; with the last pin gone, the controller resumes with its own number.
-    One that is given at the start is never left.
+    Requests enter in the order in which they came. After the limit has fallen, none enters until
+    enough have left. While the lane is pinned, its limit is the largest of its pins, and nothing is
+    observed; after the last one the controller resumes with its own number. A `pin` that is given
+    at the start stays.
     """
 
     def __init__(self, most: int, *, adaptive: bool, pin: int | None = None) -> None:
@@ -30,21 +28,21 @@ class BoundedLane:
         self._pins: list[int] = [] if pin is None else [pin]
         self._waiters: deque[asyncio.Future[None]] = deque()
         self.limit = self._wanted()
-        self.held = 0  # requests that are in
-        self.active = 0  # those that have begun; the others wait for a pause or the rate
+        self.held = 0  # slots in use
+        self.active = 0  # requests that have begun; the others wait for a pause or the rate
 
     def __repr__(self) -> str:
         return f"{self.held}/{self.limit}, {len(self._waiters)} waiting"
 
     def take(self) -> bool:
-        """Let a request in if it has not to wait, and return whether it was so."""
+        """Take a slot if one is free, and return whether it was."""
         if self.held >= self.limit or self._waiters:
             return False
         self.held += 1
         return True
 
     async def acquire(self) -> None:
-        """Wait to be let in. Safe to cancel: nothing is lost."""
+        """Wait for a slot. Safe to cancel: nothing is lost."""
         if self.take():
             return
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -53,14 +51,13 @@ class BoundedLane:
             await waiter
         except asyncio.CancelledError:
             if not waiter.cancelled():
-                # Let in and cancelled in the same turn of the loop: the next one's.
+                # It got a slot and was cancelled in the same turn of the loop.
                 self.release()
             elif waiter in self._waiters:
                 self._waiters.remove(waiter)
             raise
 
     def release(self) -> None:
-        """Leave, and let the next one in."""
         self.held -= 1
         if self._waiters:
             self._admit()
@@ -73,15 +70,14 @@ class BoundedLane:
                 waiter.set_result(None)
 
     def begin(self) -> int:
-        """Count a request that begins now, and return the epoch that it is observed with."""
+        """Count a request that begins now, and return its epoch for the controller."""
         self.active += 1
         if self._gradient is None or self._pins:
             return _UNOBSERVED
-        # Let in under an earlier, larger limit, it tells nothing about this one.
+        # One that entered under an earlier, larger limit says nothing about this one.
         return self._gradient.epoch - (self.active > self.limit)
 
     def state(self) -> LimiterState:
-        """Return what the lane allows now, and why."""
         if self._gradient is not None and not self._pins:
             return self._gradient.state(in_flight=self.active)
         limit = self.limit
@@ -90,7 +86,7 @@ class BoundedLane:
 
     @contextmanager
     def pin(self, limit: int) -> Iterator[None]:
-        """Fix the limit while the block runs; raises what `check_one_or_more` does."""
+        """Fix the limit while the block runs."""
         check_one_or_more("concurrency", limit)
         self._pins.append(limit)
         self._follow()
@@ -101,18 +97,16 @@ class BoundedLane:
             self._follow()
 
     def answered(self, kind: str, *, size: int, seconds: float, epoch: int) -> None:
-        """Observe a request that was answered (see `Gradient.succeeded`)."""
         if epoch == _UNOBSERVED or self._pins or self._gradient is None:
             return
         self._gradient.succeeded(
             size=size, seconds=seconds, in_flight=self.active, epoch=epoch, kind=kind
         )
-        # The epoch moves on with each decision; most answers lead to none.
+        # Each decision changes the epoch; most answers lead to none.
         if self._gradient.epoch != epoch:
             self._follow()
 
     def overloaded(self, why: str, *, epoch: int) -> None:
-        """Observe a sign of overload (see `Gradient.overloaded`)."""
         if epoch == _UNOBSERVED or self._pins or self._gradient is None:
             return
         self._gradient.overloaded(why, epoch=epoch)

@@ -1,4 +1,4 @@
-"""The slots that requests run in: one bounded lane a kind of request, one rate, one pause."""
+"""The slots of requests: a lane for each kind, one rate, one pause."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _RATES = {"rate": ("rate_limit", "requests"), "upload_rate": ("max_upload_rate", "bytes")}
 _UPLOAD: Final = Lane.UPLOAD  # to ask an enum for its member costs as much as a call
 _SAME_PAUSE = 1.0
-"""Seconds by which the requests of one overload may differ in the end of the pause they ask for."""
+"""Pauses that end within this many seconds of each other are one."""
 
 
 def _check_lane(_: object, attribute: attrs.Attribute[int], value: Any) -> None:
@@ -64,7 +64,7 @@ class LimitsConfig:
 
 
 class Limits:
-    """Give out slots: let in by a lane, then a moment that neither pause nor rate forbids.
+    """Gives out slots: first of a lane, then after the pause and at the rate of requests.
 
     Must be made inside the event loop that uses it.
     """
@@ -94,25 +94,21 @@ class Limits:
         return sum(lane.held for lane in self._lanes.values())
 
     def limit(self, lane: Lane) -> int:
-        """Return how many requests of a lane may be in flight now."""
         return self._lanes[lane].limit
 
     def state(self, lane: Lane) -> LimiterState:
-        """Return what a lane allows now, and why."""
         return self._lanes[lane].state()
 
     def pin(self, lane: Lane, limit: int) -> AbstractContextManager[None]:
         """Fix the limit of a lane while the block runs: ``with limits.pin(...)``.
 
-        Several pins may be in force at once, those of uploads that share a client: the largest
-        counts, because each upload keeps itself to its own number of workers. With the last one
-        left, the number is found out again, from where it was. A pin may be above the lane's
-        maximum, since it is asked for by name; entering raises what `check_one_or_more` does.
+        If several uploads of a client have pins, the largest counts, because each upload has its
+        own number of workers. A pin may be above the lane's maximum, since it was asked for.
         """
         return self._lanes[lane].pin(limit)
 
     def pause(self, seconds: float, why: str = "") -> None:
-        """Begin no request of any lane for so many seconds; `on_pause` is told of a new pause."""
+        """Begin no request of any lane for so many seconds; a new pause calls `on_pause`."""
         now = self.clock()
         is_new = seconds > self._gate.left(now) + _SAME_PAUSE
         self._gate.pause(seconds, now=now)
@@ -120,25 +116,20 @@ class Limits:
             for tell in tuple(self.on_pause):
                 tell(seconds, why)
 
-    @property
-    def paces_bytes(self) -> bool:
-        """Return whether the bytes of file uploads have a pace."""
-        return self._pacer is not None
-
     def outgoing(self, lane: Lane, body: Body) -> Body:
-        """Return a body as it is to be sent: file uploads at their pace, reading times noted."""
+        """Return a body that notes its reading time, and keeps the pace if it is a file upload."""
         pacer = self._pacer if lane is _UPLOAD else None
         if pacer is None and body.open is None:
             return body
         return watched(body, pacer=pacer, waited=self.waited)
 
     async def spend(self, count: int) -> None:
-        """Wait until so many bytes of a file upload may go, for one that is read elsewhere."""
+        """Wait until so many bytes of a file upload may be sent, by somebody else."""
         if self._pacer is not None:
             self.waited.pace += await self._pacer.spend(count)
 
     def free_slot(self, lane: Lane) -> Slot | None:
-        """Return a slot where neither lane, rate nor pause makes it wait, or None."""
+        """Return a slot if that needs no wait, or None."""
         bound, rate, now = self._lanes[lane], self._rate, self.clock()
         if self._gate.until > now or (rate is not None and rate.free_at > now) or not bound.take():
             return None
@@ -155,7 +146,7 @@ class Limits:
             self.waited.count += 1
             await bound.acquire()
             self.waited.lane += self.clock() - asked
-        # The lane comes first: a moment that was granted must not be spent waiting for a slot.
+        # The lane comes first: a turn of the rate must not be spent on waiting for a slot.
         try:
             await self._moment()
         except BaseException:
@@ -164,20 +155,20 @@ class Limits:
         return Slot(self.waited, bound, self.clock, self.clock())
 
     async def _moment(self) -> None:
-        """Wait until neither a pause nor the rate forbids a request."""
+        """Wait for the end of a pause and for a turn of the rate."""
         while True:
             while left := self._gate.left(self.clock()):
                 self.waited.pause += left
                 await asyncio.sleep(left)
             if self._rate is not None:
                 self.waited.rate += await self._rate.begin()
-            # A pause that began meanwhile: the moment is let go, or all would start as one after.
+            # If a pause began meanwhile, the turn is given up, or all would start at once after it.
             if not self._gate.left(self.clock()):
                 return
 
 
 class Slot:
-    """The right to make one attempt, from `began` on; left, it is the next one's."""
+    """The permission for one attempt, from `began` to the end of the block."""
 
     __slots__ = ("_clock", "_epoch", "_lane", "_waited", "began")
 
@@ -199,16 +190,14 @@ class Slot:
 
     @property
     def seconds(self) -> float:
-        """Return the seconds since it was got."""
         return self._clock() - self.began
 
     def answered(self, kind: str, *, size: int, seconds: float) -> None:
-        """Observe that the attempt was answered whole (see `Gradient.succeeded`)."""
+        """Note that the attempt got a complete answer (see `Gradient.succeeded`)."""
         self._waited.sending += seconds
         self._waited.latencies.append(seconds)
         self._lane.answered(kind, size=size, seconds=seconds, epoch=self._epoch)
 
     def overloaded(self, why: str) -> None:
-        """Observe that the attempt met a sign of overload."""
         self._waited.overloads[why] += 1
         self._lane.overloaded(why, epoch=self._epoch)

@@ -1,7 +1,7 @@
-"""Requests and bytes a second: who comes takes the next stretch of time, computed once.
+"""Requests and bytes a second: each takes the next stretch of time.
 
-Bytes are paced where a body is read, in the recipe that the session hands to the transport, so
-that one large body is paced like many small ones and the transport need not know of it.
+Bytes are paced when a body is read, before the transport, so that one large body is paced like many
+small ones.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _LARGEST_PIECE = 256 * 1024
 
 
 class Pacer:
-    """Keep a rate: each request, or piece of so many bytes, has a stretch of time for itself.
+    """Keeps a rate: each request, or piece of so many bytes, has a stretch of time for itself.
 
-    Whoever comes takes the next stretch, in the order they come, so that all bodies get equal
-    shares. Idle time is not saved up for a burst. Safe to cancel: the latest stretch is given back;
-    one before it stays empty, since others have computed theirs from it.
+    Stretches are given out in order, so that all bodies get equal shares. Idle time is not saved up
+    for a burst. Safe to cancel: the latest stretch is given back; an earlier one stays empty, since
+    others have theirs after it.
     """
 
     def __init__(self, rate: float) -> None:
@@ -39,14 +39,14 @@ class Pacer:
         self.piece = int(min(_LARGEST_PIECE, max(_LEAST_PIECE, rate / _PIECES_A_SECOND)))
 
     def take(self, now: float) -> bool:
-        """Take a stretch for a request that can begin now, and return whether it can."""
+        """Take a stretch for a request if it can begin now, and return whether it can."""
         if self.free_at > now:
             return False
         self.free_at = now + 1 / self._rate
         return True
 
     async def begin(self) -> float:
-        """Wait until a request may begin and return the seconds that this took."""
+        """Wait until a request may begin; return the seconds waited."""
         now = asyncio.get_running_loop().time()
         if self.take(now):
             return 0.0
@@ -54,7 +54,7 @@ class Pacer:
         return await self._until(begins, now, begins + 1 / self._rate)
 
     async def spend(self, count: int) -> float:
-        """Wait until so many bytes have had their time and return the seconds that this took."""
+        """Wait for the time of so many bytes; return the seconds waited."""
         now = asyncio.get_running_loop().time()
         ends = max(self.free_at, now) + count / self._rate
         return await self._until(ends, now, ends)
@@ -71,12 +71,11 @@ class Pacer:
 
 
 def watched(body: Body, *, pacer: Pacer | None, waited: Waited) -> Body:
-    """Return the same body, paced, and with the time noted that its source takes."""
+    """Return the same body, paced; the time that its source takes is noted in `waited`."""
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[AsyncIterator[bytes]]:
         if body.open is None:
-            # In memory, it is one chunk that was read already.
             yield _Outgoing(None, pacer, waited, body.data or b"")
             return
         async with body.open() as source:
@@ -87,9 +86,9 @@ def watched(body: Body, *, pacer: Pacer | None, waited: Waited) -> Body:
 
 @attrs.define
 class _Outgoing:
-    """A body's chunks, cut into pieces that are let go at the pace.
+    """The chunks of a body, in pieces that keep the pace.
 
-    No generator: whoever reads it may be cancelled while it waits, and reads no more then.
+    It is no generator, because its reader may be cancelled during a wait and read no more.
     """
 
     source: AsyncIterator[bytes] | None

@@ -1,7 +1,4 @@
-"""What a session has done and where its time went: counters, latencies, and the value made of them.
-
-Times are sums over requests: eight requests that wait one second each have waited eight.
-"""
+"""Counters and times of a session; eight requests that wait one second each have waited eight."""
 
 from __future__ import annotations
 
@@ -65,29 +62,17 @@ class SessionStatistics:
         Args:
             earlier: Earlier statistics of the same session.
         """
-        less = {name: getattr(self, name) - getattr(earlier, name) for name in _SUMS}
+        names = {"requests", "retries", "bytes", "waits"}
+        names |= {each for each in attrs.fields_dict(type(self)) if each.endswith("_seconds")}
+        less = {name: getattr(self, name) - getattr(earlier, name) for name in names}
         overloads = Counter(self.overloads)
         overloads.subtract(earlier.overloads)
         return attrs.evolve(self, **less, overloads=dict(+overloads))
 
 
-_SUMS = (
-    "requests",
-    "retries",
-    "bytes",
-    "waits",
-    "lane_seconds",
-    "rate_seconds",
-    "pause_seconds",
-    "pace_seconds",
-    "reading_seconds",
-    "sending_seconds",
-)
-
-
 @attrs.define
 class Waited:
-    """Seconds that requests have spent, by what for, and how many had to wait at all."""
+    """Seconds that requests have waited for something; `count` of them had to wait."""
 
     count: int = 0
     lane: float = 0.0
@@ -100,7 +85,7 @@ class Waited:
     latencies: deque[float] = attrs.field(factory=lambda: deque(maxlen=_LATENCIES_KEPT))
 
     def percentile(self, share: float) -> float:
-        """Return a percentile of the latest latencies, 0 where there are none."""
+        """Return a percentile of the latest latencies, 0 if there are none."""
         if not self.latencies:
             return 0.0
         return sorted(self.latencies)[

@@ -63,22 +63,21 @@ class RetryPolicy:
         return cls(max_retries=0)
 
     def delay(self, attempt: int, *, retry_after: float | None, chance: float) -> float:
-        """Return the seconds to wait after attempt number `attempt` (1 = the first) failed.
+        """Return the seconds to wait after attempt number `attempt`, counted from 1.
 
         The service has asked for `retry_after` of them; `chance` is from 0 to below 1.
         """
         bound = min(self.max_delay, self.initial_delay * 2.0 ** min(attempt - 1, 60))
         if retry_after is None:
             return bound * chance
-        # Not less than asked for, and a little apart from everybody else who was told the same.
+        # Not less than asked for, and a little apart from other clients.
         return retry_after + min(bound, self.initial_delay) * chance
 
 
 def parse_retry_after(value: str | None, *, now: datetime) -> float | None:
-    """Return the seconds, 0 or more, that a Retry-After field asks for (RFC 9110 section 10.2.3).
+    """Return the seconds that a Retry-After field (RFC 9110 section 10.2.3) asks for, or None.
 
-    It holds seconds (with decimals too, which proxies send) or an HTTP date, compared with `now`;
-    None where there is no such field or it makes no sense.
+    It contains seconds (proxies send decimals, too) or an HTTP date, which is compared with `now`.
     """
     if value is None or not value.strip():
         return None

@@ -1,8 +1,8 @@
-"""What follows the first failure of a request: sent again until it succeeds, or is given up.
+"""What follows the first failure of a request: retries until it succeeds or is given up.
 
-tenacity drives it. Its strategies are methods of `RetryLoop`: *retry* asks the table, *stop* looks
-at counts, Retry-After and the client's budget of repetitions, *wait* says how long, and what is
-repeated is a turn: look what became of a lost request, then send it again.
+tenacity drives it. Its strategies are methods of `RetryLoop`: *retry* asks the table, *stop* checks
+counts, Retry-After and the client's retry budget, *wait* says how long. What is repeated is a turn:
+look up what became of a lost request, then send it again.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from datagym_async._retry._table import Action, Trouble, classify, decide
 from datagym_async._wire._messages import Replay
 from datagym_async.exceptions import AlreadyExistsError, APIError, APIStatusError, APITimeoutError
 
-# The costs are those of the AWS SDKs' standard retry mode: a bucket of 500 lets 100 retries, or 50
-# after timeouts, go by without a success between them.
+# As in the AWS SDKs' standard retry mode: a budget of 500 is enough for 100 retries, or 50 after
+# timeouts, without a success between them.
 _COST = 5.0
 _COST_OF_TIMEOUT = 10.0
 _REWARD = 1.0
@@ -35,10 +35,10 @@ SEEMS_DOWN = (
 
 @attrs.define
 class RetryQuota:
-    """Grant repetitions while enough succeeds.
+    """Allows retries while enough requests succeed.
 
-    A repetition costs 5 tokens, after a timeout 10. A success gives back what its own repetitions
-    cost, or 1 where it needed none; there are never more than at the start.
+    A retry costs 5 tokens, after a timeout 10. A success gives back what its own retries cost, or 1
+    if it needed none; there are never more than at the start.
     """
 
     capacity: float
@@ -48,7 +48,7 @@ class RetryQuota:
         self.tokens = self.capacity
 
     def take(self, failure: APIError) -> float | None:
-        """Return what the repetition after a failure costs, paid; None if it is not granted."""
+        """Pay for the retry after a failure and return its cost; None if it is not allowed."""
         cost = _COST_OF_TIMEOUT if isinstance(failure, APITimeoutError) else _COST
         if cost > self.tokens:
             return None
@@ -56,7 +56,6 @@ class RetryQuota:
         return cost
 
     def succeeded(self, paid: float) -> None:
-        """Note a success, the repetitions of which cost what was paid."""
         if self.tokens < self.capacity:
             self.tokens = min(self.capacity, self.tokens + (paid or _REWARD))
 
@@ -65,26 +64,26 @@ _log = logger(__name__)
 T = TypeVar("T")
 
 _LOOKS = frozenset({Action.SETTLE, Action.SETTLE_ONCE})
-# What the service itself answered is over; only these leave it perhaps still at work.
+# After these the service may still be at work; after its own answers it is not.
 _MAY_STILL_RUN = frozenset({Trouble.ANSWER_LOST, Trouble.BROKEN})
 _ONCE = frozenset({Action.RETRY_ONCE, Action.SETTLE_ONCE})
 
 
 @attrs.define
 class RetryLoop(Generic[T]):
-    """Repeat a request by the retry table."""
+    """Retries a request by the retry table."""
 
     failure: APIError  # the last one; at first, that of the first attempt
     policy: RetryPolicy
     replay: Replay
     send: Callable[[], Awaitable[T]]
     settle_after: Callable[[], float]
-    """Gives the seconds before a look, within which the service could still carry it out."""
+    """Returns the seconds before a look-up, in which the service could still carry it out."""
     quota: RetryQuota | None = None
     look: Callable[[], Awaitable[T | None]] | None = None
-    """Looks up what became of a request whose answer was lost: its outcome, or None if it was not
-    carried out. Needed where the table says so (`Replay.SETTLE`)."""
-    on_retry: Callable[[], None] | None = None  # called before each repetition
+    """Looks up a request whose answer was lost: its outcome, or None if it was not carried out.
+    Needed if the table says so (`Replay.SETTLE`)."""
+    on_retry: Callable[[], None] | None = None  # called before each retry
     what: str = "The request"  # method and path, for texts
     chance: Callable[[], float] = random.random
     sent: int = attrs.field(default=0, init=False)
@@ -96,11 +95,10 @@ class RetryLoop(Generic[T]):
     _has_ended: bool = attrs.field(default=False, init=False)
 
     async def run(self) -> T:
-        """Return the answer, or what the look found.
+        """Return the answer, or what the look-up found.
 
-        Raises:
-            APIError: The last failure, with the number of attempts; its `unknown` is True where
-                the service may have carried the request out.
+        The last failure is raised with the number of attempts; its `unknown` says whether the
+        service may have carried the request out.
         """
         retrying = AsyncRetrying(
             retry=retry_if_exception(self._may_be_repeated),
@@ -122,7 +120,6 @@ class RetryLoop(Generic[T]):
         return self.failure.unknown or self._was_lost
 
     async def _turn(self) -> T:
-        """Look, if an answer was lost; then send."""
         if not self.sent:  # the first attempt was made before there was a loop
             self.sent = 1
             raise self.failure
@@ -133,7 +130,7 @@ class RetryLoop(Generic[T]):
             answer = await self.send()
         except AlreadyExistsError as refusal:
             self.failure = refusal
-            # After a lost answer it may be what that request has made.
+            # After a lost answer it may be what that request has created.
             if self._was_lost and (found := await self._found()) is not None:
                 return found
             raise
@@ -142,7 +139,7 @@ class RetryLoop(Generic[T]):
         return answer
 
     async def _found(self) -> T | None:
-        """Look a lost request up; a look that fails leaves its outcome unknown."""
+        """Look up a lost request; if that fails, its outcome stays unknown."""
         if self.look is None:
             return None
         try:
@@ -155,7 +152,7 @@ class RetryLoop(Generic[T]):
         return found
 
     def _may_be_repeated(self, error: BaseException) -> bool:
-        """Ask the table what follows a failure (tenacity's *retry*)."""
+        """Ask the table (tenacity's *retry*)."""
         if not isinstance(error, APIError) or self._has_ended:
             return False
         self.failure = error
@@ -166,7 +163,7 @@ class RetryLoop(Generic[T]):
         return self._action not in {Action.FAIL, Action.UNKNOWN}
 
     def _has_to_stop(self, _: RetryCallState) -> bool:
-        """Return whether it is not sent again, though the table allows it (*stop*)."""
+        """Return whether it is not retried although the table allows it (*stop*)."""
         if self.sent > self.policy.max_retries:
             return True
         if self._action in _ONCE and self._sent_once_more:
@@ -178,7 +175,7 @@ class RetryLoop(Generic[T]):
                 f"{longest:.0f} that this client waits; try again later."
             )
             return True
-        # Last, since it is paid for.
+        # Last, because it costs something.
         if self.quota is not None:
             if (paid := self.quota.take(self.failure)) is None:
                 self.failure.remark = SEEMS_DOWN
@@ -188,7 +185,7 @@ class RetryLoop(Generic[T]):
         return False
 
     def _delay(self, asked: float | None) -> float:
-        """Return the seconds before the next turn; the service asks for some to send it again."""
+        """Return the seconds before the next turn, at least those that the service asks for."""
         delay = self.policy.delay(self.sent, retry_after=asked, chance=self.chance())
         if self._looks and classify(self.failure) in _MAY_STILL_RUN:
             return max(delay, self.settle_after())
@@ -204,7 +201,7 @@ class RetryLoop(Generic[T]):
         _log.info("%s failed (%s); %s in %.1f s", self.what, self.failure, next_, delay)
 
     async def _last_look(self, _: RetryCallState) -> T:
-        """Raise the failure, unless it was a lost answer of what was carried out all the same."""
+        """Raise the failure, unless its answer was lost and it was carried out."""
         if self._looks:
             self.failure.unknown = True
             self._tell(delay := self._delay(None))

@@ -1,4 +1,4 @@
-"""The retry table: what follows a failure, by the kind of request. A table, not a guess.
+"""The retry table: what follows a failure, by the kind of request.
 
 ===========================  =========  ===================  ==========================
 failure                      SAFE       SETTLE               NEVER
@@ -11,13 +11,12 @@ body whole, answer lost      retry      settle, then retry   unknown
 anything else                failed     failed               failed
 ===========================  =========  ===================  ==========================
 
-"Anything else" is every 4xx, 500 ``ex_gen_*`` (rules of the service, said with a 500) and 503
-``ex_service_unavailable`` (a part that is not installed); ``ex_gen_aiseg_gpu_busy`` alone is
-treated like a 503. The body of a request that was cut short leaves nothing behind on the service
-(observed).
+"Anything else" is every 4xx, 500 ``ex_gen_*`` (rules of the service) and 503
+``ex_service_unavailable`` (a part that is not installed); ``ex_gen_aiseg_gpu_busy`` is treated like
+a 503. If the body of a request was cut short, the service stores nothing (observed).
 
-aiohttp itself sends GET, PUT and DELETE a second time when a kept-alive connection turns out to be
-closed; those are SAFE here, and an "attempt" of ours can so be two requests at the service.
+aiohttp itself sends GET, PUT and DELETE a second time if a kept-alive connection is closed; those
+are SAFE here, and so one attempt of ours can be two requests at the service.
 """
 
 from __future__ import annotations
@@ -29,8 +28,6 @@ from datagym_async.exceptions import APIConnectionError, APIError, APIStatusErro
 
 
 class Trouble(enum.Enum):
-    """The rows of the table."""
-
     NOT_SENT = "nothing was sent, or the body was cut"
     ANSWER_LOST = "the answer was lost"
     BUSY = "the service asks to wait"
@@ -40,8 +37,6 @@ class Trouble(enum.Enum):
 
 
 class Action(enum.Enum):
-    """What follows a failure."""
-
     RETRY = "send again"
     RETRY_ONCE = "send again, one time"
     SETTLE = "look whether it was done, then send again"
@@ -66,7 +61,7 @@ _BUSY_KEYS = frozenset({"ex_gen_aiseg_gpu_busy"})
 
 
 def classify(error: APIError) -> Trouble:
-    """Return the row of the table that an error belongs to."""
+    """Return the row of the table for an error."""
     if isinstance(error, APIConnectionError):
         return Trouble.ANSWER_LOST if error.request_sent else Trouble.NOT_SENT
     if not isinstance(error, APIStatusError):
@@ -80,5 +75,4 @@ def classify(error: APIError) -> Trouble:
 
 
 def decide(error: APIError, replay: Replay) -> Action:
-    """Return what follows `error` on a request of the kind `replay`."""
     return _TABLE[classify(error)][replay]
