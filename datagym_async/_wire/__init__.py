@@ -2,11 +2,11 @@
 
 - `_messages`: a request, its body's recipe, and the answer; bounds of answers.
 - `_routes`: every call of the API as a function that gives its request.
-- `_codec`: from a good answer to a model, or to one error that says where it has another shape.
-- `_structure`: the converter of the models, and what the service calls their fields.
-- `_errors`: from an error answer to the exception that says it, in a sentence.
-- `_cutting`: exports, lists and listings, cut into values as they arrive.
-- `_redact`: secrets kept out of what people, files and log lines get to see.
+- `_codec`: turns a good answer into a model, or into one error that says where it differs.
+- `_structure`: the converter of the models, and the service's names of their fields.
+- `_errors`: turns an error answer into an exception with a sentence.
+- `_cutting`: cuts exports, lists and listings into values as they arrive.
+- `_redact`: keeps secrets out of everything that people, files and logs get.
 """
 
 # ruff: noqa: F401 -- what a package of ours alone imports is what it exports

@@ -1,9 +1,8 @@
-"""From an answer to a model, or to one error that says where the answer has another shape.
+"""Turns a good answer (status 2xx) into a model, or into an `APIResponseValidationError`.
 
-Nothing that an answer holds may raise anything else. What makes values of answers is therefore
-called under one guard, `unreadable`, which has no list of what can go wrong: whatever is raised
-there is the answer's fault. Everything here takes a good answer, one with a 2xx status; what it
-refuses, it refuses with `APIResponseValidationError`.
+The error says where the answer has another shape. No answer may raise anything else, so all that
+makes values of answers is called under one guard, `unreadable`: whatever is raised there is the
+answer's fault.
 """
 
 from __future__ import annotations
@@ -69,10 +68,10 @@ _UPLOADED: Final = {
 
 
 def register_media(converter: Converter) -> None:
-    """Teach a converter media as current services write them, decoded without a detour.
+    """Add a fast way for media as current services write them.
 
-    A listing has a million of them and nothing else, and each upload is answered with one. Whatever
-    is odd goes the general way, which also says what is odd about it.
+    A listing has a million of them, and each upload is answered with one. All others go the general
+    way, which also says what is wrong with them.
     """
     listed, whole = (converter.get_structure_hook(kind) for kind in (DatasetMedia, Media))
 
@@ -114,7 +113,6 @@ def _is_listed(value: Any) -> bool:
 
 
 def _is_uploaded(value: Any) -> bool:
-    """Return whether it is an uploaded image that the service could read."""
     return (
         _is_listed(value)
         and value.keys() == _UPLOADED
@@ -137,7 +135,7 @@ _WAYS_OUT: Final = {
 }
 
 _MAX_TEXT = 300
-"""Characters that are shown of a foreign error's words, and of a path, which may hold any key."""
+"""Characters that are shown of a foreign error's text, and of a path, which may contain any key."""
 
 _converter = make_converter()
 _converter.register_structure_hook(LabelExport, lambda value, _: parse_export(value))
@@ -179,14 +177,9 @@ def decode_items(
 def decode_with(
     request: Request, value: object, read: Callable[[object], T], *, status: int = 200, at: str = ""
 ) -> T:
-    """Return what a function makes of a JSON value.
+    """Return what `read` makes of a JSON value; it may raise anything if the value is wrong.
 
-    Args:
-        request: The call that was answered.
-        value: What JSON gave.
-        read: Raises whatever it likes where the value is something else.
-        status: The answer's status.
-        at: Where in the body the value stands, for example ``[7]``.
+    `at` is the place of the value in the body, for example ``[7]``.
     """
     try:
         return read(value)
@@ -196,11 +189,11 @@ def decode_with(
 
 
 def unreadable(request: Request, status: int, error: Exception, *, at: str = "") -> APIError:
-    """Return the error for an answer whose handling raised: the guard around all of it.
+    """Return the error for an answer whose handling raised something.
 
-    Nothing of what was raised is kept but its kind and the beginning of its words, without secrets:
-    it may hold the body. To be raised behind the handler, so that it is no context either. An
-    `APIError`, as of an answer that breaks off, is returned as it is.
+    Only its kind and the beginning of its text are kept, without secrets, because it may contain
+    the body. Raise it outside the handler, so that the other is not even its context. An `APIError`
+    is returned as it is.
     """
     if isinstance(error, APIError):
         return error
@@ -211,13 +204,13 @@ def unreadable(request: Request, status: int, error: Exception, *, at: str = "")
 
 
 def check_empty(request: Request, response: Response) -> None:
-    """Refuse a web page where nothing is due: the address is not the service's."""
+    """Refuse a web page where nothing is expected: the address is not the service's."""
     if looks_like_html(response):
         raise unexpected(request, response.status, WEB_PAGE)
 
 
 def check_image(request: Request, response: Response) -> None:
-    """Refuse a web page, a text or nothing where an image is due."""
+    """Refuse a web page, a text or nothing where an image is expected."""
     check_empty(request, response)
     if not response.body or response.content_type.startswith(("text/", "application/json")):
         raise unexpected(request, response.status, "an image was expected")
@@ -226,7 +219,7 @@ def check_image(request: Request, response: Response) -> None:
 def unexpected(
     request: Request, status: int, text: str, *, field_path: str = ""
 ) -> APIResponseValidationError:
-    """Return the error for a good status with a body that is not what it should be."""
+    """Return the error for a good status with a body that is not as expected."""
     where = f"at {field_path}, " if field_path else ""
     return APIResponseValidationError(
         f"{request.method} {request.path} was answered with {status}, but not as expected: {where}"
@@ -251,7 +244,7 @@ def too_large(
 
 
 def read_json(request: Request, response: Response) -> Any:
-    """Return an answer's JSON; what is nested too deep is none."""
+    """Return an answer's JSON, unless it is nested too deep."""
     try:
         return loads(response.body)
     except orjson.JSONDecodeError as error:

@@ -1,25 +1,24 @@
 """Large answers, cut into values as they arrive: exports, lists of tasks, listings of media.
 
 None of them is ever in memory as a whole: an export may have a gigabyte, a listing a million media.
-The text of a list is cut between two elements wherever it looks like that, and what is cut off is
-parsed at once by the fastest parser there is.
+The text of a list is cut where two elements seem to meet, and what is cut off is parsed at once by
+the fastest parser.
 
-A guess is never believed: a beginning of a list's text which parses as a list of its own holds
-whole elements, for JSON leaves no second way to read it. Where a guess is wrong (a name may hold
-``},{``), the text is scanned string by string and bracket by bracket, which costs some four times
-as much and is always right.
+A guess is checked: if the beginning of a list's text parses as a list of its own, it contains whole
+elements, because there is no other way to read it. If a guess is wrong (a name may contain
+``},{``), the text is scanned string by string and bracket by bracket, which takes four times as
+long and is always right.
 
-* `ElementCutter` gives the elements of an array. In an export they begin with the id of their
-  media, so that the guess is the last place where one begins.
-* `ListingCutter` gives the media of datasets in portions. The service has no paging: a dataset is
-  one answer, ``{"id":..,"name":..,"media":[{..},{..}]}`` with 160 bytes a media, and all datasets
-  are an array of such objects. The head is read up to the list of media; what stands behind the
-  list is read with the last portion.
-* `MemberCutter` gives what some members of an object hold: of files of others (COCO), in which
-  lists of any length stand in any order.
+* `ElementCutter` yields the elements of an array. In an export they begin with the id of their
+  media, so the guess is the last place where one begins.
+* `ListingCutter` returns the media of datasets in portions. The service has no paging: a dataset is
+  one answer, ``{"id":..,"name":..,"media":[{..},{..}]}`` with 160 bytes for each media, and all
+  datasets are an array of such objects.
+* `MemberCutter` yields the values of some members of an object: of files (COCO) in which lists of
+  any length are in any order.
 
-What a parser keeps of each value grows with the depth. So the depth is looked at before it reads,
-and what one element may take is bounded.
+A parser needs memory for each level. So the depth is checked before it reads, and the size of an
+element is limited.
 """
 
 from __future__ import annotations
@@ -35,28 +34,28 @@ from datagym_async._json import DepthGuard, NestedTooDeepError
 from datagym_async._wire._messages import MAX_VALUE
 
 LONGEST_ELEMENT: Final = 16 * 1024 * 1024
-"""Bytes of one element at most: what is longer is none of the service's."""
+"""Maximum bytes of one element; the service has none as long as this."""
 
-# All up to the next bracket that is in no string; nothing matches in a string without its end.
+# Everything up to the next bracket outside of strings; no match within a string without an end.
 _BRACKET: Final = re.compile(rb'(?:[^"\[\]{}]++|"(?:[^"\\]++|\\.)*+")*+[\[\]{}]', re.DOTALL)
 _BLANKS: Final = re.compile(rb"[ \t\r\n]+")
 _COMMA: Final = re.compile(rb"[ \t\r\n]*,")
 _BETWEEN: Final = re.compile(rb"\}\s*,\s*\{")
-_SCANNED: Final = 256 * 1024  # bytes without a sign of an element, which are then scanned for one
-_WINDOW: Final = 4096  # bytes from the end in which two elements meet, however long their names
+_SCANNED: Final = 256 * 1024  # bytes without a guess that are then scanned
+_WINDOW: Final = 4096  # bytes from the end in which two elements are looked for
 
 
 class BrokenTextError(ValueError):
-    """The text is not JSON; says why in a few words."""
+    """Says in a few words why a text is not JSON."""
 
 
 @attrs.frozen
 class _Cut:
-    """Where a list was cut: where the text of elements ends, where it goes on, whether it ended."""
+    """A place where a list is cut."""
 
-    end: int
-    following: int
-    is_last: bool = False
+    end: int  # of the text of elements
+    following: int  # where the next element begins
+    is_last: bool = False  # whether the list ends here
 
 
 def _last_meeting(text: bytes | bytearray, at: int) -> _Cut | None:
@@ -66,7 +65,7 @@ def _last_meeting(text: bytes | bytearray, at: int) -> _Cut | None:
 
 
 def _scanned(text: bytes | bytearray, at: int) -> _Cut | None:
-    """Return where a list ends, or else the last place behind an object or a list in it."""
+    """Return where a list ends, or else the last place after an object or a list in it."""
     last = None
     for depth, end in _brackets(text, at):
         if depth < 0:
@@ -102,17 +101,18 @@ def _look_at_depth(guard: DepthGuard, piece: bytes) -> None:
 # --- the elements of an array --------------------------------------------------------------------
 
 TASK: Final = b'"internal_'
-"""What tasks of exports begin with: ``internal_media_ID``, or ``internal_image_ID`` once."""
+"""The beginning of an exported task: ``internal_media_ID``, or the older ``internal_image_ID``."""
 
 _BEFORE: Final = re.compile(rb"\}(\s*,\s*)\{\s*\Z")  # between two elements and their members
-_LONGEST_GAP: Final = 256  # bytes that are looked at for it
-_PART: Final = 8 * 1024  # bytes parsed at once: their values stay in the processor's own memory
+_LONGEST_GAP: Final = 256  # bytes that are searched for it
+_PART: Final = 8 * 1024  # bytes parsed at once: their values stay in the processor's cache
 
 
 class ElementCutter:
-    """Take an array piece by piece and give its elements.
+    """Takes an array piece by piece and yields its elements.
 
-    They are cut where an object seems to begin with `beginning`; if it is empty, where two meet.
+    Elements begin with `beginning`; if that is empty, the place where two objects meet is guessed.
+    What is not JSON, nested too deep, or too long is a `BrokenTextError`.
     """
 
     def __init__(self, beginning: bytes = b"") -> None:
@@ -124,11 +124,7 @@ class ElementCutter:
         self._depth = DepthGuard()
 
     def feed(self, piece: bytes) -> Iterator[Any]:
-        """Give the elements that are whole now.
-
-        Raises:
-            BrokenTextError: The text is not JSON, nested too deep, or one element is too long.
-        """
+        """Yield the elements that are complete now."""
         for start in range(0, len(piece), _PART):
             yield from self._feed(piece[start : start + _PART])
 
@@ -136,7 +132,7 @@ class ElementCutter:
         _look_at_depth(self._depth, piece)
         self._text += piece
         is_long = len(self._text) > LONGEST_ELEMENT
-        # What holds no whole element is looked at again once it is twice as long.
+        # Text without a complete element is checked again when it is twice as long.
         if len(self._text) < self._due and not is_long:
             return []
         found: list[Any] = []
@@ -148,18 +144,13 @@ class ElementCutter:
         return found
 
     def close(self) -> list[Any]:
-        """Return the last elements, once the text is at its end.
-
-        Raises:
-            BrokenTextError: The text ended too early, or is not JSON.
-        """
+        """Return the last elements at the end of the text."""
         if not self._has_begun and not self._begin():
             raise BrokenTextError("it is empty")
-        # What is left of the list and parses as one is all of it.
         return cast("list[Any]", _loads(b"[" + self._text))
 
     def elements(self, pieces: Iterable[bytes]) -> Iterator[Any]:
-        """Give the elements of a text that comes in pieces, as `feed` and `close` do."""
+        """Yield all elements of a text in pieces."""
         for piece in pieces:
             yield from self.feed(piece)
         yield from self.close()
@@ -176,7 +167,7 @@ class ElementCutter:
         return True
 
     def _cut(self, is_due: bool) -> list[Any]:
-        """Cut off what is whole, by a guess or else by a scan."""
+        """Cut off complete elements, by a guess or else by a scan."""
         if self._guesses:
             cut = self._last_beginning() if self._beginning else _last_meeting(self._text, 0)
             if cut is None and not is_due:
@@ -192,13 +183,12 @@ class ElementCutter:
         cut = _scanned(self._text, 0)
         if cut is None or cut.is_last:
             return []
-        self._guesses = False  # since it is no sign, or none that can be relied on
+        self._guesses = False  # they do not work for this text
         elements = _loads(b"[" + self._text[: cut.end] + b"]")
         del self._text[: cut.following]
         return elements
 
     def _last_beginning(self) -> _Cut | None:
-        """Return where the last element seems to begin."""
         found = len(self._text)
         while (found := self._text.rfind(self._beginning, 0, found)) > 0:
             before = max(0, found - _LONGEST_GAP)
@@ -213,9 +203,9 @@ _SCALAR: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[^\s,:"\[\]{}]++', re.DOTALL
 
 
 class MemberCutter:
-    """Take a text piece by piece, and give what some members of the object that it is hold.
+    """Takes an object piece by piece, and yields the values of some of its members.
 
-    `loads` reads what is cut, and raises a `ValueError` for what is not JSON.
+    `loads` parses what is cut, and raises a `ValueError` if it is not JSON.
     """
 
     def __init__(
@@ -228,13 +218,11 @@ class MemberCutter:
         self._depth = DepthGuard()
 
     def members(self, wanted: Container[str]) -> Iterator[tuple[str, Any]]:
-        """Give name and value of each member that is wanted.
+        """Yield name and value of each member that is wanted.
 
-        A list comes in as many parts as it is cut into, the first one empty, and an object as an
-        empty one. Where the text is a list itself, the name is empty.
-
-        Raises:
-            BrokenTextError: The text is not JSON, nested too deep, or one element is too long.
+        A list comes in several parts, the first one empty, and an object as an empty one. If the
+        text is a list itself, the name is empty. What is not JSON, nested too deep, or has an
+        element that is too long is a `BrokenTextError`.
         """
         sign = self._next()
         if not sign:
@@ -274,7 +262,7 @@ class MemberCutter:
                 if cut is None:
                     self._more()
                     continue
-                # Since it is no sign, or the list has ended before it.
+                # The guess was wrong, or the list has ended before it.
                 guesses = guesses and (guess is None or cut.is_last)
                 elements = self._parsed(b"[" + self._text[self._at : cut.end] + b"]")
             self._at, is_last = cut.following, cut.is_last
@@ -288,7 +276,7 @@ class MemberCutter:
             return None
 
     def _skip(self) -> None:
-        """Go behind a value of any length."""
+        """Skip a value of any length."""
         if self._next() not in {b"[", b"{"}:
             self._scalar()
             return
@@ -303,7 +291,7 @@ class MemberCutter:
             self._more()
 
     def _scalar(self) -> bytes:
-        """Return the text of a text, a number or a word, and go behind it."""
+        """Return the JSON of a text, a number or a word, and skip it."""
         while True:
             found = _SCALAR.match(self._text, self._at)
             if found is not None and found.end() < len(self._text):
@@ -312,7 +300,7 @@ class MemberCutter:
             self._more()
 
     def _next(self) -> bytes:
-        """Return the next byte that is no blank, having gone there; empty if there is none."""
+        """Skip blanks and return the next byte; empty at the end."""
         while True:
             if blank := _BLANKS.match(self._text, self._at):
                 self._at = blank.end()
@@ -320,7 +308,7 @@ class MemberCutter:
                 return bytes(self._text[self._at : self._at + 1])
 
     def _take(self, signs: bytes) -> bytes:
-        """Go behind the next byte, which must be one of these, and return it."""
+        """Skip the next byte, which must be one of these, and return it."""
         sign = self._next()
         if not sign or sign not in signs:
             wanted, found = " or ".join(signs.decode()), sign.decode(errors="replace")
@@ -329,12 +317,11 @@ class MemberCutter:
         return sign
 
     def _more(self) -> None:
-        """Have more of the text."""
         if not self._grow():
             raise BrokenTextError("it is cut off")
 
     def _grow(self) -> bool:
-        """Return whether more of the text came: as much again as is left, or the rest."""
+        """Take as much text again as is left, and return whether there was any."""
         del self._text[: self._at]
         self._at, size = 0, len(self._text)
         if size > LONGEST_ELEMENT:
@@ -356,7 +343,7 @@ class MemberCutter:
 # --- the media of datasets -----------------------------------------------------------------------
 
 PORTION: Final = 512 * 1024
-"""Bytes of media that are cut off at once: some 3,300 media, and 2 MB as objects."""
+"""Bytes of media that are cut off at once: 3,300 media, or 2 MB as objects."""
 
 _LONGEST_HEAD: Final = 64 * 1024
 _LISTS: Final = ("media", "images")  # current services, and older ones
@@ -365,41 +352,38 @@ _MEDIA: Final = re.compile(rb'"(?:media|images)"\s*:\s*\[')
 
 @attrs.frozen
 class Portion:
-    """Some media of one dataset, as JSON has them, and what it says of itself besides."""
+    """Some media of one dataset as JSON, and the dataset's other fields."""
 
     dataset: int  # index in the listing
-    fields: dict[str, Any]  # those behind the media are in the last portion alone
+    fields: dict[str, Any]  # those after the media are in the last portion only
     first: int  # index of the first of the media in the dataset
     media: list[Any]
 
 
 @attrs.define
 class _Reading:
-    """The text that has come and was not cut off yet, and where in it the cutter stands.
-
-    A guess that was wrong is not made again for the next lists: to look for the same place once a
-    dataset takes the square of the datasets before it.
-    """
+    """The text that was not cut off yet, and the cutter's position in it."""
 
     text: bytes = b""
     at: int = 0
-    sure_from: int = 0  # up to here, guesses were made and were wrong
+    # Up to here guesses were wrong, and are not made again: for many datasets that would take the
+    # square of their number.
+    sure_from: int = 0
 
     def next(self) -> bytes:
-        """Return the next byte that is no blank, having gone there; empty if there is none."""
+        """Skip blanks and return the next byte; empty at the end."""
         if blank := _BLANKS.match(self.text, self.at):
             self.at = blank.end()
         return self.text[self.at : self.at + 1]
 
     def list_end(self) -> _Cut | None:
-        """Return where the list of media seems to end."""
         if self.next() == b"]":
             return _Cut(self.at, self.at, is_last=True)
         end = self.text.find(b"}]", self.at) + 1
         return _Cut(end, end, is_last=True) if end else None
 
     def media(self, cut: _Cut) -> list[Any] | None:
-        """Return the media up to a place; None if it is none."""
+        """Return the media up to a place, or None if it is not the end of one."""
         try:
             return cast("list[Any]", orjson.loads(b"[%b]" % self.text[self.at : cut.end]))
         except orjson.JSONDecodeError:
@@ -407,9 +391,10 @@ class _Reading:
 
 
 class ListingCutter:
-    """Take a listing piece by piece, and give portions of it; each dataset has at least one.
+    """Takes a listing piece by piece, and returns portions of it; each dataset has at least one.
 
-    It is one dataset, or an array of `many`; `portion` is how many bytes of media are cut at once.
+    It is one dataset, or an array of `many`; `portion` is the bytes of media that are cut at once.
+    What is not JSON, nested too deep, or too long is a `BrokenTextError`.
     """
 
     def __init__(self, *, many: bool = False, portion: int = PORTION) -> None:
@@ -434,37 +419,28 @@ class ListingCutter:
         """Take a piece, and return whether there is enough for a portion."""
         self._pieces.append(piece)
         self.size += len(piece)
-        # What is read as a whole is only looked at again once it is too much.
+        # What is read as a whole is only checked for its length.
         return self.size >= (MAX_VALUE if self._is_uncut else self._due)
 
     def cut(self) -> list[Portion]:
-        """Return what can be cut off now.
-
-        Raises:
-            BrokenTextError: The text is not JSON, nested too deep, or longer than it can be where
-                nothing can be cut off.
-        """
+        """Return what can be cut off now."""
         self._join()
         while self._step():
             pass
         ready, self._ready = self._ready, []
-        # What goes on and on, blanks included, and gives nothing is refused.
+        # Endless text without media, also blanks, is refused.
         self._since_last = 0 if ready else self._since_last
         longest = MAX_VALUE if self._is_uncut else LONGEST_ELEMENT
         if self._since_last > longest:
             raise BrokenTextError(f"more than {longest >> 20} MiB of it are not a list of media")
         self._reading = _Reading(self._reading.text[self._reading.at :])
         self.size = len(self._reading.text)
-        # What holds no whole media is looked at again once it is twice as long.
+        # Text without a complete media is checked again when it is twice as long.
         self._due = max(self._portion, 2 * self.size)
         return ready
 
     def close(self) -> list[Portion]:
-        """Return the rest, once the text is at its end; but for what is left `uncut`.
-
-        Raises:
-            BrokenTextError: The text ended too early, or is not JSON.
-        """
+        """Return the rest at the end of the text, except what is `uncut`."""
         self._has_ended = True
         ready = self.cut()
         if not self._is_uncut and self._step != self._end:
@@ -473,9 +449,9 @@ class ListingCutter:
 
     @property
     def uncut(self) -> tuple[int, bytes] | None:
-        """Return what is to be read as a whole, since its beginning is of another kind, or None.
+        """Return what has to be read as a whole, because its beginning is different, or None.
 
-        It is the index of its first dataset, and JSON of the kind that the whole text has.
+        It is the index of its first dataset, and JSON of the same kind as the whole text.
         """
         if not self._is_uncut:
             return None
@@ -494,7 +470,7 @@ class ListingCutter:
         self._since_last += len(new)
         self._reading.text += new
 
-    # The steps: each returns whether the next one can be taken, False to wait for more text.
+    # The steps: each returns whether the next one can follow; False waits for more text.
 
     def _begin(self) -> bool:
         if not (sign := self._reading.next()):
@@ -508,7 +484,7 @@ class ListingCutter:
         return self._go(self._between)
 
     def _between(self) -> bool:
-        """Come to the next dataset, or to the end of their array."""
+        """Go to the next dataset, or to the end of the array."""
         sign = self._reading.next()
         if not sign:
             return False
@@ -529,7 +505,7 @@ class ListingCutter:
             return self._go(self._leave) if is_long or self._has_ended else False
         try:
             fields = orjson.loads(here.text[here.at : found.end()] + b"]}")
-        except orjson.JSONDecodeError:  # the list is another object's
+        except orjson.JSONDecodeError:  # the list belongs to another object
             return self._go(self._leave)
         self._fields, self._first = _without_media(fields), 0
         here.at = found.end()
@@ -539,7 +515,7 @@ class ListingCutter:
         here = self._reading
         is_due = self._has_ended or len(here.text) >= self._portion
         if here.at >= here.sure_from:
-            # The list's end is looked for even where the text is short: many datasets are.
+            # The end of the list is searched for in short texts, too: most datasets are small.
             guess = here.list_end() or (_last_meeting(here.text, here.at) if is_due else None)
             if guess is not None and (media := here.media(guess)) is not None:
                 return self._take(guess, media)
@@ -560,7 +536,7 @@ class ListingCutter:
 
     def _tail(self) -> bool:
         here = self._reading
-        # It ends where the brackets lead out of the list, and out of the dataset.
+        # It ends where the brackets close the list and the dataset.
         if not (end := next((at for depth, at in _brackets(here.text, here.at) if depth == -2), 0)):
             return False
         tail = _loads(b'{"media":[' + here.text[here.at : end])
@@ -579,7 +555,7 @@ class ListingCutter:
         return False
 
     def _leave(self) -> bool:
-        """Take nothing: the rest is read as a whole."""
+        """Stop here: the rest is read as a whole."""
         return False
 
     def _go(self, step: Callable[[], bool]) -> bool:

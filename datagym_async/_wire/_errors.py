@@ -1,9 +1,9 @@
-"""From an error answer to the exception that says it.
+"""Turns an error answer into an exception.
 
-The service answers in four shapes, and a proxy in a fifth: its own error body, bean validation
-(the same, but with ``code`` 0), the framework's body without a key, nothing at all, and HTML. The
-class is chosen by the key first, since the service says plain rules with a 500, then by status.
-The sentences are ours: the service's own ``msg`` says nothing.
+There are five shapes: the service's own error body, bean validation (the same with ``code`` 0), the
+framework's body without a key, nothing at all, and a proxy's HTML. The class depends on the key,
+because the service answers 500 for plain rules, and then on the status. The sentences are ours: the
+service's own ``msg`` says nothing.
 """
 
 from __future__ import annotations
@@ -80,10 +80,9 @@ WEB_PAGE = (
 
 
 def decode_error(request: Request, response: Response) -> APIStatusError:
-    """Return the exception for an answer with an error status.
+    """Return the exception for an answer with any status but 2xx, and any body.
 
-    Its `retry_after` is None: reading that header is the business of the retry table. The answer
-    may have any status but 2xx, and any body.
+    The caller sets its `retry_after`.
     """
     said = None
     with suppress(orjson.JSONDecodeError):
@@ -96,7 +95,7 @@ def decode_error(request: Request, response: Response) -> APIStatusError:
     usual = _BY_STATUS.get(status, InternalServerError if status >= 500 else BadRequestError)
     is_rule = status == 500 and key.startswith("ex_gen_")
     return (RequestRefusedError if is_rule else _BY_KEY.get(key, usual))(
-        # APIError adds its own words behind, and the full stop before them.
+        # APIError adds its own text, and the full stop before it.
         _cut(_message(response, key, params, details), _LONGEST_MESSAGE).removesuffix("."),
         status=status,
         key=key,
@@ -154,7 +153,6 @@ def _message(
 
 
 def _phrase(detail: ErrorDetail) -> str:
-    """Return what is wrong with one field: its name and the rule."""
     params, key = [_cut(param) for param in detail.params], _cut(detail.key)
     if key == "ex_pattern" and (words := _PATTERNS.get(params[-1] if params else "")):
         rule = f"must have {words}"

@@ -1,4 +1,4 @@
-"""The two things that travel: a request, described without I/O, and the answer to it."""
+"""Requests and answers as values, without I/O."""
 
 from __future__ import annotations
 
@@ -14,105 +14,78 @@ JSON_TYPE = "application/json"
 # Explicit, because a form type would make the service's login filter swallow the body.
 BINARY_TYPE = "application/octet-stream"
 MAX_ERROR: Final = 1 << 20
-"""Bytes of an answer with an error that are read; they count unpacked, as all of these do."""
+"""Bytes that are read of an answer with an error (unpacked, as all of these)."""
 MAX_VALUE: Final = 64 << 20
-"""Bytes of an answer that is read whole, unless its request says otherwise."""
+"""Bytes of an answer that is read whole, by default."""
 MAX_DOCUMENT: Final = 256 << 20
-"""Bytes of a whole export or listing, which is large by its nature; in parts it has no bound."""
+"""Bytes of a whole export or listing; read in parts it has no bound."""
 MAX_IN_MEMORY: Final = 1 << 30
-"""Bytes of a media in memory, unless the caller says otherwise."""
+"""Bytes of a media in memory, by default."""
 MAX_BITMAP: Final = 1_000_000_000
 """Bytes of a bitmap, and about as many pixels."""
 MAX_IN_PIECES: Final = 16 << 30
-"""Bytes of a media that is read piece by piece, or of an export on its way to a file."""
+"""Bytes of a media that is read piece by piece, or of an export that is written to a file."""
 _NONE: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class Replay(enum.Enum):
-    """Say what a lost answer to a request allows: the columns of the retry table (see `_retry`)."""
+    """What may be done after a lost answer: the columns of the retry table (see `_retry`)."""
 
     SAFE = "safe"
     """Reads, and writes that are safe to repeat."""
     SETTLE = "settle"
-    """File upload and dataset creation: look whether it was done before it is sent again."""
+    """File upload and dataset creation: look up whether it was done before sending it again."""
     NEVER = "never"
     """Appended predictions, created values: the outcome stays unknown."""
 
 
 class Lane(enum.StrEnum):
-    """Name the bound on concurrency that a request counts against (see `_limits`)."""
+    """The limit of requests in flight that a request counts for (see `_limits`)."""
 
     CALL = "call"
     UPLOAD = "upload"
     DOWNLOAD = "download"
 
 
-@attrs.define  # to make a frozen one takes three times as long, for each of many requests
+@attrs.define  # never changed; making a frozen one takes three times as long
 class Body:
-    """A recipe for a request body: opened again for each attempt, never an open stream.
+    """A recipe for a request body: opened again for each attempt, never an open stream."""
 
-    It is never changed once it is made.
-
-    Args:
-        size: Length in bytes; it is sent as Content-Length and must be what `open` yields.
-        content_type: MIME type; never a form type.
-        open: Gives an async context manager over the chunks (bytes) of one attempt.
-        data: The whole body, where it is in memory; `open` is then not used.
-        again: Makes the same body in another process, and can be pickled; None where it lies in
-            the memory of this one.
-    """
-
-    size: int
-    content_type: str = BINARY_TYPE
+    size: int  # in bytes; sent as Content-Length
+    content_type: str = BINARY_TYPE  # never a form type
     open: Callable[[], AbstractAsyncContextManager[AsyncIterator[bytes]]] | None = None
+    """Returns a context manager over the chunks of one attempt."""
     data: bytes | None = attrs.field(default=None, repr=False)
+    """The whole body if it is in memory; `open` is then not used."""
     again: Callable[[], Body] | None = attrs.field(default=None, eq=False)
+    """Makes the same body in another process, and can be pickled; None if it is in memory."""
 
     @classmethod
     def of_bytes(cls, data: bytes, *, content_type: str = BINARY_TYPE) -> Body:
-        """Return a body that is in memory already."""
         return cls(size=len(data), content_type=content_type, data=data)
 
 
 @attrs.define  # as above
 class Request:
-    """One call to the service, without host, token and attempt; never changed once it is made.
-
-    Args:
-        method: HTTP method.
-        path: Path below ``api/v1/``, quoted, without query.
-        query: Query parameters, unquoted.
-        headers: Headers of this call alone.
-        body: The body's recipe, or None.
-        replay: What a lost answer allows.
-        lane: The bound on concurrency it counts against.
-        max_bytes: Bytes of an answer that is read whole, unpacked.
-        gives_bytes: Whether a good answer is an image or a video, to be taken byte for byte.
-    """
+    """One call to the service, without host, token and attempt."""
 
     method: str
-    path: str
-    query: Mapping[str, str] = _NONE
-    headers: Mapping[str, str] = _NONE
+    path: str  # below ``api/v1/``, quoted, without query
+    query: Mapping[str, str] = _NONE  # unquoted
+    headers: Mapping[str, str] = _NONE  # of this call alone
     body: Body | None = None
     replay: Replay = Replay.SAFE
     lane: Lane = Lane.CALL
-    max_bytes: int = MAX_VALUE
-    gives_bytes: bool = False
+    max_bytes: int = MAX_VALUE  # of an answer that is read whole, unpacked
+    gives_bytes: bool = False  # whether a good answer is an image or a video, byte for byte
 
 
 @attrs.define
 class Response:
-    """A whole answer; never changed once it is made.
-
-    Args:
-        status: HTTP status.
-        headers: Header fields, to be asked for by names in lower case.
-        body: The body, read to its end.
-    """
+    """A whole answer; never changed."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: Mapping[str, str]  # by names in lower case
     body: bytes = attrs.field(repr=False)
 
     @property

@@ -1,20 +1,19 @@
-r"""Keep secrets out of what people, files and log lines get to see: two rules, and a wrapper.
+r"""Keeps secrets out of everything that people, files and logs get: two rules, and a wrapper.
 
-**What we know is not let in.** A client knows its secrets: the token, user and password of a proxy.
-A service or a gateway may say in an answer what it was sent. So `Secrets` are taken out of an
-answer where it becomes ours, at the transport's edge, before anything of it is kept: out of header
-fields and out of the bytes of a body, whole or piece by piece (`Cleaner`). What has never been let
-in is in no error, log, report, file, pickle or traceback.
+**Known secrets never enter.** A client knows its secrets: the token, user and password of a proxy.
+A service or a gateway may repeat in an answer what it was sent. So `Secrets` are removed from an
+answer in the transport, before anything of it is kept: from header fields and from the bytes of a
+body, whole or piece by piece (`Cleaner`). Then they are in no error, log, report, file, pickle or
+traceback.
 
 They are found as they are, with any of their characters escaped as in JSON (``\u0074``, ``\/``) or
 in URLs (``%74``), and in the base64 of a Basic header. **A secret of fewer than 8 characters is not
-looked for**: it would be found in the middle of names. The bytes of images and videos stay as they
-are.
+searched for**: it could be part of a name. The bytes of images and videos stay unchanged.
 
-**What we do not know is cut by its looks**: `redact` takes out what stands where tokens stand, and
-credentials and queries of URLs.
+**Other secrets are recognised by their form**: `redact` removes what stands in the place of a
+token, and credentials and queries of URLs.
 
-All patterns here take time that is linear in the length of the text.
+All patterns take time that is linear in the length of the text.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from multidict import CIMultiDict
 REDACTED = "[redacted]"
 
 SHORTEST_SECRET: Final = 8
-"""Characters that a secret needs to be looked for."""
+"""Characters that a secret needs to be searched for."""
 
 _URL: Final = re.compile(r"://[^\s\"'<>]++")
 _USER: Final = re.compile(r"//[^/]*+")
@@ -40,7 +39,7 @@ _TOKEN: Final = re.compile(
 )
 _SCHEME: Final = re.compile(r"\b(Token|Bearer|Basic)\s++[^\s\"'<>,;]{8,}+")
 
-# An escape that the end of a text cuts off.
+# An escape that is cut off by the end of a text.
 _CUT_ESCAPE: Final = re.compile(rb"(?:\\{1,8}(?:u[0-9a-fA-F]{0,3})?|%(?:25){0,2}[0-9a-fA-F]?)\Z")
 _QUOTED: Final = b'"\\/'  # what JSON writes with a backslash before it
 _LONGEST_ESCAPE: Final = 13  # bytes: eight backslashes and u0074
@@ -48,7 +47,7 @@ _ENCODING: Final = ("utf-8", "surrogatepass")
 
 
 def redact(text: str) -> str:
-    """Return any text without what stands where tokens stand, and without what URLs hide."""
+    """Return a text without what stands in the place of a token, and without secrets of URLs."""
     text = _SCHEME.sub(rf"\1 {REDACTED}", _URL.sub(_plain_url, text))
     return _TOKEN.sub(rf"\1\2{REDACTED}", text)
 
@@ -61,7 +60,7 @@ def _plain_url(found: re.Match[str]) -> str:
 
 
 class Secret:
-    """Hold a text (or what another one holds) that no repr, format, pickle or traceback shows."""
+    """Holds a text that no repr, format, pickle or traceback shows."""
 
     __slots__ = ("_text",)
 
@@ -69,14 +68,13 @@ class Secret:
         self._text: str = text.reveal() if isinstance(text, Secret) else text
 
     def reveal(self) -> str:
-        """Return the text; whoever asks does not keep it in a name."""
+        """Return the text; do not keep it in a variable."""
         return self._text
 
     def __bool__(self) -> bool:
         return bool(self._text)
 
     def __repr__(self) -> str:
-        """Return that there is a secret."""
         return "<secret>"
 
     def __reduce__(self) -> NoReturn:
@@ -86,14 +84,13 @@ class Secret:
 class HiddenField(str):
     """The value of a header field, which is sent like any text and shown by no repr.
 
-    The HTTP library keeps fields in names of its own while a request is under way, and a traceback
-    with locals shows those.
+    The HTTP library has fields in variables during a request, and a traceback with locals would
+    show them.
     """
 
     __slots__ = ()
 
     def __repr__(self) -> str:
-        """Return that there is something."""
         return repr(REDACTED)
 
     def __reduce__(self) -> NoReturn:
@@ -101,19 +98,19 @@ class HiddenField(str):
 
 
 class Secrets:
-    """Find secrets in foreign text, and take them out, but for those below `SHORTEST_SECRET`."""
+    """Removes secrets from foreign text, except those below `SHORTEST_SECRET`."""
 
     def __init__(self, *known: str | Secret) -> None:
         self._plain: frozenset[bytes] = frozenset()
         self.learn(*known)
 
     def learn(self, *known: str | Secret) -> None:
-        """Look for these as well from now on."""
+        """Search for these as well from now on."""
         texts = {Secret(each).reveal().encode(*_ENCODING) for each in known}
         self._plain |= {text for text in texts if len(text) >= SHORTEST_SECRET}
         both = chain(self._plain, chain.from_iterable(map(_base64, self._plain)))
         self._needles = tuple(sorted(both, key=len, reverse=True))
-        # What holds another one need not be searched for.
+        # One that contains another one need not be searched for.
         self._searched = [
             needle for needle in self._needles if sum(each in needle for each in self._needles) == 1
         ]
@@ -122,18 +119,16 @@ class Secrets:
             vars(self).pop(made, None)
 
     def __repr__(self) -> str:
-        """Return that there are secrets."""
         return "<Secrets>"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("secrets are not pickled")
 
     def hide(self, text: str) -> str:
-        """Return a text without the secrets."""
         return self.clean(text.encode(*_ENCODING)).decode(*_ENCODING) if self._needles else text
 
     def clean(self, text: bytes) -> bytes:
-        """Return the bytes of a text without the secrets; nearly always the bytes given."""
+        """Return the bytes of a text without the secrets, nearly always the same bytes."""
         if not self._may_be_in(text):
             return text
         return self._any.sub(REDACTED.encode(), text)
@@ -141,13 +136,13 @@ class Secrets:
     def clean_fields(
         self, fields: Mapping[str, str], raw: Iterable[tuple[bytes, bytes]]
     ) -> Mapping[str, str]:
-        """Return header fields, `raw` as they arrived, without the secrets; nearly always those."""
+        """Return header fields, which arrived as `raw`, without the secrets."""
         if not self._may_be_in(b"\n".join(chain.from_iterable(raw))):
             return fields
         return CIMultiDict((self.hide(name), self.hide(value)) for name, value in fields.items())
 
     def open_end(self, text: bytes) -> int:
-        """Return where the end of a text may be the beginning of a secret, or its length."""
+        """Return the place from which a text may be the beginning of a secret, or its length."""
         size = len(text)
         tail = text[-self._longest :] if self._longest else b""
         is_plain = b"\\" not in tail and b"%" not in tail
@@ -163,7 +158,7 @@ class Secrets:
         return at if cut is None else min(at, cut.start())
 
     def _may_be_in(self, text: bytes) -> bool:
-        """Return whether it is worth a closer look, at the speed of a search for bytes."""
+        """Return whether a closer look is needed, at the speed of a search for bytes."""
         if not self._needles:
             return False
         for needle in self._searched:  # a loop, which is cheaper than `any`
@@ -180,7 +175,7 @@ class Secrets:
 
     @cached_property
     def _escapes(self) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
-        """What a character of a secret looks like in JSON and in a URL, if not like itself."""
+        """How a character of a secret may be escaped in JSON and in a URL."""
         characters = set(b"".join(self._needles))
         codes = b"|".join(map(_hex, characters))
         others = b"".join(b"|" + re.escape(bytes([each])) for each in characters if each in _QUOTED)
@@ -198,42 +193,41 @@ class Secrets:
 
 
 class Cleaner:
-    """Take a text piece by piece, and give it without the secrets, also where a piece cuts one."""
+    """Removes secrets from a text in pieces, also if the end of a piece cuts one."""
 
     def __init__(self, secrets: Secrets) -> None:
         self._secrets = secrets
         self._held = b""
 
     def feed(self, piece: bytes) -> bytes:
-        """Return the text that has come, up to where a secret may have begun."""
+        """Return the text so far, up to where a secret may have begun."""
         text = self._secrets.clean(self._held + piece if self._held else piece)
         end = self._secrets.open_end(text)
         self._held = text[end:]
         return text[:end]
 
     def rest(self) -> bytes:
-        """Return what was held back, once the text is at its end; then nothing."""
+        """Return what was held back, at the end of the text."""
         held, self._held = self._held, b""
         return held
 
 
 def _base64(secret: bytes) -> Iterable[bytes]:
-    """Give a secret as it stands in a Basic header, as the user and as the password of any user.
+    """Yield a secret as it is in a Basic header, as the user and as the password of any user.
 
-    Less what depends on what is beside it: of three bytes, four characters are made, so there are
-    three ways to cut it into threes.
+    Three bytes become four characters, so there are three ways to cut it into threes; what depends
+    on the text beside it is left out.
     """
     for text in (secret, b":" + secret, secret[1:], secret[2:]):
         yield b64encode(text[: len(text) // 3 * 3])
 
 
 def _hex(code: int) -> bytes:
-    """Return a pattern for the two hexadecimal digits of a character."""
     return "".join(f"[{digit}{digit.upper()}]" for digit in f"{code:02x}").encode()
 
 
 def _any_form(code: int) -> bytes:
-    """Return a pattern for a character of a secret: as it is, or escaped once or more often."""
+    """Return a pattern for a character of a secret, as it is or escaped."""
     plain = re.escape(bytes([code]))
     escaped = rb"\\{1,8}%b|" % plain if code in _QUOTED else b""
     return rb"(?:\\{1,8}u00%b|%%(?:25){0,2}%b|%b%b)" % (_hex(code), _hex(code), escaped, plain)

@@ -1,7 +1,7 @@
-"""Every call of the service's API, each as a function that gives its `Request`.
+"""A function for every call of the service's API, which returns its `Request`.
 
-Two generations of the service differ in the first word of the media routes: ``image`` is what the
-public documentation says, ``media`` is what current servers answer to.
+The media routes begin with ``image`` in the public documentation, and with ``media`` on current
+servers.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ _HALVES = re.compile("[\ud800-\udfff]")  # of characters, which no coding takes
 
 
 def segment(value: object, what: str) -> str:
-    """Return an id or key of the caller's (`what` it is), fit to be one segment of a path.
+    """Return an id or key quoted for a path.
 
-    Raises:
-        ConfigurationError: It is empty, no id, or could lead to another route.
+    One that is empty, no id, or could lead to another route is a `ConfigurationError`, which says
+    `what` it is.
     """
     if isinstance(value, str) and _PLAIN.fullmatch(value):
         return value  # as all ids of the service are
     value = ids.id_of(value, what)
     if not value.strip():
         raise ConfigurationError(f"The {what} is empty; pass the id from the service.")
-    # The service's container unquotes %2F and resolves dots before it chooses the route.
+    # The service unquotes %2F and resolves dots before it chooses the route.
     if value.strip(". ") == "" or not value.isprintable() or _STEERING.search(value):
         raise ConfigurationError(
             f"The {what} {quoted(value[:80])} cannot be part of a path; pass the id from the "
@@ -61,7 +61,7 @@ def segment(value: object, what: str) -> str:
 def json_body(value: object) -> Body:
     """Return a request body in JSON, or raise `ConfigurationError` if JSON cannot carry it."""
     try:
-        # Labels come from models: their numbers are those of numpy.
+        # Labels of models have numbers of numpy.
         data = orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
     except orjson.JSONEncodeError as error:
         raise ConfigurationError(f"The request cannot be written as JSON: {error}") from None
@@ -301,17 +301,9 @@ def finish_segmentation(media_id: ids.MediaId) -> Request:
 
 
 def raw_request(
-    method: object,
-    path: object,
-    query: object,
-    json: object,
-    safe_to_repeat: bool | None,
+    method: object, path: object, query: object, json: object, safe_to_repeat: bool | None
 ) -> Request:
-    """Return a request to a route that is none of those above, made of whatever a caller gives.
-
-    Raises:
-        ConfigurationError: The method, the path or the query is none, or the path leads elsewhere.
-    """
+    """Return a request to any other route, or raise `ConfigurationError` for a wrong argument."""
     if not (isinstance(method, str) and method.isascii() and method.isalpha()):
         raise ConfigurationError(f"The method is {method!r}; give GET, POST, PUT, DELETE or HEAD")
     if not isinstance(path, str) or "?" in path or "#" in path or "://" in path:
@@ -319,7 +311,7 @@ def raw_request(
             f"The path is {str(path)[:80]!r}; give a path below api/v1/, "
             "and the query as query={...}"
         )
-    # A URL holds text alone; None would go out as "None", half a character not at all.
+    # A URL contains only text; None would be sent as "None", half a character not at all.
     if not isinstance(query, Mapping) or not all(map(_is_text, (*query, *query.values()))):
         raise ConfigurationError('The query must map names to texts: query={"state": "OPEN"}')
     parts = path.strip("/").removeprefix("api/v1/").split("/")

@@ -1,12 +1,11 @@
-"""The converter from JSON values to models: strict in kind, lenient in what it does not know.
+"""The converter from JSON values to models.
 
-Unknown fields are passed over, ``null`` in a field with a default means the default, and words that
-are new in an enum become its UNKNOWN. Everything else that is not what the model says is an error
-whose path `field_path` finds.
+Unknown fields are ignored, ``null`` in a field with a default means the default, and a new word of
+an enum becomes its UNKNOWN. Everything else that differs from the model is an error, whose path
+`field_path` finds.
 
-A field whose names are not listed is called by its own in camel case (``label_iteration_id`` is
-``labelIterationId``). Answers may mix current and older names (observed in the public
-documentation).
+The service's names of fields are in camel case (``labelIterationId``) unless they are listed here.
+Answers may mix current and older names (observed in the public documentation).
 """
 
 from __future__ import annotations
@@ -116,11 +115,11 @@ _FIELDS: Mapping[type[Any], Mapping[str, tuple[str, ...]]] = {
 }
 
 DECODED_NAMES: Mapping[str, str] = {"name": "stored_name", "media_name": "stored_media_name"}
-"""Fields that no answer holds: each is decoded from the stored name beside it."""
+"""Fields that no answer has: each is decoded from the stored name."""
 
 
 def wire_names(cls: type[Any], field: str) -> tuple[str, ...]:
-    """Return what the service calls a model's field, the current name first."""
+    """Return the service's names of a model's field, the current one first."""
     fields = _FIELDS.get(cls, {})
     stored = DECODED_NAMES.get(field)
     if stored is not None and stored in fields:
@@ -137,7 +136,7 @@ Hook: TypeAlias = Callable[[Any, Any], Any]
 
 
 def make_converter() -> Converter:
-    """Return the converter for all models but the whole documents of `_documents`."""
+    """Return the converter for all models except whole documents."""
     converter = Converter(detailed_validation=True)
     for kind, hook in _SCALARS.items():
         converter.register_structure_hook(kind, hook)
@@ -149,7 +148,7 @@ def make_converter() -> Converter:
 
 
 def field_path(error: Exception) -> tuple[str, str]:
-    """Return where the first unexpected thing is, for example ``[3].media[0].id``, and what."""
+    """Return place (``[3].media[0].id``) and description of the first unexpected value."""
     path = ""
     while isinstance(error, ClassValidationError | IterableValidationError):
         owner, error = error, error.exceptions[0]
@@ -183,7 +182,7 @@ def _words(error: Exception) -> str:
 
 @attrs.frozen
 class _Names:
-    """What an answer calls the fields of a model, turned round for one look at each member."""
+    """The fields of a model by the names in an answer."""
 
     current: Mapping[str, str]
     older: Mapping[str, str]
@@ -216,7 +215,7 @@ def _model_hook(converter: Converter, cls: type[Any]) -> Hook:
 
 
 def _own_names(value: dict[str, Any], names: _Names) -> dict[str, Any]:
-    """Return an answer's fields by our names; a null where there is a default is left out."""
+    """Return an answer's fields by our names, without nulls for fields that have a default."""
     own: dict[str, Any] = {}
     for name, item in value.items():
         field = names.current.get(name)
@@ -276,7 +275,7 @@ def _tuple_hook(converter: Converter) -> Hook:
 
 
 def each(value: object, structure: Callable[[Any], Any], *, first: int = 0) -> tuple[Any, ...]:
-    """Structure each item of a JSON list; an error says the item's index, counted from `first`."""
+    """Structure each item of a JSON list; an error has the item's index, counted from `first`."""
     items = []
     for index, item in enumerate(as_list(value), first):
         try:
@@ -288,7 +287,7 @@ def each(value: object, structure: Callable[[Any], Any], *, first: int = 0) -> t
 
 
 def _dictionary(value: object, _: object) -> dict[str, Any]:
-    """Take a dictionary of texts as it is, once they have been looked at."""
+    """Check a dictionary of texts and return it."""
     entries = as_object(value)
     for key, entry in entries.items():
         as_text(entry, path=f".{key}")
