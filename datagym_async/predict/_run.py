@@ -226,36 +226,49 @@ async def in_processes(job: Job, processes: int) -> AsyncIterator[tuple[Runner, 
             f"model, setup and client go to other processes, and one of them cannot be pickled "
             f"({error}); define them at the top of a module, or use processes=0"
         ) from error
-    pool: WorkerProcesses | None = None
-    asking = asyncio.Lock()
+    # Each has one process: one that dies of an image takes no images of the others with it.
+    pools: set[WorkerProcesses] = set()
+    idle: list[WorkerProcesses] = []
+    places = asyncio.Semaphore(processes)
+
+    def begin() -> WorkerProcesses:
+        pools.add(pool := _pool())  # known at once: a cancelled caller does not get it
+        try:
+            pool.submit(int).result()  # no image is to blame for a worker that ends as it starts
+        except BrokenExecutor as error:
+            raise ConfigurationError(
+                "The worker processes end as they start. A program that starts some runs its own "
+                'code below `if __name__ == "__main__":`; or use processes=0'
+            ) from error
+        return pool
+
+    def end() -> None:
+        for pool in pools:
+            pool.end()
 
     async def run(media: Sequence[DatasetMedia]) -> list[Predicted]:
-        nonlocal pool
-        used: WorkerProcesses | None = None
-        try:
-            async with asking:  # in a thread, since it starts processes
-                if (used := pool) is None:
-                    used = pool = await in_thread(_pool, processes)
-                future = await in_thread(used.submit, run_chunk, job, media)
-            return await asyncio.wrap_future(future)
-        except BrokenExecutor as error:
-            async with asking:
-                if used is not None and pool is used:  # the first to notice; the next has a new one
-                    pool = None
-                    await in_thread(used.end)
-            raise WorkerLostError("the process ended while it had this image") from error
+        async with places:
+            pool = idle.pop() if idle else await in_thread(begin)
+            try:
+                future = await in_thread(pool.submit, run_chunk, job, media)
+                found = await asyncio.wrap_future(future)
+            except BrokenExecutor as error:
+                pools.discard(pool)
+                await in_thread(pool.end)
+                raise WorkerLostError("the process ended while it had this image") from error
+            idle.append(pool)
+            return found
 
     try:
         yield run, processes
     finally:
-        if pool is not None:
-            await in_thread(pool.end)
+        await in_thread(end)
 
 
-def _pool(processes: int) -> WorkerProcesses:
+def _pool() -> WorkerProcesses:
     from datagym_async._processes import WorkerProcesses  # in a thread, see there
 
-    return WorkerProcesses(processes, end_with_parent)
+    return WorkerProcesses(1, end_with_parent)
 
 
 # --- The run --------------------------------------------------------------------------------------

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from datagym_async.predict import PredictReport
 
+ROOT = Path(__file__).parents[2]
+
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(sys.platform == "win32", reason="has no SIGKILL"),
@@ -88,9 +90,10 @@ def test_the_processes_of_a_program_that_is_killed_end_by_themselves() -> None:
     """A pool alone would wait for ever, with its model in memory: what they print to ends."""
     program = (
         "import os, signal\n"
-        "from datagym_async.predict._run import _pool\n"
+        "from datagym_async._processes import WorkerProcesses\n"
+        "from datagym_async.predict._chunk import end_with_parent\n"
         "if __name__ == '__main__':\n"
-        "    pool = _pool(2)\n"
+        "    pool = WorkerProcesses(2, end_with_parent)\n"
         "    [each.result() for each in [pool.submit(os.getpid) for _ in range(20)]]\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
@@ -98,6 +101,37 @@ def test_the_processes_of_a_program_that_is_killed_end_by_themselves() -> None:
         [sys.executable, "-c", program], capture_output=True, timeout=60, check=False
     )
     assert ran.returncode == -9
+
+
+def test_workers_that_end_as_they_start_are_no_fault_of_the_images(tmp_path: Path) -> None:
+    """A program without the usual last line starts itself in each worker: that is said at once."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import asyncio\n"
+        "from datagym_async import TransferError\n"
+        "from tests.helpers import models\n"
+        "from tests.helpers.photos import jpeg\n"
+        "from tests.helpers.world import SeedMedia, world\n"
+        "async def run():\n"
+        "    async with world(*(SeedMedia(f'{n}.jpg', jpeg(2000)) for n in range(40))) as here:\n"
+        "        try:\n"
+        "            options = {'processes': 2, 'client': models.patient_client}\n"
+        "            await here.client.predict(here.project_id, models.boxes, **options)\n"
+        "        except TransferError as error:\n"
+        "            print(error, error.report)\n"
+        "asyncio.run(run())\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, program],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert 'below `if __name__ == "__main__":`; or use processes=0' in ran.stdout
+    assert "0 stored, 40 left." in ran.stdout
 
 
 def test_nothing_is_left_of_a_pool_whose_worker_was_killed_while_another_was_started() -> None:
