@@ -1,6 +1,6 @@
-"""The entry point of ``datagym-async`` and of ``python -m datagym_async``, and a process's edges.
+"""The entry point of ``datagym-async`` and of ``python -m datagym_async``.
 
-Standard streams that are closed, full or of another encoding decide nothing about a job, and Ctrl-C
+Standard streams that are closed, full or have another encoding do not affect a job, and Ctrl-C
 before a command has begun ends it without a traceback.
 """
 
@@ -21,11 +21,9 @@ from datagym_async._version import __version__
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status.
 
-    Args:
-        argv: The arguments without the program's name; None takes those of the process.
-
-    Returns:
-        0 all well, 1 some items failed, 2 usage or settings, 130 interrupted.
+    It is 0 for success, 1 if some items failed, 2 for wrong usage or settings, and 130 if
+    interrupted. `argv` are the arguments without the program's name; None takes those of the
+    process.
     """
     arguments = sys.argv[1:] if argv is None else list(argv)
     with _left_quietly(for_good=argv is None), _steady_streams():
@@ -46,16 +44,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             if (sentence := missing_extra(error)) is None:
                 raise
-            # Not through `Output`, which needs rich: the very thing that may be missing.
+            # Not through `Output`, which needs rich.
             sys.stderr.write(f"Error: {sentence}\n")
             return 2
 
 
 @contextlib.contextmanager
 def _left_quietly(*, for_good: bool) -> Iterator[None]:
-    """Let Ctrl-C end the process at once until a command has begun, which handles it itself.
+    """Let Ctrl-C end the process at once until a command handles it itself.
 
-    An exception would come out of the imports, and of callbacks that Python prints tracebacks of.
+    An exception within imports or callbacks would print a traceback.
     """
 
     def leave(*_: object) -> None:
@@ -64,7 +62,7 @@ def _left_quietly(*, for_good: bool) -> Iterator[None]:
         os._exit(130)
 
     before = signal.getsignal(signal.SIGINT)
-    if before is not signal.default_int_handler:  # ignored, as in the background, or another's
+    if before is not signal.default_int_handler:  # ignored in the background, or of another program
         yield
         return
     with contextlib.suppress(ValueError):  # in another thread than the main one
@@ -79,12 +77,12 @@ def _left_quietly(*, for_good: bool) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _steady_streams() -> Iterator[None]:
-    """Have three standard streams, of which those for output take everything."""
+    """Make sure that there are three standard streams, and that writing never fails."""
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            # Its number would go to the next file or socket, and libuv aborts where it closes one.
+            # The next file or socket would get its number, and libuv aborts when it closes that.
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
     sys.stdin = sys.stdin or os.fdopen(0, closefd=False)
     before = sys.stdout, sys.stderr
@@ -104,11 +102,7 @@ def _steady_streams() -> Iterator[None]:
 
 
 class SafeStream:
-    """A stream for output that drops what it cannot take.
-
-    Attributes:
-        lost: Why something was dropped; None if all was taken.
-    """
+    """A stream for output that drops what cannot be written; `lost` is the first reason."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -125,7 +119,7 @@ class SafeStream:
         return len(text)
 
     def flush(self) -> None:
-        """Write what is kept back, or drop it."""
+        """Write the buffer, or drop it."""
         self._try(self._stream.flush)
 
     def _try(self, write: Callable[[], object]) -> None:
@@ -133,7 +127,7 @@ class SafeStream:
             write()
         except OSError as error:
             self.lost = self.lost or error
-            # What is kept back would fail again and again, at the end of the process too.
+            # The buffer would fail again, also at the end of the process.
             with contextlib.suppress(OSError):
                 nowhere = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(nowhere, self._stream.fileno())

@@ -1,7 +1,7 @@
-"""What arguments may be, checked where they come in: the error names the argument and the rule.
+"""Checks of arguments; the error names the argument and the rule.
 
-Most annotations say what an argument may be. `checked` has a function, or a class with its public
-methods, look at that when it is called; `by_annotation` has a class of options look at its fields.
+Most annotations say what an argument may be. `checked` makes a function, or the public methods of a
+class, check that in every call; `by_annotation` makes a class of options check its fields.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ _LONGEST = 80  # characters of a value that an error shows
 
 
 class Kind(NamedTuple):
-    """A kind of argument: what it must be, in words, and whether a value is."""
+    """A kind of argument: its description, and whether a value is one."""
 
     words: str
     fits: Callable[[object], bool]
     usual: frozenset[type] = frozenset()
-    """Classes all values of which fit, so that they need no closer look."""
+    """Classes of which all values fit, so that they need no closer look."""
 
 
 def is_whole(value: object, least: float = float("-inf"), most: float = float("inf")) -> bool:
@@ -61,7 +61,7 @@ def is_whole(value: object, least: float = float("-inf"), most: float = float("i
 
 
 def is_number(value: object, least: float = float("-inf")) -> bool:
-    """Return whether a value is a number, not below a bound; NaN is none."""
+    """Return whether a value is a number, not NaN and not below a bound."""
     if isinstance(value, bool) or not isinstance(value, Real):
         return False
     try:
@@ -71,7 +71,7 @@ def is_number(value: object, least: float = float("-inf")) -> bool:
 
 
 def _is_flag(value: object) -> bool:
-    # As a text, "false" would be true; an array is true and false.
+    # The text "false" would be true; an array is both.
     return hasattr(type(value), "__bool__") and value is not None and not hasattr(value, "__len__")
 
 
@@ -85,7 +85,7 @@ def _is_path(value: object) -> bool:
 
 
 def is_coroutine_function(function: object) -> bool:
-    """Return whether a call of a user's function, or of an object like one, is to be awaited."""
+    """Return whether a call of a function, or of an object like one, has to be awaited."""
     return any(map(iscoroutinefunction, (function, type(function).__call__)))
 
 
@@ -132,7 +132,7 @@ def check(kind: Kind, **given: object) -> None:
 
 
 def check_is(what: str, value: object, *kinds: type) -> None:
-    """Raise `ConfigurationError` for what is of none of the classes."""
+    """Raise `ConfigurationError` for a value of none of the classes."""
     if not isinstance(value, kinds):
         named = _either([kind.__name__ for kind in kinds if kind is not NoneType])
         raise ConfigurationError(f"{what} is {shown(value)}; it must be of the type {named}.")
@@ -150,11 +150,11 @@ def check_one_or_more(what: str, value: object) -> None:
 
 
 def listed(what: str, given: Iterable[V], *kinds: type) -> tuple[V, ...]:
-    """Return what is given, all of it of the classes; a text would be a list of letters."""
+    """Return given values as a tuple, all of the given classes; a text is no list."""
     if type(given) is not tuple:
         check(SEVERAL, **{what: given})
         given = tuple(given)
-    if kinds and not {*map(type, given)} <= {*kinds}:  # else at once: a file of labels has millions
+    if kinds and not {*map(type, given)} <= {*kinds}:  # fast: a file of labels has millions
         for each in given:
             check_is(f"one of the {what}", each, *kinds)
     return given
@@ -173,10 +173,10 @@ def pairs_of(what: str, given: Iterable[Iterable[int]]) -> tuple[tuple[int, int]
 
 
 def shown(value: object) -> str:
-    """Return what an error shows of a value: the beginning of what `repr` says."""
+    """Return the beginning of a value's repr, for an error."""
     try:
         text = printable(repr(value))
-    except Exception:  # of the caller's own class, or a number of more digits than Python writes
+    except Exception:  # raised by a caller's class, or by a number with too many digits
         text = f"of the type {type(value).__name__}"
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
@@ -185,11 +185,10 @@ def shown(value: object) -> str:
 
 
 def checked(thing: T) -> T:
-    """Have a function, or the public methods of a class, check what they are called with.
+    """Make a function, or the public methods of a class, check their arguments.
 
-    An annotation counts where it names built-in types, paths, functions, collections, and classes
-    that its module has loaded. What has another name has a rule of its own. So has a method that is
-    `of_each_file`.
+    Annotations of built-in types, paths, functions, collections, and classes that the module has
+    loaded are checked; others need a rule of their own. A method that is `of_each_file` is not.
     """
     if isinstance(thing, FunctionType):
         return cast("T", _checking(thing))
@@ -207,7 +206,7 @@ _OF_EACH_FILE: set[object] = set()
 
 
 def of_each_file(method: T) -> T:
-    """Have `checked` leave a method alone that our own jobs call for each of millions of files."""
+    """Make `checked` leave out a method that our jobs call for each of millions of files."""
     _OF_EACH_FILE.add(method)
     return method
 
@@ -218,7 +217,7 @@ def _checking(function: Any) -> Any:
 
     def look(args: tuple[object, ...], named: dict[str, object]) -> None:
         nonlocal kinds
-        if kinds is None:  # at the first call, when all modules are there
+        if kinds is None:  # at the first call, when all modules are loaded
             kinds = {}
             for name, annotation in function.__annotations__.items():
                 if kind := _kind_of(str(annotation), function.__globals__):
@@ -245,7 +244,7 @@ def _checking(function: Any) -> Any:
 
 
 def by_annotation(cls: type, fields: list[attrs.Attribute[Any]]) -> list[attrs.Attribute[Any]]:
-    """Have a class check its fields as `checked` does, where they have no rule of their own."""
+    """Make a class check its fields as `checked` does, unless they have a rule of their own."""
     here = vars(sys.modules[cls.__module__])
 
     def with_rule(field: attrs.Attribute[Any]) -> attrs.Attribute[Any]:
@@ -261,8 +260,8 @@ _BRACKETS: Final = re.compile(r"\[[^\[\]]*\]")
 
 
 def _kind_of(annotation: str, here: Mapping[str, Any]) -> Kind | None:
-    """Return the kind that an annotation says, or None where it holds a name of another sort."""
-    if "Awaitable" in annotation:  # a coroutine function is fine, and so is what returns one
+    """Return the kind of an annotation, or None if it contains another name."""
+    if "Awaitable" in annotation:  # coroutine functions are fine
         return None
     while annotation != (bare := _BRACKETS.sub("", annotation)):
         annotation = bare
@@ -290,7 +289,7 @@ def _kind_by_name(name: str, here: Mapping[str, Any]) -> Kind | None:
 
 
 def to_path(name: str, value: str | os.PathLike[str] | None) -> Path | None:
-    """Convert the path that a field of a name is given; None stays."""
+    """Convert the path of a field; None stays."""
     if value is None:
         return None
     check(PATH, **{name: value})
@@ -312,7 +311,7 @@ def one_of(*words: str | None) -> Any:  # attrs' own type of a validator is not 
 
 
 def within(least: int, most: int) -> Any:
-    """Return a validator of numbers from one to another; None is fine where it is the default."""
+    """Return a validator of numbers in a range; None is allowed if it is the default."""
 
     def rule(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
         if (value is None and attribute.default is None) or is_whole(value, least, most):
@@ -332,7 +331,7 @@ def one_or_more(_: object, attribute: attrs.Attribute[Any], value: object) -> No
 
 
 def above_zero(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
-    """Refuse a limit that no run could keep."""
+    """Validate a limit."""
     if value is not None and not (is_number(value) and value > 0):
         raise ConfigurationError(
             f"{attribute.name} is {shown(value)}; it must be a number above 0, or None for no "

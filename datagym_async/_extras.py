@@ -1,4 +1,4 @@
-"""Which extra brings which module: one table, one sentence, and one way to ask for a module."""
+"""The extras and their modules."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _EXTRAS: Final[Mapping[str, str]] = {
     "typer": "cli",
     "rich": "cli",
     "aiosqlite": "server",
-    "PIL": "server",  # which alone imports it without a word; others name their extra
+    "PIL": "server",  # the other packages that need it name their extra
     "pillow_heif": "heic",
     "skimage": "demo",
     "jinja2": "look",
@@ -40,7 +40,7 @@ def missing_extra(error: ModuleNotFoundError, extra: str | None = None) -> str |
 
 
 def how_to_install(extra: str) -> str:
-    """Return the command that adds an extra to this package, where and as it is installed."""
+    """Return the command that installs an extra in the way in which this package is installed."""
     from datagym_async._installed import COMMAND
 
     return COMMAND.replace("EXTRA", extra)
@@ -49,15 +49,9 @@ def how_to_install(extra: str) -> str:
 def extra_module(
     name: str, error: type[ConfigurationError] = ConfigurationError, extra: str | None = None
 ) -> Any:
-    """Import a module of an extra and return it.
+    """Import a module by its full name, or raise an error that names the extra to install.
 
-    Args:
-        name: Its full name, for example ``"pycocotools.mask"``.
-        error: The class of the error if it is not installed.
-        extra: The extra that brings it here, where several bring it.
-
-    Raises:
-        ConfigurationError: It is not installed; the text names the extra.
+    If several extras have the module, `extra` is the right one.
     """
     try:
         return importlib.import_module(name)
@@ -68,16 +62,10 @@ def extra_module(
 
 
 def require_modules(what: str, extra: str, *names: str, instead: str = "") -> None:
-    """Refuse to begin what could not be ended; nothing is imported.
+    """Raise `ConfigurationError` if a module is not installed; nothing is imported.
 
-    Args:
-        what: What needs the modules, as the beginning of a sentence.
-        extra: The extra, or several joined by commas, that bring them.
-        names: Names of the modules, without dots.
-        instead: What does without them.
-
-    Raises:
-        ConfigurationError: One is not installed.
+    `what` needs the modules and begins the sentence, `extra` is one or several joined by commas,
+    and `instead` is what works without them.
     """
     missing = [name for name in names if importlib.util.find_spec(name) is None]
     if missing:

@@ -1,8 +1,8 @@
-"""Names of the service made fit for a disk, any disk: pure.
+"""Names of the service turned into file names for any disk.
 
-Whatever a name holds, what comes out is one part of a path that every system can hold: no
-separators, no control characters, none of Windows' reserved names, at most 255 bytes. It is the
-same for the same name; two names may give the same, and then one is numbered (`numbered_file`).
+The result is one part of a path on every system: no separators, no control characters, none of
+Windows' reserved names, at most 255 bytes. It depends on the name only; if two names give the same,
+one is numbered (`numbered_file`).
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ MAX_BYTES: Final = 255  # bytes of a file's name in UTF-8, as most file systems 
 _MAX_SUFFIX: Final = 32
 _STAND_IN: Final = "_"
 _UNSAFE: Final = re.compile(r'[<>:"/\\|?*]')
-# Controls, invisible marks that turn the direction of writing, surrogates, private and unassigned
-# characters, line separators: nothing that a name needs in order to be read.
+# Controls, invisible marks that change the direction of writing, surrogates, private and unassigned
+# characters, line separators.
 _UNSAFE_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _PLAIN: Final = re.compile(r"\w(?:[\w.-]*\w)?", re.ASCII)
-"""Names that are fit as they are, but for the reserved ones: nearly all of them."""
+"""Nearly all names; they stay unchanged unless they are reserved."""
 _RESERVED: Final = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|clock\$|(?:com|lpt)[0-9¹²³])")
-# Characters that are fit for a name and belong to `Cf`: they join the parts of emoji and letters.
+# Characters of `Cf` that are allowed, because they join the parts of emoji and letters.
 _JOINERS: Final = frozenset("\u200c\u200d")
-# Of these, and of what chooses between forms of a character, some file systems take no notice.
+# Some file systems ignore these, and what chooses between forms of a character.
 _UNSEEN: Final = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200c\u200d\u3164\ufe00-\ufe0f\uffa0"
     "\U000e0100-\U000e01ef]"
@@ -50,10 +50,7 @@ def safe_name(name: str, *, suffix: str = "") -> str:
 
 
 def with_room(name: str, suffix: str) -> str:
-    """Return a safe name, cut so that the name of a file beside it fits: its stem and a suffix.
-
-    Folders may stand before it.
-    """
+    """Return a safe name (with folders), cut so that its stem with another suffix fits as well."""
     path = PurePosixPath(name)
     if _length(path.stem) + _length(suffix) <= MAX_BYTES:
         return name
@@ -69,10 +66,10 @@ def numbered_file(name: str, number: int) -> str:
 def folded_name(name: str) -> str:
     """Return the form in which file systems that fold names compare a safe name.
 
-    Each of them folds in its own way. This takes all names for the same that one of them may: in
-    another case, written out (``ﬁ`` and ``fi``), composed or not, with and without marks that
-    nobody sees. A number too many does no harm, and a file that replaces another does. What the
-    service takes for the same is another rule (`datagym_async.models`).
+    Each of them folds in its own way. Here all names are equal that are equal on one of them: in
+    another case, written out (``ﬁ`` and ``fi``), composed or not, with and without invisible marks.
+    An unneeded number is harmless, but a file must not replace another one. The service has another
+    rule (`datagym_async.models`).
     """
     if name.isascii():
         return name.lower()
@@ -88,7 +85,7 @@ def _safe_character(one: str) -> str:
 
 
 def _cut(name: str, mark: str) -> str:
-    """Return a name with a mark before its suffix, cut in its stem to what a file may have."""
+    """Return a name with a mark before its suffix, with a stem that is cut if it is too long."""
     stem, dot, ending = name.rpartition(".")
     is_split = stem and _length(dot + ending) <= _MAX_SUFFIX
     if not is_split or not (mark or _length(name) > MAX_BYTES):

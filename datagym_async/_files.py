@@ -1,20 +1,20 @@
-"""Files of ours: written aside, put at their targets whole, and swept up where a kill left them.
+"""Files that are written completely or not at all.
 
-**Aside.** What is being written lies beside its target, as ``.datagym-<mark>-<number>.part``. The
-mark is that of the target's name, so that the next run knows the parts of its own target without
-reading the folder. Whoever writes a part holds a lock on it, which ends with the process: a part
-that nobody has locked is dead, and is deleted by the next one who writes to the same target.
+**Parts.** A file is first written beside its target, as ``.datagym-<mark>-<number>.part``. The mark
+is a hash of the target's name, so that the next run finds the parts of its own target without
+reading the folder. The writer holds a lock on its part, which ends with the process: a part without
+a lock is dead, and the next writer to the same target deletes it.
 
-**Modes.** This is the one statement of the rule:
+**Modes.** This is the rule for all files:
 
-* What somebody asked for by name (an export, a downloaded image, labels beside it) has the mode
-  that the umask gives any new file. While it is written, nobody else can read it.
-* What is ours and can hold names or errors (journals, manifests, reports, states, cached media,
-  backups, locks) is 0600, in folders of ours that are 0700.
-* A file that is replaced keeps its mode. A folder that is there keeps its own.
+* What the user asked for (an export, a downloaded image, labels beside it) has the mode that the
+  umask gives any new file. While it is written, nobody else can read it.
+* Our own files that can contain names or errors (journals, manifests, reports, states, cached
+  media, backups, locks) are 0600, in folders of ours that are 0700.
+* A file that is replaced, and a folder that exists, keep their modes.
 
-What cannot write a target raises a `FileWriteError` that names it. Everything here blocks, but for
-what is awaited: call it in a thread.
+If a target cannot be written, a `FileWriteError` names it. All functions that are not awaited
+block: call them in a thread.
 """
 
 from __future__ import annotations
@@ -57,19 +57,19 @@ PRIVATE: Final = 0o600
 PRIVATE_FOLDER: Final = 0o700
 USUAL: Final = 0o666  # where the umask decides
 PART_SUFFIX: Final = ".part"
-NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})  # what a disk says that is full
+NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})  # the disk is full
 
-_NUMBERS: Final = 8  # parts of one target that are looked for: so many runs may have been killed
+_NUMBERS: Final = 8  # parts of one target that are searched for: so many runs may have been killed
 _MOST: Final = 1000
 _OPEN: Final = os.O_RDWR | getattr(os, "O_CLOEXEC", 0)
 _NEW: Final = _OPEN | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-# Not through a link that somebody else has laid, and without waiting for the other end of a pipe.
+# Without following a link of somebody else, or waiting for the other end of a pipe.
 _FOUND: Final = _OPEN | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 _HELD: Final = frozenset({errno.EAGAIN, errno.EACCES, errno.EDEADLK})
 
 
 def from_home(path: str | os.PathLike[str], instead: str = "give a path without ~") -> Path:
-    """Return a path with a home folder for its ``~``; a `ConfigurationError` where there is none.
+    """Return a path with its ``~`` expanded; without a home folder, raise `ConfigurationError`.
 
     A container may run for a user that its system does not know.
     """
@@ -83,13 +83,10 @@ def from_home(path: str | os.PathLike[str], instead: str = "give a path without 
 
 
 def usual_folder(own: str, windows: str, xdg: str, usual: str) -> Path:
-    """Return our folder where the system's user has such things; errors are those of `from_home`.
+    """Return our folder among the user's data; errors are those of `from_home`.
 
-    Args:
-        own: The variable that would name it instead.
-        windows: The variable of Windows for the folder around it.
-        xdg: That of other systems.
-        usual: What the latter stands for where it is not set.
+    The variable `windows` names the folder around it on Windows, `xdg` (default: `usual`) on other
+    systems; `own` is the variable that could name it instead, for the error.
     """
     is_windows = sys.platform == "win32"
     known = os.environ.get(windows if is_windows else xdg)
@@ -97,9 +94,9 @@ def usual_folder(own: str, windows: str, xdg: str, usual: str) -> Path:
 
 
 def lock(descriptor: int) -> bool | None:
-    """Lock an open file until it is closed, or its process ends in whatever way.
+    """Lock an open file until it is closed or its process ends, and return whether it worked.
 
-    Return whether it is ours now; None where the file system has no locks.
+    None means that the file system has no locks.
     """
     try:
         _lock(descriptor)
@@ -117,12 +114,11 @@ def is_open_at(descriptor: int, path: Path) -> bool:
 
 
 def private_folder(path: Path) -> None:
-    """Make a folder of ours where there is none."""
     path.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
 
 
 class Placed(Protocol):
-    """What is written aside and then put at its target, whole, or dropped."""
+    """Something that is written first and then put at its target, or dropped."""
 
     def put(self) -> None: ...
     def drop(self) -> None: ...
@@ -133,7 +129,7 @@ P = TypeVar("P", bound=Placed)
 
 @attrs.define
 class Part:
-    """A file on its way to its target."""
+    """A file that is being written."""
 
     path: Path  # where it is written
     file: BinaryIO
@@ -143,9 +139,9 @@ class Part:
 
     @classmethod
     def beside(cls, target: Path, *, mode: int = USUAL) -> Self:
-        """Begin one beside its target, locked, and sweep the dead ones of the same target.
+        """Begin a locked part beside its target, and delete the dead ones of the same target.
 
-        From each `mode` here the umask takes its part.
+        The umask applies to `mode`, here and below.
         """
         for number in range(_MOST):
             swept(path := _aside(target, number))
@@ -157,12 +153,12 @@ class Part:
 
     @classmethod
     def within(cls, folder: Path, target: Path, *, mode: int = USUAL) -> Self:
-        """Begin one in a folder of ours on the disk of its target; who owns that sweeps it."""
+        """Begin a part in a folder of ours on the same disk; the folder's owner sweeps it."""
         path = folder / f"{secrets.token_hex(8)}{PART_SUFFIX}"
         return cls(path, os.fdopen(os.open(path, _NEW, mode), "wb"), target)
 
     def put(self) -> None:
-        """Put it at its target; what lies there is replaced."""
+        """Put it at its target, and replace what is there."""
         if not self.file.closed:
             self.file.flush()
             if self._mode is not None and sys.platform != "win32":
@@ -185,21 +181,21 @@ class Part:
         if not self._is_put:
             with contextlib.suppress(OSError):
                 self.path.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # what is still in its buffer does not fit
+        with contextlib.suppress(OSError):  # the rest of its buffer does not fit
             self.file.close()
 
 
 @attrs.define
 class FolderPart:
-    """A folder on its way to its target. It lies in a folder of ours, beside a locked part."""
+    """A folder that is being filled, inside a folder of ours beside a locked part."""
 
-    filled: Path  # has its last name already, which formats write into files
+    filled: Path  # it has its final name already, which formats write into files
     target: Path
     _part: Part
 
     @classmethod
     def beside(cls, target: Path, *, mark: Path | None = None, mode: int = 0o777) -> Self:
-        """Begin one beside its target, and sweep the dead ones, known by `mark`."""
+        """Begin one beside its target, and delete the dead ones, which have the same `mark`."""
         part = Part.beside(mark or target)
         outer = _folder_of(part.path)
         try:
@@ -215,21 +211,20 @@ class FolderPart:
         return cls(filled, target, part)
 
     def put(self) -> None:
-        """Put it at its target; a folder that lies there is deleted."""
+        """Put it at its target; a folder that is there is deleted."""
         if self.target.exists():
-            # A kill between the two: the next run puts the old one back.
+            # After a kill between the two renames, the next run puts the old one back.
             self.target.rename(_folder_of(self._part.path) / "old" / self.target.name)
         self.filled.rename(self.target)
 
     def drop(self) -> None:
-        """Delete what is not at its target."""
         _remove_folder(self._part.path)
         self._part.drop()
 
 
 @contextmanager
 def placed(begin: Callable[[], P], target: Path) -> Iterator[P]:
-    """Give what is written aside; it is at its target when the block ends well, else nowhere."""
+    """Give a part, which is put at its target if the block succeeds, and else dropped."""
     with telling(target):
         part = begin()
         try:
@@ -241,10 +236,10 @@ def placed(begin: Callable[[], P], target: Path) -> Iterator[P]:
 
 @asynccontextmanager
 async def placed_beside_the_loop(begin: Callable[[], P], target: Path) -> AsyncIterator[P]:
-    """Do what `placed` does in threads, for a block that awaits and may be cancelled anywhere.
+    """Do the same in threads, for a block that awaits and may be cancelled anywhere.
 
-    Beginning and ending are one thread call each, and a cancellation waits for its end. So
-    nothing is made after it was deleted.
+    Beginning and end are one thread call each, and a cancellation waits for its end, so nothing is
+    made after it was deleted.
     """
     begun: list[P] = []
     with telling(target):
@@ -259,26 +254,26 @@ async def placed_beside_the_loop(begin: Callable[[], P], target: Path) -> AsyncI
 
 @asynccontextmanager
 async def replaced_file(target: Path, *, mode: int = USUAL) -> AsyncIterator[BinaryIO]:
-    """Give a new file that replaces another in its folder when all went well, and else vanishes."""
+    """Give a new file that replaces its target if the block succeeds."""
     async with placed_beside_the_loop(partial(Part.beside, target, mode=mode), target) as part:
         yield part.file
 
 
 @contextmanager
 def telling(target: Path) -> Iterator[None]:
-    """Name the target, and the way out, in what the system says while it is written."""
+    """Turn errors of the system into a `FileWriteError` that names the target and a way out."""
     try:
         yield
     except OSError as error:
-        # Of what lies aside nobody else knows: its target is named.
+        # Nobody knows the names of parts: the target is named instead.
         if isinstance(error, DataGymError) and f"{PART_SUFFIX}.d{os.sep}" not in str(error):
             raise
         raise FileWriteError.of(target, error) from error
 
 
 def write_private(target: Path, content: bytes) -> None:
-    """Write a file of ours whole; what is no regular file (a device, a pipe) is written to."""
-    target = target.resolve() if target.is_symlink() else target  # what it leads to is replaced
+    """Write a file of ours; a device or a pipe is written to, not replaced."""
+    target = target.resolve() if target.is_symlink() else target  # the link stays
     if target.exists() and not target.is_file():
         with telling(target), target.open("wb") as file:
             file.write(content)
@@ -288,7 +283,7 @@ def write_private(target: Path, content: bytes) -> None:
 
 
 def write_file(target: Path, content: bytes) -> None:
-    """Write a file that somebody asked for, whole, with the folders above it."""
+    """Write a file for the user, with the folders above it."""
     with telling(target):
         target.parent.mkdir(parents=True, exist_ok=True)
     with placed(partial(Part.beside, target), target) as part:
@@ -296,7 +291,7 @@ def write_file(target: Path, content: bytes) -> None:
 
 
 def swept(path: Path) -> bool:
-    """Delete a part that no process holds, with its folder; return whether it is gone."""
+    """Delete a part that no process has locked, with its folder; return whether it is gone."""
     if sys.platform == "win32":  # which deletes nothing that is open
         with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)
@@ -304,7 +299,7 @@ def swept(path: Path) -> bool:
         return not path.exists()
     try:
         descriptor = os.open(path, _FOUND)
-    except OSError as error:  # else it is a link, or of somebody else
+    except OSError as error:  # not found, a link, or of somebody else
         return isinstance(error, FileNotFoundError)
     try:
         is_regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
@@ -320,7 +315,7 @@ def swept(path: Path) -> bool:
 
 
 def sweep(folder: Path) -> None:
-    """Delete the dead parts of a folder that is one target as a whole, and of those in it."""
+    """Delete the dead parts in a folder and those below."""
     for path in folder.rglob(f".datagym-*{PART_SUFFIX}"):
         swept(path)
 
@@ -331,7 +326,7 @@ def _aside(target: Path, number: int) -> Path:
 
 
 def _begun(path: Path) -> int | None:
-    """Return a new file, open and locked, or None where there is one."""
+    """Return the descriptor of a new locked file, or None if there is one."""
     while True:
         try:
             descriptor = os.open(path, _NEW, PRIVATE)
@@ -339,7 +334,7 @@ def _begun(path: Path) -> int | None:
             return None
         if lock(descriptor) is not False and is_open_at(descriptor, path):
             return descriptor
-        os.close(descriptor)  # a sweep came in between, and took it for dead
+        os.close(descriptor)  # another process deleted it before it was locked
 
 
 def _folder_of(part: Path) -> Path:
@@ -347,7 +342,7 @@ def _folder_of(part: Path) -> Path:
 
 
 def _remove_folder(part: Path) -> None:
-    """Delete the folder of a part; one that it was about to replace goes back to its target."""
+    """Delete the folder of a part; the folder that it was about to replace is put back."""
     outer = _folder_of(part)
     if not outer.is_dir():
         return
@@ -359,10 +354,10 @@ def _remove_folder(part: Path) -> None:
 
 
 def _mode_at(target: Path, mode: int) -> int:
-    """Return the mode of a file that is there, else the given one less the umask."""
+    """Return the mode of an existing file, else the given one without the umask."""
     with contextlib.suppress(OSError):
         return target.stat().st_mode & 0o777
-    # Only Linux says the umask without setting it, for all threads, for a moment.
+    # Only Linux tells the umask; elsewhere it has to be set for a moment, for all threads.
     with contextlib.suppress(OSError, ValueError):
         for line in Path("/proc/self/status").read_text("ascii", "replace").splitlines():
             if line.startswith("Umask:"):

@@ -1,4 +1,4 @@
-"""What task groups wrap errors in, taken off."""
+"""Errors out of exception groups."""
 
 from __future__ import annotations
 

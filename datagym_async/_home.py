@@ -1,4 +1,4 @@
-"""`Home`: the process and the event loop that something belongs to, and a clear word elsewhere."""
+"""`Home`: the process and event loop that something belongs to, with a clear error elsewhere."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from datagym_async.exceptions import ClientClosedError
 
 
 class _Forks:
-    """Count the forks that this process came from: asking the system for its id costs more."""
+    """Counts the forks of this process, which is cheaper than asking the system for its id."""
 
     count = 0
 
@@ -27,9 +27,9 @@ if hasattr(os, "register_at_fork"):  # Windows has neither it nor forks
 
 @attrs.define
 class Home:
-    """Remember where something was made; connections and locks are of no use anywhere else.
+    """Remembers where something was made.
 
-    Used in a forked process or under another event loop, they would hang, or mix up answers.
+    In a forked process or another event loop, connections and locks would hang or mix up answers.
     """
 
     what: str  # for the error
@@ -39,13 +39,13 @@ class Home:
     _thread: int = attrs.field(default=0, init=False)
 
     def check(self) -> None:
-        """Raise `ClientClosedError` in another process, or another event loop than the first."""
+        """Raise `ClientClosedError` in another process or event loop than the first."""
         if self._forks != _Forks.count:
             raise ClientClosedError(
                 f"{self.what} was opened in process {self._process} and cannot be used in process "
                 f"{os.getpid()}, which was forked from it; open one there"
             )
-        # A thread runs one loop at a time; in Python 3.11 to ask which one is a system call.
+        # A thread runs one loop at a time; asking which one is a system call in Python 3.11.
         is_here = self._thread == threading.get_ident()
         if self._loop is None or not is_here or not self._loop.is_running():
             loop = asyncio.get_running_loop()

@@ -1,7 +1,7 @@
-"""How this package was installed, in the words of a command that installs more of it.
+"""The command that installs an extra in the way in which this package was installed.
 
-A module of its own, so that it is read once, as the module loads: a hint may be made in the event
-loop, where imports alone may touch the disk.
+It is found when the module loads: a hint may be needed in the event loop, where only imports may
+read the disk.
 """
 
 import importlib.util
@@ -21,7 +21,7 @@ def _command() -> str:
     try:
         text = metadata.distribution("datagym-async").read_text("direct_url.json")  # PEP 610
         origin = json.loads(text or "{}")
-    except metadata.PackageNotFoundError:  # run as it lies there, most likely in a checkout
+    except metadata.PackageNotFoundError:  # not installed, most likely a checkout
         checkout = Path(__file__).resolve().parent.parent
         if (checkout / "pyproject.toml").is_file():
             what = f"{checkout}[EXTRA]"
@@ -40,10 +40,10 @@ def _command() -> str:
         tool = f"uv pip install --python {shlex.quote(sys.executable)}"
     elif pip and Path(pip).parent == Path(sys.executable).parent:
         tool = "pip install"
-    else:  # the one that is found first is of another Python
+    else:  # the first one in PATH is of another Python
         tool = f"{shlex.quote(sys.executable)} -m pip install"
     is_editable = origin.get("dir_info", {}).get("editable")
     return f"{tool} {'-e ' if is_editable else ''}{shlex.quote(what)}"
 
 
-COMMAND: Final = _command()  # the command, with EXTRA where the name of an extra stands
+COMMAND: Final = _command()  # with EXTRA in place of the extra's name

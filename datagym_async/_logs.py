@@ -1,8 +1,8 @@
-"""Loggers whose records no foreign text can forge or colour.
+"""Loggers whose records foreign text cannot forge or colour.
 
-Every module that logs takes its logger from here. What a message is filled with is made printable
-before any handler sees it, the caller's own ones included, so that a name with a line break stays
-within its record. The lines of a traceback are indented, as none of a record's own first lines is.
+Every module that logs takes its logger from here. The arguments of a message are made printable
+before any handler sees them, so that a name with a line break stays within its record. The lines of
+a traceback are indented, unlike the first line of a record.
 """
 
 from __future__ import annotations
@@ -27,13 +27,12 @@ def _with_printable_texts(record: logging.LogRecord) -> bool:
     if isinstance(record.args, tuple):
         record.args = tuple(map(_shown, record.args))
     if record.exc_info and record.exc_info[1] and not record.exc_text:
-        # A formatter takes this text where there is one, instead of making its own.
+        # A formatter takes this text instead of making its own.
         record.exc_text = indented_trace(record.exc_info[1])
     return True
 
 
 def indented_trace(error: BaseException) -> str:
-    """Return a traceback, each line of it printable and indented."""
     text = "".join(traceback.format_exception(error)).rstrip("\n")
     return "\n".join(f"  {printable(line)}" for line in text.split("\n"))
 

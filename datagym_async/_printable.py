@@ -1,14 +1,13 @@
-r"""Foreign text in texts for people: one rule, for every floor.
+r"""Foreign text in texts for people: one rule for all modules.
 
-Names of files, datasets and tasks, the service's words and texts out of files hold whatever
-somebody put there: escape sequences that steer a terminal, overrides that turn a line's direction,
-line breaks that forge a line of a log. **What Python does not call printable
-(`str.isprintable`) is shown as its backslash escape**, ``\x1b`` or ``\u202e``, where such text
-enters a text for people: the message of an error, a line or a cell on a screen, a log record.
-Values keep the true text, and JSON escapes it in its own way (`printable_json`).
+Names of files, datasets and tasks, and texts of the service and of files can contain anything:
+escape sequences that control a terminal, marks that change the direction of a line, line breaks
+that forge a line of a log. **A character that is not printable (`str.isprintable`) is shown as its
+backslash escape**, ``\x1b`` or ``\u202e``, in messages of errors, on the screen and in logs. Values
+keep the original text, and JSON escapes it in its own way (`printable_json`).
 
-To escape twice changes nothing, since escapes are printable. Texts in brackets and colons are no
-markup: the command line prints with rich's markup turned off.
+Escaping twice changes nothing, because escapes are printable. The command line prints with rich's
+markup turned off.
 """
 
 from __future__ import annotations
@@ -17,26 +16,26 @@ from collections.abc import Callable
 
 
 def printable(text: str) -> str:
-    r"""Return a text that is one line and steers nothing, whatever it held.
+    r"""Return a text as one line that controls nothing.
 
-    File systems hold names that are not valid Unicode; their odd bytes show as ``\xe9`` here.
+    Bytes of file names that are not valid Unicode show as ``\xe9``.
     """
     return _escaped(text, _backslash_escape)
 
 
 def quoted(text: str) -> str:
-    """Return a text in quotes, as a sentence names a thing by it; escaped once, unlike its repr."""
+    """Return a text in quotes, for a sentence; it is escaped once, unlike its repr."""
     mark = '"' if "'" in text and '"' not in text else "'"
     return f"{mark}{printable(text)}{mark}"
 
 
 def printable_json(document: str) -> str:
-    """Return a JSON document that says the same and steers nothing where it is printed."""
+    """Return an equivalent JSON document that controls nothing when it is printed."""
     return "\n".join(_escaped(line, _json_escape) for line in document.split("\n"))
 
 
 def ascii_json(document: str) -> str:
-    """Return a JSON document that says the same in ASCII, which every stream can hold."""
+    """Return an equivalent JSON document in ASCII, which every stream can encode."""
     return "".join(one if one.isascii() else _json_escape(one) for one in document)
 
 

@@ -1,7 +1,7 @@
-"""Worker processes of which none is left behind, whatever became of the others.
+"""Worker processes that always end.
 
-A module by itself because it is loaded late, in a thread: multiprocessing looks at the disk as it
-loads, and few jobs need it.
+The module is loaded late, in a thread, because multiprocessing reads the disk when it loads, and
+few jobs need it.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ from typing import Any
 
 
 class _Remembering(SpawnContext):
-    """Starts processes and knows them all."""
-
     def __init__(self) -> None:
         self.started: list[SpawnProcess] = []
 
@@ -24,25 +22,24 @@ class _Remembering(SpawnContext):
 
 
 class WorkerProcesses(ProcessPoolExecutor):
-    """Spawned processes: forked, they would inherit locks that threads hold, and the loop."""
+    """Spawned processes, because forked ones would inherit locks of threads, and the loop."""
 
     def __init__(self, count: int, initializer: Callable[[], None]) -> None:
         self.context = _Remembering()
         super().__init__(count, self.context, initializer=initializer)
 
     def end(self) -> None:
-        """End all processes, pending work undone; blocks, and is not called beside `submit`.
+        """End all processes without finishing pending work; blocks.
 
-        Where one was killed, `shutdown` alone leaves what Python 3.11 keeps of the others to the
-        garbage collector, and a process that was being started meanwhile alive: a program would
-        wait for it at its end, for ever.
+        If one was killed, `shutdown` of Python 3.11 leaves a process alive that was being started
+        meanwhile, and a program would wait for it for ever.
         """
         started = [process for process in self.context.started if process.pid is not None]
-        if self._broken:  # or Python's own thread might wait for one that it has not ended
+        if self._broken:  # or Python's own thread might wait for one of them
             for process in started:
                 process.kill()
         self.shutdown(cancel_futures=True)
         for process in started:
-            process.kill()  # all have ended by now but one that came late
+            process.kill()  # all have ended by now except a late one
             process.join()
             process.close()

@@ -1,8 +1,8 @@
-"""How packages show what they export: as theirs, and loaded when it is asked for.
+"""How packages export names.
 
-`publish` is for packages that load all of their modules: what they export says that it is of the
-package. `when_asked` is for those of which most users need a part: they load a name's module when
-the name is asked for (PEP 562). `NotCopied` is for what belongs to one process.
+`publish` is for packages that load all of their modules: it sets the module of what they export to
+the package. `when_asked` is for packages of which most users need a part: it loads a name's module
+when the name is used (PEP 562). `NotCopied` is for objects that belong to one process.
 """
 
 from __future__ import annotations
@@ -21,11 +21,10 @@ _WORD = re.compile(r"[A-Za-z_]\w*")
 
 
 def publish(namespace: dict[str, Any]) -> None:
-    """Give the classes and functions that a package exports its name as their module.
+    """Set the module of all classes and functions that a package exports to the package.
 
-    So they look in `help`, in tracebacks and in pickles as they are imported. Call it at the end
-    of an ``__init__`` with the package's ``globals()``. What inner packages export themselves stays
-    theirs.
+    Then `help`, tracebacks and pickles show them as they are imported. Call it at the end of an
+    ``__init__`` with the package's ``globals()``. Exports of inner packages stay theirs.
     """
     package = namespace["__name__"]
     for name in namespace["__all__"]:
@@ -35,7 +34,7 @@ def publish(namespace: dict[str, Any]) -> None:
         if not is_own or not isinstance(thing, type | FunctionType):
             continue
         thing.__module__ = package
-        # Annotations of a class are looked up in the module that it says it is of.
+        # Annotations of a class are looked up in its module.
         home = vars(sys.modules[module])
         for annotation in vars(thing).get("__annotations__", {}).values():
             for word in _WORD.findall(annotation if isinstance(annotation, str) else ""):
@@ -57,7 +56,7 @@ def when_asked(
     def load(name: str) -> Any:
         if name in where:
             value = getattr(importlib.import_module(f"{package}.{where[name]}"), name)
-            # The next one who asks finds it without this function.
+            # From now on it is found without this function.
             setattr(sys.modules[package], name, value)
             return value
         if name in owners and not name.startswith("_"):
@@ -73,10 +72,7 @@ def when_asked(
 
 
 def showing(options: Callable[[], Iterable[inspect.Parameter]]) -> Callable[[F], F]:
-    """Have `help` and `inspect.signature` show what a decorated function takes as ``**options``.
-
-    They are asked for as parameters when somebody looks.
-    """
+    """Make `help` and `inspect.signature` show the ``**options`` of a function as parameters."""
 
     def decorate(function: F) -> F:
         function.__signature__ = _Shown(function, options)  # type: ignore[attr-defined]
@@ -86,7 +82,7 @@ def showing(options: Callable[[], Iterable[inspect.Parameter]]) -> Callable[[F],
 
 
 class _Shown(inspect.Signature):
-    """The signature of a function, the last parameters of which are looked up when it is shown."""
+    """The signature of a function, whose last parameters are looked up when it is shown."""
 
     __slots__ = ("_options", "_own")
 
@@ -104,7 +100,7 @@ class _Shown(inspect.Signature):
         return MappingProxyType({each.name: each for each in (*kept, *more)})
 
     def replace(self, **changes: Any) -> inspect.Signature:  # type: ignore[override]
-        """Return a plain signature with changes; `inspect` takes ``self`` out of it so."""
+        """Return a plain signature with changes; `inspect` removes ``self`` in this way."""
         plain = inspect.Signature(
             list(self.parameters.values()), return_annotation=self.return_annotation
         )
@@ -115,6 +111,5 @@ class NotCopied:
     """Refuse to be copied or pickled: connections belong to one process and event loop."""
 
     def __reduce_ex__(self, _: SupportsIndex) -> NoReturn:
-        """Raise an error that says what to do instead."""
         kind = type(self).__name__
         raise TypeError(f"a {kind} cannot be copied or pickled; create one where it is needed")

@@ -1,7 +1,7 @@
-"""What shows itself in a notebook: one rule, for values of every floor.
+"""Values that show themselves in a notebook.
 
-Values stand below what draws them (`look`), so that is found by its name when a notebook asks, as
-commands are; no value loads it. Where it cannot draw, the notebook shows the ``repr``.
+`look`, which draws them, is a higher layer, so it is loaded by its name when a notebook asks. If it
+cannot draw, the notebook shows the ``repr``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Run blocking work in a thread such that a cancelled caller leaves nothing running behind.
+"""Blocking work in threads that does not go on after its caller was cancelled.
 
-What has nothing open and changes nothing (a large answer to decode, a file to read whole) may go
-through `asyncio.to_thread`: left running, it ends by itself and harms nobody.
+`asyncio.to_thread` is enough for work that has nothing open and changes nothing, such as decoding a
+large answer: it ends by itself.
 """
 
 from __future__ import annotations
@@ -17,25 +17,21 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _NO_ERRORS = StopIteration, StopAsyncIteration, asyncio.CancelledError, CancelledError
-"""What means something else to who waits for a function: an end, or that it was cancelled."""
+"""Exceptions that would mean something else to the caller: an end, or a cancellation."""
 PATIENCE = 1.0  # seconds that a cancelled caller waits for a thread that it may leave behind
 
 
 async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Return what the function returns, called in a thread.
+    """Call a function in a thread; a cancellation waits for its end.
 
-    `asyncio.to_thread` leaves the thread running when its caller is cancelled, with whatever the
-    function has open. Here the cancellation waits for the function, so callers hand over work
-    in small portions.
+    `asyncio.to_thread` would leave the thread running, with everything that is open there. So pass
+    work in small portions.
     """
     return await _awaited(_started(function, *args, **kwargs), patience=None)
 
 
 async def in_thread_left_behind(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Return what the function returns, as `in_thread` does, for one that may never return.
-
-    A cancellation waits for it for a second only; the function has to tidy up by itself.
-    """
+    """Do the same for a function that may never return: a cancellation waits for a second only."""
     return await _awaited(_started(function, *args, **kwargs), patience=PATIENCE)
 
 
@@ -56,12 +52,12 @@ async def _awaited(future: asyncio.Future[T], *, patience: float | None) -> T:
     try:
         return await asyncio.shield(future)
     except asyncio.CancelledError:
-        # The cancellation says what there is to say: an error of the function counts as seen.
+        # An error of the function counts as seen.
         future.add_done_callback(lambda done: done.cancelled() or done.exception())
         loop = asyncio.get_running_loop()
         until = None if patience is None else loop.time() + patience
         while not future.done() and (until is None or loop.time() < until):
-            # Asked again: the function still has to end first.
+            # Also after another cancellation the function has to end first.
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.wait((future,), timeout=until and until - loop.time())
         raise
