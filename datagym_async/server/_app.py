@@ -1,8 +1,8 @@
-"""The application: finds the route of each request, and answers errors.
+"""The application: finds the route of each request, and turns errors into answers.
 
-A path is read as the service's container and framework read it: repeated slashes count once,
-`;matrix=parameters` are dropped, a trailing slash is allowed, and a `%2F` or a character that no
-URL may hold is a bad request before any route is looked at.
+Paths are read as the service reads them: repeated slashes count once, `;matrix=parameters` are
+dropped, a trailing slash is allowed, and a `%2F` or a character that is not allowed in a URL is a
+bad request.
 """
 
 import re
@@ -42,7 +42,7 @@ def check_head(request: web.Request) -> None:
     """Refuse an unknown version, headers that are too large, and a host that is missing."""
     is_known = request._version in _VERSIONS  # `version` caches its first value
     if not is_known:
-        request._version = HttpVersion11  # which the answer is of
+        request._version = HttpVersion11  # for the answer
     has_host = request.version != HttpVersion11 or hdrs.HOST in request.headers
     if not (is_known and has_host and header_block_fits(request)):
         raise BadRequestPage
@@ -86,8 +86,8 @@ def make_app(
         except Answer as raised:
             answer = raised
         except (ConnectionError, PayloadEncodingError):
-            # The body was cut off, or is no chunked one although it says so. Nobody may be there
-            # to read this, but a half-closed client is.
+            # The body was cut off, or is not chunked although it says so. A client that has closed
+            # its half only reads this.
             answer = Refusal("ex_system")
         except Exception:
             _LOGGER.exception("The server failed to answer a %s request", request.method)
@@ -115,8 +115,6 @@ def make_app(
 
 
 class Router:
-    """Finds the route of a path and a method."""
-
     def __init__(self, routes: Iterable[Route], dialect: Dialect) -> None:
         table: dict[str, dict[str, Route]] = {}
         for route in routes:
@@ -138,16 +136,14 @@ class Router:
     def find(self, target: str, method: str) -> tuple[Route, Mapping[str, str]]:
         """Return the route of a request line, and the variable parts of its path.
 
-        Raises:
-            BadRequestPage: The container refuses such a target.
-            UnknownRoute: There is nothing at this path.
-            EmptyAnswer: 405 with the methods there are; 200 for OPTIONS, which lists them too.
+        The `Answer` that it raises is a 400, a 404, a 405 with the known methods, or 200 with the
+        same for OPTIONS.
         """
         path = target.partition("?")[0]
         if _NEVER_IN_A_URL.search(target) or _ENCODED_SLASH.search(path):
             raise BadRequestPage
         bare = (segment.partition(";")[0] for segment in path.split("/"))
-        # Nothing that is decoded here is a slash: an encoded one has been refused.
+        # No slash is decoded here: an encoded one has been refused.
         plain = "/".join(["", *(unquote(segment) for segment in bare if segment)])
         for pattern, routes in self._table:
             match = pattern.fullmatch(plain)

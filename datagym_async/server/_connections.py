@@ -1,8 +1,8 @@
-"""Connections: how many requests each may carry, when it closes, and what is counted.
+"""Connections, which are counted and closed as the service does it.
 
 The service closes a connection after its 100th request, and after every answer of 400, 500 or 503.
-It refuses a header block above 8,192 bytes. A client that stops sending in the middle of a body and
-only closes its half still gets its answer.
+It refuses a header block above 8,192 bytes. A client that stops in the middle of a body and closes
+its half only still gets its answer.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ _HEADER_BLOCK: Final = 8192
 
 @attrs.frozen
 class ServerStatistics:
-    """What a server has seen since its start."""
+    """The counts of a server since its start."""
 
     requests: int = 0
     """Requests that reached it, refused ones included."""
@@ -34,7 +34,7 @@ class ServerStatistics:
     """The most that were ever answered at once."""
 
 
-# The same by the names of its fields, while a server counts.
+# The same by the names of its fields.
 Counters: TypeAlias = Counter[str]
 
 
@@ -48,7 +48,7 @@ class Connection(web.RequestHandler):
             server,
             loop=loop,
             keepalive_timeout=60,
-            # The limit on the whole block is ours; these only bound a single line before it.
+            # We limit the whole block; these only limit a single line before that.
             max_line_size=4 * _HEADER_BLOCK,
             max_field_size=4 * _HEADER_BLOCK,
             auto_decompress=False,
@@ -73,19 +73,19 @@ class Connection(web.RequestHandler):
 
     # asyncio reads the answer; aiohttp's own method declares none.
     def eof_received(self) -> bool | None:  # type: ignore[override]
-        """Keep the way back open for the answer to a request that is being worked on."""
+        """Keep the connection open for the answer to a request that is being handled."""
         if self._waiter is not None and not self._waiter.done():
             return None
         self._half_closed = True
         self._spoil_cut_body()
         if not self._messages:
-            # Nothing follows the answer that is being written, which may not know this any more.
+            # Nothing follows the answer that is being written.
             self.close()
         return True
 
     @property
     def is_last(self) -> bool:
-        """Whether the connection ends with the answer to the request that it carries."""
+        """Whether the connection ends after the present request."""
         return self._half_closed or self._served >= self._most
 
     def begin(self, body: StreamReader) -> None:
@@ -95,19 +95,19 @@ class Connection(web.RequestHandler):
         self._spoil_cut_body()
 
     def end(self) -> None:
-        """Note that the answer is known, so that what is left of the body matters to nobody."""
+        """Note that the answer is known, so that the rest of the body does not matter."""
         self._answered = True
 
     def _spoil_cut_body(self) -> None:
-        """Tell whoever reads a body that will never be whole."""
+        """End a body that will never be complete."""
         body = self._receiving
         if not self._half_closed or body is None or body.is_eof():
             return
         if self._answered:
-            body.feed_eof()  # aiohttp alone reads it, to swallow it
+            body.feed_eof()  # only aiohttp reads it, to swallow it
         else:
             body.set_exception(ConnectionResetError("The body ended too early."))
-            # aiohttp would wait for the rest of it, and log that there is none.
+            # aiohttp would wait for the rest, and log that there is none.
             self._lingering_time = 0.0
 
     def handle_error(
@@ -122,7 +122,7 @@ class Connection(web.RequestHandler):
             return super().handle_error(request, status, exc, message)
         response = BadRequestPage().response(pretty)
         response.force_close()
-        # Such a request counts as HTTP/1.0, where aiohttp leaves this word out.
+        # Such a request counts as HTTP/1.0, for which aiohttp leaves this header out.
         response.headers["Connection"] = "close"
         return response
 

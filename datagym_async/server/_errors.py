@@ -1,6 +1,6 @@
-"""Everything the service answers when it refuses, and the rules that it puts on fields.
+"""The service's error answers, and its rules for fields.
 
-Each answer is an exception that knows how it goes on the wire; raise it anywhere in a handler:
+Each answer is an exception; raise it anywhere in a handler:
 
 Answer
 ├─ Refusal            shape A: an application error, `refuse("ex_notfound", "dataset", "id", x)`
@@ -9,8 +9,8 @@ Answer
 ├─ UnknownRoute       shape D: the container's JSON, 404
 └─ BadRequestPage     shape D: the container's HTML page, 400
 
-A route hands all fields with their rules (`pattern`, `size`, ...) to `require`, which raises
-`InvalidFields` once, with a `Detail` for each rule that is broken.
+A route passes all fields with their rules (`pattern`, `size`, ...) to `require`, which raises
+`InvalidFields` with a `Detail` for each broken rule.
 """
 
 import re
@@ -44,15 +44,15 @@ _PAGE: Final = (
     "<h1>HTTP Status 400 \u2013 Bad Request</h1></body></html>"
 )
 
-# What the service prints for "no flags": the address is noise, the same in all recordings.
+# The service prints this for "no flags", with the same address in all recordings.
 _NO_FLAGS: Final = "[Ljavax.validation.constraints.Pattern$Flag;@27e58da7"
 
 WORDS: Final = "^[a-zA-Z0-9_ -]*$"
 
 _GEOMETRIES: Final = ("point", "line", "polygon", "rectangle")
 _CLASSIFICATIONS: Final = ("checklist", "radio", "select")
-# Names that datasets and label entries may not have, compared with case. Three of the words hold a
-# stray comma, so that the plain word is allowed.
+# Names that datasets and label entries may not have, compared with case. Three of the words have a
+# stray comma, so the plain word is allowed.
 _RESERVED: Final = frozenset(
     {
         *("geometry", "geometry_type", "class_name", "classification", "classifications"),
@@ -88,10 +88,7 @@ class Answer(Exception):  # noqa: N818 -- what is raised is the answer itself
     chunked = False
 
     def response(self, render: Callable[[Json], bytes]) -> web.Response:
-        """Return the answer as it goes on the wire, but for the Connection header.
-
-        `render` is the service's way to write JSON at the moment: compact or pretty.
-        """
+        """Return the answer without the Connection header; `render` writes JSON."""
         raise NotImplementedError
 
 
@@ -142,7 +139,7 @@ class EmptyAnswer(Answer):
 
 
 class UnknownRoute(Answer):
-    """Shape D: no such route; a body without a `key`."""
+    """Shape D: there is no such route; the body has no `key`."""
 
     chunked = True
 
@@ -158,7 +155,7 @@ class UnknownRoute(Answer):
 
 
 class BadRequestPage(Answer):
-    """Shape D: the container could not make sense of the request line or the headers."""
+    """Shape D: the container could not read the request line or the headers."""
 
     def response(self, render: Callable[[Json], bytes]) -> web.Response:
         headers = {"Content-Type": "text/html;charset=utf-8", "Content-Language": "en"}
@@ -171,14 +168,12 @@ def refuse(key: str, *params: str) -> Refusal:
 
 
 def refuse_data(key: str, *params: str, name: str = "data") -> Refusal:
-    """Return the 400 whose single detail says what is wrong with the bytes or a header."""
+    """Return a 400 with one detail about the bytes or a header."""
     return Refusal("ex_validation", (), [Detail(name, key, params)])
 
 
 @attrs.frozen
 class Rule:
-    """A rule of a field, and its message."""
-
     holds: Callable[[Any], object]
     key: str
     params: Sequence[str] = ()
@@ -189,29 +184,28 @@ NOT_EMPTY: Final = Rule(bool, "ex_notempty")
 
 
 def pattern(rule: str) -> Rule:
-    """Demand that the whole value matches."""
-    # A rule is written with ^ and $; fullmatch keeps $ from matching before a final line break.
+    # Rules have ^ and $; with fullmatch, $ does not match before a final line break.
     return Rule(
         lambda text: text is None or re.fullmatch(rule, text), "ex_pattern", (_NO_FLAGS, rule)
     )
 
 
 def size(low: int, high: int, *, key: str = "ex_size") -> Rule:
-    """Demand a length between the limits, as `@Size` words it, or with "ex_length" `@Length`."""
+    """Require a length between the limits, like `@Size`, or with "ex_length" like `@Length`."""
     limits = str(high), str(low)
     return Rule(lambda text: text is None or low <= len(text) <= high, key, limits)
 
 
 Field: TypeAlias = tuple[str, object, *tuple[Rule, ...]]
-"""What a field is called, its value, and its rules."""
+"""Name, value and rules of a field."""
 
-# A body of a few hundred kilobytes can break rules a million times: each would be written out in
-# hundreds of bytes, while nobody else is answered.
+# A body of a few hundred kilobytes can break rules a million times, and each would take hundreds of
+# bytes in the answer.
 _MOST_DETAILS: Final = 1_000
 
 
 def require(fields: Iterable[Field]) -> None:
-    """Raise `InvalidFields` with the first `_MOST_DETAILS` rules that are broken, or return."""
+    """Raise `InvalidFields` with the first `_MOST_DETAILS` broken rules, if there are any."""
     broken = (
         Detail(name, rule.key, (name, *rule.params))
         for name, value, *rules in fields
@@ -224,7 +218,7 @@ def require(fields: Iterable[Field]) -> None:
 
 
 def read_text(value: Json) -> str | None:
-    """Return a text field; numbers and flags are taken for their spelling, other values are 400."""
+    """Return a text field; numbers and flags become texts, other values are 400."""
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, bool):
@@ -235,5 +229,4 @@ def read_text(value: Json) -> str | None:
 
 
 def is_reserved(word: str) -> bool:
-    """Return whether a word is reserved by the service."""
     return word in _RESERVED

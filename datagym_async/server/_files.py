@@ -1,8 +1,8 @@
 """The data folder, and bodies that arrive in it.
 
-The folder holds `datagym.sqlite3`, the media as `blobs/xx/<media id>`, `incoming/` for what is
-still arriving, `token`, and `lock`, which keeps a second server out. All files are their owner's
-alone (0600), and so is the folder when it is made here (0700); one that was there keeps its mode.
+The folder contains `datagym.sqlite3`, the media as `blobs/xx/<media id>`, `incoming/` for files
+that are arriving, `token`, and `lock`, which keeps a second server out. All files are private
+(0600), and so is the folder if it is made here (0700); an existing one keeps its mode.
 """
 
 import contextlib
@@ -23,11 +23,11 @@ from datagym_async._threads import in_thread
 from datagym_async.server._images import size_of
 from datagym_async.server._store import StoreError
 
-# Beginning of the names of folders that go with their server, and are swept after a kill.
+# Folders with this prefix are deleted with their server, or after a kill by the next one.
 TEMPORARY: Final = "datagym-temporary-"
 _TRIES: Final = 10
 
-# Bytes of a body that stay in memory, and those that tell what kind of file it is.
+# Bytes of a body that stay in memory, and those that show its type.
 _IN_MEMORY: Final = 1 << 20
 _HEAD: Final = 512
 
@@ -38,27 +38,26 @@ class DataFolder:
 
     path: Path
     _lock: int = attrs.field(repr=False)
-    temporary: bool = False  # whether it goes away when it is closed
+    temporary: bool = False  # whether it is deleted when it is closed
 
     @classmethod
     def open(cls, path: Path | None) -> Self:
-        """Make the folder when it is not there (None: a temporary one), and lock it.
+        """Make the folder if needed (None: a temporary one), and lock it.
 
-        What an earlier run left half received is swept away, and so are the temporary folders of
-        servers that were killed. One that cannot be used is a `StoreError`.
+        Half received files of an earlier run are deleted, and temporary folders of servers that
+        were killed. A folder that cannot be used is a `StoreError`.
         """
         sweep_temporary()
         opened = cls(*_temporary(), True) if path is None else cls(path, _locked(path))
         try:
-            # The database is its owner's alone before SQLite makes it; its logs take over the mode.
-            with contextlib.suppress(OSError):  # opening it says what is wrong
+            # The database is private before SQLite opens it; its logs get the same mode.
+            with contextlib.suppress(OSError):  # opening it gives a better error
                 os.close(os.open(opened.database, os.O_RDWR | os.O_CREAT, 0o600))
                 for file in opened.path.glob(f"{opened.database.name}*"):
                     file.chmod(0o600)
             shutil.rmtree(opened.incoming, ignore_errors=True)
             for folder in (opened.incoming, opened.path / "blobs"):
                 folder.mkdir(0o700, exist_ok=True)
-                # One of an earlier version was open to all.
                 folder.chmod(0o700)
         except OSError as error:
             opened.close()
@@ -67,16 +66,14 @@ class DataFolder:
 
     @property
     def database(self) -> Path:
-        """The path of the database."""
         return self.path / "datagym.sqlite3"
 
     @property
     def incoming(self) -> Path:
-        """The folder for arriving files."""
         return self.path / "incoming"
 
     def token(self) -> str:
-        """Return the token kept in the folder; the first call makes a random one."""
+        """Return the token of the folder; the first call makes a random one."""
         path = self.path / "token"
         with contextlib.suppress(FileNotFoundError):
             if kept := path.read_text("ascii").strip():
@@ -90,13 +87,12 @@ class DataFolder:
         return self.path / "blobs" / media_id[:2] / media_id
 
     def adopt(self, temporary: Path, media_id: str) -> None:
-        """Move a received file to its place, in one atomic step."""
+        """Move a received file to its place."""
         path = self.media(media_id)
         path.parent.mkdir(0o700, exist_ok=True)
         temporary.replace(path)
 
     def write(self, media_id: str, content: bytes) -> None:
-        """Store a file that is in memory."""
         path = self.incoming / media_id
         _write_private(path, content)
         self.adopt(path, media_id)
@@ -109,20 +105,19 @@ class DataFolder:
 
     def close(self) -> None:
         """Unlock the folder, and remove a temporary one."""
-        # Closing the file gives the lock back; the file itself stays, or two servers could lock two
-        # files of one name.
-        if self.temporary:  # before the lock goes: another server sweeps what nobody holds
+        # The file of the lock stays, or two servers could lock two files of one name.
+        if self.temporary:  # before it is unlocked, since another server deletes unlocked ones
             shutil.rmtree(self.path, ignore_errors=True)
         os.close(self._lock)
-        if self.temporary:  # where nothing can be deleted that is open
+        if self.temporary:  # on systems that cannot delete open files
             shutil.rmtree(self.path, ignore_errors=True)
 
 
 def sweep_temporary() -> None:
-    """Remove the temporary folders of servers that were killed: their locks are held by nobody."""
+    """Remove the temporary folders of servers that were killed: nobody holds their locks."""
     with contextlib.suppress(OSError):
         for folder in Path(tempfile.gettempdir()).glob(f"{TEMPORARY}*"):
-            with contextlib.suppress(OSError):  # of somebody else, in use, or just gone
+            with contextlib.suppress(OSError):  # it is of another user, in use, or just deleted
                 if folder.is_symlink() or not (folder / "lock").is_file():
                     continue
                 lock = os.open(folder / "lock", os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
@@ -137,7 +132,7 @@ def _temporary() -> tuple[Path, int]:
     """Return a new folder and its lock."""
     for _ in range(_TRIES):
         folder = Path(tempfile.mkdtemp(prefix=TEMPORARY))
-        # Another server may sweep it between the making of its lock and the taking.
+        # Another server may delete it before its lock is taken.
         with contextlib.suppress(StoreError):
             lock = _locked(folder)
             if (folder / "lock").exists():
@@ -245,8 +240,8 @@ async def receive(
 ) -> AsyncIterator[IncomingFile]:
     """Receive a body up to its end, or until it has reached `limit` bytes.
 
-    Whatever ends the block, nothing stays but what `keep` has put into its place. A client that
-    stopped before the end is a `ConnectionError`.
+    After the block, only what `keep` has put into its place is left. If the client stops before the
+    end, that is a `ConnectionError`.
     """
     incoming = IncomingFile(folder, folder.incoming / secrets.token_hex(8))
     try:

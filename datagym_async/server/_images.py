@@ -1,8 +1,8 @@
 """The type of a file, the size of its image, and whether the service would accept it.
 
-The service decodes what it is sent. What that tells apart was observed, and can be told without
-decoding a pixel: a JPEG needs sound segments up to its scan, and may end anywhere after that; a PNG
-needs every chunk whole, with its checksum, up to the last one.
+The service decodes images. What it accepts was observed, and can be found out without decoding a
+pixel: a JPEG needs valid segments up to its scan, and may end anywhere after that; a PNG needs all
+of its chunks, with their checksums.
 """
 
 import codecs
@@ -11,7 +11,7 @@ from typing import BinaryIO, Final
 
 from PIL.PngImagePlugin import PngImageFile
 
-# As the service words it, in a message parameter.
+# A parameter of the service's messages.
 ACCEPTED: Final = "[image/jpeg, image/jpg, image/png]"
 
 _SIGNATURES: Final = (
@@ -33,7 +33,7 @@ _FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 
 class UnreadableImageError(ValueError):
-    """The fault of an image that the service would answer with 500."""
+    """Says why the service would answer an image with 500."""
 
 
 def sniff(head: bytes) -> str:
@@ -49,7 +49,7 @@ def sniff(head: bytes) -> str:
     if not head or not _CONTROL.isdisjoint(head):
         return "application/octet-stream"
     try:
-        # Not the last word: the end of the head may cut a character in two.
+        # Incrementally, because the end of the head may cut a character in two.
         codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
         return "application/octet-stream"
@@ -57,12 +57,9 @@ def sniff(head: bytes) -> str:
 
 
 def size_of(file: BinaryIO) -> tuple[int, int]:
-    """Return (width, height) in pixels of an open JPEG or PNG, as stored, in little memory.
+    """Return (width, height) in pixels of an open JPEG or PNG, without EXIF rotation.
 
-    EXIF rotation is ignored, as the service does.
-
-    Raises:
-        UnreadableImageError: The service would not take it.
+    If the service would not accept it, raise `UnreadableImageError`.
     """
     start = file.read(2)
     size = _jpeg_size(file) if start == b"\xff\xd8" else _png_size(file)
@@ -72,7 +69,7 @@ def size_of(file: BinaryIO) -> tuple[int, int]:
 
 
 def _jpeg_size(file: BinaryIO) -> tuple[int, int]:
-    """Read the segments up to the scan, which Pillow takes more lightly than the service does."""
+    """Read the segments up to the scan, which Pillow checks less than the service does."""
     size: tuple[int, int] | None = None
     marker = 0
     while marker != _START_OF_SCAN:
@@ -97,7 +94,7 @@ def _jpeg_size(file: BinaryIO) -> tuple[int, int]:
 def _png_size(file: BinaryIO) -> tuple[int, int]:
     file.seek(0)
     try:
-        # By its class: `Image.open` has a limit of its own, and warns.
+        # Not by `Image.open`, which warns of large images.
         with PngImageFile(file) as image:
             size = image.size
             image.verify()

@@ -1,9 +1,9 @@
 """JSON as the service reads and writes it.
 
-Written compact until the first export after a start, from then on pretty-printed in the manner of
-its serialiser (` : ` between key and value, arrays on one line, `[ ]` and `{ }` when empty); errors
-are always pretty-printed. The legacy dialect has the field names of the older service, which the
-public documentation shows.
+It is compact until the first export after a start, and then pretty-printed like its serialiser does
+(` : ` between key and value, arrays on one line, `[ ]` and `{ }` when empty); errors are always
+pretty-printed. The legacy dialect has the field names of the older service in the public
+documentation.
 """
 
 import json
@@ -28,17 +28,14 @@ _OLD_NAMES: Final = {
     "mediaCount": "imagesCount",
     "mediaId": "imageId",
 }
-# Did not exist in the older service.
+# The older service did not have these.
 _UNKNOWN_THEN: Final = frozenset({"mediaType", "projectType"})
 
 _VALUES: Final = "(JSON String, Number, Array, Object or token 'null', 'true' or 'false')"
 
 
 def parse(body: bytes) -> Json:
-    """Return the value of a JSON text.
-
-    A `JSONDecodeError` also says that it is nested deeper than anything later could bear.
-    """
+    """Return the value of a JSON text; one that is nested too deep is a `JSONDecodeError`, too."""
     value: Json = orjson.loads(body)
     if body.count(b"[") + body.count(b"{") > _DEEPEST:
         level: list[Json] = [value]
@@ -83,7 +80,6 @@ def syntax_error(body: bytes) -> str:
 
 
 def pretty(value: Json) -> bytes:
-    """Return the JSON text in the service's pretty form."""
     pieces: list[str] = []
     _write(value, 0, pieces)
     return "".join(pieces).encode()
@@ -102,7 +98,7 @@ def _write(value: Json, depth: int, pieces: list[str]) -> None:
         separator = "[ "
         for member in value:
             pieces.append(separator)
-            # Arrays do not indent: their elements stand at the depth of the array itself.
+            # Arrays do not indent their elements.
             _write(member, depth, pieces)
             separator = ", "
         pieces.append(" ]" if value else "[ ]")
@@ -126,24 +122,21 @@ def to_legacy(value: Json) -> Json:
     return value
 
 
-# Looking into JSON of which nothing is known: what is not of the wished shape counts as empty.
+# For JSON of unknown shape: a value of another type counts as empty.
 
 
 def as_list(value: Json) -> Sequence[Json] | None:
-    """Return an array, or None for anything else; a text is none."""
+    """Return an array, or None for anything else."""
     return value if isinstance(value, Sequence) and not isinstance(value, str) else None
 
 
 def items_of(value: Json) -> Sequence[Json]:
-    """Return the items of an array, or none."""
     return as_list(value) or []
 
 
 def objects_of(value: Json) -> list[Mapping[str, Json]]:
-    """Return the objects among the items of an array."""
     return [item for item in items_of(value) if isinstance(item, Mapping)]
 
 
 def members_of(value: Json) -> Mapping[str, Json]:
-    """Return an object, or an empty one."""
     return value if isinstance(value, Mapping) else {}

@@ -1,7 +1,7 @@
 """Labels as they are stored and shown: configurations, tasks, values.
 
 A configuration is a tree of entries, each a geometry to draw or a question to answer. A task has
-values, each of one entry, with the values of what is asked or drawn below it.
+values, each of one entry, with the values of nested entries below it.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -34,8 +34,7 @@ FINISHED: Final = ("COMPLETED", "SKIPPED", "REVIEWED")
 # The user that the service sees behind every token.
 LABELER: Final = "token_user"
 
-# What a value holds in which nothing has been drawn or answered, by the type of its entry, in the
-# order in which an export lists the types.
+# An empty value, by the type of its entry, in the order in which an export lists the types.
 EMPTY: Final[Mapping[str, Mapping[str, Json]]] = {
     "POINT": {"x": None, "y": None},
     "LINE": {"points": []},
@@ -60,7 +59,7 @@ B = TypeVar("B", bound=_Branch)
 
 @attrs.frozen
 class Entry:
-    """One entry of a label configuration with everything below it."""
+    """One entry of a label configuration, with those below it."""
 
     id: str
     parent_id: str | None
@@ -77,12 +76,12 @@ class Entry:
 
     @property
     def is_classification(self) -> bool:
-        """Whether it asks a question rather than marks a place."""
+        """Whether it is a question."""
         return self.type in CLASSIFICATIONS
 
     @property
     def is_geometry(self) -> bool:
-        """Whether it marks a place, as a segmentation does too."""
+        """Whether it is drawn; a segmentation is, too."""
         return not self.is_classification
 
     def view(self) -> dict[str, Json]:
@@ -103,7 +102,7 @@ class Entry:
 
 
 Entries: TypeAlias = tuple[Entry, ...]
-"""The roots of a configuration, with all other entries below them."""
+"""The roots of a configuration."""
 
 
 def walk(roots: Iterable[B]) -> Iterator[B]:
@@ -116,7 +115,7 @@ def walk(roots: Iterable[B]) -> Iterator[B]:
 def _below(
     rows: Iterable[Row], make: Callable[[dict[str, Any], tuple[T, ...]], T]
 ) -> tuple[T, ...]:
-    """Return what `make` builds of each root's columns and of what stands below it."""
+    """Return what `make` builds of the columns of each root and of its children."""
     children: dict[str | None, list[Row]] = {}
     for row in rows:
         children.setdefault(row["parent_id"], []).append(row)
@@ -145,7 +144,7 @@ async def load_entries(db: Queries, config_id: str) -> Entries:
 
 
 def global_classifications(entries: Entries) -> list[Entry]:
-    """Return the questions that are asked about a whole picture."""
+    """Return the questions about the whole image."""
     return [root for root in entries if root.is_classification]
 
 
@@ -179,9 +178,9 @@ class LabelTask:
 
 
 async def find_label_task(db: Queries, task_id: str, *, what: str = "Label Task") -> LabelTask:
-    """Return a task by its id, or 404, which calls it `what`: the service has three words."""
+    """Return a task by its id, or refuse with 404, for which the service has three words."""
     task = await db.find(what, "SELECT * FROM task WHERE id = ?", task_id)
-    # Both are there: the database lets no task go without them.
+    # Both exist, by the constraints of the database.
     (project,) = await db.rows("SELECT * FROM project WHERE id = ?", task["project_id"])
     (media,) = await db.rows("SELECT * FROM media WHERE id = ?", task["media_id"])
     return LabelTask(task, project, media)
@@ -197,7 +196,7 @@ async def add_tasks(db: Transaction, project_ids: Sequence[str], media_ids: Sequ
 
 @attrs.frozen
 class Value:
-    """One label value with everything below it."""
+    """One label value, with those below it."""
 
     id: str
     parent_id: str | None
@@ -213,10 +212,7 @@ class Value:
 
 
 def empty_values(entry: Entry, parent_id: str | None = None) -> Value:
-    """Make a new value of an entry and, below it, of the questions asked about it.
-
-    Nested geometries are drawn on their own; they get no value.
-    """
+    """Make a new value of an entry and of the questions below it, but not of nested geometries."""
     value_id = new_id()
     questions = (child for child in entry.children if child.is_classification)
     return Value(
@@ -262,12 +258,11 @@ async def insert_values(db: Transaction, task_id: str, roots: Iterable[Value]) -
 
 
 def dump(payload: Mapping[str, Json]) -> str:
-    """Return a payload as it is stored."""
     return orjson.dumps(dict(payload)).decode()
 
 
 async def with_globals(db: Transaction, task_id: str, entries: Entries) -> tuple[Value, ...]:
-    """Return the values of a task, after making the empty global classifications it lacks."""
+    """Return the values of a task, after making its missing empty global classifications."""
     values = await load_values(db, task_id, entries)
     there = {value.entry.id for value in values}
     wanted = global_classifications(entries)
@@ -277,7 +272,7 @@ async def with_globals(db: Transaction, task_id: str, entries: Entries) -> tuple
 
 
 def value_view(value: Value, found: LabelTask) -> dict[str, Json]:
-    """Return a value as the service shows it; a single point carries the value's own id."""
+    """Return a value as the service shows it; a single point has the value's own id."""
     entry = value.entry
     view: dict[str, Json] = {
         "id": value.id,
@@ -308,5 +303,5 @@ def value_view(value: Value, found: LabelTask) -> dict[str, Json]:
 
 
 def points_view(points: Iterable[tuple[Json, Json]]) -> list[Json]:
-    """Return points as they are stored and shown: each with an id of its own."""
+    """Return points as they are stored and shown, each with its own id."""
     return [{"id": new_id(), "x": x, "y": y} for x, y in points]

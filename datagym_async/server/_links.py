@@ -1,12 +1,12 @@
 """Link images: fetched on each request, decoded, and encoded again, as the service does.
 
-A link that is wrong (unknown host, not found, not an image) is the caller's matter to mark as
-such; a link that only fails (refused, TLS, cut off, too large) is not.
+A wrong link (unknown host, not found, not an image) has another error than one that only fails
+(refused, TLS, cut off, too large).
 
-Links come from whoever has a token, and are fetched from inside this machine's network. So by
-default only public and loopback addresses are asked: each address that a name resolves to is looked
-at before it is connected to, on each hop of a redirect anew. Size and pixels are bounded before
-anything is decoded: a PNG of half a megabyte can hold a gigabyte of pixels.
+Links come from anybody who has a token, and are fetched from inside this machine's network. So by
+default only public and loopback addresses are allowed: each address of a name is checked before
+connecting, for each hop of a redirect. Size and pixels are limited before decoding: a PNG of half a
+megabyte can contain a gigabyte of pixels.
 """
 
 import asyncio
@@ -35,11 +35,11 @@ MAX_PIXELS: Final = 64_000_000
 
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=30, connect=10)
 _REDIRECTS: Final = 5
-# Bytes of a link image; beyond it a link counts as failing.
+# Bytes of a link image; a larger one fails.
 _LARGEST: Final = 64 * 1024 * 1024
 # Link images in memory at once.
 _AT_ONCE: Final = 4
-# What a Java service writes when it is asked for nothing better.
+# The default of Java.
 _JPEG_QUALITY: Final = 75
 
 _UNICAST: Final = ipaddress.IPv6Network("2000::/3")
@@ -51,23 +51,22 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 @attrs.frozen
 class LinkImages:
-    """Fetches link images; made by `LinkImages.open`. Which addresses are asked says `Server`."""
+    """Fetches link images; made by `LinkImages.open`. `Server` explains the policies."""
 
     policy: FetchLinks
     _session: aiohttp.ClientSession
     _gate: asyncio.Semaphore = attrs.field(factory=lambda: asyncio.Semaphore(_AT_ONCE))
-    # Decoding takes a processor for itself and up to 256 MB: one image after the other.
+    # Decoding takes a whole processor and up to 256 MB: one image at a time.
     _decoder: asyncio.Lock = attrs.field(factory=asyncio.Lock)
 
     @classmethod
     @contextlib.asynccontextmanager
     async def open(cls, policy: FetchLinks) -> AsyncIterator[Self]:
-        """Open the connections for the length of the block."""
         resolver = _GuardedResolver(policy, aiohttp.DefaultResolver())
         async with aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(resolver=resolver),
             cookie_jar=aiohttp.DummyCookieJar(),
-            # A compressed body is no image, and never grows in memory.
+            # A compressed body is no image, and must not grow in memory.
             headers={"Accept-Encoding": "identity"},
             auto_decompress=False,
         ) as session:
@@ -107,23 +106,22 @@ class LinkImages:
                         return bytes(content)
                     target = target.join(URL(response.headers.get("Location", "")))
         except (aiohttp.ClientConnectorDNSError, ValueError):
-            # ValueError: what is no address, be it the link's own or that of a redirect.
+            # ValueError: the link, or the target of a redirect, is no address.
             raise _wrong(url) from None
         except (aiohttp.ClientError, TimeoutError, OSError):
             pass
         raise refuse("ex_gen_file_stream")
 
     def _check(self, target: URL, url: str) -> None:
-        """Refuse a scheme that is not fetched, and an address that the policy leaves out."""
+        """Refuse a scheme or an address that is not allowed."""
         if target.scheme == "file":
-            # Files of this machine are not served.
             raise _wrong(url)
         if target.scheme not in ("http", "https"):
             raise refuse("ex_gen_file_stream")
         host = target.host or ""
         address: Address | None = None
-        # The HTTP library connects to such a host without asking a resolver. ValueError: a number
-        # that only some systems take for an address, 2130706433 or 127.1.
+        # The HTTP library does not resolve such a host. ValueError: a number that only some systems
+        # read as an address, such as 2130706433 or 127.1.
         if ":" in host or host.replace(".", "").isdigit():
             address = ipaddress.ip_address(host.partition("%")[0])
         is_local = host == "localhost" or (address is not None and address.is_private)
@@ -137,7 +135,7 @@ class LinkImages:
 
 @attrs.frozen
 class _GuardedResolver(AbstractResolver):
-    """Resolves names to addresses that the policy allows; a name with any other is unknown."""
+    """Resolves names whose addresses are all allowed by the policy."""
 
     _policy: FetchLinks
     _inner: AbstractResolver
@@ -160,7 +158,7 @@ def _may_ask(policy: FetchLinks, address: Address) -> bool:
 
 
 def is_public(address: Address) -> bool:
-    """Return whether an address belongs to the public internet, and to one host there."""
+    """Return whether an address belongs to one host of the public internet."""
     if isinstance(address, ipaddress.IPv4Address):
         return address.is_global and not address.is_multicast
     inside = address.ipv4_mapped or address.sixtofour
@@ -177,13 +175,12 @@ def _wrong(url: str) -> Exception:
 
 def _encode_anew(content: bytes, mime: str) -> bytes:
     target = io.BytesIO()
-    # By its class: `Image.open` warns of many pixels, and cannot be told how many are too many.
+    # Not by `Image.open`, whose limit of pixels cannot be set.
     kind = JpegImageFile if mime == "image/jpeg" else PngImageFile
     try:
         with kind(io.BytesIO(content)) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise refuse("ex_gen_file_stream")
-            # A PNG has no quality, and is not asked for any.
             image.save(target, image.format, quality=_JPEG_QUALITY)
     except (OSError, ValueError, SyntaxError):
         raise refuse("ex_gen_file_stream") from None

@@ -1,7 +1,7 @@
-"""The schema of an import of labels, and the text with its errors.
+"""The schema of an import of labels, and the text of its errors.
 
-Pure. A problem is a JSON pointer with the sentences about it; the text lists them by the length of
-the pointer. Nothing is stored when there is one, although the service then says 200.
+A problem is a JSON pointer with the sentences about it; the text lists them by the length of the
+pointer. If there is one, nothing is stored, although the service answers 200.
 """
 
 import re
@@ -44,7 +44,6 @@ Check: TypeAlias = Callable[[Any, str], Problems]
 
 
 def report(problems: Sequence[Problem]) -> str:
-    """Return the text for these problems; an empty one for none."""
     if not problems:
         return ""
     parts = [f"Schema validation failed with {len(problems)} error(s)\n\n"]
@@ -55,7 +54,6 @@ def report(problems: Sequence[Problem]) -> str:
 
 
 def problems_of(document: Sequence[Json]) -> list[Problem]:
-    """Return everything that is wrong with an import's array of items."""
     if not document:
         return [Problem("#", ["expected minimum item count: 1, found: 0"])]
     return list(_each("JSONArray", _item, document, "#"))
@@ -70,7 +68,7 @@ def _wrong(value: object, *expected: str) -> list[str]:
 
 
 def _typed(expected: str, check: Check, value: Json, at: str) -> Problems:
-    """Require a type, and only then check further."""
+    """Require a type, and check the value if it has it."""
     if _type_name(value) == expected:
         yield from check(value, at)
     else:
@@ -78,7 +76,7 @@ def _typed(expected: str, check: Check, value: Json, at: str) -> Problems:
 
 
 def _each(expected: str, check: Check, value: Json, at: str) -> Problems:
-    """Demand an object or an array, and check each member or item."""
+    """Require an object or an array, and check each member or item."""
 
     def inside(members: Any, at: str) -> Problems:
         pairs = members.items() if expected == "JSONObject" else enumerate(members)
@@ -93,12 +91,11 @@ def _members(checks: Mapping[str, Check], value: Mapping[str, Json], at: str) ->
 
 
 def _anything(value: Json, at: str) -> Problems:
-    """Accept any value."""
     return iter(())
 
 
 def _answers(items: Sequence[Json], at: str) -> Problems:
-    """An answer, then perhaps one more or what was asked below it, then more answers."""
+    """An answer, then perhaps another one or the nested questions, then more answers."""
     for n, item in enumerate(items):
         if n == 1 and isinstance(item, Mapping):
             yield from _classifications(item, f"{at}/{n}")
@@ -117,7 +114,7 @@ def _geometry(value: Mapping[str, Json], at: str) -> Problems:
 
 
 def _nested(value: Mapping[str, Json], at: str) -> Problems:
-    """A nested geometry; members that it does not know are let pass."""
+    """A nested geometry; unknown members are allowed."""
     if "additionalProperties" in value:
         # The schema means to forbid unknown members, and forbids one of that very name.
         yield Problem(at, ["false schema always fails"])

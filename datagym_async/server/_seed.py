@@ -1,7 +1,6 @@
-"""What no route can make: projects, videos and the objects in them, task states, deleted datasets.
+"""Data that no route can make: projects, videos and their objects, task states, deleted datasets.
 
-The values are frozen and say what should be there; the functions make it so in a transaction and
-return the ids.
+The values describe it; the functions store it in a transaction and return the ids.
 """
 
 import io
@@ -34,7 +33,7 @@ FrameType: TypeAlias = Literal["START", "CHANGE", "END", "START_END"]
 
 @attrs.frozen
 class SeedVideo:
-    """What the service's video parser found out; what it could not is None."""
+    """What the service's video parser found out; None is unknown."""
 
     width: int = 640
     height: int = 360
@@ -59,9 +58,9 @@ class SeedMedia:
     deleted: bool = False
     """Whether it was deleted softly."""
     state: TaskState = "BACKLOG"
-    """Where its tasks stand."""
+    """The state of its tasks."""
     labeler: str | None = None
-    """Who has its tasks."""
+    """The user who has its tasks."""
 
 
 @attrs.frozen
@@ -109,18 +108,18 @@ class SeededProject:
 
 @attrs.frozen
 class SeedKeyframe:
-    """What changed about an object at one frame."""
+    """The changes of an object at one frame."""
 
     frame: int
     """Number of the frame, counted from 0."""
     shape: Sequence[float] | None = None
     """Its coordinates in one row: x, y of a point, x, y, width, height of a rectangle, all points
-    of a line or polygon; None where only an answer changed. What is missing was never set."""
+    of a line or polygon; None if only an answer changed. A missing one was never set."""
     type: FrameType = "CHANGE"
-    """What it does to the object's visibility."""
+    """Its effect on the object's visibility."""
     answers: Mapping[str, Sequence[str]] = attrs.field(factory=dict)
-    """By the key of a question at any depth, the chosen option, the ticked ones or the text; an
-    empty sequence takes an answer back."""
+    """The chosen option, the ticked ones or the text, by the key of a question at any depth; an
+    empty sequence removes an answer."""
 
 
 @attrs.frozen
@@ -132,7 +131,7 @@ class SeedVideoObject:
 
 
 async def seed_demo(service: Service) -> list[SeededProject]:
-    """Make the demo projects, unless they are there."""
+    """Make the demo projects, unless they exist."""
     wanted = (
         SeedProject("Demo images", short_description="Attach a dataset and label it"),
         SeedProject("Demo videos", media_type="VIDEO", short_description="For video datasets"),
@@ -197,7 +196,7 @@ async def make_dataset(service: Service, db: Transaction, dataset: SeedDataset) 
 
 
 async def _make_media(service: Service, db: Transaction, dataset_id: str, media: SeedMedia) -> str:
-    """Make a media: a file, a link or a video, told apart by what it has."""
+    """Make a media: a file, a link or a video."""
     media_id = new_id()
     width = height = mime = None
     source = "LOCAL" if media.url is None else "SHAREABLE_LINK"
@@ -232,7 +231,7 @@ async def _make_media(service: Service, db: Transaction, dataset_id: str, media:
 async def add_video_objects(
     service: Service, task_id: str, objects: Sequence[SeedVideoObject]
 ) -> list[str]:
-    """Draw objects into the video of a task and return their ids; `LookupError` for a wrong key."""
+    """Add objects to the video of a task and return their ids; `LookupError` for a wrong key."""
     async with service.store.writing() as db:
         found = await find_label_task(db, task_id)
         roots = await load_entries(db, found.project["config_id"])
@@ -250,7 +249,7 @@ async def add_video_objects(
 
 
 def _with_changes(value: Value, keyframes: Sequence[SeedKeyframe]) -> Value:
-    """Return a value, and what is asked below it, with what changed at the keyframes."""
+    """Return a value, and those below it, with the changes at the keyframes."""
     kind, key = value.entry.type, value.entry.key
     changes: list[Json] = []
     for each in keyframes:
@@ -270,7 +269,7 @@ def _with_changes(value: Value, keyframes: Sequence[SeedKeyframe]) -> Value:
 
 
 def _drawn(kind: str, shape: Sequence[float]) -> Mapping[str, Json]:
-    """Return the members of a keyframe: those of the value, but a point stays a point."""
+    """Return the members of a keyframe: those of the value, except that a point stays a point."""
     numbers: list[float | None] = [float(number) for number in shape]
     if kind not in ("POINT", "RECTANGLE"):
         return {"points": points_view(list(pairwise(numbers))[::2])}

@@ -1,4 +1,4 @@
-"""The server as a user's own code runs it: in the caller's event loop, until the block ends."""
+"""The server, which runs in the caller's event loop."""
 
 import asyncio
 import contextlib
@@ -38,26 +38,24 @@ class Server:
     """A DataGym-compatible service that keeps its data in a folder.
 
     An async context manager: `async with Server() as server: ...` listens on `server.base_url` and
-    lets `server.token` in. Everything it opened is closed when the block ends.
+    accepts `server.token`. Everything is closed when the block ends.
 
     Args:
-        data: The folder for its data, made for its owner alone when it is not there. None: a
-            temporary folder, removed at the end.
+        data: The folder for its data, made private if it does not exist. None for a temporary
+            folder, removed at the end.
         host: The address to listen on; see `loopback_only`.
         port: The port; 0 takes a free one.
-        token: The token to let in. None: a random one, kept in the folder's file `token`, so that
-            it stays good.
-        dialect: "current" answers on both `media/…` and `image/…` routes with today's field names;
-            "legacy" knows `image/…` alone and answers with the old names.
-        requests_per_connection: A connection is closed after so many, as the real service does.
-        max_allowed_packet: A file of this size in bytes or above is refused with 500, as the real
-            service's database does.
+        token: The token to accept. None for a random one, kept in the folder's file `token`.
+        dialect: "current" has `media/…` and `image/…` routes and today's field names; "legacy" has
+            `image/…` only and the old names.
+        requests_per_connection: A connection is closed after so many, as by the real service.
+        max_allowed_packet: A file of this size in bytes or above is refused with 500, as by the
+            real service's database.
         fetch_links: Which link images `GET media/{id}` fetches: "public" (from public addresses and
             this machine's loopback, not from private networks), "any", "local" (hosts that are an
             address of this machine or a private network, or "localhost"), or "never". Others are
             answered like an unknown host.
-        middlewares: aiohttp middlewares that see each request first, the outermost first: faults,
-            counters.
+        middlewares: aiohttp middlewares that see each request first, the outermost first.
     """
 
     def __init__(
@@ -94,7 +92,6 @@ class Server:
         self._stack = contextlib.AsyncExitStack()
 
     def __repr__(self) -> str:
-        """Show the address; never the token."""
         return f"<Server {self._service.base_url if self._service else 'not started'}>"
 
     async def __aenter__(self) -> Self:
@@ -113,7 +110,6 @@ class Server:
         """
         if self._service is not None:
             raise RuntimeError("This server is already running.")
-        # Opened in the order in which it is needed; the stack closes it the other way.
         async with contextlib.AsyncExitStack() as stack:
             folder = await in_thread(DataFolder.open, self._data)
             stack.push_async_callback(in_thread, folder.close)
@@ -132,7 +128,7 @@ class Server:
         self._service = service
 
     async def aclose(self) -> None:
-        """Finish what is in flight and close everything; more than once does no harm."""
+        """Finish requests in flight and close everything; may be called again."""
         self._service = None
         await self._stack.aclose()
 
@@ -147,7 +143,7 @@ class Server:
             for connection in manager.connections:
                 connection.force_close()
 
-        # Whatever a cancelled cleanup leaves open.
+        # If the cleanup is cancelled, connections are still open.
         stack.callback(cut_off)
         stack.push_async_callback(runner.cleanup)
         loop = asyncio.get_running_loop()
@@ -172,12 +168,12 @@ class Server:
 
     @property
     def loopback_only(self) -> bool:
-        """Whether it listens on loopback addresses alone, so that no other machine reaches it."""
+        """Whether it listens on loopback addresses only, so that no other machine reaches it."""
         return self._running.loopback_only
 
     @property
     def token(self) -> str:
-        """The token that the server lets in."""
+        """The token that the server accepts."""
         if self._token is None:
             raise RuntimeError("The token is known once the server has started.")
         return self._token
@@ -191,7 +187,7 @@ class Server:
         return self._service
 
     def statistics(self) -> ServerStatistics:
-        """Return what the server has seen since it was made."""
+        """Return the server's counts since it was made."""
         return ServerStatistics(**self._counters)
 
     async def seed(self, *projects: SeedProject) -> list[SeededProject]:
@@ -207,7 +203,7 @@ class Server:
             return [await _seed.make_dataset(service, db, dataset) for dataset in datasets]
 
     async def seed_demo(self) -> list[SeededProject]:
-        """Make one image and one video project, unless they are there, and return them."""
+        """Make one image and one video project, unless they exist, and return them."""
         return await _seed.seed_demo(self._running)
 
     async def set_task_state(
@@ -234,15 +230,15 @@ class Server:
                 raise LookupError(f"There is no dataset {dataset_id}.")
 
     async def add_token(self, token: str | None = None) -> str:
-        """Let one more token in (a random one unless given) and return it."""
+        """Accept one more token (a random one by default) until the server stops; return it."""
         token = token or secrets.token_hex(16)
         self._running.tokens.add(token)
         return token
 
     async def delete_token(self, token: str) -> None:
-        """Refuse a token from now on with 403."""
+        """Refuse a token with 403 from now on."""
         self._running.tokens.discard(token)
 
     def set_plan(self, plan: Plan) -> None:
-        """Put limits on the organisation; they last until the server stops."""
+        """Set limits of the organisation; they last until the server stops."""
         self._running.plan = plan

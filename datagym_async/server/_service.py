@@ -1,5 +1,4 @@
-"""What all routes share (the store, the data folder, the tokens, the settings, the plan), and one
-request in the hands of a route: what was asked, and the ways to answer."""
+"""What all routes share (store, data folder, tokens, settings, plan), and a request to a route."""
 
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
@@ -17,12 +16,12 @@ from datagym_async.server._store import Store
 
 Handler: TypeAlias = Callable[["Call"], Awaitable[web.StreamResponse]]
 
-# Bytes of a body that is read whole: JSON. Files are received in pieces, whatever their size.
+# Bytes of a JSON body, which is read whole; files are received in pieces.
 LARGEST_BODY: Final = 32 * 1024 * 1024
 MOST_VALUES: Final = 2_000_000
-"""Objects and lists in one body: each takes many times the bytes that it stands in."""
+"""Objects and lists in one body: each takes much more memory than text."""
 
-# Accept headers that get JSON, and the type that a 415 asks for.
+# Accept headers that get JSON, and the types in the answer 415.
 _JSON: Final = frozenset({"*/*", "application/*", "application/json", "application/*+json"})
 _READABLE: Final = (
     "application/json, application/hal+json, application/schema+json, application/json-patch+json,"
@@ -30,13 +29,13 @@ _READABLE: Final = (
     " application/x-spring-data-compact+json, application/prs.hal-forms+json,"
     " application/alps+json, application/cbor, application/*+json, */*"
 )
-# The one organisation that an open-core service knows.
+# The only organisation of an open-core service.
 OWNER = "open-core-dummy-org-sub"
 
 
 @attrs.frozen
 class Plan:
-    """What the organisation has paid for; None means no limit, as on every open-core service."""
+    """The limits of the organisation; None means no limit, as on every open-core service."""
 
     name: str = "TEAM_PRO"
     """FREE_DEVELOPER refuses URL uploads."""
@@ -45,7 +44,6 @@ class Plan:
     label_limit: int | None = None
     """Completing or skipping beyond it is refused with 402."""
     labels_used: int = 0
-    """What has been counted so far."""
 
 
 @attrs.define
@@ -60,12 +58,12 @@ class Service:
     loopback_only: bool = True
     plan: Plan = Plan()
     signing_key: bytes = attrs.field(factory=lambda: secrets.token_bytes(32), repr=False)
-    """Proves pre-signed addresses, until the next start."""
+    """Signs pre-signed addresses, until the next start."""
     pretty: bool = False
     """Whether JSON is pretty-printed; the first GET /export sets it, a start clears it."""
 
     def render(self, value: Json) -> bytes:
-        """Return JSON in the dialect and the layout that the service speaks at the moment."""
+        """Return JSON in the present dialect and layout."""
         if self.dialect == "legacy":
             value = to_legacy(value)
         return pretty(value) if self.pretty else orjson.dumps(value)
@@ -77,12 +75,12 @@ class Route:
 
     method: str  # the HTTP method; a GET answers HEAD too
     path: str
-    """Below `/api/v1`, with `{names}` for the parts that vary: `/project/{project_id}`. What begins
-    with `/media` is also served as `/image` (and only so in the legacy dialect)."""
+    """Below `/api/v1`, with `{names}` for variable parts: `/project/{project_id}`. A path that
+    begins with `/media` is also served as `/image` (in the legacy dialect only so)."""
     handler: Handler  # gets the `Call`, returns the response or raises an `Answer`
     anonymous: Literal["ex_unauthorized", "ex_forbidden", "allow"] = "ex_unauthorized"
-    """What happens without a token: 401 as a rule, 403 where the service's own check is missing, or
-    "allow", where the handler calls `call.authenticate()` itself after a check that comes first."""
+    """The answer without a token: 401 as a rule, 403 where the service's own check is missing; with
+    "allow", the handler calls `call.authenticate()` itself after another check."""
     prefix: str = "/api/v1"
 
 
@@ -92,7 +90,7 @@ class Call:
     service: Service
     route: Route
     ids: Mapping[str, str]  # the variable parts of the path, percent-decoded
-    has_token: bool  # whether a good token came with it (a bad one never gets here)
+    has_token: bool  # whether it has a good token (a bad one never gets here)
 
     def authenticate(self) -> None:
         """Refuse a request without a token (done already unless the route says "allow")."""
@@ -101,7 +99,7 @@ class Call:
             raise refuse("ex_unauthorized" if anonymous == "allow" else anonymous)
 
     async def body(self) -> bytes:
-        """Return the whole body, whatever its Content-Type; one of more than 32 MiB is 413."""
+        """Return the whole body of any Content-Type; more than 32 MiB is 413."""
         if (self.request.content_length or 0) > LARGEST_BODY:
             raise EmptyAnswer(413)
         try:
@@ -112,8 +110,8 @@ class Call:
     async def json(self) -> Json:
         """Return the JSON body.
 
-        Another Content-Type is 415, a body that is too large 413, one that is empty, no JSON, or
-        nested too deep 400.
+        Another Content-Type is 415, a body that is too large 413, one that is no JSON or nested too
+        deep 400.
         """
         kind = self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if kind != "application/json" and not (
@@ -129,14 +127,14 @@ class Call:
             raise EmptyAnswer(400) from None
 
     async def json_object(self, *known: str) -> Mapping[str, Json]:
-        """Return the JSON body: 400 unless it is an object, of the known fields if any is named."""
+        """Return the JSON body, which must be an object, of the known fields if there are any."""
         value = await self.json()
         if not isinstance(value, Mapping) or (known and not value.keys() <= set(known)):
             raise EmptyAnswer(400)
         return value
 
     def answer(self, value: Json) -> web.Response:
-        """Return 200 with JSON, chunked but for HEAD; 406 where the client does not want it."""
+        """Return 200 with JSON, chunked except for HEAD; 406 if the client does not accept it."""
         accepted = self.request.headers.get("Accept", "*/*").split(",")
         if _JSON.isdisjoint(kind.partition(";")[0].strip().lower() for kind in accepted):
             raise EmptyAnswer(406)
@@ -147,6 +145,6 @@ class Call:
         return response
 
     def chunk(self, response: web.StreamResponse) -> None:
-        """Send a response in chunks where the client's protocol knows them."""
+        """Send a response in chunks if the client's protocol has them."""
         if self.request.version >= HttpVersion11:
             response.enable_chunked_encoding()

@@ -1,13 +1,12 @@
 """The database: its tables, how names are compared, one writer, one reader, short transactions.
 
-Writers queue on a lock and work on one connection; readers use a second one, so that they see only
-what is committed (SQLite's write-ahead log) and never wait for a writer. A killed process leaves
-the last committed state.
+Writers queue on a lock and use one connection; readers use a second one, so they see only what is
+committed (SQLite's write-ahead log) and never wait for a writer. After a kill, the last committed
+state is there.
 
-Every table has `seq`, so that lists come in the order of creation, and ids are compared without
-case, as the service's database does. Timestamps are milliseconds since the epoch, flags are 0 or 1,
-a column that ends in `_json` holds a JSON text, `folded` is `fold(name)`, `url_folded` is
-`fold_link(url)`.
+Every table has `seq` for the order of creation, and ids are compared without case, as by the
+service's database. Timestamps are milliseconds since the epoch, flags are 0 or 1, a column that
+ends in `_json` is a JSON text, `folded` is `fold(name)`, `url_folded` is `fold_link(url)`.
 """
 
 import asyncio
@@ -30,7 +29,7 @@ from datagym_async.server._json import Json
 Row: TypeAlias = sqlite3.Row
 SqlValue: TypeAlias = str | int | float | bytes | None
 
-# Raised when a table changes its shape; a data folder with another number is refused.
+# Increased if a table changes; a data folder with another number is refused.
 _SCHEMA_VERSION: Final = 1
 
 _SCHEMA: Final = """
@@ -149,7 +148,6 @@ class StoreError(RuntimeError):
 
 
 def new_id() -> str:
-    """Return a fresh id as the service writes them: a lower-case UUID."""
     return str(uuid.uuid4())
 
 
@@ -158,11 +156,10 @@ def now() -> int:
 
 
 def fold(name: str) -> str:
-    """Return the form under which two names are the same name to the service.
+    """Return the form in which the service's database compares names.
 
-    Its database compares with the collation utf8mb4_general_ci: without case, without accents,
-    without trailing blanks. Observed: OK.jpg = ok.jpg, tast2 = täst2, "ds2 " = ds2, straß = stras
-    (one letter for one letter, so not strass).
+    Its collation utf8mb4_general_ci ignores case, accents and trailing blanks. Observed: OK.jpg =
+    ok.jpg, tast2 = täst2, "ds2 " = ds2, straß = stras (letter by letter, so not strass).
     """
     if name.isascii():
         return name.upper().rstrip(" ")
@@ -174,20 +171,19 @@ def _weight(character: str) -> str:
     if character == "ß":
         return "S"
     if ord(character) > 0xFFFF:
-        # The collation gives every character beyond the basic plane one weight.
+        # All characters beyond the basic plane are equal to the collation.
         return "\ufffd"
     decomposed = unicodedata.normalize("NFD", character)
-    # A syllable of Korean is no letter with accents.
+    # A Korean syllable is no letter with accents.
     base = decomposed[0] if all(map(unicodedata.combining, decomposed[1:])) else character
     upper = base.upper()
     return upper if len(upper) == 1 else base
 
 
 def fold_link(url: str) -> str:
-    """Return the form under which two links are the same link to the service.
+    """Return the form in which the service compares links: letter by letter, as Java does it.
 
-    It compares them itself, without case, letter by letter, as Java does: observed ü = Ü and a
-    dotless i = i, but é is not e.
+    Observed: ü = Ü and a dotless i = i, but é is not e.
     """
     if url.isascii():
         return url.lower()
@@ -201,12 +197,12 @@ def _column(name: str) -> str:
 
 
 def columns(row: Row, names: str) -> dict[str, Json]:
-    """Return columns by the service's names, with blanks between: `mediaType` of `media_type`."""
+    """Return columns by the service's names: `mediaType` is the column `media_type`."""
     return {name: row[_column(name)] for name in names.split()}
 
 
 class Queries:
-    """Reads on one connection: what is committed, and what its own transaction has written."""
+    """Reads on one connection."""
 
     def __init__(self, connection: aiosqlite.Connection) -> None:
         self._connection = connection
@@ -219,7 +215,7 @@ class Queries:
         return found[0] if found else None
 
     async def find(self, what: str, sql: str, row_id: str, *more: SqlValue) -> Row:
-        """Return the first row of a query by an id, or refuse: 404, which calls it `what`."""
+        """Return the first row of a query by an id, or refuse with a 404 that names it `what`."""
         row = await self.row(sql, row_id, *more)
         if row is None:
             raise refuse("ex_notfound", what, "id", row_id)
@@ -227,7 +223,7 @@ class Queries:
 
 
 class Transaction(Queries):
-    """Reads and writes; all of it is undone when the transaction's block ends with an exception."""
+    """Reads and writes."""
 
     async def run(self, sql: str, *parameters: SqlValue) -> int:
         """Execute one statement and return the number of rows it changed."""
@@ -235,16 +231,13 @@ class Transaction(Queries):
             return cursor.rowcount
 
     async def run_many(self, sql: str, rows: Iterable[Sequence[SqlValue]]) -> None:
-        """Execute one statement for each row of parameters, in one call of its thread."""
+        """Execute one statement for each row of parameters."""
         async with self._connection.executemany(sql, rows):
             pass
 
 
 class Store(Queries):
-    """The database, read from by `rows` and `row`, written to within `writing`.
-
-    Made by `Store.open`, closed by `aclose`.
-    """
+    """The database: read with `rows` and `row`, write within `writing`; made by `Store.open`."""
 
     def __init__(self, writer: aiosqlite.Connection, reader: aiosqlite.Connection) -> None:
         super().__init__(reader)
@@ -253,16 +246,14 @@ class Store(Queries):
 
     @classmethod
     async def open(cls, path: Path) -> Self:
-        """Open the database, making it when it is not there.
+        """Open or make the database.
 
-        Raises:
-            StoreError: The file is of another version of this package, or is no database.
+        A file of another version of this package, or another kind of file, is a `StoreError`.
         """
         writer = await _connect(path)
         try:
             await writer.execute("PRAGMA journal_mode = WAL")
-            # With the write-ahead log, NORMAL survives a killed process; only a power cut may lose
-            # the last commits.
+            # With the write-ahead log, NORMAL survives a kill, but not every power cut.
             await writer.execute("PRAGMA synchronous = NORMAL")
             (found,) = next(iter(await writer.execute_fetchall("PRAGMA user_version")))
             if found not in (0, _SCHEMA_VERSION):
@@ -277,14 +268,13 @@ class Store(Queries):
             await writer.close()
             if isinstance(error, sqlite3.DatabaseError):
                 of_the_file = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}
-                is_odd = error.sqlite_errorcode & 0xFF in of_the_file  # else it is the disk
+                is_odd = error.sqlite_errorcode & 0xFF in of_the_file  # otherwise it is the disk
                 what = "is not a database of this service" if is_odd else "cannot be used"
                 raise StoreError(f"{path} {what}: {error}.") from None
             raise
         return cls(writer, reader)
 
     async def aclose(self) -> None:
-        """Close both connections, which also folds the write-ahead log into the database."""
         try:
             await self._connection.close()
         finally:
@@ -292,13 +282,13 @@ class Store(Queries):
 
     @contextlib.asynccontextmanager
     async def writing(self) -> AsyncIterator[Transaction]:
-        """Begin a transaction: committed when the block ends, undone by any exception.
+        """Begin a transaction: committed at the end of the block, undone by any exception.
 
-        Keep it short: all other writers wait.
+        Keep it short, because all other writers wait.
         """
         async with self._lock:
             if self._writer.in_transaction:
-                # Left by a transaction whose undoing was itself cancelled.
+                # The rollback of an earlier transaction was cancelled.
                 await self._writer.rollback()
             await self._writer.execute("BEGIN IMMEDIATE")
             try:

@@ -1,8 +1,8 @@
-"""Label configurations: filled while empty, cleared with every label that hangs on them.
+"""Label configurations: filled if they are empty, cleared with all labels.
 
-What a request says is read in three steps: a body of the wrong shape is the framework's 400, broken
-field rules are collected into one bean validation, and the meaning (types, nesting, duplicates) is
-refused with the first thing wrong.
+A request is read in three steps: a body of the wrong shape is the framework's 400, broken rules of
+fields are collected into one bean validation, and of wrong types, nesting or duplicates the first
+is refused.
 """
 
 import contextlib
@@ -57,7 +57,7 @@ _FIELDS: Final = frozenset(
 
 
 async def fill(call: Call) -> web.StreamResponse:
-    """PUT /config/{config_id}: all or nothing, and only where nothing is."""
+    """PUT /config/{config_id}: all or nothing, and only if it is empty."""
     wanted = read_entries(await call.json())
     config_id = call.ids["config_id"]
     async with call.service.store.writing() as db:
@@ -76,7 +76,7 @@ async def clear(call: Call) -> web.StreamResponse:
     config_id = call.ids["config_id"]
     async with call.service.store.writing() as db:
         project = await db.find("Label Configuration", _PROJECT, config_id)
-        # The values hang on the entries and go with them.
+        # The values are deleted with their entries.
         await db.run("DELETE FROM lc_entry WHERE config_id = ?", config_id)
         await _note_change(db, project, reopen=True)
     return call.answer({"configId": config_id})
@@ -90,13 +90,12 @@ async def _note_change(db: Transaction, project: Row, *, reopen: bool) -> None:
             " WHERE project_id = ? AND state IN ('COMPLETED', 'REVIEWED')",
             project["id"],
         )
-    # Never at the time of the last change: clients compare for older.
+    # Later than the last change, because clients compare the times.
     sql = "UPDATE project SET config_timestamp = max(?, config_timestamp + 1) WHERE id = ?"
     await db.run(sql, now(), project["id"])
 
 
 async def config_view(db: Transaction, project: Row, entries: Entries) -> dict[str, Json]:
-    """Return a project's label configuration as the service shows it."""
     counts = await db.rows(
         "SELECT count(CASE state WHEN 'COMPLETED' THEN 1 END) AS number_of_completed_tasks,"
         " count(CASE state WHEN 'REVIEWED' THEN 1 END) AS number_of_reviewed_tasks"
@@ -113,7 +112,7 @@ async def config_view(db: Transaction, project: Row, entries: Entries) -> dict[s
 
 @attrs.frozen
 class EntryInput:
-    """One entry as a request gives it, types checked, nothing else."""
+    """One entry of a request, of which only the types are checked."""
 
     id: str | None
     key: str | None
@@ -128,14 +127,7 @@ class EntryInput:
 
 
 def read_entries(body: Json) -> tuple[EntryInput, ...]:
-    """Read a request's entries and check their fields.
-
-    Raises:
-        EmptyAnswer: 400 for a wrong shape or an unknown field, 413 for more entries than anybody
-            labels with.
-        Refusal: `ex_system` for an entry or children that are null.
-        InvalidFields: Everything that breaks the rule of a field.
-    """
+    """Read a request's entries and check their fields."""
     if isinstance(body, Sequence) and len(body) > _MOST_ENTRIES:
         raise EmptyAnswer(413)
     entries = _read(body)
@@ -173,7 +165,7 @@ def _read(value: Json) -> tuple[EntryInput, ...]:
 
 
 def _whole(value: Json) -> int | None:
-    """Read a whole number; a text of digits is one, a fraction is cut off."""
+    """Read a whole number, or a text of digits; a fraction is cut off."""
     if value is None or value == "":
         return None
     if isinstance(value, int | float | str) and not isinstance(value, bool):
@@ -183,7 +175,7 @@ def _whole(value: Json) -> int | None:
 
 
 def _flag(value: Json) -> bool:
-    """Read a flag; null is false, and its spelling will do."""
+    """Read a flag or its text; null is false."""
     if value is None or isinstance(value, bool):
         return bool(value)
     if value in ("true", "false"):
@@ -208,7 +200,7 @@ def _fields(entry: EntryInput) -> Iterator[Field]:
 
 
 def build_entries(entries: Sequence[EntryInput], *, timestamp: int) -> tuple[Entry, ...]:
-    """Return entries as they are to be stored, with new ids, or refuse the first thing wrong."""
+    """Return entries with new ids for the database, or refuse the first that is wrong."""
     for root in entries:
         for entry in walk([root]):
             if entry.id is not None:

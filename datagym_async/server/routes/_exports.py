@@ -1,13 +1,13 @@
 """Exports: the finished tasks of a project, the keyframes of a video, segmentations as bitmaps.
 
-In a project's export coordinates are cut to whole numbers; where one is missing or negative, null
-stands for all of the point. An answer that was not given is null, and the questions below it follow
-as objects.
+In a project's export coordinates are cut to whole numbers; if one is missing or negative, all of
+the point are null. A missing answer is null, followed by the nested questions as objects.
 
-A value of a video has its keyframes as `change` in its payload, each with the frame's number, what
-it does to the object's visibility, and the members of its type. The service's known mistakes are
-kept: of a line or polygon only the last point is written, with a capital Y; a rectangle that is not
-complete, a checklist without a tick and a question whose answer did not change are the text "null".
+A value of a video has its keyframes as `change` in its payload, each with the frame's number, its
+effect on the object's visibility, and the members of its type. The service's known mistakes are
+kept: of a line or polygon only the last point is written, with a capital Y; an incomplete
+rectangle, a checklist without a tick and a question whose answer did not change are the text
+"null".
 """
 
 import io
@@ -40,12 +40,12 @@ from datagym_async.server._store import Row, now
 from datagym_async.server.routes._media import form_encoded
 from datagym_async.server.routes._projects import PROJECT
 
-# What an export calls the members of a shape that is no list of points.
+# The members of shapes that are no lists of points, by their names in an export.
 _MEMBERS: Final = {
     "POINT": {"x": "x", "y": "y"},
     "RECTANGLE": {"x": "x", "y": "y", "w": "width", "h": "height"},
 }
-# The text that stands for nothing in the export of a video.
+# The text for a missing value in the export of a video.
 _NULL: Final = "null"
 
 Ring: TypeAlias = Sequence[tuple[float, float]]
@@ -99,7 +99,7 @@ async def _task(service: Service, project: Row, entries: Entries, row: Row) -> J
         if row["source"] == "AWS_S3":
             video = orjson.loads(row["video_json"])
             if None in (row["height"], row["width"], *video.values()):
-                # What the parser did not find out brings the whole export down.
+                # If the parser did not find something out, the whole export fails.
                 raise refuse("ex_system")
             head["video_height"], head["video_width"] = str(row["height"]), str(row["width"])
             for name in ("total_frames", "frame_rate", "duration"):
@@ -126,10 +126,10 @@ def _attachment(call: Call, view: Json, name: str) -> web.StreamResponse:
 
 
 def label_classes(entries: Entries) -> Json:
-    """Return the overview of all entries that an export begins with."""
+    """Return the overview of all entries at the beginning of an export."""
     classes: list[Json] = []
     for entry in sorted(walk(entries), key=lambda entry: list(EMPTY).index(entry.type)):
-        # A segmentation is called a classification here, as the service does.
+        # The service calls a segmentation a classification here.
         kind = "geometry_type" if entry.type in GEOMETRIES else "classification_type"
         classes.append({"class_name": entry.key, kind: entry.type.lower()})
     return classes
@@ -190,7 +190,7 @@ def _whole(numbers: Mapping[str, Json], *, nothing: Json = None) -> dict[str, Js
 
 
 def visible_frames(values: Iterable[Value]) -> dict[str, Json]:
-    """Return, by the frame's number, which objects are seen there: from each START to its END."""
+    """Return the visible objects by the frame's number: from each START to its END."""
     frames: dict[str, list[Json]] = {}
     for value in values:
         if value.entry.is_geometry:
@@ -210,7 +210,7 @@ def visible_frames(values: Iterable[Value]) -> dict[str, Json]:
 
 
 def keyframes_view(value: Value) -> dict[str, Json]:
-    """Return the keyframes of an object by their frames' numbers; of a question there are none."""
+    """Return the keyframes of an object by the frame's number; a question has none."""
     if value.entry.is_classification:
         return {}
     view: dict[str, dict[str, Json]] = {}
@@ -236,7 +236,7 @@ def _drawn(kind: str, change: Mapping[str, Json]) -> dict[str, Json]:
 
 
 def _frames_below(value: Value) -> list[int]:
-    """Return the frames at which an answer changed, or one below it, in order."""
+    """Return the frames at which an answer or a nested one changed, in order."""
     return sorted({_frame(change) for each in walk([value]) for change in _changes(each)})
 
 
@@ -273,12 +273,11 @@ async def export_bitmap(call: Call) -> web.StreamResponse:
     values = await load_values(store, found.id, entries)
     size = found.media["width"], found.media["height"]
     if found.media["width"] is None:
-        # A link image has to be looked at.
         _, content = await call.service.links.fetch(found.media["url"])
         with Image.open(io.BytesIO(content)) as image:
             size = image.size
     if size[0] * size[1] > MAX_PIXELS:
-        # A header may claim any size; nothing has counted its pixels yet.
+        # A header may claim any size.
         raise refuse("ex_system")
     drawn = [v for v in walk(values) if v.entry.type == SEGMENTATION and v.entry.key == key]
     bitmap = await in_thread(_draw, size, [_rings(value) for value in drawn])
@@ -300,7 +299,7 @@ def _rings(value: Value) -> list[Ring]:
 
 
 def _draw(size: tuple[int, int], segmentations: Sequence[Sequence[Ring]]) -> bytes:
-    """Paint all outsides white, then all holes black, so that a hole wins over what it is in."""
+    """Paint all outlines white, then all holes black."""
     image = Image.new("L", size, 0)
     pen = ImageDraw.Draw(image)
     outsides = [rings[0] for rings in segmentations if rings]
@@ -311,7 +310,7 @@ def _draw(size: tuple[int, int], segmentations: Sequence[Sequence[Ring]]) -> byt
                 pen.polygon(ring, fill=color)
     target = io.BytesIO()
     image.save(target, "BMP")
-    # The service names no resolution and no count of used colours, and marks the palette as opaque.
+    # The service writes no resolution and no number of used colours, and an opaque palette.
     bitmap = bytearray(target.getvalue())
     bitmap[38:50] = bytes(12)
     bitmap[57 : 54 + 4 * 256 : 4] = b"\xff" * 256

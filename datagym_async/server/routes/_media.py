@@ -1,4 +1,4 @@
-"""Media: how one is found and shown, read and deleted."""
+"""Media: shown, read and deleted."""
 
 import hashlib
 import hmac
@@ -22,13 +22,12 @@ _PIECE: Final = 1 << 20
 
 
 async def find_media(db: Queries, media_id: str, *, deleted: bool = False) -> Row:
-    """Return a media, or 404; with `deleted` also one that was deleted."""
     sql = "SELECT * FROM media WHERE id = ?"
     return await db.find("media", sql if deleted else f"{sql} AND deleted_at IS NULL", media_id)
 
 
 def media_view(service: Service, row: Row) -> Mapping[str, Json]:
-    """Return a media as an upload's answer and a task's detail show it."""
+    """Return a media as in the answer to an upload and in a task."""
     view: dict[str, Json] = {
         "id": row["id"],
         "timestamp": row["timestamp"],
@@ -60,7 +59,7 @@ def media_view(service: Service, row: Row) -> Mapping[str, Json]:
 
 
 def presigned_url(service: Service, row: Row) -> str | None:
-    """Return the address at which a video needs no token; None on a service without AWS."""
+    """Return the address at which a video needs no token; None without AWS."""
     if not orjson.loads(row["video_json"])["presigned"]:
         return None
     name = quote(row["name"], safe="")
@@ -68,7 +67,6 @@ def presigned_url(service: Service, row: Row) -> str | None:
 
 
 def _signature(service: Service, row: Row) -> str:
-    """Return what proves that a pre-signed address was made by this server."""
     return hmac.new(service.signing_key, row["id"].encode(), hashlib.sha256).hexdigest()
 
 
@@ -104,9 +102,9 @@ async def delete_media(call: Call) -> web.StreamResponse:
 
 
 async def get_presigned(call: Call) -> web.StreamResponse:
-    """GET /presigned/{media_id}/{name}: a video, as S3 serves it to whoever has the address."""
+    """GET /presigned/{media_id}/{name}: a video, as S3 serves it to anybody with the address."""
     if "Authorization" in call.request.headers:
-        # So does S3: two proofs at once are an error. It also shows a client that leaks its token.
+        # As with S3, two credentials are an error; this also finds a client that leaks its token.
         raise EmptyAnswer(400)
     row = await find_media(call.service.store, call.ids["media_id"])
     if call.request.query.get("signature") != _signature(call.service, row):
@@ -115,7 +113,7 @@ async def get_presigned(call: Call) -> web.StreamResponse:
 
 
 def form_encoded(name: str) -> str:
-    """Return a name as the service puts it into Content-Disposition: form-urlencoded UTF-8."""
+    """Return a name as in the service's Content-Disposition: form-urlencoded UTF-8."""
     return quote_plus(name, safe="*").replace("~", "%7E")
 
 
@@ -123,7 +121,7 @@ async def _link(call: Call, row: Row) -> web.StreamResponse:
     try:
         mime, content = await call.service.links.fetch(row["url"])
     except Refusal as refusal:
-        # What is wrong with the link (400) is remembered; what only failed (500) is not.
+        # A wrong link (400) is marked; one that only failed (500) is not.
         if refusal.details:
             is_url = refusal.details[0].key == "Invalid image url"
             reason = "INVALID_URL" if is_url else "INVALID_MIME_TYPE"
@@ -141,7 +139,7 @@ async def _file(call: Call, row: Row, headers: Mapping[str, str]) -> web.StreamR
     path = call.service.folder.media(row["id"])
     if row["size"] <= _PIECE:
         return web.Response(body=await in_thread(path.read_bytes), headers=headers)
-    # Not aiohttp's own file answer: ranges and conditions are ignored, as the service does.
+    # Not aiohttp's file answer, since the service ignores ranges and conditions.
     response = web.StreamResponse(headers=headers)
     response.content_length = row["size"]
     await response.prepare(call.request)

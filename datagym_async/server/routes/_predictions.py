@@ -1,8 +1,7 @@
-"""Importing labels: all items of a request or none; 200 also says what was wrong, as one text.
+"""Importing labels: all items of a request or none; errors are one text in an answer 200.
 
-What is stored follows the configured types. The member that a geometry is given under is not
-compared with the entry's type: the service walks polygon, rectangle, line, point and geometry in
-this order and reads each by the configured type.
+The member of a geometry is not compared with the entry's type: the service reads polygon,
+rectangle, line, point and geometry in this order, each as the configured type.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,7 +33,7 @@ from datagym_async.server._service import Call, Route
 from datagym_async.server._store import Row, Transaction
 from datagym_async.server.routes._projects import PROJECT
 
-# What the service's JSON library says about a document that is no array.
+# The words of the service's JSON library about a document that is no array.
 _NO_ARRAY: Final = "A JSONArray text must start with '[' at 1 [character 2 line 1]"
 _NO_BODY: Final = "Unable to parse the content. No data available?"
 
@@ -72,15 +71,14 @@ async def _import_item(
 ) -> None:
     media_id = item.get("internal_media_ID")
     if media_id is None:
-        # Passed over without a word, as the service does.
-        return
+        return  # ignored, as by the service
     sql = "SELECT id FROM task WHERE project_id = ? AND media_id = ? AND type = 'DEFAULT'"
     task = await db.row(sql, project["id"], str(media_id))
     if task is None:
         raise refuse("ex_gen_json_upload_not_found_task")
     if item.get("keepData") is False:
         await db.run("DELETE FROM lc_value WHERE task_id = ?", task["id"])
-    # A value for each geometry; the global classifications have one value each from now on.
+    # A value for each geometry, and one for each global classification.
     geometries = {entry.key: entry for entry in entries if entry.is_geometry}
     await insert_values(db, task["id"], _geometries(geometries, members_of(item.get("labels"))))
     questions = {entry.key: entry for entry in global_classifications(entries)}
@@ -95,7 +93,7 @@ async def _import_item(
 
 
 def _answered(value: Value, answers: Sequence[Json]) -> Value:
-    """Return a classification's value with the answers, and those below it, filled in."""
+    """Return a classification's value with its answers and nested ones."""
     own = [answer for answer in answers if isinstance(answer, str)]
     payload, kind = value.payload, value.entry.type
     if kind == "CHECKLIST" and own:
@@ -107,7 +105,7 @@ def _answered(value: Value, answers: Sequence[Json]) -> Value:
     below = next((part for part in answers if isinstance(part, Mapping)), None)
     if below is not None and not below:
         raise refuse("ex_system")
-    # The service reads the first key alone.
+    # The service reads the first key only.
     first = dict(list((below or {}).items())[:1])
     return attrs.evolve(value, payload=payload, children=_answer_children(value, first))
 
@@ -124,7 +122,7 @@ def _answer_children(value: Value, answers: Mapping[str, Json]) -> tuple[Value, 
 def _geometries(
     entries: Mapping[str, Entry], labels: Mapping[str, Json], parent_id: str | None = None
 ) -> Iterator[Value]:
-    """Yield a value for each geometry, with its answers and, at the root, nested ones below it."""
+    """Yield a value for each geometry, with its answers and, at the root, nested geometries."""
     for key, items in labels.items():
         for item in items_of(items):
             if key.lower() not in entries:
@@ -141,7 +139,7 @@ def _geometries(
 
 
 def _payload(value: Value, drawn: Mapping[str, Json]) -> Mapping[str, Json]:
-    """Return what the members of a geometry mean by the configured type; the last one wins."""
+    """Read the members of a geometry as the configured type; the last one wins."""
     kind = value.entry.type
     payload = EMPTY[kind]
     for points in (objects_of(drawn[name]) for name in _MEMBERS if name in drawn):
@@ -168,7 +166,7 @@ def _number(value: Json) -> float | None:
     try:
         return float(value) if isinstance(value, int | float | str) else None
     except ValueError:
-        # The schema looks at x and y alone; here it is the w of what was given as a geometry.
+        # The schema checks x and y only; this is the w of a `geometry`.
         raise refuse("ex_system") from None
 
 

@@ -1,4 +1,4 @@
-"""Projects: the list, and which datasets belong to them."""
+"""Projects, and the datasets attached to them."""
 
 from typing import Final
 
@@ -43,7 +43,7 @@ async def attach(call: Call) -> web.StreamResponse:
     """POST /project/{project_id}/dataset/{dataset_id}: also makes a BACKLOG task of each media."""
     async with call.service.store.writing() as db:
         project, dataset, attached = await _find_both(db, call)
-        # A dataset that was deleted in the web interface can still be attached: so it was observed.
+        # A dataset that was deleted in the web interface can still be attached (observed).
         if attached:
             raise refuse("ex_already_contains", "Project", "Dataset")
         if project["media_type"] != dataset["media_type"]:
@@ -62,7 +62,7 @@ async def detach(call: Call) -> web.StreamResponse:
         project, dataset, attached = await _find_both(db, call)
         if not attached:
             raise refuse("ex_gen_does_not_contain", "Project", "Dataset")
-        # The label values hang on the tasks and go with them.
+        # The label values are deleted with their tasks.
         ids = project["id"], dataset["id"]
         await db.run(
             "DELETE FROM task WHERE project_id = ?"
@@ -74,7 +74,7 @@ async def detach(call: Call) -> web.StreamResponse:
 
 
 async def _find_both(db: Transaction, call: Call) -> tuple[Row, Row, bool]:
-    """Return a project, a dataset, and whether they belong together."""
+    """Return a project, a dataset, and whether they are attached."""
     project = await db.find("Project", PROJECT, call.ids["project_id"])
     sql = "SELECT * FROM dataset WHERE id = ?"
     dataset = await db.find("Dataset", sql, call.ids["dataset_id"])

@@ -1,4 +1,4 @@
-"""Tasks: listed, shown in full, completed (and what that demands of the values), skipped."""
+"""Tasks: listed, shown, completed (which checks their values), skipped."""
 
 import re
 from collections.abc import Iterable
@@ -31,7 +31,7 @@ _LEAST_POINTS: Final = {"LINE": 2, "POLYGON": 3}
 
 
 async def list_tasks(call: Call) -> web.StreamResponse:
-    """GET /task/{project_id}/list: of one state, WAITING unless told, without deleted media."""
+    """GET /task/{project_id}/list: of one state (default WAITING), without deleted media."""
     query = call.request.query
     state = query.get("state") or "WAITING"
     if state not in TASK_STATES:
@@ -77,7 +77,7 @@ async def list_tasks(call: Call) -> web.StreamResponse:
 
 
 async def show(call: Call) -> web.StreamResponse:
-    """GET /task/{task_id}: it writes, too: the empty global classifications that are lacking."""
+    """GET /task/{task_id}: it also makes missing empty global classifications."""
     async with call.service.store.writing() as db:
         found = await find_label_task(db, call.ids["task_id"])
         media = media_view(call.service, found.media)
@@ -140,7 +140,7 @@ async def skip(call: Call) -> web.StreamResponse:
 
 
 def _count_label(service: Service) -> None:
-    """Count one label of the plan; the last one allowed is the limit's own number."""
+    """Count one label of the plan."""
     plan = service.plan
     if plan.label_limit is not None and plan.labels_used >= plan.label_limit:
         raise refuse("ex_limit", "Label", str(plan.label_limit + 1), str(plan.label_limit))
@@ -148,7 +148,7 @@ def _count_label(service: Service) -> None:
 
 
 def _milliseconds(value: Json) -> int | None:
-    """Read a whole number of 64 bits; a text of digits is one."""
+    """Read a whole number of 64 bits, or a text of digits."""
     if value is None:
         return None
     if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,19}", value):
@@ -159,10 +159,7 @@ def _milliseconds(value: Json) -> int | None:
 
 
 def first_invalid(values: Iterable[Value], *, video: bool) -> Value | None:
-    """Return the first value that is not complete, or None.
-
-    In a video a geometry needs keyframes; they are seeded, no route of this service makes any.
-    """
+    """Return the first incomplete value, or None; in a video geometries need keyframes."""
     for value in walk(values):
         if video and items_of(value.payload.get("change")):
             continue
@@ -172,7 +169,6 @@ def first_invalid(values: Iterable[Value], *, video: bool) -> Value | None:
 
 
 def is_valid(value: Value) -> bool:
-    """Tell whether a value is complete in itself."""
     payload, kind = value.payload, value.entry.type
     if kind in ("POINT", "RECTANGLE"):
         return None not in payload.values()

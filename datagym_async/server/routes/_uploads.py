@@ -1,8 +1,7 @@
-"""New media: files as raw bytes, and links, which nobody fetches until somebody looks at them.
+"""New media: files as raw bytes, and links, which are fetched when they are read.
 
-The order of the checks on a file is the service's: the header, the token, the dataset, the name,
-and only then the body. So the name is free when it is asked for, and two uploads of one name at
-once both land, as they do there.
+A file is checked in the service's order: header, token, dataset, name, and only then the body. So
+two uploads of one name at once are both stored, as by the service.
 """
 
 import re
@@ -24,8 +23,7 @@ _LONGEST_NAME: Final = 255
 _LONGEST_URL: Final = 1256
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _SUFFIXES: Final = frozenset({"jpg", "jpeg", "png"})
-# What the service's URL parser takes for a URL: a scheme that it knows, and a port that is a
-# number.
+# The service's URL parser needs a known scheme, and a number as the port.
 _URL: Final = re.compile(
     r"(?:https?|ftp|file):(?://(?:[^/?#]*@)?(?:\[[^\]]*\]|[^/?#:]*)(?::\d*)?(?:[/?#].*)?|(?!//).*)",
     re.IGNORECASE | re.DOTALL,
@@ -33,8 +31,8 @@ _URL: Final = re.compile(
 
 
 async def upload_file(call: Call) -> web.StreamResponse:
-    """POST /media/{dataset_id}/file: a client that drops before its last byte leaves nothing."""
-    # The first X-filename as the service reads it: ISO-8859-1, nothing decoded.
+    """POST /media/{dataset_id}/file: if it breaks off before its end, nothing is stored."""
+    # The first X-filename in ISO-8859-1, as the service reads it.
     headers = call.request.raw_headers
     values = (value for header, value in headers if header.lower() == b"x-filename")
     name = next(values, b"").decode("latin-1").strip(" \t")
@@ -63,7 +61,7 @@ async def upload_file(call: Call) -> web.StreamResponse:
             size = await incoming.image_size()
         except UnreadableImageError:
             raise refuse("ex_system") from None
-        # The file goes first: a row never points at nothing, and one without a row is swept away.
+        # The file first: every row has its file, and files without a row are swept.
         media_id = new_id()
         await incoming.keep(media_id)
         try:
@@ -84,7 +82,7 @@ async def upload_file(call: Call) -> web.StreamResponse:
 
 
 async def _find_dataset(call: Call) -> Row:
-    """Return the dataset that media may be added to, a softly deleted one included."""
+    """Return the dataset for new media, which may be softly deleted."""
     dataset_id = call.ids["dataset_id"]
     row = await call.service.store.find("dataset", "SELECT * FROM dataset WHERE id = ?", dataset_id)
     if row["name"] in ("Dummy_Dataset_One", "Dummy_Dataset_Two"):
@@ -121,7 +119,7 @@ async def upload_urls(call: Call) -> web.StreamResponse:
         if text is None:
             raise refuse("ex_system")
         texts.add(text)
-    # A set: repeated ones vanish, and the order is the set's own.
+    # The service has a set: repeated URLs vanish, and the order is arbitrary.
     urls = sorted(texts, key=lambda url: (zlib.crc32(url.encode("utf-8", "replace")), url))
     service = call.service
     dataset = await _find_dataset(call)
@@ -134,7 +132,7 @@ async def upload_urls(call: Call) -> web.StreamResponse:
     rows: list[tuple[str | int, ...]] = []
     async with service.store.writing() as db:
         for url in urls:
-            # What becomes of a link, which is read, never asked.
+            # The link is parsed, but not requested.
             if _URL.fullmatch(url.strip()) is None:
                 status = "FAILED"
             elif url.rpartition(".")[2].lower() not in _SUFFIXES:

@@ -1,8 +1,8 @@
-"""The lcValue routes: one label value at a time, with few questions asked.
+"""The lcValue routes: one label value at a time, with few checks.
 
-What was drawn or answered is flat in a request: `x`, `y`, `width`, `height`, `points`,
-`pointsCollection`, `selectKey`, `checkedValues`, `text`. Nothing is checked but the shape: a
-polygon of two points and negative coordinates are stored as they come.
+The members of a request are `x`, `y`, `width`, `height`, `points`, `pointsCollection`, `selectKey`,
+`checkedValues` and `text`. Only their types are checked: a polygon of two points and negative
+coordinates are stored.
 """
 
 import contextlib
@@ -57,8 +57,8 @@ async def create(call: Call) -> web.StreamResponse:
         await db.find("media", sql, str(body["mediaId"]))
         sql = "SELECT 1 FROM project WHERE iteration_id = ?"
         await db.find("Label Iteration", sql, str(body["iterationId"]))
-        # By the task's own configuration, and below a value of the task that the entry stands
-        # below: anything else would spoil the task for good.
+        # Only an entry of the task's configuration, below a value of its parent entry, or the task
+        # would be damaged.
         entry = _find_entry(await load_entries(db, found.project["config_id"]), entry_id)
         if parent_id:
             sql = "SELECT 1 FROM lc_value WHERE id = ? AND task_id = ? AND entry_id = ?"
@@ -70,7 +70,7 @@ async def create(call: Call) -> web.StreamResponse:
 
 
 async def update(call: Call) -> web.StreamResponse:
-    """PUT /lcValue/{id}: replaces what was drawn or answered."""
+    """PUT /lcValue/{id}: replaces a drawing or an answer."""
     body = await call.json_object()
     _demand_texts(body, {"lcEntryId": "", "labelTaskId": ""})
     comment = None if body.get("comment") is None else str(body["comment"])
@@ -82,7 +82,6 @@ async def update(call: Call) -> web.StreamResponse:
         _, entries, value = await _find_value(db, value_id)
         if _find_entry(entries, str(body["lcEntryId"])).type != value.entry.type:
             raise refuse("ex_gen_entry_type_not_found", "entry type")
-        # A member of the wrong shape is 400.
         read = {name: _READERS[name](body.get(name)) for name in EMPTY[value.entry.type]}
         keyframes = {name: old for name, old in value.payload.items() if name == "change"}
         await db.run(
@@ -93,12 +92,12 @@ async def update(call: Call) -> web.StreamResponse:
             value.id,
         )
         found, _, value = await _find_value(db, value_id)
-    # The answers below it are left out here, although they are still there.
+    # The service leaves out the nested answers here.
     return call.answer(value_view(attrs.evolve(value, children=()), found))
 
 
 async def delete(call: Call) -> web.StreamResponse:
-    """DELETE /lcValue/{id}: what was drawn; an answer stays with its question."""
+    """DELETE /lcValue/{id}: geometries only; an answer stays with its question."""
     async with call.service.store.writing() as db:
         _, _, value = await _find_value(db, call.ids["id"])
         if value.entry.is_classification:
@@ -120,7 +119,7 @@ async def change_type(call: Call) -> web.StreamResponse:
             raise refuse("ex_gen_entry_types_not_the_same")
         if entry.type not in GEOMETRIES:
             raise refuse("ex_gen_entry_not_geometry", entry.type)
-        # The questions of the old entry go with their answers; those of the new one are asked.
+        # The questions of the old entry are replaced by those of the new one.
         await db.run("DELETE FROM lc_value WHERE parent_id = ?", value.id)
         await db.run("UPDATE lc_value SET entry_id = ? WHERE id = ?", entry.id, value.id)
         questions = (child for child in entry.children if child.is_classification)
