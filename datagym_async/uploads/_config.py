@@ -44,11 +44,7 @@ MAX_BATCH_SIZE = 500
 
 
 Identity: TypeAlias = Literal["size+mtime", "sha256"]
-
-
 Verify: TypeAlias = Literal["sample", "all"] | None
-
-
 MaxPerDataset: TypeAlias = int | Literal["auto"] | None
 
 AUTO: Final = "auto"
@@ -140,12 +136,11 @@ class UploadConfig(Stops):
         prepare: Steps to apply to images before sending, as words or joined by commas:
             ``"orientation"`` rotates JPEG and PNG images by their EXIF orientation, which the
             service ignores; ``"convert"`` converts WebP, HEIC (needs ``datagym-async[heic]``),
-            AVIF, TIFF, BMP and GIF to JPEG or PNG; ``"resize=4096"`` scales down images whose
-            longer side has more pixels. Images that need none of this are sent byte for byte.
-            Photographs (JPEG, HEIC, AVIF, lossy WebP) without transparency become JPEG, all others
-            PNG, upright, with their colour profile and without other metadata. The same release of
-            Pillow gives the same bytes. Names do not change; links are not touched. Runs in
-            separate processes. Needs ``datagym-async[images]``.
+            AVIF, TIFF, BMP and GIF to JPEG (photographs without transparency) or PNG, upright and
+            without metadata except the colour profile; ``"resize=4096"`` scales down images whose
+            longer side has more pixels. Images that need none of this are sent byte for byte. The
+            same release of Pillow gives the same bytes. Names do not change; links are not touched.
+            Runs in separate processes. Needs ``datagym-async[images]``.
         dedupe: What to do with a file, or bytes, that equal another item of the run or of its
             journal byte for byte: send it with a warning (``"report"``), or skip it (``"skip"``,
             also if its name clashes). Each file is read once more for this. Links, open files, and
@@ -230,13 +225,7 @@ class UploadConfig(Stops):
 
 
 def steps_of(config: UploadConfig) -> Steps | None:
-    """Return how images are prepared by the options of an upload, or None if not at all."""
     return Steps.of(config.prepare) if config.prepare else None
-
-
-def said_prepared(config: UploadConfig) -> str:
-    """Return the steps as text for the journal: rejections depend on them; empty for none."""
-    return f", prepared by {', '.join(sorted(config.prepare))}" if config.prepare else ""
 
 
 def rules_of(config: UploadConfig) -> Rules:

@@ -199,21 +199,20 @@ class DryRun:
                 urls = [str(each.item.content) for each in work]
                 dead = {} if self._prober is None else await dead_links(self._prober, urls)
                 for at, each in enumerate(work):
+                    action: Action = "reject" if at in dead else "send"
                     reason = dead.get(at, "")
-                    action: Action = "reject" if reason else "send"
                     record = PlannedUpload(item=each.item, action=action, reason=reason)
                     await self._records.put(record)
                 continue
             verdict = work.verdict
-            await self._records.put(
-                PlannedUpload(
-                    item=work.item,
-                    action="send" if verdict is None else _ACTIONS[verdict.outcome],
-                    size=work.size,
-                    reason="" if verdict is None else verdict.reason,
-                    warnings=work.warnings,
-                )
+            record = PlannedUpload(
+                item=work.item,
+                action="send" if verdict is None else _ACTIONS[verdict.outcome],
+                size=work.size,
+                reason="" if verdict is None else verdict.reason,
+                warnings=work.warnings,
             )
+            await self._records.put(record)
 
     @property
     def summary(self) -> PlanSummary:

@@ -53,11 +53,10 @@ Work: TypeAlias = "Planned | tuple[Planned, ...]"
 
 
 @attrs.frozen
-class _Broken:
-    error: Exception  # of a user's iterable, on its way from the pump to the feeder
+class _End:
+    """The end of a stream, behind its elements."""
 
-
-_END = object()
+    error: Exception | None = None  # of a user's iterable
 
 
 @attrs.define
@@ -174,7 +173,7 @@ class Feeder:
                 async with self._looking if screening.check == "decode" else nullcontext():
                     await read_stored(planned, self._rules.stores, screening)
                 self._tally.reading_seconds += (clock() - began) / READERS  # they overlap
-                if planned.is_changed or planned.is_unread:
+                if planned.is_changed:
                     await in_thread(self._plan.note_read, [planned])
                 if self._preparer is not None:
                     async with self._looking:
@@ -252,29 +251,23 @@ class Feeder:
 
     async def _feed_stream(self, stream: Stream) -> None:
         arrivals: asyncio.Queue[object] = asyncio.Queue(STEP)
+        end: object = None
         async with asyncio.TaskGroup() as group:
-            pump = group.create_task(_pump(stream, arrivals))
-            ended = False
-            while not ended:
+            group.create_task(_pump(stream, arrivals))
+            while not isinstance(end, _End):
                 # All that has arrived, at least one element; the end comes last.
                 elements = [await arrivals.get()]
                 while len(elements) < STEP and not arrivals.empty():
                     elements.append(arrivals.get_nowait())
-                if ended := elements[-1] is _END:
-                    elements.pop()
-                await self._feed_portion(elements)
+                end = elements.pop() if isinstance(elements[-1], _End) else None
+                streams, _ = await self._take_in(elements)
+                await self._hand_out_taken()
+                for each in streams:
+                    await self._feed_stream(each)
                 if arrivals.empty():
                     await self._flush_links()
-            await pump
-
-    async def _feed_portion(self, elements: list[object]) -> None:
-        broken = next((each for each in elements if isinstance(each, _Broken)), None)
-        streams, _ = await self._take_in(elements[:-1] if broken else elements)
-        await self._hand_out_taken()
-        for stream in streams:
-            await self._feed_stream(stream)
-        if broken:
-            raise broken.error
+        if end.error is not None:
+            raise end.error
 
 
 _Entry = tuple[int, "Candidate"] | Stream
@@ -294,7 +287,7 @@ def _entries(
 
 
 async def _pump(stream: Stream, arrivals: asyncio.Queue[object]) -> None:
-    source = stream.source
+    source, end = stream.source, _End()
     try:
         if isinstance(source, AsyncIterable):
             try:
@@ -310,8 +303,8 @@ async def _pump(stream: Stream, arrivals: asyncio.Queue[object]) -> None:
                     for element in elements:
                         await arrivals.put(element)
     except Exception as error:
-        await arrivals.put(_Broken(error))
-    await arrivals.put(_END)
+        end = _End(error)
+    await arrivals.put(end)
 
 
 class _Puller:
@@ -325,9 +318,12 @@ class _Puller:
         self._source = source
         self._running = threading.Lock()
         self._is_wanted = True
+        self._error: Exception | None = None  # raised after the elements before it
 
     def pull(self) -> list[object]:
         """Return the elements of the next moment, at least one; none at the end."""
+        if self._error is not None:
+            raise self._error
         with self._running:
             until = time.monotonic() + STEP_SECONDS
             elements: list[object] = []
@@ -337,9 +333,11 @@ class _Puller:
                     if len(elements) >= STEP or time.monotonic() > until:
                         break
             except Exception as error:
-                elements.append(_Broken(error))  # behind what came before it
+                self._error = error
         if not self._is_wanted:  # checked after the release, or a close in between would be missed
             self.close()
+        if self._error is not None and not elements:
+            raise self._error
         return elements
 
     def close(self) -> None:

@@ -25,7 +25,7 @@ from datagym_async._runs._prepare import Prepared, Steps
 from datagym_async._wire._messages import Body
 from datagym_async.uploads._reading import DECODERS, decoded
 from datagym_async.uploads._screening import Screening, warnings_of
-from datagym_async.uploads.sources._open_files import Spool, as_stream, body_of_spool
+from datagym_async.uploads.sources._open_files import Spool, as_stream, body_of
 
 if TYPE_CHECKING:
     from datagym_async.uploads.plan._plan import Planned
@@ -165,7 +165,7 @@ class Preparer:
             else:
                 spool = Spool()
                 spool.write(data)
-                planned.body, planned.source = body_of_spool(spool), spool
+                planned.body, planned.source = body_of(spool, spool.size), spool
         if reason := self._screening.of_size(size):
             planned.reject(reason)
             return None

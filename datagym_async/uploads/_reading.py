@@ -35,7 +35,6 @@ from datagym_async.uploads.sources._open_files import (
     as_stream,
     body_of,
     body_of_open,
-    body_of_spool,
     is_async,
     position_of,
     position_of_awaited,
@@ -239,7 +238,6 @@ def _not_read(planned: Planned, address: str, error: Exception, stores: Stores) 
         if error.trouble == "passing":
             planned.fail(str(error))
             return
-    planned.is_unread = True
     said = isinstance(error, DataGymError)
     words = str(error) or type(error).__name__
     planned.reject(words if said else f"{printable(address)} cannot be read: {words}.")
@@ -255,7 +253,9 @@ async def read_awaited(planned: Planned, screening: Screening = USUAL) -> Planne
         found = await spooled(file, SMALL)
         if isinstance(found, Spool):
             head = await in_thread(found.read_at, 0, LONG_HEAD)
-            _stream(planned, found.size, head, screening, lambda: (body_of_spool(found), found))
+            _stream(
+                planned, found.size, head, screening, lambda: (body_of(found, found.size), found)
+            )
         else:
             _screen(planned, len(found), found, found, screening)
     except Exception as error:  # as above
@@ -314,7 +314,6 @@ def _read_file(planned: Planned, path: str, screening: Screening) -> None:
         finally:
             os.close(file)
     except (OSError, ValueError) as error:
-        planned.is_unread = True
         planned.reject(refusal(path, error))
         return
     _screen(planned, size, head, whole, screening)

@@ -21,7 +21,7 @@ from datagym_async.uploads._values import (
 if TYPE_CHECKING:
     from datagym_async.uploads.plan._rows import Added
 
-_UPLOADED: Final = Outcome.UPLOADED  # to ask an enum for its member costs as much as a call
+_UPLOADED: Final = Outcome.UPLOADED  # looking up a member of an enum costs as much as a call
 
 
 @attrs.define
@@ -66,7 +66,6 @@ class Tally(BulkTally[UploadResult]):
         self.outcomes[Outcome.SKIPPED] += added.resumed
 
     def settled(self, result: UploadResult) -> None:
-        """Count a result."""
         outcome, size = result.outcome, result.size
         count = self.outcomes[outcome] + 1
         self.outcomes[outcome] = count
@@ -111,13 +110,7 @@ class Tally(BulkTally[UploadResult]):
     def progress(
         self, *, seconds: float, sending: float, has_ended: bool = False
     ) -> UploadProgress:
-        """Return a snapshot.
-
-        Args:
-            seconds: Time since the run began.
-            sending: Time since it began to send.
-            has_ended: Whether it is over, complete or not.
-        """
+        """Return a snapshot: so long after the beginning, and after the first item was sent."""
         phase = "stopped" if has_ended else "sending" if sending > 0 else "planning"
         known = self._with_earlier(self.counts(*Outcome))
         known |= self.pace(

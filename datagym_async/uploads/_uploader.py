@@ -1,14 +1,10 @@
 """The bulk uploader: a whole job, iterated item by item or run to its end.
 
-* Entering looks the dataset up: an unknown dataset, a refused token or a service out of reach is
+* Entering looks the dataset up: an unknown dataset, a refused token or an unreachable service is
   the plain error of that call, before anything is read or sent.
-* One task, the feeder, plans and reads the sources; N workers send. There is never a task for each
-  file, and memory does not grow with their number.
+* One task, the feeder, plans and reads the sources; N workers send.
 * An upload whose answer is lost keeps its worker until it is settled, but no slot of the client:
   others are sent meanwhile as long as there are more workers than slots.
-* If the block is left early, nothing new begins and requests in flight end (a cancelled request may
-  still be carried out, and the next run would store its image twice). If it is left by an exception
-  or a cancellation, everything is cancelled. No task or file stays open in either case.
 """
 
 from __future__ import annotations
@@ -24,7 +20,7 @@ import attrs
 from datagym_async._runs._engine import BulkRun
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import APIError, StoreError, TransferError
-from datagym_async.uploads._config import AUTO, UploadConfig, rules_of, said_prepared, steps_of
+from datagym_async.uploads._config import AUTO, UploadConfig, rules_of, steps_of
 from datagym_async.uploads._feeder import Feeder, Work
 from datagym_async.uploads._observer import Observer
 from datagym_async.uploads._sending import Sender, prober_of
@@ -47,8 +43,7 @@ if TYPE_CHECKING:
     from datagym_async.uploads._values import UploadProgress
     from datagym_async.uploads.sources._leaves import Source
 
-_FAILED: Final = Outcome.FAILED  # to ask an enum for its member costs as much as a call
-_REJECTED: Final = Outcome.REJECTED
+_FAILED: Final = Outcome.FAILED  # looking up a member of an enum costs as much as a call
 DRAIN_SECONDS = 30.0  # that requests in flight have to end when the block is left early
 
 
@@ -62,24 +57,22 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
                 print(result.outcome, result.name)
         print(run.report.summary())
 
-    Every item that the sources name gets exactly one result. The iteration ends early with an
-    error if going on makes no sense:
+    Each item of the sources gets exactly one result. The iteration ends early with an error:
 
-    * `ConfigurationError` if the sources name nothing but things that do not exist, are empty or
-      cannot be read; nothing was sent. Among other sources, such a one is a rejected result.
-    * `TransferError` (with the report so far) if the token is refused, the dataset vanishes, the
-      plan's limit is reached or the service stops answering in the midst of the run. What was in
-      flight has then ended in its own way; the same upload resumes.
+    * `ConfigurationError` if all sources do not exist, are empty or cannot be read; nothing was
+      sent. Among other sources, such a source is a rejected result.
+    * `TransferError` (with the report so far) if the token is refused, the dataset vanishes, a
+      limit of the service is reached or it stops answering. The same upload resumes.
     * Whatever an iterable given as a source raises, unchanged.
 
     Leaving the block early stops the run: requests in flight get up to 30 seconds to end, so that
-    each of them has its outcome in the report. When the block is left by an exception or a
-    cancellation they are cut off, and an image whose bytes were all sent may yet be stored.
+    each has its outcome in the report (a cancelled request may still be carried out). If the block
+    is left by an exception or a cancellation, they are cancelled.
 
     See `Source` for the sources; a sync iterator is advanced in a thread. Projects are needed for
-    ``attach_to`` alone. Without meters, which say what the client is doing, there is no advice;
-    without a lane, where its uploads wait, nothing but the workers bounds them. Where files are
-    sent from elsewhere, they are not read here but for their first bytes.
+    ``attach_to`` alone. Without meters there is no advice; without a lane only the number of
+    workers limits the uploads. If files are sent from elsewhere, only their first bytes are read
+    here.
     """
 
     def __init__(
@@ -113,9 +106,6 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
             skip_existing=config.skip_existing,
             by_hash=config.identity == "sha256",
             keeps_hashes=config.verify is not None,
-            screening=f"{config.check}, at most {config.max_bytes} bytes"
-            + (", others ignored" if config.ignore_others else "")
-            + said_prepared(config),
             dedupe=config.dedupe,
         )
         self._tally = Tally(config.max_problems, next_mark=1, on_mark=self._mark)
@@ -152,7 +142,6 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
             if kind is None:
-                # Let requests in flight end: a cancelled one may still be carried out.
                 self.stop()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(DRAIN_SECONDS):
@@ -180,7 +169,7 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
         await feeder.feed(self._sources)
 
     async def _hand_out(self, portion: list[Work]) -> None:
-        """Hand a portion to the workers, and settle the items that need no sending."""
+        """Hand a portion to the workers, and settle the items that are not sent."""
         for work in portion:
             if isinstance(work, tuple) or (verdict := work.verdict) is None:
                 self._hand_over(work)
@@ -210,9 +199,6 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
         self.begun += 1
         self._begun_bytes += work.size or 0
         if (sent := await self._sender.send_file(work)) is not None:
-            if sent.result.outcome is _REJECTED:  # its bytes ended early: this may pass
-                work.is_unread = True
-                await in_thread(self._plan.note_read, [work])
             self._note(*sent)
 
     def _note(self, seq: int, result: UploadResult, is_lost: bool = False) -> None:
@@ -306,7 +292,7 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
 
     @property
     def report(self) -> UploadReport:
-        """Return the account of the run so far; final once the iteration has ended."""
+        """Return the report of the run so far; final once the iteration has ended."""
         return self._tally.report(
             dataset_id=self._dataset_id,
             dataset_name=self._target.name,

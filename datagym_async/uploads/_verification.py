@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import random
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -197,42 +197,43 @@ async def images_of(
     skipped ones. Members of archives are read here, in their order.
     """
     archives = Archives(stores or Stores())
+    pages = _pages(using, sample, seed)
+    try:
+        while images := await in_thread(next, pages, list[Stored]()):
+            for image in images:
+                if image.path is not None and MEMBER in image.path:
+                    image = await in_thread(_with_member, image, archives)  # noqa: PLW2901
+                yield image
+    finally:
+        await in_thread(archives.close)
 
-    def choose(count: int) -> list[int]:
+
+def _pages(
+    using: Callable[[], AbstractContextManager[sqlite3.Connection]], sample: int | None, seed: str
+) -> Iterator[list[Stored]]:
+    chosen: list[int] | None = None
+    if sample is not None:
         with using() as database:
             seqs = (seq for (seq,) in database.execute(_SEQS, (State.UPLOADED,)))
-            return sorted(some_of(seqs, count, random.Random(seed)))
-
-    def look_up(seqs: list[int] | None, last: int) -> tuple[list[Stored], int]:
-        with using() as database:
-            if seqs is None:
-                values = (last, LEFT_ALONE, PAGE)
-                seqs = [seq for (seq,) in database.execute(_PAGE, values)]
-            statement = _IMAGES.format(",".join("?" * len(seqs)))
-            images = [
-                Stored(
-                    *(text(name), dataset_id, media_id, None if path is None else text(path)),
-                    *(sha, bool(is_prepared)),
-                )
-                for name, path, sha, is_prepared, media_id, dataset_id in database.execute(
-                    statement, seqs
-                )
-            ]
-        return images, seqs[-1] if seqs else last
-
-    chosen = None if sample is None else await in_thread(choose, sample)
+            chosen = sorted(some_of(seqs, sample, random.Random(seed)))
     start = last = 0
     while True:
-        page = None if chosen is None else chosen[start : start + PAGE]
-        images, last = await in_thread(look_up, page, last)
-        if not images:
-            await in_thread(archives.close)
-            return
-        for image in images:
-            if image.path is not None and MEMBER in image.path:
-                image = await in_thread(_with_member, image, archives)  # noqa: PLW2901
-            yield image
-        start += PAGE
+        with using() as database:
+            if chosen is None:
+                page = [seq for (seq,) in database.execute(_PAGE, (last, LEFT_ALONE, PAGE))]
+            else:
+                page = chosen[start : start + PAGE]
+            if not page:
+                return
+            start, last = start + PAGE, page[-1]
+            rows = database.execute(_IMAGES.format(",".join("?" * len(page))), page).fetchall()
+        yield [
+            Stored(
+                *(text(name), dataset_id, media_id, None if path is None else text(path)),
+                *(sha, bool(is_prepared)),
+            )
+            for name, path, sha, is_prepared, media_id, dataset_id in rows
+        ]
 
 
 def some_of(seqs: Iterable[int], count: int, rng: random.Random) -> list[int]:

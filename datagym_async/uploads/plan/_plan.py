@@ -83,7 +83,6 @@ class Planned:
     source: ByteSource | None = None  # of the body's bytes, if the body is not a file
     is_awaited: bool = False  # its open file is still to be read, in the event loop
     is_stored: bool = False  # the same for an object of a store
-    is_unread: bool = False  # the reason may pass: the next run reads it again
     is_changed: bool = False  # its file has changed since it was listed
     is_turned: bool = False  # the service ignores its EXIF orientation, which is not upright
 
@@ -119,14 +118,12 @@ class Plan:
         skip_existing: bool = True,
         by_hash: bool = False,
         keeps_hashes: bool = False,
-        screening: str = "",
         dedupe: Dedupe = None,
     ) -> None:
         self._skips = skip_existing
         self._dedupe = dedupe
         self.duplicates: int = 0  # items handed out that are equal to others
         self._by_hash, self._keeps_hashes = by_hash, keeps_hashes
-        self._screening = screening
         self._in_memory: dict[int, UploadItem] = {}
         self._resuming: Resuming | None = None
         self._added = self._settled = 0  # items
@@ -143,15 +140,10 @@ class Plan:
         """Begin with a temporary database, or with the items of a journal."""
         self._use(database or journal_file.temporary())
         if database is not None:
-            with database.writing() as connection:
+            with database.using() as connection:
                 (self._added,) = connection.execute(sql.LAST_ITEM).fetchone()
-                screened = connection.execute(sql.SCREENED).fetchone()
-                connection.execute(sql.SET_META, ("screening", self._screening))
             self._settled = self._added
-            keeps_verdicts = screened in {None, (self._screening,)}
-            self._resuming = Resuming(
-                self._added, keeps_verdicts=keeps_verdicts, finds_equals=self._dedupe is not None
-            )
+            self._resuming = Resuming(self._added, finds_equals=self._dedupe is not None)
 
     def __enter__(self) -> Self:
         self.open()
@@ -315,8 +307,6 @@ class Plan:
         if kind:  # nearly always it is `NORMAL`, which is 0
             if kind == Kind.CHANGED:
                 return Planned(item, size, _CHANGED)  # without a number: it stays uploaded
-            if kind == Kind.KNOWN:
-                return planned.reject(reason or "")
             if kind == Kind.RENAMED:
                 planned.warnings = (reason,)
 
@@ -363,12 +353,11 @@ class Plan:
         """Record in a journal, before sending, which files have changed since they were listed."""
         if self._resuming is None:
             return
-        changed: list[tuple[int | None, int | None, int]] = [
+        changed = [
             (each.size, each.mtime, each.seq)
             for each in portion
             if each.is_changed and each.body is not None and each.mtime is not None
         ]
-        changed += [(each.size, None, each.seq) for each in portion if each.is_unread]
         if changed:
             with self._database.writing() as database:
                 database.executemany(sql.IS_NOW, changed)

@@ -41,7 +41,7 @@ class _Known(NamedTuple):
     named: int | None
     is_listed: int
 
-    def kind(self, row: Row, *, keeps_verdicts: bool) -> Kind | None:
+    def kind(self, row: Row) -> Kind | None:
         """Return the kind of its turn, or None if it is done."""
         there = bool(self.is_listed) or row.link_key is not None
         if self.state == State.SKIPPED and there:
@@ -52,9 +52,7 @@ class _Known(NamedTuple):
             unchanged = (row.size, row.mtime) == (self.size, self.mtime)
         if self.state == State.UPLOADED and there:
             return None if unchanged else Kind.CHANGED
-        # A dead link may work by now.
-        is_known = self.state == State.REJECTED and unchanged and row.link_key is None
-        return Kind.KNOWN if is_known and keeps_verdicts else Kind.NORMAL
+        return Kind.NORMAL  # what was rejected is checked again: the file may be repaired
 
 
 @attrs.define
@@ -62,8 +60,6 @@ class Resuming:
     """Find candidates among the items of earlier runs."""
 
     last: int  # number of the last item that they wrote
-    # Whether their rejections still count: not if images are checked in another way now.
-    keeps_verdicts: bool = True
     finds_equals: bool = False  # the bytes of what is done are noted
 
     def sort_out(
@@ -99,7 +95,7 @@ class Resuming:
             if match.named == 0:  # it was counted, and has its turn
                 continue
             counted.append(row)
-            kind = match.kind(row, keeps_verdicts=self.keeps_verdicts)
+            kind = match.kind(row)
             if kind is None:
                 done.append(row)
                 if self.finds_equals and row.sha is not None:

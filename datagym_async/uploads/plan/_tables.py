@@ -51,7 +51,6 @@ class Kind(enum.IntEnum):
     """Why an item has a turn."""
 
     NORMAL = 0  # to be judged, and sent if there is no verdict against it
-    KNOWN = 1  # an earlier run rejected it, for the reason in the journal
     CHANGED = 2  # an earlier run uploaded it, and it has changed since
     RENAMED = 3  # it is numbered, since another item has its name; the journal says so
 
@@ -109,7 +108,6 @@ PRAGMA wal_autocheckpoint = 4000;
 
 SET_META = "INSERT OR REPLACE INTO meta VALUES (?, ?)"
 ALL_META = "SELECT name, value FROM meta"
-SCREENED = "SELECT value FROM meta WHERE name = 'screening'"
 BEGIN_RUN = "INSERT INTO run (started, heartbeat, complete) VALUES (?, ?, 0) RETURNING run"
 END_RUN = "UPDATE run SET complete = ? WHERE run = ?"
 BEAT = "UPDATE run SET heartbeat = ?, settle_after = ? WHERE run = ?"

@@ -38,7 +38,6 @@ class ByteSource(Protocol):
 
 
 def is_async(file: Readable) -> bool:
-    """Return whether an open file has to be awaited."""
     return inspect.iscoroutinefunction(file.read)
 
 
@@ -69,7 +68,6 @@ def position_of(file: Readable) -> int:
 
 
 async def position_of_awaited(file: Readable) -> int:
-    """Return the same of a file that has to be awaited."""
     tell = getattr(file, "tell", None)
     with suppress(OSError, ValueError):
         return int(await tell()) if tell and inspect.iscoroutinefunction(tell) else 0
@@ -138,16 +136,10 @@ def body_of_open(file: Readable, head: bytes, size: int | None) -> tuple[Body, B
     spool.write(head)
     while data := read_open(file, CHUNK):
         spool.write(data)
-    return body_of_spool(spool), spool
-
-
-def body_of_spool(spool: Spool) -> Body:
-    """Return the body that a temporary file makes."""
-    return body_of(spool, spool.size)
+    return body_of(spool, spool.size), spool
 
 
 def body_of(source: ByteSource, size: int) -> Body:
-    """Return the body that a source makes."""
     return Body(size=size, open=lambda: nullcontext(_chunks(source, size)))
 
 
