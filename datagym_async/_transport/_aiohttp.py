@@ -144,11 +144,11 @@ class _Payload(Payload):
                     # Of what is compressed, aiohttp unpacks no more at once than is asked for.
                     piece = await (self.content.readany() if most < 0 else self.content.read(most))
             except TimeoutError:
-                if bound.when != pace.ends:
+                if bound.when != pace.ends + bound.lost:
                     raise aiohttp.SocketTimeoutError from None
                 failure = too_slow(peer=self.peer, rate=pace.rate)
             else:
-                pace.end(len(piece))
+                pace.end(len(piece), lost=bound.lost)
                 return piece
         except FAILURES as raised:
             failure = translate(raised, peer=self.peer, request_sent=True)

@@ -11,7 +11,9 @@ import asyncio
 import math
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
+
+_LATE: Final = 1.0  # seconds after which a timer is late because nothing ran, not because of load
 
 
 class Deadlines:
@@ -23,6 +25,7 @@ class Deadlines:
         self._timer: asyncio.TimerHandle | None = None
         self.rings = math.inf
         self.now = self.loop.time
+        self._was_late = False
 
     def close(self) -> None:
         """Stop the timer; pending waits have no deadline any more."""
@@ -37,9 +40,20 @@ class Deadlines:
         self._timer = None if when == math.inf else self.loop.call_at(when, self._ring)
 
     def _ring(self) -> None:
-        for wait in [each for each in self.waits if each.when <= self.rings]:
-            self.waits.discard(wait)
-            wait.expire()
+        late = self.now() - self.rings
+        if late > _LATE and not self._was_late:
+            # The process was stopped (a laptop that sleeps), or the loop was blocked. Answers may
+            # have come meanwhile, and are not read yet: each wait gets that time again. Not twice
+            # in a row, so that a loop that is often blocked ends its waits, too.
+            self._was_late = True
+            for wait in self.waits:
+                wait.when += late
+                wait.lost += late
+        else:
+            self._was_late = False
+            for wait in [each for each in self.waits if each.when <= self.rings]:
+                self.waits.discard(wait)
+                wait.expire()
         self.ring_at(min((wait.when for wait in self.waits), default=math.inf))
 
 
@@ -65,10 +79,13 @@ class Pace:
         self.ends = self._began + self._left
         return self.ends
 
-    def end(self, size: int) -> bool:
-        """End a wait that brought `size` bytes; return whether the pace is kept so far."""
+    def end(self, size: int, *, lost: float = 0.0) -> bool:
+        """Note that a wait has ended with so many bytes; return whether the pace is kept so far.
+
+        In the `lost` seconds of it this process did not run.
+        """
         self._due -= size
-        self._left -= self._now() - self._began
+        self._left -= self._now() - self._began - lost
         if self._due <= 0:
             self._due, self._left = self.rate * self._window, self._window
         return self._left > 0
@@ -78,14 +95,16 @@ class Deadline:
     """The limit of a wait, like `asyncio.timeout_at`: ``with Deadline(...): ...``.
 
     At the moment `when` of the event loop's clock the wait is cancelled and raises a
-    `TimeoutError`; `is_over` says whether that has happened.
+    `TimeoutError`; `is_over` says whether that has happened. In `lost` seconds of the wait this
+    process did not run; it may take so much longer.
     """
 
-    __slots__ = ("_cancelling", "_deadlines", "_task", "is_over", "when")
+    __slots__ = ("_cancelling", "_deadlines", "_task", "is_over", "lost", "when")
 
     def __init__(self, deadlines: Deadlines, when: float) -> None:
         self._deadlines = deadlines
         self.is_over = False
+        self.lost = 0.0
         self.when = when
 
     def __enter__(self) -> Self:

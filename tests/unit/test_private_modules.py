@@ -97,6 +97,7 @@ SUBJECTS: Final = {
     },
     "unit/test_session.py": {"_session"},
     "unit/test_threads.py": {"_threads"},
+    "unit/test_transport_deadlines.py": {"_transport._deadlines"},
     "unit/test_uploads_advice.py": {"uploads._advice", "uploads._growth"},
     "unit/test_uploads_events.py": {"uploads._observer"},
     "unit/test_uploads_holdings.py": {"uploads._target"},

@@ -8,6 +8,7 @@ import math
 import pytest
 
 from datagym_async._transport import Deadline, Deadlines
+from datagym_async._transport._deadlines import Pace
 
 pytestmark = pytest.mark.looptime
 
@@ -89,6 +90,30 @@ async def test_a_deadline_that_is_moved_when_its_wait_is_over_ends_nothing() -> 
     await asyncio.sleep(10)
 
     assert seconds() == pytest.approx(11)
+
+
+async def test_a_process_that_slept_gets_that_time_again() -> None:
+    """Answers may have come meanwhile: waits end as much later, but not twice in a row."""
+    deadlines = Deadlines()
+    deadlines.now = lambda: seconds() + 70  # each timer is late
+    async with asyncio.TaskGroup() as group:
+        answered = group.create_task(wait(deadlines, 5, 6))
+        silent = group.create_task(wait(deadlines, 5, 500))
+        later = group.create_task(wait(deadlines, 20, 500))
+
+    assert answered.result() == pytest.approx(6)
+    assert silent.result() == pytest.approx(-75)  # the timer of 5 and of 75
+    assert later.result() == pytest.approx(-160)  # of 5 and, since that of 75 was no excuse, of 90
+
+
+async def test_a_pace_is_not_missed_by_a_process_that_slept() -> None:
+    """The seconds in which nothing ran count for nobody."""
+    pace = Pace(seconds, rate=10, window=20)
+    pace.begin()
+    await asyncio.sleep(75)
+
+    assert pace.end(1, lost=70)
+    assert pace.begin() == pytest.approx(seconds() + 15)
 
 
 async def test_a_cancellation_goes_before_a_deadline() -> None:
