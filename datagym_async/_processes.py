@@ -6,9 +6,12 @@ few jobs need it.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import parent_process
 from multiprocessing.context import SpawnContext, SpawnProcess
+from threading import Thread
 from typing import Any
 
 
@@ -21,15 +24,28 @@ class _Remembering(SpawnContext):
         return process
 
 
+def _begin(also: Callable[[], None] | None) -> None:
+    """Prepare a worker process, which without this would wait for work of a killed parent."""
+
+    def watch() -> None:
+        if (parent := parent_process()) is not None:
+            parent.join()
+            os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
+    if also is not None:
+        also()
+
+
 class WorkerProcesses(ProcessPoolExecutor):
     """Spawned processes, because forked ones would inherit locks of threads, and the loop."""
 
-    def __init__(self, count: int, initializer: Callable[[], None]) -> None:
+    def __init__(self, count: int, also: Callable[[], None] | None = None) -> None:
         self.context = _Remembering()
-        super().__init__(count, self.context, initializer=initializer)
+        super().__init__(count, self.context, initializer=_begin, initargs=(also,))
 
     def end(self) -> None:
-        """End all processes without finishing pending work; blocks.
+        """End all processes without finishing pending work; blocks, and not beside `submit`.
 
         If one was killed, `shutdown` of Python 3.11 leaves a process alive that was being started
         meanwhile, and a program would wait for it for ever.

@@ -63,14 +63,14 @@ def make(source: bytes | Path, target: Path, size: int) -> Thumbnail:
     return Thumbnail(width, height, orientation == UPRIGHT)
 
 
-def _processes(count: int) -> WorkerProcesses:
+def _pool(count: int) -> WorkerProcesses:
     from datagym_async._processes import WorkerProcesses  # in a thread, see there
 
     return WorkerProcesses(count, _begin)
 
 
 def _begin() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is heard by the parent alone
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     silence_size_warnings()
 
 
@@ -92,7 +92,7 @@ class Thumbnails:
         if workers == 0:
             yield cls(None, size)
             return
-        executor = await in_thread(_processes, workers or os.cpu_count() or 1)
+        executor = await in_thread(_pool, workers or os.cpu_count() or 1)
         try:
             yield cls(executor, size)
         finally:

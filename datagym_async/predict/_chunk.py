@@ -1,16 +1,15 @@
-"""One chunk of a prediction: its images loaded and shown to the model, by a client of this loop.
+"""One chunk of a prediction: its images are loaded and shown to the model.
 
-In a worker process `run_chunk` opens a client of its own under an event loop of its own. Neither
-token nor connection leaves a process: a worker is told how to make a client.
+In a worker process, `run_chunk` starts an event loop and opens a client there. No token or
+connection leaves a process: a worker only gets a function that makes its client.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from threading import Lock, Thread
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
@@ -29,27 +28,21 @@ class Loading(Protocol):
     """What a chunk needs of an open client."""
 
     @property
-    def loader(self) -> Callable[..., Any]:
-        """Return what makes a loader; ``DataGymClient.loader`` is it."""
-
+    def loader(self) -> Callable[..., Any]: ...
     @property
-    def base_url(self) -> str:
-        """Return the address of its service."""
+    def base_url(self) -> str: ...
 
 
 @attrs.frozen(kw_only=True)
 class Job:
-    """What is the same for all chunks of a prediction; it goes to worker processes as it is."""
+    """The same for all chunks of a prediction; it is pickled for worker processes."""
 
-    key: str
-    """Tells jobs of one worker process apart."""
-    base_url: str
-    """The service that each worker must have."""
+    key: str  # tells the jobs of one worker process apart
+    base_url: str  # of the service that each worker must use
     model: Model
     setup: Callable[[], object] | None = None
     connect: Callable[[], AbstractAsyncContextManager[Loading]]
-    loader: dict[str, Any]
-    """Options of ``client.loader``."""
+    loader: dict[str, Any]  # options of `client.loader`
 
 
 async def predict_chunk(
@@ -59,17 +52,12 @@ async def predict_chunk(
     model: LoadedModel,
     executor: Executor | None,
 ) -> list[Predicted]:
-    """Return what the model says of each media, in any order; each is there once.
-
-    Raises:
-        ModelError: The model cannot be loaded.
-        APIError: The service is gone, or refuses the token.
-    """
+    """Return the model's answer for each media, once and in any order."""
     found: list[Predicted] = []
 
     def note(media: DatasetMedia, error: Exception) -> None:
-        why = printable(f"it cannot be loaded: {error}")
-        found.append(Predicted(media.id, media.name, error=why))
+        reason = printable(f"it cannot be loaded: {error}")
+        found.append(Predicted(media.id, media.name, error=reason))
 
     loop = asyncio.get_running_loop()
     loader = client.loader(
@@ -85,29 +73,11 @@ _loaded: dict[str, LoadedModel] = {}  # of the job that this process works for
 _loading = Lock()
 
 
-def end_with_parent() -> None:
-    """End this worker process when the one that started it is killed; else it would wait on."""
-    # Loaded here: it asks for the folder as it loads, and few need it.
-    from multiprocessing import parent_process
-
-    def watch() -> None:
-        if (parent := parent_process()) is not None:
-            parent.join()
-            os._exit(1)
-
-    Thread(target=watch, daemon=True).start()
-
-
 def run_chunk(job: Job, media: Sequence[DatasetMedia]) -> list[Predicted]:
-    """Return what the model says of each media, in a worker process; blocks.
-
-    Raises:
-        ConfigurationError: The client cannot be opened, or is one of another service.
-        ModelError, APIError: See `predict_chunk`.
-    """
+    """Return the model's answer for each media, in a worker process; blocks."""
     with _loading:  # a worker of a cluster may have several threads
         if (model := _loaded.get(job.key)) is None:
-            _loaded.clear()  # of an earlier job, whose model is not needed any more
+            _loaded.clear()  # the model of an earlier job
             model = _loaded[job.key] = LoadedModel(job.model, job.setup)
 
     async def run() -> list[Predicted]:
@@ -115,7 +85,7 @@ def run_chunk(job: Job, media: Sequence[DatasetMedia]) -> list[Predicted]:
             if client.base_url != job.base_url:
                 raise ConfigurationError(
                     f"A worker has a client of {client.base_url}, and the caller uses "
-                    f"{job.base_url}; set DATAGYM_BASE_URL there, or give what makes its client"
+                    f"{job.base_url}; set DATAGYM_BASE_URL there, or pass what makes its client"
                 )
             return await predict_chunk(client, media, job, model, None)
 

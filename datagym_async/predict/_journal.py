@@ -1,7 +1,7 @@
-"""What happened to each image of a prediction: in a file, or in memory while there is none.
+"""What happened to each image of a prediction, kept for the next run in an SQLite database.
 
-The file is an SQLite database of one job. What is about to be sent is written down before, so that
-a kill leaves no doubt about which predictions may have been stored. Everything here blocks.
+Predictions are noted before they are sent: after a kill it is known which may have been stored.
+Everything here blocks.
 """
 
 from __future__ import annotations
@@ -35,21 +35,17 @@ CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 CREATE TABLE media (media_id TEXT PRIMARY KEY, outcome TEXT NOT NULL) WITHOUT ROWID;
 """
 _SETTINGS: Final = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
-_FOUND: Final = "SELECT DISTINCT outcome FROM media"
-_NOTE: Final = "INSERT OR REPLACE INTO media VALUES (?, ?)"
-
-
 _WHAT: Final = "The journal of this prediction"
 
 
 @attrs.define
 class PredictJournal:
-    """Says which images are done, for this run and the next: opened once, closed in any case.
+    """The journal: opened once, closed in any case.
 
     Args:
-        given: Its file; None keeps it in memory.
-        job: What it is the journal of.
-        words: All that may have become of an image.
+        given: Its file; None for no journal, which knows nothing and keeps nothing.
+        job: What a journal belongs to; one of another job is refused.
+        words: All outcomes of an image.
     """
 
     _given: str | os.PathLike[str] | None
@@ -58,15 +54,8 @@ class PredictJournal:
     _database: Database = attrs.field(factory=lambda: Database(None, _WHAT), init=False)
 
     def open(self) -> None:
-        """Open it, made if it is not there.
-
-        Raises:
-            ConfigurationError: It is of another job, in use, no journal, or cannot be written.
-        """
+        """Open it, made if it does not exist; `ConfigurationError` if it cannot be used."""
         if self._given is None:
-            memory = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-            memory.executescript(_SCHEMA)
-            self._database = Database(memory, _WHAT)
             return
         path, job = from_home(self._given).absolute(), dict(self._job)
         shown = printable(str(path))
@@ -97,15 +86,15 @@ class PredictJournal:
             elif not is_whole:
                 check(connection, _SCHEMA)
                 # SQLite does not look into texts; an unknown word would count as not predicted.
-                if not {word for (word,) in connection.execute(_FOUND)} <= {*self._words}:
+                outcomes = connection.execute("SELECT DISTINCT outcome FROM media")
+                if not {word for (word,) in outcomes} <= {*self._words}:
                     raise DamagedError("an outcome in it was changed")
             known = dict(connection.execute("SELECT name, value FROM meta"))
             if known != job:
                 raise ConfigurationError(
                     f"The journal {shown} belongs to another prediction (project "
-                    f"{known.get('project')} "
-                    f"of {known.get('base_url')}, keep_data {known.get('keep_data')}); give "
-                    "another path."
+                    f"{known.get('project')} of {known.get('base_url')}, keep_data "
+                    f"{known.get('keep_data')}); give another path."
                 )
             self._database = Database(connection, _WHAT, path, lock)
         except BaseException as error:
@@ -117,12 +106,13 @@ class PredictJournal:
             raise
 
     def failure_text(self, error: sqlite3.Error) -> str:
-        """Return what to say when the database fails in the midst of a run."""
-        path = self._database.path
-        return _trouble(path, error) if path else f"The temporary file of the run failed: {error}"
+        """Return what to say when the database fails during a run."""
+        return _trouble(self._database.path or Path(), error)
 
     def outcomes(self, media_ids: Iterable[str]) -> dict[str, str]:
-        """Return what is known of these media, a few hundred at most, by id."""
+        """Return the known outcomes of these media by id; a few hundred at most."""
+        if self._given is None:
+            return {}
         ids = [*media_ids]
         marks = ",".join("?" * len(ids))
         with self._database.using() as connection:
@@ -130,9 +120,10 @@ class PredictJournal:
             return dict(connection.execute(query, ids))
 
     def note(self, outcomes: Iterable[tuple[str, str]]) -> None:
-        """Write down what became of media, by id."""
-        with self._database.writing() as connection:
-            connection.executemany(_NOTE, outcomes)
+        """Store outcomes of media, by id."""
+        if self._given is not None:
+            with self._database.writing() as connection:
+                connection.executemany("INSERT OR REPLACE INTO media VALUES (?, ?)", outcomes)
 
     def close(self) -> None:
         """Close it; may be called again."""

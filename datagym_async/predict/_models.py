@@ -1,4 +1,4 @@
-"""A model called with a batch of samples: loaded once, and what it gives back checked."""
+"""A model: loaded once, called with a batch of samples, its answers checked."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from datagym_async.data import Sample
 
 Model: TypeAlias = Callable[..., Sequence[object]]
-"""Takes a batch of `Sample` and, where there is a `setup`, what that gave. It returns one thing for
-each sample: a `LabeledImage`, a list of `Annotation` and `Classification`, or None."""
+"""Takes a batch of `Sample` and, if there is a `setup`, its result. It returns one answer for each
+sample: a `LabeledImage`, a list of `Annotation` and `Classification`, or None."""
 
 
 class ModelError(DataGymError):
@@ -26,59 +26,55 @@ class ModelError(DataGymError):
 
 @attrs.frozen
 class Predicted:
-    """What a model said of one image."""
+    """The answer of a model for one image: labels to import, an error, or neither (None)."""
 
     media_id: str
     name: str
     labels: LabeledImage | None = None
-    """What is to be imported; None where there is nothing to say, or an error."""
     error: str = ""
-    """Why there is nothing, in a sentence; empty if all is well."""
 
 
 @attrs.define
 class LoadedModel:
-    """A model of one process: `setup` runs at the first batch, one batch at a time is shown."""
+    """The model of one process: `setup` runs at the first batch, one batch is shown at a time."""
 
     model: Model
     setup: Callable[[], object] | None = None
-    _given: tuple[Any, ...] | None = attrs.field(default=None, init=False)
+    _given: tuple[Any, ...] | None = attrs.field(default=None, init=False)  # by `setup`
     _using: RLock = attrs.field(factory=RLock, init=False)
 
     def predict(self, samples: Sequence[Sample]) -> list[Predicted]:
-        """Return what the model says of each sample; blocks.
+        """Return the answer for each sample; blocks.
 
-        Where it fails at a batch, it is asked again image by image, so that one bad image costs no
-        other one its prediction.
-
-        Raises:
-            ModelError: `setup` failed.
+        If the model fails at a batch, it gets the images one by one, so that one bad image costs no
+        other its prediction. A `setup` that fails raises `ModelError`.
         """
         with self._using:
             if self._given is None:
                 try:
                     self._given = () if self.setup is None else (self.setup(),)
                 except (Exception, SystemExit) as error:
-                    text = f"The model cannot be loaded: setup raised {_said(error)}"
-                    raise ModelError(text) from error
+                    raise ModelError(
+                        f"The model cannot be loaded: setup raised {_text_of(error)}"
+                    ) from error
             try:
                 answers = _checked(self.model(samples, *self._given), samples)
             except (Exception, SystemExit) as error:  # `exit()` would end whoever asked
                 if len(samples) > 1:
                     return [found for each in samples for found in self.predict([each])]
                 (sample,) = samples
-                why = f"the model raised {_said(error)}"
-                return [Predicted(sample.media.id, sample.media.name, error=why)]
+                reason = f"the model raised {_text_of(error)}"
+                return [Predicted(sample.media.id, sample.media.name, error=reason)]
         pairs = zip(samples, answers, strict=True)
         return [Predicted(each.media.id, each.media.name, labels) for each, labels in pairs]
 
 
-def _said(error: BaseException) -> str:
+def _text_of(error: BaseException) -> str:
     return printable(f"{type(error).__name__}: {error}"[:500])
 
 
 def _checked(answers: object, samples: Sequence[Sample]) -> list[LabeledImage | None]:
-    """Return the labels of each sample; a `TypeError` or `ValueError` says what is wrong."""
+    """Return the labels for each sample; an answer that cannot be used raises an error."""
     if not isinstance(answers, Sequence) or isinstance(answers, str | bytes):
         raise TypeError(f"it returned {type(answers).__name__}; give a list, one answer a sample")
     if len(answers) != len(samples):
@@ -86,27 +82,24 @@ def _checked(answers: object, samples: Sequence[Sample]) -> list[LabeledImage | 
     found: list[LabeledImage | None] = []
     for answer, sample in zip(answers, samples, strict=True):
         media = sample.media
-        if isinstance(answer, LabeledImage):
-            if answer.media_id and answer.media_id.lower() != media.id.lower():
-                raise ValueError(f"an answer is for media {answer.media_id}, not for {media.id}")
-            found.append(attrs.evolve(answer, media_id=media.id, media_name=media.name))
-            continue
-        if answer is None:
-            found.append(None)
-            continue
-        parts = answer if isinstance(answer, Sequence) and not isinstance(answer, str) else [answer]
-        for each in parts:
-            if not isinstance(each, Annotation | Classification):
-                raise TypeError(
-                    f"an answer holds {type(each).__name__}; give a LabeledImage, a list of "
-                    "Annotation and Classification, or None"
-                )
-        found.append(
-            LabeledImage(
-                media_id=media.id,
-                media_name=media.name,
+        labels = answer
+        if answer is not None and not isinstance(answer, LabeledImage):
+            is_list = isinstance(answer, Sequence) and not isinstance(answer, str)
+            parts = answer if is_list else [answer]
+            for each in parts:
+                if not isinstance(each, Annotation | Classification):
+                    raise TypeError(
+                        f"an answer holds {type(each).__name__}; give a LabeledImage, a list of "
+                        "Annotation and Classification, or None"
+                    )
+            labels = LabeledImage(
                 annotations=[each for each in parts if isinstance(each, Annotation)],
                 classifications=[each for each in parts if isinstance(each, Classification)],
             )
-        )
+        if not isinstance(labels, LabeledImage):
+            found.append(None)
+            continue
+        if labels.media_id and labels.media_id.lower() != media.id.lower():
+            raise ValueError(f"an answer is for media {labels.media_id}, not for {media.id}")
+        found.append(attrs.evolve(labels, media_id=media.id, media_name=media.name))
     return found

@@ -1,9 +1,9 @@
-"""One prediction of a project: images in chunks to a model, its answers checked and imported.
+"""One prediction of a project: a model gets its images in chunks, its answers are imported.
 
-Chunks of images are given out to as many workers as there are (a thread of this process, worker
-processes, a cluster). What they say goes through one queue to the import, which sends one request
-at a time, since the service deadlocks where several import into one project (observed). So memory
-holds the chunks in work and two batches of predictions, whatever the size of the project.
+Chunks go to the workers: a thread of this process, worker processes or a cluster. The answers go
+through one queue to the import, which sends one request at a time, because the service deadlocks if
+several import into one project (observed). So memory holds the chunks in work and two batches of
+predictions, whatever the size of the project.
 """
 
 from __future__ import annotations
@@ -29,16 +29,12 @@ from datagym_async._runs._text import counted, said_counts
 from datagym_async._threads import in_thread
 from datagym_async.data import LoaderConfig
 from datagym_async.data._listing import Library, Listing, list_media, pack
-from datagym_async.exceptions import (
-    ConfigurationError,
-    DataGymError,
-    TransferError,
-)
+from datagym_async.exceptions import ConfigurationError, DataGymError, TransferError
 from datagym_async.models import DatasetMedia, TaskState
-from datagym_async.predict._chunk import Job, Loading, end_with_parent, predict_chunk, run_chunk
+from datagym_async.predict._chunk import Job, Loading, predict_chunk, run_chunk
 from datagym_async.predict._journal import SENDING, PredictJournal
-from datagym_async.predict._models import LoadedModel, Model, ModelError, Predicted
-from datagym_async.resources import ImportOutcome, ImportResult, LabelsResource, TasksResource
+from datagym_async.predict._models import LoadedModel, ModelError, Predicted
+from datagym_async.resources import ImportOutcome, LabelsResource, TasksResource
 
 if TYPE_CHECKING:
     from datagym_async._processes import WorkerProcesses
@@ -53,15 +49,15 @@ OPEN: Final = (
 """States of tasks that people have not finished."""
 OpenStates: TypeAlias = "Literal['open', 'all'] | TaskState | Sequence[TaskState]"
 Runner: TypeAlias = Callable[[Sequence[DatasetMedia]], Awaitable[list[Predicted]]]
-"""Has a worker look at a chunk."""
+"""Gives a chunk to a worker and returns the answers."""
 Workers: TypeAlias = AbstractAsyncContextManager[tuple[Runner, int]]
-"""What gives a runner, and says how many workers it has."""
+"""Gives a runner and the number of its workers."""
 
 _CHUNK: Final = 32  # images that a worker gets at once, at least
 _BATCH: Final = 50  # predictions in one request
 _MOST_PROBLEMS: Final = 1000
 _PATIENCE: Final = 64  # images without any success after which a model counts as unfit
-_LIVES: Final = 2  # workers that may die of a chunk before it is halved
+_LIVES: Final = 2  # workers that a chunk may kill before it is halved
 
 
 class PredictOutcome(enum.StrEnum):
@@ -70,13 +66,13 @@ class PredictOutcome(enum.StrEnum):
     STORED = "stored"
     """Its prediction is in the service."""
     EMPTY = "empty"
-    """The model had nothing to say of it (None); what the service has is left as it is."""
+    """The model returned None; the labels at the service stay as they are."""
     REJECTED = "rejected"
     """The prediction does not fit the label configuration, and was not sent."""
     FAILED = "failed"
     """The image cannot be loaded, the model failed at it, or the service refused the prediction."""
     UNKNOWN = "unknown"
-    """The answer was lost, and to append once more could double it: see in the project."""
+    """The answer was lost, and adding it again could double it: check the project."""
 
 
 @attrs.frozen
@@ -95,7 +91,7 @@ class PredictProgress:
 
     planned: int
     settled: int
-    """Of these there is an outcome, from an earlier run too."""
+    """Images with an outcome, from an earlier run too."""
     problems: int
 
 
@@ -145,12 +141,12 @@ class PredictReport:
 
 
 class WorkerLostError(Exception):
-    """A worker ended in the midst of a chunk; what it had found is gone."""
+    """A worker ended before it answered for a chunk."""
 
 
 @attrs.frozen(kw_only=True)
 class PredictParts:
-    """What a prediction works with, of an open client."""
+    """The parts of an open client that a prediction needs."""
 
     base_url: str
     client: Loading
@@ -159,40 +155,22 @@ class PredictParts:
     labels: LabelsResource
 
 
-def _function(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if value is not attribute.default and not callable(value):
-        raise ConfigurationError(f"{attribute.name} is {value!r}; it must be a function")
-
-
 @attrs.frozen(kw_only=True, field_transformer=by_annotation)
 class PredictOptions:
-    """What is asked for; ``DataGymClient.predict`` explains it."""
+    """The options of ``DataGymClient.predict``, which explains them."""
 
-    model: Model = attrs.field(validator=_function)
-    setup: Callable[[], object] | None = attrs.field(default=None, validator=_function)
+    model: Callable[..., Sequence[object]]
+    setup: Callable[[], object] | None = None
     states: OpenStates = "open"
     keep_data: bool = False
     batch_size: int = attrs.field(default=16, validator=within(1, 10_000))
     processes: int = attrs.field(default=0, validator=within(0, 1000))
-    connect: Callable[[], AbstractAsyncContextManager[Loading]] = attrs.field(validator=_function)
+    connect: Callable[[], AbstractAsyncContextManager[Loading]]
     journal: str | os.PathLike[str] | None = None
     partial: bool = False
     strict: bool = False
     on_progress: Callable[[PredictProgress], object] | None = None
     loader: dict[str, Any] = attrs.field(factory=dict)
-
-    def job(self, base_url: str) -> Job:
-        """Return what each worker is told; `ConfigurationError` where the loader takes it not."""
-        loader = {**self.loader, "batch_size": self.batch_size}
-        attrs.evolve(LoaderConfig(), **loader)
-        return Job(
-            key=uuid4().hex,
-            base_url=base_url,
-            model=self.model,
-            setup=self.setup,
-            connect=self.connect,
-            loader=loader,
-        )
 
 
 # --- Workers --------------------------------------------------------------------------------------
@@ -200,7 +178,7 @@ class PredictOptions:
 
 @contextlib.asynccontextmanager
 async def in_this_process(client: Loading, job: Job) -> AsyncIterator[tuple[Runner, int]]:
-    """Give a runner whose model runs in a thread of this process, one batch at a time."""
+    """Give a runner whose model runs in a thread of this process."""
     model, executor = LoadedModel(job.model, job.setup), ThreadPoolExecutor(1, "datagym-model")
 
     async def run(media: Sequence[DatasetMedia]) -> list[Predicted]:
@@ -209,16 +187,12 @@ async def in_this_process(client: Loading, job: Job) -> AsyncIterator[tuple[Runn
     try:
         yield run, 1
     finally:
-        await in_thread(executor.shutdown)  # the batch that it is at ends first
+        await in_thread(executor.shutdown)  # the current batch ends first
 
 
 @contextlib.asynccontextmanager
 async def in_processes(job: Job, processes: int) -> AsyncIterator[tuple[Runner, int]]:
-    """Give a runner with worker processes, each with a model and a client of its own.
-
-    Raises:
-        ConfigurationError: The model cannot be sent to another process.
-    """
+    """Give a runner with worker processes, each with its own model and client."""
     try:
         await in_thread(pickle.dumps, job)
     except Exception as error:
@@ -268,7 +242,7 @@ async def in_processes(job: Job, processes: int) -> AsyncIterator[tuple[Runner, 
 def _pool() -> WorkerProcesses:
     from datagym_async._processes import WorkerProcesses  # in a thread, see there
 
-    return WorkerProcesses(1, end_with_parent)
+    return WorkerProcesses(1)
 
 
 # --- The run --------------------------------------------------------------------------------------
@@ -280,30 +254,31 @@ async def predict(
     options: PredictOptions,
     elsewhere: Callable[[Job], Workers] | None = None,
 ) -> PredictReport:
-    """Predict the images of a project, on this machine if there are no workers elsewhere.
-
-    Raises:
-        ConfigurationError: An option cannot be used, or the journal is of another job.
-        TransferError: The run had to stop early; its `report` says what was done.
-        APIError: The project cannot be listed.
-    """
-    job = options.job(parts.base_url)
+    """Predict the images of a project, on this machine if there are no workers elsewhere."""
+    loader = {**options.loader, "batch_size": options.batch_size}
+    attrs.evolve(LoaderConfig(), **loader)  # refuses what a loader would refuse
+    job = Job(
+        key=uuid4().hex,
+        base_url=parts.base_url,
+        model=options.model,
+        setup=options.setup,
+        connect=options.connect,
+        loader=loader,
+    )
     if elsewhere is not None:
         workers = elsewhere(job)
     elif options.processes:
         workers = in_processes(job, options.processes)
     else:
         workers = in_this_process(parts.client, job)
-    # Which images: those of tasks in these states, and of them what no earlier run has done.
-    asked: Any = [*OPEN] if options.states == "open" else options.states
-    wanted: set[str] = set()
-    async with aclosing(parts.tasks.iter(project_id, state=asked)) as tasks:
-        async for task in tasks:
-            wanted.add(task.media_id)
+    # The images of tasks in these states.
+    states: Any = [*OPEN] if options.states == "open" else options.states
+    async with aclosing(parts.tasks.iter(project_id, state=states)) as tasks:
+        wanted = {task.media_id async for task in tasks}
     listing = await list_media(parts.library, None, project_id, links="service")
     listing = await in_thread(lambda: Listing([pack(it) for it in listing if it.id in wanted]))
-    of = {"base_url": parts.base_url, "project": project_id, "keep_data": str(options.keep_data)}
-    journal = PredictJournal(options.journal, of, (SENDING, *PredictOutcome))
+    about = {"base_url": parts.base_url, "project": project_id, "keep_data": str(options.keep_data)}
+    journal = PredictJournal(options.journal, about, (SENDING, *PredictOutcome))
     run = _Run(parts, project_id, options, journal, len(listing))
     try:
         await in_thread(journal.open)
@@ -325,7 +300,7 @@ async def predict(
 
 @attrs.define
 class _Run:
-    """What is known while a prediction runs."""
+    """The state of a prediction that runs."""
 
     _parts: PredictParts
     _project_id: str
@@ -335,13 +310,10 @@ class _Run:
     _skipped: int = 0
     _counts: Counter[PredictOutcome] = attrs.field(factory=Counter)
     _problems: list[PredictProblem] = attrs.field(factory=list)
-    _answered: int = 0
-    """Images of which the model has said something, be it nothing."""
-    _failed: int = 0
-    """Images at which it has failed, and no run before."""
+    _answered: int = 0  # images for which the model gave an answer, also None
+    _failed: int = 0  # images at which it failed, in this run for the first time
     _out: asyncio.Queue[Predicted | None] = attrs.field(factory=lambda: asyncio.Queue(_BATCH))
-    _names: dict[str, str] = attrs.field(factory=dict)
-    """Names of the media on their way into the service."""
+    _names: dict[str, str] = attrs.field(factory=dict)  # of the media that are being imported
 
     def report(self, *, complete: bool) -> PredictReport:
         return PredictReport(
@@ -353,8 +325,8 @@ class _Run:
         )
 
     async def ask(self, runner: Runner, listing: Listing, at_once: int) -> None:
-        """Have the model look at all images, and put its answers into the queue."""
-        # Whole batches, so that none but the last is short.
+        """Show all images to the model, and put its answers into the queue."""
+        # Whole batches, so that only the last is short.
         batch_size = self._options.batch_size
         chunks = _chunks(listing, -(-_CHUNK // batch_size) * batch_size)
         async with asyncio.TaskGroup() as group:
@@ -363,7 +335,8 @@ class _Run:
         await self._out.put(None)
 
     async def _work(self, runner: Runner, chunks: Iterator[Sequence[DatasetMedia]]) -> None:
-        for chunk in chunks:  # each goes to the worker that asks first
+        for chunk in chunks:  # all workers share this iterator
+            # What no earlier run has done.
             known = await in_thread(self._journal.outcomes, [media.id for media in chunk])
             left = []
             for media in chunk:
@@ -371,12 +344,12 @@ class _Run:
                 if before in (PredictOutcome.STORED, PredictOutcome.EMPTY):
                     self._skipped += 1
                 elif self._options.keep_data and before in (SENDING, PredictOutcome.UNKNOWN):
-                    why = "an earlier run may have stored it; check the project"
-                    self._settle(media.id, media.name, PredictOutcome.UNKNOWN, why)
+                    reason = "an earlier run may have stored it; check the project"
+                    self._settle(media.id, media.name, PredictOutcome.UNKNOWN, reason)
                 else:
                     left.append(media)
             ready = []
-            for each in await _looked_at(runner, left) if left else ():
+            for each in await _answers(runner, left) if left else ():
                 self._answered += not each.error
                 self._failed += bool(each.error) and each.media_id not in known
                 if each.labels is not None:
@@ -390,13 +363,13 @@ class _Run:
                     f"there is no prediction for any of the first {_PATIENCE} images; of "
                     f"{self._problems[-1].name}: {self._problems[-1].reason}"
                 )
-            # Whatever happens from here on, it may have been sent.
+            # From here on it may have been sent.
             await in_thread(self._journal.note, [(each.media_id, SENDING) for each in ready])
             for each in ready:
                 await self._out.put(each)
 
     async def bring_in(self) -> None:
-        """Import what is in the queue until its end."""
+        """Import the predictions in the queue until its end."""
         options, settled = self._options, []
 
         async def predictions() -> AsyncGenerator[LabeledImage, None]:
@@ -417,7 +390,9 @@ class _Run:
         try:
             async with aclosing(results):
                 async for result in results:
-                    outcome = self._take(result)
+                    outcome = _OUTCOMES[result.outcome]
+                    name = self._names.pop(result.media_id, "")
+                    self._settle(result.media_id, name, outcome, "; ".join(result.reasons))
                     settled.append((result.media_id, outcome.value))
                     if len(settled) >= _BATCH:
                         await in_thread(self._journal.note, settled)
@@ -425,23 +400,16 @@ class _Run:
         finally:
             await in_thread(self._journal.note, settled)
 
-    def _take(self, result: ImportResult) -> PredictOutcome:
-        """Count what became of a prediction, and return it."""
-        outcome = _OUTCOMES[result.outcome]
-        name = self._names.pop(result.media_id, "")
-        self._settle(result.media_id, name, outcome, "; ".join(result.reasons))
-        return outcome
-
     def _settle(self, media_id: str, name: str, outcome: PredictOutcome, reason: str) -> None:
         self._counts[outcome] += 1
         is_fine = outcome in (PredictOutcome.STORED, PredictOutcome.EMPTY)
         if not is_fine and len(self._problems) < _MOST_PROBLEMS:
             self._problems.append(PredictProblem(media_id, name, outcome, reason))
         if self._options.on_progress is not None:
-            done = self._counts[PredictOutcome.STORED] + self._counts[PredictOutcome.EMPTY]
+            fine = self._counts[PredictOutcome.STORED] + self._counts[PredictOutcome.EMPTY]
             settled = self._counts.total()
             progress = PredictProgress(
-                planned=self._planned, settled=self._skipped + settled, problems=settled - done
+                planned=self._planned, settled=self._skipped + settled, problems=settled - fine
             )
             self._options.on_progress(progress)
 
@@ -460,17 +428,15 @@ def _chunks(listing: Listing, size: int) -> Iterator[Sequence[DatasetMedia]]:
         yield [listing[at] for at in range(start, min(start + size, len(listing)))]
 
 
-async def _looked_at(
-    runner: Runner, media: Sequence[DatasetMedia], lives: int = _LIVES
-) -> list[Predicted]:
-    """Return what the model says of each media; what a worker dies of is narrowed down."""
-    try:
-        return await runner(media)
-    except WorkerLostError as error:
-        if lives > 1:
-            return await _looked_at(runner, media, lives - 1)
-        if len(media) == 1:
-            return [Predicted(media[0].id, media[0].name, error=str(error))]
+async def _answers(runner: Runner, media: Sequence[DatasetMedia]) -> list[Predicted]:
+    """Return the model's answer for each media; an image that kills workers is searched for."""
+    reason = ""
+    for _ in range(_LIVES):
+        try:
+            return await runner(media)
+        except WorkerLostError as error:
+            reason = str(error)
+    if len(media) == 1:
+        return [Predicted(media[0].id, media[0].name, error=reason)]
     middle = len(media) // 2
-    halves = media[:middle], media[middle:]
-    return [each for half in halves for each in await _looked_at(runner, half)]
+    return await _answers(runner, media[:middle]) + await _answers(runner, media[middle:])

@@ -18,7 +18,6 @@ import pytest
 from datagym_async import DataGymClient
 from datagym_async._processes import WorkerProcesses
 from datagym_async.labels import LabelConfig
-from datagym_async.predict._chunk import end_with_parent
 from datagym_async.server import SeedDataset, SeedMedia, SeedProject, Server
 from tests.helpers import models
 from tests.helpers.photos import jpeg
@@ -87,13 +86,12 @@ def test_a_worker_that_is_killed_costs_no_image(
 
 
 def test_the_processes_of_a_program_that_is_killed_end_by_themselves() -> None:
-    """A pool alone would wait for ever, with its model in memory: what they print to ends."""
+    """Those of a prediction and of a gallery: else what they print to would never end."""
     program = (
         "import os, signal\n"
-        "from datagym_async._processes import WorkerProcesses\n"
-        "from datagym_async.predict._chunk import end_with_parent\n"
+        "from datagym_async.look._thumbnails import _pool\n"
         "if __name__ == '__main__':\n"
-        "    pool = WorkerProcesses(2, end_with_parent)\n"
+        "    pool = _pool(2)\n"
         "    [each.result() for each in [pool.submit(os.getpid) for _ in range(20)]]\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
@@ -136,7 +134,7 @@ def test_workers_that_end_as_they_start_are_no_fault_of_the_images(tmp_path: Pat
 
 def test_nothing_is_left_of_a_pool_whose_worker_was_killed_while_another_was_started() -> None:
     """Python 3.11 forgets that one: it would wait for work, and the program for it."""
-    pool = WorkerProcesses(2, end_with_parent)
+    pool = WorkerProcesses(2)
     os.kill(pool.submit(os.getpid).result(), signal.SIGKILL)
     with pytest.raises(BrokenExecutor):
         pool.submit(time.sleep, 60).result()
