@@ -69,7 +69,7 @@ class Settings:
 
 
 Fetch: TypeAlias = "Callable[[Wanted], Coroutine[Any, Any, DownloadResult]]"
-"""Fetches a media into its place in the folder of a download."""
+"""Fetches a media into the folder of a download."""
 
 _Transports: TypeAlias = "Callable[[Transport], Transport]"
 _Fetches: TypeAlias = "Callable[[str, DownloadConfig], Fetch]"
@@ -79,16 +79,12 @@ _Connect: TypeAlias = "Callable[[], AbstractAsyncContextManager[Loading]] | None
 
 @attrs.frozen(kw_only=True)
 class RemoteJobs:
-    """How workers elsewhere do the jobs of a client (see `distributed.through`)."""
+    """Does the jobs of a client elsewhere; made by `distributed.through`."""
 
-    transport: _Transports
-    """Returns a transport through which workers send the files of uploads."""
-    fetch: _Fetches
-    """Returns what fetches the media of a download, for its folder and options."""
-    workers: _Workers
-    """Returns the workers of a prediction."""
-    connect: _Connect = None
-    """Makes the client of a worker; None for one by the environment there."""
+    transport: _Transports  # has others send the files of uploads
+    fetch: _Fetches  # by the folder and the options of a download
+    workers: _Workers  # of a prediction
+    connect: _Connect = None  # as in `through`
 
 
 async def token_of(source: Secret | TokenSource) -> Secret:

@@ -1,11 +1,11 @@
 """The same jobs on a Dask cluster; needs the extra ``distributed``.
 
-Dask has the workers, carries what they are told and what they find, and shows it on its dashboard;
-there is no membership, queue or transport of our own. In reading order:
+Dask has the workers, carries requests and answers, and shows them on its dashboard. In reading
+order:
 
-* `_cluster`: a cluster is opened and looked at, and what is asked of its workers
+* `_cluster`: opens a cluster, checks its workers, and runs functions on them
 * `_predict`: `predict`, a model on every worker
-* `_hands`: an actor on each worker that sends files and fetches media
+* `_actors`: an actor on each worker that sends files and fetches media
 * `_jobs`: `through`, a client whose jobs go through the workers
 """
 

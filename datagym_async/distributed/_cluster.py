@@ -1,7 +1,6 @@
-"""A Dask cluster: opened, looked at before anything is asked of it, and asked.
+"""A Dask cluster: opened, its workers checked, and functions run on them.
 
-A worker opens a client of its own by what the caller gives (`Job.connect`), so that no token
-travels. What a worker raises comes back as it is; a worker that is gone is a `WorkerLostError`.
+What a worker raises is raised here; a worker that is gone is a `WorkerLostError`.
 """
 
 from __future__ import annotations
@@ -33,24 +32,21 @@ Scheduler: TypeAlias = "str | Client"
 """The address of a scheduler, for example ``"tcp://10.0.0.1:8786"``, or an asynchronous client."""
 
 _log = logger(__name__)
-_PATIENCE = 10.0  # seconds that a scheduler may take to answer, and the first worker to come
-_WITHOUT_WORKERS = 30.0  # seconds that the last worker may be gone before another one comes
-LOOK_EVERY = 2.0  # seconds after which it is looked who has come and who is gone
+_PATIENCE = 10.0  # seconds to wait for the answer of a scheduler, and for the first worker
+_WITHOUT_WORKERS = 30.0  # seconds to wait for another worker when the last one is gone
+LOOK_EVERY = 2.0  # seconds between two looks at which workers there are
 
 
 def versions() -> tuple[str, str, str]:
-    """Return the version of this package, of Python and of Dask; runs on a worker."""
-    python = ".".join(platform.python_version_tuple()[:2])  # functions travel as pickles of these
+    """Return the version of this package, of Python and of Dask; also runs on a worker."""
+    python = ".".join(platform.python_version_tuple()[:2])  # whose pickles are exchanged
     return __version__, python, extra_module("distributed").__version__
 
 
 def check_versions(who: str, theirs: Any) -> None:
-    """Refuse another version of this package or of Python; one of Dask is only told of.
+    """Refuse another version of this package or of Python; another one of Dask gives a warning.
 
-    Args:
-        who: Whose they are.
-        theirs: What `versions` gave there, or what came instead: who has no such package cannot
-            even read the question.
+    `theirs` is the result of `versions` there, or the error of a worker that has no such package.
     """
     ours = versions()
     if isinstance(theirs, Exception):
@@ -58,25 +54,26 @@ def check_versions(who: str, theirs: Any) -> None:
             f"{who} cannot run datagym_async {ours[0]}: {printable(str(theirs))}; install the same "
             "version there"
         )
-    said = (
-        f"{who} has {{}}, and the caller has {{}}; install the same versions on both sides".format
-    )
+    what_to_do = "install the same versions on both sides"
     if theirs[:2] != ours[:2]:
-        both = f"datagym_async {theirs[0]} on Python {theirs[1]}", f"{ours[0]} on {ours[1]}"
-        raise ConfigurationError(said(*both))
+        raise ConfigurationError(
+            f"{who} has datagym_async {theirs[0]} on Python {theirs[1]}, and the caller has "
+            f"{ours[0]} on {ours[1]}; {what_to_do}"
+        )
     if theirs[2] != ours[2]:
-        _log.warning("%s if anything fails", said(f"Dask {theirs[2]}", ours[2]))
+        text = "%s has Dask %s, and the caller has %s; %s if anything fails"
+        _log.warning(text, who, theirs[2], ours[2], what_to_do)
 
 
 class ClusterLostError(APIError):
-    """There is no scheduler any more, or no worker for long: all that is asked would meet it."""
+    """There is no scheduler any more, or no worker for a long time."""
 
     ends_run = True
 
 
 @attrs.define
 class Cluster:
-    """An open cluster, by an asynchronous client of Dask, whose types say little of that."""
+    """An open cluster: an asynchronous client of Dask, which has no useful types."""
 
     client: Any
     _fit: set[str] = attrs.field(factory=set, init=False)
@@ -84,24 +81,16 @@ class Cluster:
     _seen: float = attrs.field(factory=lambda: asyncio.get_running_loop().time(), init=False)
 
     async def workers(self) -> list[str]:
-        """Return the addresses of the workers that there are now, sorted.
-
-        Raises:
-            OSError: The scheduler does not answer.
-        """
+        """Return the addresses of all workers, sorted; `OSError` if the scheduler is silent."""
         try:
             async with asyncio.timeout(_PATIENCE):
                 known = await self.client.scheduler.identity(n_workers=-1)
-        except (RuntimeError, AttributeError) as error:  # of a client that Dask has given up
+        except (RuntimeError, AttributeError) as error:  # Dask has given up this client
             raise OSError(f"the scheduler is lost ({error})") from error
         return sorted(known["workers"])
 
     def seen(self, *, is_there: bool) -> None:
-        """Note whether there is a worker.
-
-        Raises:
-            ClusterLostError: There was none for long; nobody has anything to wait for.
-        """
+        """Note whether there is a worker; `ClusterLostError` if there was none for too long."""
         now = asyncio.get_running_loop().time()
         if is_there:
             self._seen = now
@@ -109,7 +98,7 @@ class Cluster:
             raise ClusterLostError("The cluster has no workers, or no scheduler")
 
     async def check(self, workers: Sequence[str]) -> None:
-        """Refuse workers with other versions; whom this has seen before is not asked again."""
+        """Refuse workers with other versions; each is asked once."""
         unseen = [each for each in workers if each not in self._fit]
         found = await self.client.run(versions, workers=unseen, on_error="return")
         for worker, theirs in found.items():
@@ -117,7 +106,7 @@ class Cluster:
             self._fit.add(worker)
 
     async def _look(self) -> None:
-        """See whether there is a worker, once for all that wait."""
+        """Note whether there is a worker; one request serves all calls that wait."""
         now = asyncio.get_running_loop().time()
         if now - self._looked < LOOK_EVERY:
             return
@@ -127,13 +116,10 @@ class Cluster:
         self.seen(is_there=is_there)
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Return what a function returns, run on some worker.
+        """Return the result of a function that runs on any worker.
 
-        Dask runs it again where a worker dies of it, so it must do no harm to run twice.
-
-        Raises:
-            WorkerLostError: It was begun on several workers, and each of them was lost.
-            ClusterLostError: The scheduler is lost, or all workers were for long.
+        Dask runs it again if a worker dies, so it must be harmless to run it twice. If several
+        workers died, this is a `WorkerLostError`.
         """
         dask = extra_module("distributed", ConfigurationError)
         if self.client.status != "running":
@@ -146,7 +132,7 @@ class Cluster:
             return cast("T", await result)
         except dask.KilledWorker as error:
             raise WorkerLostError("each worker ended while it had this image") from error
-        except CancelledError as error:  # of Dask; that of a task is another one
+        except CancelledError as error:  # Dask's own, not that of asyncio
             raise ClusterLostError("The scheduler of the cluster is lost") from error
         finally:
             result.cancel()
@@ -157,12 +143,7 @@ class Cluster:
 
 @asynccontextmanager
 async def opened(scheduler: Scheduler) -> AsyncIterator[Cluster]:
-    """Give a cluster whose workers can do what they will be asked.
-
-    Raises:
-        ConfigurationError: The scheduler cannot be reached, there is no worker, or one of them has
-            another version of this package or of Python.
-    """
+    """Give a cluster that answers, with workers of the right versions, or `ConfigurationError`."""
     dask = await in_thread(extra_module, "distributed", ConfigurationError)
     if not isinstance(scheduler, str):
         if not getattr(scheduler, "asynchronous", False):
@@ -175,14 +156,14 @@ async def opened(scheduler: Scheduler) -> AsyncIterator[Cluster]:
     client = dask.Client(scheduler, asynchronous=True, timeout=_PATIENCE)
     try:
         try:
-            async with asyncio.timeout(2 * _PATIENCE):  # Dask waits for ever for who says nothing
+            async with asyncio.timeout(2 * _PATIENCE):  # Dask would wait for a silent one for ever
                 await client
         except (OSError, ValueError, MemoryError) as error:
-            # Of a web server's answer, Dask takes the first letters for a size.
-            said = "" if isinstance(error, MemoryError) else printable(str(error))
-            said = said or "it is not a scheduler"
+            # Dask takes the first letters of a web server's answer for a size.
+            text = "" if isinstance(error, MemoryError) else printable(str(error))
             raise ConfigurationError(
-                f"No scheduler answers at {printable(scheduler)} ({said}); start one with "
+                f"No scheduler answers at {printable(scheduler)} "
+                f"({text or 'it is not a scheduler'}); start one with "
                 "`dask scheduler`, and give its address, for example tcp://10.0.0.1:8786"
             ) from error
         yield await _checked(Cluster(client), scheduler)
@@ -197,12 +178,11 @@ async def _checked(cluster: Cluster, name: str) -> Cluster:
         raise ConfigurationError(
             f"{printable(name)} has no workers; start one with `dask worker ADDRESS`"
         ) from None
-    scheduler: Any
-    try:
-        # It reads what goes to the workers.
-        scheduler = await cluster.client.run_on_scheduler(versions)
+    theirs: Any
+    try:  # the scheduler reads what goes to the workers
+        theirs = await cluster.client.run_on_scheduler(versions)
     except Exception as error:
-        scheduler = error
-    check_versions("The scheduler", scheduler)
+        theirs = error
+    check_versions("The scheduler", theirs)
     await cluster.check(await cluster.workers())
     return cluster

@@ -1,10 +1,9 @@
-"""`through`: the ordinary jobs of a client here, their bytes through the workers of a cluster.
+"""`through`: a client whose jobs run here, and send and fetch through the workers of a cluster.
 
-Planning, names, limits, repetitions, settling, journal and report are those of a job on one
-machine, and stay with the caller. What is done elsewhere is one attempt: a worker opens the file
-and sends it, or fetches a media into its place. So a limit is that of the job, whoever comes or
-goes, a pause that the service asks for holds for all, and a worker that dies is a lost answer,
-which is settled by a listing like any other.
+Planning, names, limits, retries, settling, journal and report are those of a job on one machine,
+and stay with the caller. A worker does one attempt: it sends a file, or fetches a media. So limits
+are those of the job, pauses hold for all workers, and a worker that dies is a lost answer, which is
+settled by a listing like any other.
 """
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ from datagym_async._opened import Fetch, RemoteJobs
 from datagym_async._transport import Transport
 from datagym_async._wire import Response
 from datagym_async._wire._messages import Lane
+from datagym_async.distributed._actors import Connect, WorkerActors
 from datagym_async.distributed._cluster import Scheduler, opened
-from datagym_async.distributed._hands import Connect, WorkerActors
 from datagym_async.distributed._predict import workers_of
 from datagym_async.exceptions import APIConnectionError
 
@@ -33,52 +32,40 @@ if TYPE_CHECKING:
     from datagym_async.downloads import DownloadConfig, DownloadResult
     from datagym_async.downloads._manifest import Wanted
 
-_ATTEMPTS = 3  # workers that may be lost with a media before the run is told
+_ATTEMPTS = 3  # workers that may be lost with a media before its download fails
 
 
 @attrs.frozen
 class ClusterTransport:
-    """Have workers send the files of uploads; all other requests go out from here.
-
-    Args:
-        base: The transport of this process.
-        hands: The workers.
-        spend: Waits until so many bytes may go.
-    """
+    """A `Transport` whose workers send the files of uploads; all other requests start here."""
 
     _base: Transport
-    _hands: WorkerActors
-    _spend: Callable[[int], Awaitable[None]]
+    _actors: WorkerActors
+    _spend: Callable[[int], Awaitable[None]]  # waits until so many bytes may be sent
 
     @property
     def token_number(self) -> int:
-        """Return how many tokens were used here so far."""
         return self._base.token_number
 
     def with_timeout(self, timeout: Timeout) -> Self:
-        """Return the same transport with other time limits, for what goes out from here."""
         return attrs.evolve(self, base=self._base.with_timeout(timeout))
 
     async def exchange(self, request: Request) -> Response:
-        """Send a request once; see `Transport`."""
         body = request.body
         if request.lane is not Lane.UPLOAD or body is None or body.again is None:
             return await self._base.exchange(request)
         await self._spend(body.size)
-        about = request.headers.get("X-filename", "")
+        name = request.headers.get("X-filename", "")
         bare = attrs.evolve(request, body=None)
-        return Response(*await self._hands.ask(about, "exchange", bare, body.again))
+        return Response(*await self._actors.ask(name, "exchange", bare, body.again))
 
     def send(self, request: Request) -> AbstractAsyncContextManager[StreamedResponse]:
-        """Send a request from here, and give its open answer."""
         return self._base.send(request)
 
     def fetch(self, url: str) -> AbstractAsyncContextManager[StreamedResponse]:
-        """Get a pre-signed URL from here."""
         return self._base.fetch(url)
 
     async def aclose(self) -> None:
-        """Close the transport of this process."""
         await self._base.aclose()
 
 
@@ -112,21 +99,21 @@ async def through(
     limits, retry = client._opened.limits, client._settings.retry
     async with (
         opened(scheduler) as cluster,
-        WorkerActors(cluster, connect or type(client), client.media.base_url) as hands,
+        WorkerActors(cluster, connect or type(client), client.media.base_url) as actors,
     ):
 
         def fetching(place: str, config: DownloadConfig) -> Fetch:
-            told = attrs.evolve(config, on_event=None)
+            config = attrs.evolve(config, on_event=None)
 
             async def fetch(wanted: Wanted) -> DownloadResult:
                 with await limits.slot(Lane.DOWNLOAD):
-                    return await _fetched(hands, place, wanted, told, retry)
+                    return await _fetched(actors, place, wanted, config, retry)
 
             return fetch
 
         yield client._elsewhere(
             RemoteJobs(
-                transport=lambda base: ClusterTransport(base, hands, limits.spend),
+                transport=lambda base: ClusterTransport(base, actors, limits.spend),
                 fetch=fetching,
                 workers=partial(workers_of, cluster),
                 connect=connect,
@@ -135,16 +122,16 @@ async def through(
 
 
 async def _fetched(
-    hands: WorkerActors, place: str, wanted: Wanted, config: DownloadConfig, retry: RetryPolicy
+    actors: WorkerActors, place: str, wanted: Wanted, config: DownloadConfig, retry: RetryPolicy
 ) -> DownloadResult:
-    """Return what became of a media; one whose worker is lost is fetched by another one."""
-    for left in reversed(range(_ATTEMPTS)):
+    """Have a media fetched; if its worker is lost, by another one."""
+    lost = 0
+    while True:
         try:
-            found: DownloadResult = await hands.ask(
-                wanted.media_id, "fetch", place, wanted, config, retry
-            )
+            arguments = (place, wanted, config, retry)
+            found: DownloadResult = await actors.ask(wanted.media_id, "fetch", *arguments)
             return found
         except APIConnectionError as error:
-            if not left or error.__cause__ is None:  # the service is gone, not the worker
+            lost += 1
+            if lost == _ATTEMPTS or error.__cause__ is None:  # the service is gone, not the worker
                 raise
-    raise AssertionError("unreachable")

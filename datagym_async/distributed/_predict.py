@@ -73,6 +73,6 @@ async def workers_of(cluster: Cluster, job: Job) -> AsyncIterator[tuple[Runner, 
 def _run_chunk(
     ours: tuple[str, str, str], job: Job, media: Sequence[DatasetMedia]
 ) -> list[Predicted] | tuple[str, str, str]:
-    """Run a chunk on a worker; one that has come later may have other versions, and tells them."""
+    """Run a chunk on a worker, or return the versions there if they are different."""
     theirs = versions()
     return run_chunk(job, media) if theirs[:2] == ours[:2] else theirs

@@ -100,8 +100,6 @@ class Prefix:
             digest.update(source.read_at(start, RANGE))
         return digest.hexdigest() == sha256
 
-    # The manifest.
-
     @property
     def has_begun(self) -> bool:
         """Whether there is a copy of the manifest that this machine knows; blocks."""
@@ -110,9 +108,7 @@ class Prefix:
     def take_state(self) -> None:
         """Fetch the copy of the manifest if it is newer than ours; blocks.
 
-        Raises:
-            ConfigurationError: There are objects at the prefix, but no copy.
-            StoreError: The store cannot be read.
+        Objects at the prefix without a copy are refused.
         """
         target, at = self.root / MANIFEST, self._at(MANIFEST)
         try:

@@ -46,7 +46,7 @@ class Shards:
     _lock: asyncio.Lock = attrs.field(factory=asyncio.Lock, init=False)
     _part: HashedPart | None = attrs.field(default=None, init=False)
     _tar: tarfile.TarFile | None = attrs.field(default=None, init=False)
-    _rows: list[tuple[str, int, str, str]] = attrs.field(factory=list, init=False)
+    _rows: list[tuple[str, int, str, str]] = attrs.field(factory=list, init=False)  # its media
     _labelled: int = attrs.field(default=0, init=False)  # of these
     _failure: BaseException | None = attrs.field(default=None, init=False)  # of all that follow
     _texts: sqlite3.Connection = attrs.field(init=False)

@@ -23,6 +23,7 @@ import sys
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from hashlib import blake2b
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, Final, cast
 
@@ -33,7 +34,7 @@ from datagym_async._printable import printable
 from datagym_async._regular_files import regular_only
 from datagym_async._runs._stores import RANGE, Stores, identity_of, is_stored
 from datagym_async._runs._text import counted
-from datagym_async._runs._text import size as said_size
+from datagym_async._runs._text import size as size_text
 from datagym_async.exceptions import ConfigurationError, FileChangedError, StoreError
 from datagym_async.uploads._values import MEMBER
 from datagym_async.uploads.sources._candidates import Candidate, refused_source
@@ -67,14 +68,14 @@ class Member:
     identity: int
     refusal: str  # why it is not read
     open: Callable[[], IO[bytes]]
-    raw: ByteSource | None = None  # its bytes in the archive, if they are not compressed
+    raw: ByteSource | None = None  # its bytes in the archive, if that is a tar, not compressed
 
 
 class Archive:
     """An open archive: its members in order."""
 
     def __init__(self, path: str, stores: Stores) -> None:
-        self.path, self._at = path, 0
+        self.path = path
         self._opened = contextlib.ExitStack()
         if is_stored(path):
             found = stores.at(path)
@@ -87,9 +88,7 @@ class Archive:
             source = _Local(path, size, mark)
         self._source, self._size, self._mark = source, size, f"{size} {mark}"
         self._noting = _Noting(source)
-        self._raw: BinaryIO = as_stream(
-            self._noting, size, buffered=RANGE if is_stored(path) else 1 << 20
-        )
+        self._stream = as_stream(self._noting, size, buffered=RANGE if is_stored(path) else 1 << 20)
 
     def close(self) -> None:
         self._opened.close()
@@ -103,44 +102,37 @@ class Archive:
             raise self._noting.taken() or error from None
 
     def _of_zip(self) -> Iterator[Member]:
-        archive = self._opened.enter_context(zipfile.ZipFile(self._raw))
+        archive = self._opened.enter_context(zipfile.ZipFile(self._stream))
         total = 0
         for info in archive.infolist():
             if info.is_dir():
                 continue
-            mode = info.external_attr >> 16
             total += info.file_size
+            refusal = ""
+            if info.flag_bits & 1:
+                refusal = "is encrypted"
+            elif stat.S_ISLNK(info.external_attr >> 16):
+                refusal = "is a link"
             # Also the sum of all: members may share the same packed bytes.
-            unpacks = info.file_size > max(FREE, MAX_RATIO * info.compress_size)
-            unpacks = unpacks or total > max(FREE, MAX_RATIO * self._size)
-            refusal = "is encrypted" if info.flag_bits & 1 else ""
-            refusal = refusal or ("is a link" if stat.S_ISLNK(mode) else "")
-            refusal = refusal or ("unpacks to far more than its size" if unpacks else "")
+            elif info.file_size > max(FREE, MAX_RATIO * info.compress_size) or (
+                total > max(FREE, MAX_RATIO * self._size)
+            ):
+                refusal = "unpacks to far more than its size"
             name = info.filename.replace("\\", "/")
-            raw = None
-            if info.compress_type == zipfile.ZIP_STORED and info.file_size == info.compress_size:
-                raw = _InZip(self._source, info.header_offset, info.file_size)
-
-            def opened(info: zipfile.ZipInfo = info) -> IO[bytes]:
-                return archive.open(info)
-
-            yield self._member(name, info.file_size, f"{info.CRC}", refusal, opened, raw)
+            opened = partial(archive.open, info)
+            yield _member(name, info.file_size, f"{info.CRC}", refusal, opened)
 
     def _of_tar(self, kind: str) -> Iterator[Member]:
-        file: Any = self._raw
-        if kind.endswith((".gz", ".tgz")):
-            file = gzip.GzipFile(fileobj=file)
-        elif kind.endswith(".zst"):
-            file = _unzstd(file)
-        is_plain = file is self._raw
-        mode = "r:" if is_plain else "r|"
+        file: Any = self._stream
+        is_plain = kind.endswith(".tar")
         if not is_plain:
-            file = _Unpacked(file, self._raw)
-        tar: tarfile.TarFile = self._opened.enter_context(
-            cast("Any", tarfile.open)(fileobj=file, mode=mode, bufsize=1 << 18, tarinfo=_Header)
-        )
+            packed = _unzstd(file) if kind.endswith(".zst") else gzip.GzipFile(fileobj=file)
+            file = _Unpacked(packed, self._stream)
+        mode: Any = "r:" if is_plain else "r|"
+        tar: Any = tarfile.open(fileobj=file, mode=mode, bufsize=1 << 18, tarinfo=_Header)  # noqa: SIM115
+        self._opened.enter_context(tar)
         while (info := tar.next()) is not None:
-            cast("Any", tar).members = []  # or all of them stay in memory
+            tar.members = []  # or all of them stay in memory
             if info.size < 0:  # an extended header may say so; the next one would be before it
                 raise ValueError(_NEGATIVE)
             if info.isdir():
@@ -148,29 +140,25 @@ class Archive:
             refusal = "" if info.isreg() else "is a link or a device"
             refusal = "is a sparse file" if info.issparse() else refusal
             raw = _Slice(self._source, info.offset_data, info.size) if is_plain else None
+            mark, opened = f"{self._mark} {info.chksum}", partial(tar.extractfile, info)
+            yield _member(info.name, info.size, mark, refusal, opened, raw)
 
-            def opened(info: tarfile.TarInfo = info) -> IO[bytes]:
-                return cast("IO[bytes]", tar.extractfile(info))
 
-            mark = f"{self._mark} {info.chksum}"
-            yield self._member(info.name, info.size, mark, refusal, opened, raw)
-
-    def _member(
-        self,
-        name: str,
-        size: int,
-        mark: str,
-        refusal: str,
-        opened: Callable[[], IO[bytes]],
-        raw: ByteSource | None,
-    ) -> Member:
-        if name.startswith("/") or ".." in name.split("/") or re.match("[A-Za-z]:", name):
-            refusal = "has a path that leads outside the archive"
-        elif not refusal and size > MAX_MEMBER:
-            refusal = f"has {said_size(size)}; members may have at most {said_size(MAX_MEMBER)}"
-        name = re.sub(r"/{2,}", "/", name.removeprefix("./"))
-        digest = blake2b(f"{size} {mark} {name}".encode("utf-8", "replace"), digest_size=8)
-        return Member(name, size, int.from_bytes(digest.digest()) >> 1, refusal, opened, raw)
+def _member(
+    name: str,
+    size: int,
+    mark: str,
+    refusal: str,
+    opened: Callable[[], IO[bytes]],
+    raw: ByteSource | None = None,
+) -> Member:
+    if name.startswith("/") or ".." in name.split("/") or re.match("[A-Za-z]:", name):
+        refusal = "has a path that leads outside the archive"
+    elif not refusal and size > MAX_MEMBER:
+        refusal = f"has {size_text(size)}; members may have at most {size_text(MAX_MEMBER)}"
+    name = re.sub(r"/{2,}", "/", name.removeprefix("./"))
+    digest = blake2b(f"{size} {mark} {name}".encode("utf-8", "replace"), digest_size=8)
+    return Member(name, size, int.from_bytes(digest.digest()) >> 1, refusal, opened, raw)
 
 
 def in_archive(path: str, rules: Rules) -> Iterator[Candidate]:
@@ -191,27 +179,23 @@ def in_archive(path: str, rules: Rules) -> Iterator[Candidate]:
                 if not reason and hash(name) in seen:
                     reason = "has a name that occurs twice in the archive"
                 seen.add(hash(name))
-                said = f"{printable(address)} {reason}." if reason else ""
-                yield rules.file(address, name, member.size, said, member.identity, place="")
+                refusal = f"{printable(address)} {reason}." if reason else ""
+                yield rules.file(address, name, member.size, refusal, member.identity, place="")
     except Exception as error:  # any error of a foreign archive
         if isinstance(error, ConfigurationError):
             raise
-        yield attrs.evolve(
-            refused_source(path, f"The archive {_said(path, error, count)}"), whole_source=not count
-        )
+        after = f" after {counted(count, 'member')}" if count else ""
+        words = (error.strerror if isinstance(error, OSError) else "") or str(error)
+        text = f"{printable(path)} cannot be read{after}: {words or type(error).__name__}."
+        if isinstance(error, StoreError):
+            text = str(error)
+        refused = refused_source(path, f"The archive {text}")
+        yield attrs.evolve(refused, whole_source=not count)
         return
     if not count:
         yield refused_source(
             path, f"The archive {printable(path)} contains no files that can be uploaded."
         )
-
-
-def _said(path: str, error: Exception, count: int) -> str:
-    if isinstance(error, StoreError):
-        return str(error)
-    after = f" after {counted(count, 'member')}" if count else ""
-    words = (error.strerror if isinstance(error, OSError) else "") or str(error)
-    return f"{printable(path)} cannot be read{after}: {words or type(error).__name__}."
 
 
 @attrs.define
@@ -223,24 +207,18 @@ class Archives:
     _members: Iterator[Member] = attrs.field(factory=lambda: iter(()), init=False)
 
     def member(self, address: str) -> Member:
-        """Return a member by its address.
-
-        Raises:
-            FileChangedError: It does not exist any more.
-            OSError: The archive cannot be read.
-        """
+        """Return a member by its address; `FileChangedError` if it does not exist any more."""
         path, _, name = address.partition(MEMBER)
-        for _ in range(2):
-            if self._archive is not None and self._archive.path == path:
-                for member in self._members:
-                    if member.name == name:
-                        return member
-            self.close()
-            self._archive = Archive(path, self.stores)
-            self._members = self._archive.members()
-        for member in self._members:
-            if member.name == name:
-                return member
+        for is_from_start in (False, True):
+            if is_from_start:
+                self.close()
+                self._archive = Archive(path, self.stores)
+                self._members = self._archive.members()
+            elif self._archive is None or self._archive.path != path:
+                continue
+            for member in self._members:
+                if member.name == name:
+                    return member
         raise FileChangedError(f"{printable(address)} is no longer in its archive")
 
     def close(self) -> None:
@@ -346,7 +324,7 @@ class _Local:
 
 @attrs.frozen
 class _Slice:
-    """A part of a file."""
+    """A member of a tar that is not compressed."""
 
     source: ByteSource
     start: int
@@ -354,17 +332,3 @@ class _Slice:
 
     def read_at(self, offset: int, size: int) -> bytes:
         return self.source.read_at(self.start + offset, min(size, self.size - offset))
-
-
-@attrs.frozen
-class _InZip:
-    """A member of a zip that is not compressed, behind its own header."""
-
-    source: ByteSource
-    header: int
-    size: int
-
-    def read_at(self, offset: int, size: int) -> bytes:
-        head = self.source.read_at(self.header, 30)
-        start = 30 + int.from_bytes(head[26:28], "little") + int.from_bytes(head[28:30], "little")
-        return _Slice(self.source, self.header + start, self.size).read_at(offset, size)

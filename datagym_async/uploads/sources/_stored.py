@@ -144,17 +144,17 @@ def _with_size(entry: T, rules: Rules) -> T | tuple[int, Candidate]:
         return entry
     part, found = entry
     address, origin = str(found.item.content), found.item.origin
+    before = f"{printable(origin)}: " if origin else ""
     try:
         at = StoreLocation.of(address)
     except ConfigurationError as error:  # it may hold a secret
         item = UploadItem(last_part(address), b"", origin=origin)
-        said = f"{printable(origin)}: {error}" if origin else str(error)
-        return part, attrs.evolve(found, item=item, refusal=said)
+        return part, attrs.evolve(found, item=item, refusal=f"{before}{error}")
     try:
         meta = rules.stores.head(at)
     except StoreError as error:
         rules.stores.noted(error)
-        said = f"{printable(origin)}: {error}" if origin else str(error)
-        return part, attrs.evolve(found, refusal=said, whole_source=not origin)
+        refusal = f"{before}{error}"
+        return part, attrs.evolve(found, refusal=refusal, whole_source=not origin)
     rules.stores.noted(None)
     return part, attrs.evolve(found, size=meta["size"], mtime=identity_of(meta))

@@ -1,9 +1,8 @@
 """One actor of Dask on each worker, with an open client: it sends files and fetches media.
 
-What an actor is asked is no task that waits its turn, and Dask runs nothing of it again: a worker
-that dies is a lost answer, which whoever asked knows how to settle. `WorkerActors` has the actors
-of the workers that there are now, and deals out by a hash of what is sent, so that a name goes to
-the same worker as long as that one lives.
+Calls of an actor do not wait for other tasks, and Dask never repeats them: a worker that dies is a
+lost answer, which the caller settles. `WorkerActors` chooses a worker by a hash of the name, so a
+name goes to the same worker as long as that one lives.
 """
 
 from __future__ import annotations
@@ -41,14 +40,14 @@ if TYPE_CHECKING:
     from datagym_async.downloads._manifest import Wanted
 
 Connect: TypeAlias = "Callable[[], AbstractAsyncContextManager[DataGymClient]]"
-"""Makes a client on a worker; `DataGymClient` itself asks the environment there."""
+"""Makes a client on a worker; `DataGymClient` itself uses the environment there."""
 
 _log = logger(__name__)
 _PATIENCE = 10.0  # seconds that a worker may take to open its client before the others begin
 
 
 class WorkerActor:
-    """What lives on a worker. An error of ours is returned, so that any other one is of Dask."""
+    """Lives on a worker. It returns our errors, so that those it raises are of Dask."""
 
     def __init__(self, connect: Connect) -> None:
         self._connect, self._opened = connect, AsyncExitStack()
@@ -58,7 +57,7 @@ class WorkerActor:
         self._watching: asyncio.Task[None] | None = None
 
     async def open(self) -> str | DataGymError:
-        """Open the client; return the address of its service."""
+        """Open the client and return the address of its service."""
         try:
             self._client = await self._opened.enter_async_context(self._connect())
         except DataGymError as error:
@@ -67,7 +66,7 @@ class WorkerActor:
         return self._client.media.base_url
 
     async def _watch(self) -> None:
-        """Close once Dask has forgotten this: who asked is gone, and settles what was sent."""
+        """Close once Dask has forgotten this actor, because its caller is gone."""
         while any(each is self for each in self._worker.state.actors.values()):  # noqa: ASYNC110
             await asyncio.sleep(LOOK_EVERY / 2)
         await self._opened.aclose()
@@ -76,7 +75,7 @@ class WorkerActor:
         self, request: Request, again: Callable[[], Body]
     ) -> tuple[int, dict[str, str], bytes] | DataGymError | OSError:
         """Send a request once, with a body that is opened here; return the parts of its answer."""
-        assert self._client is not None  # noqa: S101 -- `open` is asked first
+        assert self._client is not None  # noqa: S101 -- `open` comes first
         try:
             whole = attrs.evolve(request, body=again())
             answer = await self._client._opened.session.exchange_once(whole)
@@ -88,7 +87,7 @@ class WorkerActor:
     async def fetch(
         self, place: str, wanted: Wanted, config: DownloadConfig, retry: RetryPolicy
     ) -> DownloadResult | DataGymError | OSError:
-        """Fetch a media into the folder, which all workers and the caller see, or into a store."""
+        """Fetch a media into a folder that all workers and the caller share, or into a store."""
         assert self._client is not None  # noqa: S101 -- as above
         client = self._client
         if (fetcher := self._fetchers.get(place)) is None:
@@ -97,17 +96,12 @@ class WorkerActor:
                 prefix = Prefix.of(place, config.store_options, f"worker {os.getpid()}")
                 root = prefix.root
                 await asyncio.to_thread(tidy, root / STATE_FOLDER)
-            fetcher = self._fetchers[place] = Fetcher(
-                root,
-                DownloadSources(
-                    client.media, client.datasets, client.projects, client.tasks, client.labels
-                ),
-                config,
-                retry,
-                DownloadTally(1),
-                UNREACHABLE_AFTER,
-                prefix,
+            sources = DownloadSources(
+                client.media, client.datasets, client.projects, client.tasks, client.labels
             )
+            tally = DownloadTally(1)
+            fetcher = Fetcher(root, sources, config, retry, tally, UNREACHABLE_AFTER, prefix)
+            self._fetchers[place] = fetcher
             self._opened.push_async_callback(fetcher.aclose)
         try:
             return await fetcher.fetch(wanted)
@@ -115,7 +109,6 @@ class WorkerActor:
             return error
 
     async def close(self) -> None:
-        """Close what is open."""
         if self._watching is not None:
             self._watching.cancel()
         await self._opened.aclose()
@@ -123,31 +116,20 @@ class WorkerActor:
 
 @attrs.define
 class WorkerActors:
-    """The actors of a cluster, for one job: an async context manager.
-
-    Args:
-        cluster: The cluster.
-        connect: Makes the client of each.
-        base_url: Address of the service that all of them must have.
-    """
+    """The actors of a cluster, for one job: an async context manager."""
 
     _cluster: Cluster
     _connect: Connect
-    _base_url: str
+    _base_url: str  # of the service that each worker must use
+    # By address of the worker: its actor, with the future that keeps it, ...
     _actors: dict[str, tuple[Any, Any]] = attrs.field(factory=dict, init=False)
-    """The actor of each worker, with the future that keeps it."""
+    # ... and the task that makes the actor, or has found that it cannot.
     _opening: dict[str, asyncio.Task[None]] = attrs.field(factory=dict, init=False)
-    """What gives each worker its actor, or has found that it cannot have one."""
     _looked: float = attrs.field(default=float("-inf"), init=False)
-    _is_told: bool = attrs.field(default=False, init=False)
-    """Whether it was said that the scheduler does not answer."""
+    _is_silent: bool = attrs.field(default=False, init=False)  # the scheduler, which was logged
 
     async def __aenter__(self) -> Self:
-        """Give each worker its actor; one that is busy takes part as soon as it is free.
-
-        Raises:
-            ConfigurationError: A worker cannot open its client, or has one of another service.
-        """
+        """Give each worker its actor; one that is busy takes part as soon as it is free."""
         await self._look()
         if self._opening:
             await asyncio.wait(self._opening.values(), timeout=_PATIENCE)
@@ -166,42 +148,40 @@ class WorkerActors:
             each.cancel()
         await asyncio.gather(*opening, return_exceptions=True)
         for actor, _future in self._actors.values():
-            with suppress(OSError, RuntimeError, TimeoutError):  # one that is gone has closed it
+            with suppress(OSError, RuntimeError, TimeoutError):  # the worker is gone
                 async with asyncio.timeout(_PATIENCE):
                     await actor.close()
         self._actors.clear()
 
     async def ask(self, about: str, method: str, *arguments: object) -> Any:
-        """Return what the worker says that has this part of the work.
+        """Return the answer of the worker that has this part of the work, or raise its error.
 
-        Raises:
-            DataGymError, OSError: What it met, as it met it.
-            APIConnectionError: It is lost: nobody knows what it has done.
+        If the worker is lost, nobody knows what it has done: an `APIConnectionError` with a cause.
         """
         address = await self._address(about)
         actor, _ = self._actors[address]
         try:
             answer = await getattr(actor, method)(*arguments)
         except (Exception, asyncio.CancelledError) as error:
-            # Dask cancels what a lost scheduler owes; a task of ours is cancelled by its own count.
+            # Dask also cancels the calls of a lost scheduler; ours are counted by their task.
             task = asyncio.current_task()
             if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
                 raise
-            if self._actors.pop(address, None) is not None:  # another one, if it is still there
+            if self._actors.pop(address, None) is not None:  # it gets a new one if it is there
                 self._opening.pop(address, None)
                 self._looked = float("-inf")
             text = f"The worker {address} was lost while it had this ({printable(repr(error))})"
             _log.warning("%s", text)
             raise APIConnectionError(text, request_sent=True) from error
         if isinstance(answer, DataGymError) and not isinstance(answer, APIError):
-            # Of what is installed, set or mounted there: here it may be otherwise.
+            # It is about what is installed, set or mounted there.
             answer.args = (f"On the worker {address}: {answer}",)
         if isinstance(answer, DataGymError | OSError):
             raise answer
         return answer
 
     async def _address(self, about: str) -> str:
-        """Return the worker of a part of the work: the one whose hash with it is highest."""
+        """Return the worker for a part of the work: the one with the highest hash for it."""
         while True:
             if asyncio.get_running_loop().time() - self._looked > LOOK_EVERY:
                 await self._look()
@@ -216,16 +196,16 @@ class WorkerActors:
         )
 
     async def _look(self) -> None:
-        """Begin to give those who have come an actor, and forget those who are gone."""
-        self._looked = asyncio.get_running_loop().time()  # now: who comes meanwhile need not wait
+        """Start to make actors on new workers, and forget those that are gone."""
+        self._looked = asyncio.get_running_loop().time()  # at once: others need not look, too
         try:
             present = await self._cluster.workers()
         except OSError as error:
-            if not self._is_told:
+            if not self._is_silent:
                 _log.warning("The scheduler does not answer (%s)", printable(repr(error)))
-            self._is_told = True
+            self._is_silent = True
             return
-        self._is_told = False
+        self._is_silent = False
         for address in self._opening.keys() - set(present):
             self._opening.pop(address).cancel()
             self._actors.pop(address, None)
@@ -235,12 +215,7 @@ class WorkerActors:
                 task.add_done_callback(partial(_note, address))
 
     async def _open(self, address: str) -> None:
-        """Give a worker its actor, once it has a thread for that.
-
-        Raises:
-            ConfigurationError: It has other versions, cannot open its client, or has one of another
-                service.
-        """
+        """Make the actor of a worker, once that has a free thread; `ConfigurationError` if not."""
         await self._cluster.check([address])
         future = self._cluster.client.submit(
             WorkerActor,
@@ -251,7 +226,7 @@ class WorkerActors:
             pure=False,
         )
         await future
-        # An actor asks by the client that is current when it is made; that may be the caller's own.
+        # An actor uses the client that is current when it is made; that may be the caller's own.
         with self._cluster.client.as_current():
             actor: Any = extra_module("distributed", ConfigurationError).Actor(
                 WorkerActor, address, future.key
@@ -269,6 +244,5 @@ class WorkerActors:
 
 
 def _note(address: str, opening: asyncio.Task[None]) -> None:
-    """Say why a worker takes no part."""
     if not opening.cancelled() and (error := opening.exception()) is not None:
         _log.warning("The worker %s is not used: %s", address, printable(str(error)))
