@@ -173,8 +173,7 @@ class ClientReading(ClientJobs):
     def _look_sources(self) -> LookSources:
         from datagym_async.look._subjects import LookSources
 
-        sources = (self._library(), self.media, self.tasks, self.label_configs)
-        return LookSources(self.base_url, *sources)
+        return LookSources(self.base_url, self._library(), self.tasks, self.label_configs)
 
     @overload
     def loader(

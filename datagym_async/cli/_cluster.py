@@ -1,4 +1,4 @@
-"""The workers that `--scheduler` and `--workers-local` name, for the time of a command."""
+"""The workers of `--scheduler` and `--workers-local`, for the duration of a command."""
 
 import warnings
 from collections.abc import AsyncIterator
@@ -25,7 +25,7 @@ class Workers:
     count: int | None = None
 
     def __attrs_post_init__(self) -> None:
-        """Refuse both at once, or a missing extra, before asking for a token."""
+        """Refuse both options at once, or a missing extra, before a token is needed."""
         if self.scheduler is not None and self.count is not None:
             raise CommandError("Use --workers-local or --scheduler, not both.")
         if self.scheduler is not None or self.count is not None:
@@ -35,18 +35,18 @@ class Workers:
     async def through(
         self, invocation: Invocation, client: DataGymClient
     ) -> AsyncIterator[DataGymClient]:
-        """Give the client whose jobs these workers do."""
+        """Give a client whose jobs run on these workers."""
         if self.scheduler is None and self.count is None:
             yield client
             return
         from datagym_async.distributed import through
 
-        # Dask shows a table of all differences; for those that matter we have a sentence.
+        # Dask shows a table of all differences; we have a sentence for those that matter.
         warnings.filterwarnings("ignore", "Mismatched versions")
         async with AsyncExitStack() as stack:
             scheduler = self.scheduler or ""
             if self.count is not None:
-                # The token goes to processes of our own, by their environment alone.
+                # The token goes only to processes of ours, in their environment.
                 environment = {
                     TOKEN_VARIABLE: await in_thread(find_token, invocation),
                     BASE_URL_VARIABLE: address_of(invocation),

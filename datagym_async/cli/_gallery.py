@@ -29,14 +29,14 @@ app = group("gallery")
 
 @attrs.frozen
 class Subjects:
-    """What is looked at; a project or a dataset, or a folder."""
+    """The images of a command: those of a project, a dataset or a folder."""
 
     subject: str
     project: str | None = None
     labels: Path | None = None
 
     async def local(self) -> ImageSet:
-        """Return the images of a folder, or an image alone."""
+        """Return the images of a folder, or a single image."""
         path = Path(self.subject)
         if not await in_thread(path.is_file):
             return await of_folder(path, self.labels)
@@ -94,9 +94,6 @@ def gallery(
     size: Annotated[
         int, flag("--size PIXELS", "Longer side of the thumbnails.", min=32, max=4096)
     ] = 480,
-    originals: Annotated[
-        bool, flag("--originals", "Also keep the original images of the service.")
-    ] = False,
     workers: Annotated[
         int | None,
         flag("--workers N", "Processes that make thumbnails; one a core by default.", min=0),
@@ -117,12 +114,7 @@ def gallery(
         done = count
 
     options = GalleryOptions(
-        size=size,
-        originals=originals,
-        compare=compare,
-        least=iou,
-        workers=workers,
-        on_progress=note,
+        size=size, compare=compare, least=iou, workers=workers, on_progress=note
     )
 
     async def build(looked: ImageSet) -> Gallery:

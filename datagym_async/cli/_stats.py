@@ -1,9 +1,10 @@
-"""`stats`: what the labels of a project, a dataset or a file hold."""
+"""`stats`: statistics of the labels of a project, a dataset or a file."""
 
 import asyncio
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, cast, get_args
+from typing import Annotated, Final, cast, get_args
 
 from datagym_async._client import DataGymClient
 from datagym_async._files import write_file
@@ -20,8 +21,12 @@ from datagym_async.look._pages import few, statistics_page, statistics_svg
 from datagym_async.look._stats import FindingKind, Histogram
 from datagym_async.models import Project
 
-_BAR = 40  # signs of the longest bar
-_SUFFIXES = {".html", ".svg", ".json"}
+_BAR = 40  # characters of the longest bar
+_FORMATS: Final[Mapping[str, Callable[[LabelStatistics], str]]] = {
+    ".html": statistics_page,
+    ".svg": statistics_svg,
+    ".json": lambda found: json.dumps(found.to_dict(), indent=2),
+}
 
 app = group("stats")
 
@@ -68,7 +73,7 @@ def stats(
             f"--fail-on does not know {unknown[0]!r}; it takes {', '.join(get_args(FindingKind))}."
         )
     for file in files:
-        if file.suffix.lower() not in _SUFFIXES:
+        if file.suffix.lower() not in _FORMATS:
             raise CommandError(f"The file {file} must end in .html, .svg or .json.")
     path = Path(subject)
     if lies_here(invocation, subject):
@@ -83,14 +88,7 @@ def stats(
 
         found = with_client(invocation, work)
     for file in files:
-        match file.suffix.lower():
-            case ".html":
-                text = statistics_page(found)
-            case ".svg":
-                text = statistics_svg(found)
-            case _:
-                text = json.dumps(found.to_dict(), indent=2)
-        write_file(file, text.encode())
+        write_file(file, _FORMATS[file.suffix.lower()](found).encode())
     if shown.as_json:
         shown.document(found.to_dict())
     elif not shown.quiet:
@@ -131,7 +129,6 @@ def _tell(output: Output, found: LabelStatistics) -> None:
     _bars(output, "Objects by size", found.sizes)
     _bars(output, "Images by objects", found.per_image)
     _bars(output, "Images by size", found.image_sizes)
-    _bars(output, "Media", found.kinds)
     if found.answers:
         output.result("")
         output.table(

@@ -1,7 +1,7 @@
-"""Segmentation bitmaps of a project: into a folder, or one after another as arrays.
+"""Segmentation bitmaps of a project: in a folder, or one after another as arrays.
 
-A bitmap is found in the export of a project (or in its finished tasks), is given a file of its own
-in a folder for its key (`placed`), and is fetched; what is made of its bytes is made in a thread.
+Bitmaps are found in the export of a project (or in its finished tasks), get a file in a folder for
+their key (`placed`), and are fetched.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ import io
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Literal, NamedTuple, Self, TypeAlias
 from urllib.parse import unquote_plus, urlsplit
 
@@ -66,9 +65,9 @@ class BitmapResult:
 
     bitmap: Bitmap
     outcome: BitmapOutcome
-    """``"skipped"`` because its file was there."""
+    """``"skipped"`` if its file existed."""
     path: Path
-    """Its file, whether it is there or not."""
+    """Its file, whether it exists or not."""
     error: DataGymError | None = attrs.field(default=None, eq=False)
     """Why it failed."""
 
@@ -79,9 +78,9 @@ class BitmapReport:
 
     folder: Path
     results: tuple[BitmapResult, ...] = attrs.field(default=(), repr=False)
-    """One a bitmap, in the order in which they were settled."""
+    """One for each bitmap, in the order in which they finished."""
     complete: bool = True
-    """Whether each of them was settled."""
+    """Whether each bitmap has a result."""
 
     @property
     def counts(self) -> Counter[BitmapOutcome]:
@@ -95,15 +94,15 @@ class BitmapReport:
 
     @property
     def ok(self) -> bool:
-        """Return whether all of them are in the folder."""
+        """Return whether all bitmaps are in the folder."""
         return self.complete and not self.failed
 
 
 def _named_by(url: str) -> tuple[str, str]:
-    """Return the task and the key that a bitmap's URL ends with."""
+    """Return the task and the key at the end of a bitmap's URL."""
     try:
         parts = urlsplit(url).path.split("/")
-    except ValueError:  # brackets that hold no address
+    except ValueError:  # invalid brackets
         parts = []
     if len(parts) < 2:
         raise APIResponseValidationError("The export contains an invalid URL of a bitmap.")
@@ -111,10 +110,10 @@ def _named_by(url: str) -> tuple[str, str]:
 
 
 def placed(bitmaps: Sequence[Bitmap], suffix: str) -> Iterator[tuple[Bitmap, Path]]:
-    """Give each bitmap a file of its own, below a folder for its key, named like its media.
+    """Give each bitmap its own file: a folder for its key, and the name of its media.
 
-    The same media get the same names in any order; where two of one key would have the same, each
-    has the beginning of its task's id in it.
+    Names do not depend on the order; if two of one key are equal, each gets the beginning of its
+    task's id.
     """
     bare = Counter(_folded(_path(each, suffix)) for each in bitmaps)
     taken: set[str] = set()
@@ -141,7 +140,7 @@ def _folded(path: Path) -> str:
 
 
 def check_format(wanted: str) -> None:
-    """Raise `ConfigurationError` for a format that is none, or cannot be written without Pillow."""
+    """Refuse an unknown format, or one that needs Pillow without it."""
     if wanted not in ("png", "bmp"):
         raise ConfigurationError(f'The format of bitmaps is {wanted!r}; use "png" or "bmp".')
     if wanted == "png":
@@ -149,7 +148,7 @@ def check_format(wanted: str) -> None:
 
 
 def save(content: bytes, path: Path, wanted: BitmapFormat) -> None:
-    """Write a bitmap in a format, if the service sent a whole one; nobody ever sees half a file."""
+    """Write a bitmap, if the service sent a complete one; no half of a file is ever visible."""
     if wanted == "png":
         target = io.BytesIO()
         _decoded(content).save(target, "PNG")
@@ -160,12 +159,8 @@ def save(content: bytes, path: Path, wanted: BitmapFormat) -> None:
 
 
 def to_array(content: bytes) -> NDArray[np.uint8]:
-    """Return a bitmap as numbers, shape (height, width): 255 in the segment, 0 elsewhere.
-
-    Raises:
-        APIResponseValidationError: What the service sent is no whole bitmap.
-    """
-    import numpy as np  # here, so that only those who ask for arrays need it
+    """Return a bitmap as numbers, shape (height, width): 255 in the segment, 0 elsewhere."""
+    import numpy as np  # here, so that only arrays need it
 
     return np.array(_decoded(content))
 
@@ -173,8 +168,7 @@ def to_array(content: bytes) -> NDArray[np.uint8]:
 def _decoded(content: bytes) -> Image.Image:
     """Return a bitmap as a greyscale image.
 
-    Pillow's class for this one format is used as it is: `PIL.Image.open` would try all formats, and
-    speak its doubts of large images through `warnings`, which belong to the process.
+    Not by `PIL.Image.open`, which tries all formats, and issues warnings for large images.
     """
     from PIL import BmpImagePlugin, Image
 
@@ -183,7 +177,7 @@ def _decoded(content: bytes) -> Image.Image:
             limit, pixels = Image.MAX_IMAGE_PIXELS, image.width * image.height
             if limit is None or pixels <= 2 * limit:
                 return image.convert("L")
-    except Exception:  # whatever a hostile file provokes: it is a verdict on the file
+    except Exception:  # any error of a hostile file
         raise _broken() from None
     raise APIResponseValidationError(
         f"The service sent a bitmap of {pixels:,} pixels, which Pillow refuses as a possible"
@@ -196,7 +190,7 @@ def _broken() -> APIResponseValidationError:
 
 
 CONCURRENCY = 16
-"""Bitmaps in flight at most; how many really are is the client's own bound on downloads."""
+"""Bitmaps in flight at most; the client's limit of downloads counts as well."""
 
 
 class BitmapSample(NamedTuple):
@@ -209,7 +203,7 @@ class BitmapSample(NamedTuple):
 
 @attrs.frozen
 class BitmapSource:
-    """Where the bitmaps of one project come from."""
+    """The bitmaps of one project."""
 
     labels: LabelsResource
     tasks: TasksResource
@@ -217,14 +211,10 @@ class BitmapSource:
     keys: Sequence[str] | None = None  # of segmentations; None for what is segmented
 
     async def find(self) -> list[Bitmap]:
-        """Return the bitmaps of the project's finished tasks; a name and two ids each.
+        """Return the bitmaps of finished tasks.
 
-        Without keys those in which something is segmented, as the export names them; with keys
-        those of every task, black ones included.
-
-        Raises:
-            ConfigurationError: One of the keys is not of an image segmentation.
-            APIError: The service cannot be reached, or refuses.
+        Without keys those in which something is segmented, as the export lists them; with keys
+        those of every task, also black ones.
         """
         if self.keys is None:
             async with aclosing(self.labels.iter_export(self.project_id)) as exported:
@@ -263,7 +253,7 @@ async def save_bitmaps(
     concurrency: int,
     on_result: Callable[[BitmapResult], None] | None,
 ) -> BitmapReport:
-    """Bring all bitmaps into a folder and return the report."""
+    """Download all bitmaps into a folder and return the report."""
     check_format(wanted)
     target = Path(folder)
     results: list[BitmapResult] = []
@@ -271,15 +261,15 @@ async def save_bitmaps(
     async def settle(bitmap_and_file: tuple[Bitmap, Path]) -> None:
         bitmap, file = bitmap_and_file
         path = target / file
-        if resume and await in_thread(path.is_file):  # a file has its name only when it is whole
+        if resume and await in_thread(path.is_file):  # only complete files have their names
             result = BitmapResult(bitmap, "skipped", path)
         else:
             try:
                 await in_thread(save, await source.fetch(bitmap), path, wanted)
                 result = BitmapResult(bitmap, "saved", path)
             except (AuthenticationError, ClientClosedError, FileWriteError):
-                raise  # every other one would meet it, too
-            except DataGymError as error:  # also of ids that cannot stand in a path
+                raise  # every other one would fail, too
+            except DataGymError as error:  # also of ids that cannot be part of a path
                 result = BitmapResult(bitmap, "failed", path, error)
         results.append(result)
         if on_result is not None:
@@ -290,7 +280,7 @@ async def save_bitmaps(
         found = await source.find()
         await for_each(placed(found, wanted), settle, concurrency=concurrency)
     except OSError as error:
-        if isinstance(error, APIError):  # no answer: nothing that a folder could help
+        if isinstance(error, APIError):  # the service does not answer
             raise
         report = BitmapReport(folder=target, results=tuple(results), complete=False)
         msg = f"The bitmaps cannot be written to {target}: {error.strerror or error}."
@@ -309,8 +299,7 @@ class BitmapStream:
     def __init__(self, source: BitmapSource, *, ahead: int) -> None:
         self._source = source
         self._ahead = ahead
-        self._queue: asyncio.Queue[BitmapSample | BaseException | None] = asyncio.Queue(ahead)
-        self._group: asyncio.TaskGroup | None = None
+        self._queue: asyncio.Queue[BitmapSample | Exception | None] = asyncio.Queue(ahead)
         self._fetching: asyncio.Task[None] | None = None
         self._ended = False
 
@@ -318,24 +307,14 @@ class BitmapStream:
         way_out = 'use download_bitmaps(..., format="bmp")'
         what = "Making arrays of bitmaps"
         require_modules(what, "images,formats", "PIL", "numpy", instead=way_out)
-        self._group = asyncio.TaskGroup()
-        await self._group.__aenter__()
-        self._fetching = self._group.create_task(self._fetch_all())
+        self._fetching = asyncio.create_task(self._fetch_all())
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        group, self._group, self._ended = self._group, None, True
+    async def __aexit__(self, *_: object) -> None:
+        self._ended = True
         if self._fetching is not None:
             self._fetching.cancel()
-        if group is not None:
-            # The caller's own error goes on as it is, not in a group.
-            with suppress(BaseExceptionGroup):
-                await group.__aexit__(kind, error, trace)
+            await asyncio.wait([self._fetching])
 
     def __aiter__(self) -> Self:
         return self
@@ -344,21 +323,18 @@ class BitmapStream:
         """Return the next sample.
 
         Raises:
-            APIError: The service could not be asked, or refused one.
+            APIError: The service could not be reached, or refused a bitmap.
             ConfigurationError: The stream was not entered, or a key is unknown.
         """
         if self._ended:
             raise StopAsyncIteration
-        if self._group is None:
+        if self._fetching is None:
             raise ConfigurationError("Open the stream first: `async with client.bitmaps(...)`.")
-        match await self._queue.get():
-            case BitmapSample() as sample:
-                return sample
-            case BaseException() as error:
-                self._ended = True
-                raise error
+        found = await self._queue.get()
+        if isinstance(found, BitmapSample):
+            return found
         self._ended = True
-        raise StopAsyncIteration
+        raise StopAsyncIteration if found is None else found
 
     async def _fetch_all(self) -> None:
         async def fetch(bitmap: Bitmap) -> None:
@@ -369,5 +345,5 @@ class BitmapStream:
         try:
             await for_each(await self._source.find(), fetch, concurrency=self._ahead)
         except Exception as error:
-            end = error  # whoever iterates is to have it
+            end = error  # raised where the stream is iterated
         await self._queue.put(end)

@@ -1,7 +1,7 @@
-"""Labels of a project into a file or folder, in one of the formats there are.
+"""Labels of a project written to a file or folder, in any format, with images if wanted.
 
-JSON and JSON Lines are written as the labels arrive; the others take all labels at once, and are
-written in a thread. Beside those lie the files of images: those of a download, or any others.
+JSON and JSON Lines are written as the labels arrive; other formats need all labels at once, and are
+written in a thread.
 """
 
 from __future__ import annotations
@@ -43,60 +43,59 @@ if TYPE_CHECKING:
     from datagym_async.exports._tasks import TaskSource
 
 ExportFormat: TypeAlias = Literal["json", "jsonl", WrittenFormat]
-"""What an export is written as."""
+"""The format of an export."""
 
 EXPORT_FORMATS: Final[tuple[ExportFormat, ...]] = get_args(ExportFormat)
 ONE_FILE: Final = frozenset({"json", "jsonl", "coco"})
 """Formats that are a file; the others are folders, and so is COCO with images or parts."""
-
 MANIFEST: Final = "manifest.jsonl"  # in the folder of a download: a line a media
 
 ImagesWay: TypeAlias = Literal["link", "copy", "download"]
-"""How images come beside their labels: from files that are there, or downloaded and then linked."""
+"""How images get beside their labels: from existing files, or downloaded and then linked."""
 
 
 @attrs.frozen(kw_only=True)
 class ExportProgress:
-    """How far an export is."""
+    """The progress of an export."""
 
     phase: Literal["export", "sizes", "images", "write"]
-    """Labels arrive; tasks are read, for sizes of images and exact coordinates; images are
+    """Labels arrive; tasks are read for sizes of images and exact coordinates; images are
     downloaded; the format is written."""
     done: int = 0
     total: int | None = None
-    """Of how much; None where nobody knows."""
+    """None if it is not known."""
     unit: Literal["bytes", "tasks"] = "tasks"
     """``"bytes"`` for ``"json"``, which is not read."""
 
 
 @attrs.frozen(kw_only=True)
 class ExportedLabels:
-    """What came of an export: the numbers are None for ``"json"``, which is written as it comes."""
+    """The result of an export; its counts are None for ``"json"``, which is not parsed."""
 
     path: Path
     """The file or folder that was written."""
     format: ExportFormat
     size: int | None = None
-    """Bytes, of ``"json"`` and ``"jsonl"`` alone."""
+    """Bytes, only of ``"json"`` and ``"jsonl"``."""
     tasks: int | None = None
     annotations: int | None = None
-    """Shapes, the nested ones too."""
+    """Shapes, also nested ones."""
     exact: bool = False
-    """Whether coordinates have every digit; else they are whole pixels, as the service exports."""
+    """Whether coordinates are exact; else they are whole pixels, as the service exports them."""
     losses: LossReport = attrs.field(factory=LossReport)
     """What the format cannot hold."""
     downloaded_to: Path | None = None
-    """Where ``images="download"`` has downloaded to. It stays, and may be deleted."""
+    """The folder of ``images="download"``. It stays, and may be deleted."""
 
     @property
     def left_out(self) -> int:
-        """Return the number of tasks of which nothing was written."""
+        """Return the number of tasks that are not in the output at all."""
         kinds = (LossKind.VIDEO, LossKind.SAME_FILE, LossKind.NO_SIZE)
         return sum(self.losses.count(kind) for kind in kinds)
 
     @property
     def ok(self) -> bool:
-        """Return whether all labels are written, and all images that were asked for are there."""
+        """Return whether all labels are written, and all images that were wanted exist."""
         return not (self.losses.is_loss or self.losses.count(LossKind.NO_FILE))
 
 
@@ -105,33 +104,30 @@ _LINES: Final = 256  # tasks written in one thread call
 
 @attrs.frozen(kw_only=True, field_transformer=by_annotation)
 class ExportOptions:
-    """What is asked for besides tasks, path and format."""
+    """The options of ``client.export_labels``, which explains them."""
 
     mapping: LabelMapping = attrs.field(factory=LabelMapping)
-    """Which select tells the category of COCO, and the class of other formats."""
-    exact: bool | None = None  # whether tasks are read one by one; None where sizes need that
-    sizes: bool = True  # whether widths and heights of images are read from the service
-    captions: bool = True  # whether those of COCO go to a file beside it
-    classes: Fixed = ()  # classes whose numbers are fixed
+    exact: bool | None = None
+    sizes: bool = True
+    captions: bool = True
+    classes: Fixed = ()
     clip: bool = False
     zero_based: bool = False
     images: ImagesWay | None = None
     images_from: Path | None = None
-    """The folder of the files of images: where they are, or are downloaded to."""
     split: str | Mapping[str, float] | None = None
     group: str | None = None
-    overwrite: bool = False  # whether what a folder holds is deleted, once the new one is complete
+    overwrite: bool = False
+    # Downloads media, by their ids, into a folder; reports how many of how many exist.
     download: Callable[[Path, Collection[str], Callable[[int, int], None]], Awaitable[None]]
-    """Downloads media, by their ids, into a folder; tells how many of how many are there."""
     on_progress: Callable[[ExportProgress], None]
 
     @property
     def is_dataset(self) -> bool:
-        """Return whether what is written is a folder in any case."""
+        """Return whether the output is a folder, whatever the format is."""
         return self.images is not None or self.split is not None
 
     def on_read(self, done: int, total: int) -> None:
-        """Say how many tasks of how many were read."""
         self.on_progress(ExportProgress(phase="sizes", done=done, total=total))
 
 
@@ -183,15 +179,15 @@ def _check_choice(source: TaskSource, wanted: ExportFormat, options: ExportOptio
     if options.images_from is not None and options.images is None:
         raise ConfigurationError('images_from=... needs images=..., "link", "copy" or "download".')
     if isinstance(options.split, str):
-        shares_of(options.split)  # what is wrong with it is said before anything is fetched
+        shares_of(options.split)  # refuses an invalid one before anything is fetched
 
 
 def _prepared(
     path: Path, wanted: ExportFormat, options: ExportOptions
 ) -> tuple[Path, tuple[Category, ...]]:
-    """Return where to write, and the classes that are fixed, once it is sure that both can be."""
+    """Return the path and the fixed classes, after a check that both can be used."""
     if path.is_symlink():
-        path = path.resolve()  # what it leads to is replaced, never the link (think of /dev/stdout)
+        path = path.resolve()  # its target is replaced, never the link (for example /dev/stdout)
     if wanted in ONE_FILE and not options.is_dataset:
         if path.is_dir():
             raise ConfigurationError(f"{path} is a folder, but the format is a file; name a file")
@@ -208,7 +204,7 @@ def _prepared(
 
 
 async def _lines(source: TaskSource, path: Path, options: ExportOptions) -> ExportedLabels:
-    """Write a line a task, in constant memory."""
+    """Write a line for each task, in constant memory."""
 
     def write(file: BinaryIO, batch: Iterable[LabeledTask]) -> int:
         return file.write(b"".join(orjson.dumps(to_payload(task)) + b"\n" for task in batch))
@@ -234,7 +230,7 @@ async def _lines(source: TaskSource, path: Path, options: ExportOptions) -> Expo
 async def _converted(
     source: TaskSource, path: Path, wanted: ExportFormat, options: ExportOptions
 ) -> ExportedLabels:
-    """Write a format that takes all labels at once."""
+    """Write a format that needs all labels at once."""
     found: list[LabeledTask] = []
     losses, exact = LossReport(), options.exact
     if source.needs_details:
@@ -292,15 +288,11 @@ async def _converted(
 
 
 def files_in(folder: Path) -> Callable[[LabeledImage], Path | None]:
-    """Return what gives the file of an image in a folder, or None. It blocks, as what it returns.
+    """Return a function that finds the file of an image in a folder; both block.
 
-    A folder that `download` has filled says by its manifest which file each media has. In others
-    files are found by the names of media: with their folders, as `download` writes them, or by the
-    last part alone where one file has it. Composed and decomposed letters are the same.
-
-    Raises:
-        ConfigurationError: There is no such folder, or its manifest is damaged.
-        FileWriteError: It cannot be read.
+    The folder of a `download` has a manifest. In others files are found by the names of media: with
+    their folders, as `download` writes them, or by the last part if only one file has it. Composed
+    and decomposed letters are the same.
     """
     if not folder.is_dir():
         raise ConfigurationError(

@@ -1,7 +1,7 @@
-"""Which tasks of a project are exported, and their labels: as an export has them, or exact.
+"""The tasks of an export and their labels: as the service exports them, or exact.
 
-An export holds finished tasks alone and cuts coordinates to whole pixels; it says no size of an
-image. The details of a task, a request each, say all of it with every digit (observed).
+An export has only finished tasks, whole pixels, and no sizes of images. The details of a task have
+exact coordinates and the size, for one request each (observed).
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ from datagym_async.resources._tasks import FINISHED, States, queries
 from datagym_async.resources._values import labels_of
 from datagym_async.resources._work import DEFAULT_CONCURRENCY, for_each
 
-_BATCH: Final = 256  # tasks that are read before the first of them is given: they keep their order
+_BATCH: Final = 256  # tasks that are read at once, to give them in order
 
 
 def states_of(given: States) -> frozenset[TaskState]:
-    """Return the states that are meant, by default those of an export; for errors `tasks.list`."""
+    """Return the chosen states, by default those of an export; for errors see `tasks.list`."""
     if given is None:
         return frozenset(FINISHED)
     return frozenset(TaskState(each["state"]) for each in queries(given, search=None, limit=0))
 
 
 def is_labelled(image: LabeledImage) -> bool:
-    """Return whether something is drawn on an image, or said of it."""
+    """Return whether an image has an object or an answer."""
     said = answers_set("", image.classifications)
     return bool(image.annotations) or next(said, None) is not None
 
@@ -63,16 +63,16 @@ class TaskSource:
 
     @property
     def is_all(self) -> bool:
-        """Return whether they are all that the service exports."""
+        """Return whether these are all tasks that the service exports."""
         return self.states == frozenset(FINISHED) and not (self.dataset_ids or self.only_labelled)
 
     @property
     def needs_details(self) -> bool:
-        """Return whether an export does not hold all of them."""
+        """Return whether an export lacks some of them."""
         return not self.states <= frozenset(FINISHED)
 
     async def exported(self) -> AsyncGenerator[LabeledTask, None]:
-        """Give the tasks as the service exports them, in constant memory."""
+        """Give the tasks as the service exports them."""
         media = await self._media_ids()
         exported = self.labels.iter_export(self.project_id, reader=self._reader)
         async with aclosing(exported) as tasks:
@@ -84,11 +84,10 @@ class TaskSource:
     async def read(
         self, exported: list[LabeledTask], on_read: Callable[[int, int], None], *, exact: bool
     ) -> LossReport:
-        """Put sizes of images, and exact shapes, into exported tasks, from the details of each.
+        """Add the sizes of images, and exact shapes, to exported tasks, from the details of each.
 
-        Where a task changed in between, the exported shapes stay, and are counted as a loss. An
-        image whose task cannot be read any more has no size. `on_read` is called with how many of
-        how many were read.
+        If a task has changed, its exported shapes stay and count as a loss; if it was deleted, its
+        image has no size. `on_read` gets the numbers of tasks read and in total.
         """
         losses, places, done = Losses(), dict[str, list[int]](), 0
         for at, task in enumerate(exported):
@@ -106,7 +105,7 @@ class TaskSource:
                     for at in places[task.media_id]:
                         sized = attrs.evolve(exported[at], width=known.width, height=known.height)
                         exported[at] = sized
-                # A media may have several tasks; which of them was exported, its shapes tell.
+                # A media may have several tasks: the exported one has the same shapes.
                 own = [at for at in left[task.media_id] if is_cut_of(exported[at], known)]
                 if exact and own:
                     exported[own[0]] = attrs.evolve(exported[own[0]], annotations=known.annotations)
@@ -122,13 +121,10 @@ class TaskSource:
         return losses.report()
 
     async def exact(self, on_read: Callable[[int, int], None]) -> AsyncGenerator[LabeledTask, None]:
-        """Give the tasks as they are now, by the details of each alone, sorted by media names.
+        """Give the tasks as they are now, from the details of each, sorted by media names.
 
-        Those that are gone by now, or in a state that is not wanted, are left out, as in an export
-        of this moment. Memory holds some hundred of them.
-
-        Raises:
-            ConfigurationError: The project is of videos.
+        Those that were deleted or are in another state by now are left out. A project of videos is
+        refused.
         """
         wanted, done = await self._listed(), 0
         for start in range(0, len(wanted), _BATCH):
@@ -155,10 +151,9 @@ class TaskSource:
                     yield known
 
     async def config(self) -> LabelConfig | None:
-        """Return the label configuration, in an order that stays; None if there is no task.
+        """Return the label configuration in the order of an export; None if there is no task.
 
-        The service shows its entries in an order that changes between calls; an export lists them
-        in one that does not (both observed).
+        Elsewhere the service lists entries in an order that changes between calls (observed).
         """
         for task in () if self._shown else await self.tasks.list(self.project_id, state="all"):
             with suppress(NotFoundError):
@@ -208,8 +203,8 @@ class TaskSource:
 def is_cut_of(exported: LabeledImage, exact: LabeledImage) -> bool:
     """Return whether exported shapes are these, with coordinates cut to whole pixels.
 
-    A shape that is incomplete there may be any of the same key: of one with a negative coordinate
-    the service exports none at all (observed).
+    An incomplete one may be any shape of its key: if a coordinate is negative, the service exports
+    none at all (observed).
     """
     cut, whole = _cut(exported), _cut(exact)
     if Counter(key for key, _ in cut) != Counter(key for key, _ in whole):
@@ -219,7 +214,7 @@ def is_cut_of(exported: LabeledImage, exact: LabeledImage) -> bool:
 
 
 def _cut(image: LabeledImage) -> list[tuple[str, tuple[int, ...] | None]]:
-    """Return path and whole coordinates of each shape, None for one without all of them."""
+    """Return path and whole coordinates of each shape, None for an incomplete one."""
     found = []
     for root in image.annotations:
         for each in (root, *root.nested):

@@ -3,16 +3,16 @@
 In reading order:
 
 * `_marks`: labels as paths, colours and captions; labels as SVG
-* `_drawing`: labels drawn on images by Pillow
-* `_notebook`: what notebooks show of values
+* `_drawing`: labels drawn on images with Pillow
+* `_notebook`: how notebooks show values
 * `_overlap`: the overlap of shapes, and the comparison of two sets of labels
-* `_stats`: statistics of labels, counted as they come
+* `_stats`: statistics of labels, counted image by image
 * `_subjects`: the images of a project, a dataset or a folder; files of labels
 * `_thumbnails`: made in processes; `_gallery`: a folder that a browser opens from the disk
 * `_sheet`: a contact sheet
 * `_pages`, with `templates/`: self-contained pages of statistics and of runs
 
-Drawing and pages need ``datagym-async[look]``; SVG needs nothing.
+Drawings and pages need ``datagym-async[look]``; SVG needs no extra.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Labels drawn on images, by Pillow; blocking."""
+"""Labels drawn on images with Pillow; blocks."""
 
 from __future__ import annotations
 
@@ -33,11 +33,9 @@ if TYPE_CHECKING:
     from datagym_async.labels import Point
 
 Drawable: TypeAlias = "Image | str | os.PathLike[str] | bytes | Any"
-"""An image of Pillow's, a path, the bytes of a file, or an array of numpy's."""
-
-
+"""A Pillow image, a path, the bytes of a file, or a numpy array."""
 _FONTS: Final = ("DejaVuSans.ttf", "Arial Unicode.ttf", "arial.ttf", "NotoSans-Regular.ttf")
-"""Fonts of systems, for names that are not ASCII; Pillow finds them where they are installed."""
+"""Fonts of systems for letters that are not ASCII; Pillow finds them if they are installed."""
 
 
 def require_look(what: str) -> None:
@@ -46,7 +44,7 @@ def require_look(what: str) -> None:
 
 
 def silence_size_warnings() -> None:
-    """Turn off Pillow's warnings of large images, in our own process."""
+    """Turn off Pillow's warnings of large images, in a process of ours."""
     warnings.filterwarnings("ignore", "Image size .* exceeds limit")
 
 
@@ -69,7 +67,7 @@ def opened(image: Drawable) -> Image:
 
 
 def in_colors(image: Image) -> Image:
-    """Return an image as RGB: of 16 bits the upper 8, and transparency on white."""
+    """Return an image as RGB: the upper 8 of 16 bits, and transparency on white."""
     from PIL import Image
 
     if image.mode.startswith("I"):
@@ -130,19 +128,17 @@ _Pairs: TypeAlias = list[tuple[float, float]]
 
 
 def _at(ring: tuple[Point, ...], size: tuple[int, int], scale: float) -> _Pairs:
-    # Points far outside are moved nearer: Pillow walks along lines pixel by pixel.
-    (right, bottom), far = size, 2 * max(size)
-    return [
-        (
-            min(max(each.x * scale, -far), right + far),
-            min(max(each.y * scale, -far), bottom + far),
-        )
-        for each in ring
-    ]
+    # Points far outside are moved nearer: Pillow draws lines pixel by pixel.
+    (width, height), far = size, 2 * max(size)
+
+    def near(value: float, side: int) -> float:
+        return min(max(value * scale, -far), side + far)
+
+    return [(near(each.x, width), near(each.y, height)) for each in ring]
 
 
 def covered(rings: Iterable[_Pairs], size: tuple[int, int]) -> Image:
-    """Return the area of rings as a mask: the overlap of two is a hole, even-odd as in SVG."""
+    """Return the area of rings as a mask; where two overlap is a hole (even-odd, as in SVG)."""
     from PIL import Image, ImageChops, ImageDraw
 
     mask = Image.new("1", size)
@@ -196,7 +192,7 @@ def _write(canvas: Image, mark: Mark, color: str, wide: float, scale: float) -> 
 
 
 def font_of(size: int, text: str) -> FreeTypeFont | ImageFont:
-    """Return a font with letters of this many pixels, if possible with those of the text."""
+    """Return a font of this size in pixels, if possible with the letters of the text."""
     return _font(size, text.rstrip("…").isascii())
 
 
@@ -207,4 +203,4 @@ def _font(size: int, is_ascii: bool) -> FreeTypeFont | ImageFont:
     for name in () if is_ascii else _FONTS:
         with suppress(OSError):
             return ImageFont.truetype(name, size)
-    return ImageFont.load_default(size)  # part of Pillow: ASCII, and hardly more
+    return ImageFont.load_default(size)  # part of Pillow; ASCII only

@@ -1,7 +1,7 @@
-"""A gallery: a folder that a browser opens from the disk, without a server and without a network.
+"""A gallery: a folder that a browser opens from the disk, without a server or a network.
 
 A page from ``file://`` may not fetch, so the data are scripts that call one function with JSON:
-``index-N.js`` has a short row for each image (for filters and orders), ``page-N.js`` everything for
+``index-N.js`` has a short row for each image (for filters and sorting), ``page-N.js`` all data of
 200 images, loaded when somebody scrolls there.
 """
 
@@ -22,7 +22,6 @@ from urllib.parse import quote
 import attrs
 
 from datagym_async._checks import by_annotation, to_path, within
-from datagym_async._file_names import safe_name
 from datagym_async._files import write_file
 from datagym_async._printable import printable
 from datagym_async._runs._engine import UNREACHABLE_AFTER
@@ -36,23 +35,15 @@ from datagym_async.exceptions import (
 )
 from datagym_async.labels import Classification, LabeledImage
 from datagym_async.look._drawing import require_look
-from datagym_async.look._marks import (
-    FILLED,
-    answers_of,
-    color_of,
-    colors_of,
-    marks_of,
-    undrawn,
-)
-from datagym_async.look._overlap import Comparison, compare
+from datagym_async.look._marks import FILLED, answers_of, color_of, colors_of, marks_of, undrawn
+from datagym_async.look._overlap import compare
 from datagym_async.look._pages import page
 from datagym_async.look._subjects import MARKER, ImageSet, Subject, labels_by_name
-from datagym_async.look._thumbnails import Thumbnail, Thumbnails
+from datagym_async.look._thumbnails import Maker, Thumbnail, thumbnails
 from datagym_async.resources._work import for_each
 
-PAGE: Final = 200
-"""Images of one file of data."""
-_CHUNK: Final = 5000
+PAGE: Final = 200  # images in one file of data
+_CHUNK: Final = 5000  # images in one file of the index
 _AT_ONCE: Final = 16
 _COPIED: Final = ("gallery.js", "gallery.css", "style.css")
 
@@ -67,8 +58,6 @@ class GalleryOptions:
 
     Args:
         size: Pixels of the longer side of thumbnails.
-        originals: Whether to keep the original images of a service too; those of a folder are
-            linked.
         compare: A file or folder of other labels of the images, to compare; None for none.
         least: IoU from which two objects match, above 0 to 1.
         workers: Processes that make thumbnails; None for one on each core, 0 for threads.
@@ -76,7 +65,6 @@ class GalleryOptions:
     """
 
     size: int = attrs.field(default=480, validator=within(32, 4096))
-    originals: bool = False
     compare: Path | None = attrs.field(default=None, converter=_compare)
     least: float = 0.5
     workers: int | None = attrs.field(default=None, validator=within(0, 256))
@@ -114,14 +102,14 @@ class Gallery:
 
 
 async def build_gallery(looked: ImageSet, folder: Path, options: GalleryOptions) -> Gallery:
-    """Make a gallery in a folder: a new or an empty one, or that of a gallery before.
+    """Make a gallery in a folder: a new or empty one, or that of an earlier gallery.
 
     It needs memory for the images in work, a short row for each image, and incomplete pages.
 
     Raises:
-        ConfigurationError: The folder cannot be used, or the options.
-        FormatError: The labels to compare are of no known format.
-        APIError: The service does not answer any more, or refuses the token.
+        ConfigurationError: The folder or an option cannot be used.
+        FormatError: The labels to compare have no known format.
+        APIError: The service cannot be reached any more, or refuses the token.
         FileWriteError: The folder cannot be written to.
     """
     require_look("A gallery")
@@ -137,12 +125,9 @@ async def build_gallery(looked: ImageSet, folder: Path, options: GalleryOptions)
         others |= {by_name[name]: others[name] for name in by_name if name in others}
         notes += more
     made = _Making(looked, folder, options, others)
-    async with Thumbnails.within(options.size, options.workers) as thumbnails:
-        await for_each(
-            range(len(looked.subjects)),
-            lambda index: made.add(index, thumbnails),
-            concurrency=_AT_ONCE,
-        )
+    async with thumbnails(options.size, options.workers) as maker:
+        images = range(len(looked.subjects))
+        await for_each(images, lambda index: made.add(index, maker), concurrency=_AT_ONCE)
     await in_thread(made.finish, notes)
     compared = options.compare is not None
     return Gallery(
@@ -158,7 +143,7 @@ async def build_gallery(looked: ImageSet, folder: Path, options: GalleryOptions)
 
 
 def _prepared(folder: Path) -> None:
-    """Make the folder; delete the replaced files of an earlier gallery."""
+    """Make the folder; delete the files of an earlier gallery."""
     if folder.exists() and not folder.is_dir():
         raise ConfigurationError(f"{folder} is not a folder; name a new one")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / MARKER).is_file():
@@ -166,7 +151,7 @@ def _prepared(folder: Path) -> None:
             f"The folder {folder} contains something other than a gallery; use a new or empty one"
         )
     write_file(folder / MARKER, b"")
-    for name in ("data", "thumbs", "images"):
+    for name in ("data", "thumbs"):
         shutil.rmtree(folder / name, ignore_errors=True)
     (folder / "index.html").unlink(missing_ok=True)
 
@@ -192,7 +177,7 @@ class _Making:
         self._unreachable = 0
         self._turn = asyncio.Lock()
 
-    async def add(self, index: int, thumbnails: Thumbnails) -> None:
+    async def add(self, index: int, maker: Maker) -> None:
         """Add an image: load it, make its thumbnail, and keep its data."""
         subject = self._looked.subjects[index]
         thumb = f"thumbs/{index // 1000:03}/{index:06}.webp"
@@ -209,23 +194,13 @@ class _Making:
         else:
             self._unreachable = 0
             await in_thread(target.parent.mkdir, parents=True, exist_ok=True)
-            made = await thumbnails.make(content, target)
-            if not made.problem and made.is_upright:
-                original = await self._original(index, subject, content)
+            made = await maker(content, target)
+            if isinstance(content, Path) and made.is_upright and not made.problem:
+                original = await in_thread(lambda: content.resolve().as_uri())
         async with self._turn:
             await in_thread(self._keep, index, subject, labels, made, thumb, original)
         self._done += 1
         self._options.on_progress(self._done)
-
-    async def _original(self, index: int, subject: Subject, content: bytes | Path) -> str:
-        """Return the address of the original image for the page; empty for none."""
-        if isinstance(content, Path):
-            return await in_thread(lambda: content.resolve().as_uri())
-        if not self._options.originals:
-            return ""
-        name = f"images/{index:06}-{safe_name(subject.name)[:120]}"
-        await in_thread(write_file, self._folder / name, content)
-        return quote(name)
 
     def _keep(
         self,
@@ -267,7 +242,20 @@ class _Making:
             self.missed += found.missed
             self.false += found.false
         self.objects += len(marks)
-        self._index[index] = _dumped(self._short(subject, row, found)).encode()
+        # The short row, for filters and sorting.
+        state = self._states.setdefault(subject.state, len(self._states))
+        every = [*marks, *row.get("p", ())]
+        sides = [mark[4] for mark in every if mark[1] not in {"point", "line"}]
+        short = [
+            row["n"],
+            state,
+            sorted({mark[0] for mark in every}),
+            len(marks),
+            min(sides, default=0),
+            max(sides, default=0),
+            round(found.disagreement, 3) if found else 0,
+        ]
+        self._index[index] = _dumped(short).encode()
         number = index // PAGE
         rows = self._pages.setdefault(number, {})
         rows[index] = row
@@ -284,28 +272,15 @@ class _Making:
             known = self._classes.setdefault(mark.key, [len(self._classes), 0])
             known[1] += not others
             side = sqrt(mark.bounds.width * mark.bounds.height)
-            said = ", ".join(" ".join(each) for each in _answers(mark.annotation.classifications))
-            row = [known[0], mark.kind, mark.path, said, round(side, 1)]
+            answers = ", ".join(
+                " ".join(each) for each in _answers(mark.annotation.classifications)
+            )
+            row = [known[0], mark.kind, mark.path, answers, round(side, 1)]
             if partners is not None:
                 partner = partners[at]
                 row.append(-1 if partner is None else partner)
             rows.append(row)
         return rows
-
-    def _short(self, subject: Subject, row: dict[str, Any], found: Comparison | None) -> list[Any]:
-        """Return the data of an image for filters and orders."""
-        state = self._states.setdefault(subject.state, len(self._states))
-        marks = [*row["m"], *row.get("p", ())]
-        sides = [mark[4] for mark in marks if mark[1] not in {"point", "line"}]
-        return [
-            row["n"],
-            state,
-            sorted({mark[0] for mark in marks}),
-            len(row["m"]),
-            min(sides, default=0),
-            max(sides, default=0),
-            round(found.disagreement, 3) if found else 0,
-        ]
 
     def finish(self, notes: Sequence[str]) -> None:
         """Write the index and then the page, so that it shows complete galleries."""
@@ -332,10 +307,8 @@ class _Making:
         templates = files("datagym_async.look") / "templates"
         for name in _COPIED:
             write_file(self._folder / name, (templates / name).read_bytes())
-        write_file(
-            self._folder / "index.html",
-            page("gallery.html", title=self._looked.title).encode(),
-        )
+        whole = page("gallery.html", title=self._looked.title)
+        write_file(self._folder / "index.html", whole.encode())
 
     def _write(self, kind: str, number: int, data: str) -> None:
         script = f'datagymLook("{kind}",{number},{data});\n'
@@ -343,7 +316,7 @@ class _Making:
 
 
 def _dumped(value: object) -> str:
-    # Escaped to ASCII: a script from a disk says no encoding.
+    # Escaped to ASCII: a script from a disk has no declared encoding.
     return json.dumps(value, separators=(",", ":"))
 
 

@@ -1,7 +1,7 @@
-"""What is drawn of labels: outlines as paths, colours, captions; and labels as SVG. Pure.
+"""Labels as marks (paths, colours, captions) and as SVG; no I/O.
 
-One rule for all that draws: the SVG here, the images of `_drawing`, and the data of a gallery. A
-path says the coordinates of its shape exactly, with every digit.
+The SVG here, the images of `_drawing` and the data of a gallery all come from marks. A path has the
+exact coordinates of its shape, with all digits.
 """
 
 from __future__ import annotations
@@ -48,39 +48,29 @@ _KINDS: Final[Mapping[EntryType, MarkKind]] = {
     EntryType.IMAGE_SEGMENTATION: "mask",
 }
 FILLED: Final[Mapping[MarkKind, float]] = {"box": 0.12, "polygon": 0.3, "mask": 0.5}
-"""How much of what is below a filled mark covers."""
+"""The opacity of filled marks."""
 _HEX: Final = re.compile(r"#(?:[0-9a-f]{3}|[0-9a-f]{6})", re.IGNORECASE)
 _LONGEST_CAPTION: Final = 80
-_SEEN: Final = 0.2
-"""Luminance of a colour that is seen on a dark ground."""
+_SEEN: Final = 0.2  # luminance of a colour that is visible on a dark ground
 
 
 @attrs.frozen
 class Mark:
-    """One shape as it is drawn.
-
-    Args:
-        kind: Whether it is a point, an open line, or filled.
-        rings: Its corners in pixels: of a mask the outline first, then its holes.
-        bounds: What surrounds it.
-        caption: Class and answers, fit for any screen.
-        annotation: What it is drawn of.
-    """
+    """One shape as it is drawn."""
 
     kind: MarkKind
-    rings: tuple[tuple[Point, ...], ...]
+    rings: tuple[tuple[Point, ...], ...]  # corners in pixels; of a mask the outline, then its holes
     bounds: Bounds
-    caption: str
+    caption: str  # class and answers, printable
     annotation: Annotation
 
     @property
     def key(self) -> str:
-        """Return the key of its class."""
         return self.annotation.key
 
     @property
     def path(self) -> str:
-        """Return it as the ``d`` of a path of SVG; a point is a line without length."""
+        """Return the ``d`` of an SVG path; a point is a line without length."""
         if self.kind == "point":
             (corner,) = self.rings[0]
             return f"M{number(corner.x)} {number(corner.y)}h0"
@@ -95,14 +85,9 @@ class Mark:
 
 
 def marks_of(labels: LabeledImage, classes: Collection[str] | None = None) -> Iterator[Mark]:
-    """Give what is drawn of labels: masks first, which lie below all else, then in their order.
+    """Give the marks of labels, of some classes or all: masks first, since they lie below others.
 
-    What is incomplete, or not at finite coordinates, cannot be drawn and is left out
-    (`undrawn` counts it).
-
-    Args:
-        labels: Labels of an image.
-        classes: Keys of the classes that are drawn; None for all.
+    Shapes without finite coordinates cannot be drawn and are left out (`undrawn` counts them).
     """
     for each in sorted(labels.walk(), key=lambda each: not isinstance(each.shape, Segmentation)):
         if classes is not None and each.key not in classes:
@@ -113,18 +98,18 @@ def marks_of(labels: LabeledImage, classes: Collection[str] | None = None) -> It
 
 
 def undrawn(labels: LabeledImage) -> int:
-    """Return how many shapes cannot be drawn."""
+    """Return the number of shapes that cannot be drawn."""
     return sum(bounds_of(each.shape) is None for each in labels.walk())
 
 
 def bounds_of(shape: Shape) -> Bounds | None:
-    """Return what surrounds a shape, or None where it is nowhere."""
+    """Return the bounds of a shape, or None if it has no finite place."""
     if isinstance(shape, Incomplete):
         return None
     try:
         corners = chain.from_iterable(rings_of(shape))
-        is_somewhere = all(isfinite(each.x) and isfinite(each.y) for each in corners)
-        return shape.bounds if is_somewhere else None
+        is_finite = all(isfinite(each.x) and isfinite(each.y) for each in corners)
+        return shape.bounds if is_finite else None
     except (ValueError, OverflowError):  # it has no point, or one that no float can hold
         return None
 
@@ -137,7 +122,7 @@ def caption_of(annotation: Annotation) -> str:
 
 
 def answers_of(roots: Iterable[Classification]) -> Iterator[tuple[str, str]]:
-    """Give key and answer of the questions that are answered, nested ones after their own."""
+    """Give key and answer of each question with an answer, nested ones after their parent."""
     for each in roots:
         if each.is_set:
             yield each.key, " + ".join(each.options)
@@ -145,7 +130,7 @@ def answers_of(roots: Iterable[Classification]) -> Iterator[tuple[str, str]]:
 
 
 def number(value: float) -> str:
-    """Return a coordinate with all of its digits, and no more."""
+    """Return a coordinate with all its digits, and no more."""
     whole = int(value)
     return str(whole) if whole == value else repr(float(value))
 
@@ -155,10 +140,10 @@ def number(value: float) -> str:
 
 @checked
 def colors_of(config: LabelConfiguration | LabelConfig | Iterable[Any] | None) -> Colors:
-    """Return the colours that a label configuration gives to its geometries, by key.
+    """Return the colours of a label configuration, by key of the class.
 
     Args:
-        config: A label configuration in any form that `LabelConfig.of` takes; None for no colour.
+        config: A label configuration in any form that `LabelConfig.of` takes; None for no colours.
     """
     entries = LabelConfig.of(config).entries if config is not None else ()
     found = ((each.key, each.color or "") for root in entries for each in root.walk())
@@ -166,10 +151,7 @@ def colors_of(config: LabelConfiguration | LabelConfig | Iterable[Any] | None) -
 
 
 def color_of(key: str, colors: Colors | None = None) -> str:
-    """Return the colour of a class: the given one, else one that its name alone decides.
-
-    Those are bright and full, so that they stand out of dark and of light images.
-    """
+    """Return the colour of a class: the given one, or a bright one that depends on its name."""
     given = (colors or {}).get(key, "")
     if _HEX.fullmatch(given):
         return given if len(given) == 7 else "#" + "".join(2 * digit for digit in given[1:])
@@ -183,13 +165,13 @@ def color_of(key: str, colors: Colors | None = None) -> str:
 
 
 def rgb_of(color: str) -> tuple[int, int, int]:
-    """Return red, green and blue of a colour as `color_of` gives it."""
+    """Return red, green and blue of a colour of `color_of`."""
     red, green, blue = bytes.fromhex(color[1:])
     return red, green, blue
 
 
 def ink_on(color: str) -> str:
-    """Return black or white: what is read more easily on a colour."""
+    """Return black or white: the one that is easier to read on a colour."""
     return "#000000" if _luminance(color) > 0.18 else "#ffffff"
 
 
@@ -204,13 +186,13 @@ def _luminance(color: str) -> float:
 
 
 def stroke_of(width: float, height: float) -> float:
-    """Return how wide lines are drawn on an image of a size, all in pixels."""
+    """Return the width of lines on an image of this size, all in pixels."""
     longest = max(width, height)
     return max(round(longest / 400, 1), min(1.5, longest / 100))
 
 
 def size_of(labels: LabeledImage) -> tuple[float, float]:
-    """Return width and height of a labelled image; as far as its labels go where none is known."""
+    """Return width and height of a labelled image; if unknown, those of the area of its labels."""
     if labels.width and labels.height:
         return labels.width, labels.height
     found = [mark.bounds for mark in marks_of(labels)]
@@ -231,20 +213,20 @@ def svg(
 ) -> str:
     """Return labels as an SVG document whose units are the pixels of the image.
 
-    Every mark is a group ``class="mark"`` with ``data-key``; its paths have the very coordinates
-    of its shape. Names and answers are escaped.
+    Each mark is a group ``class="mark"`` with ``data-key``; its paths have the exact coordinates of
+    its shape. Names and answers are escaped.
 
     Args:
         labels: Labels of an image.
         width: Width of the image in pixels; None for that of the labels.
         height: Its height.
         image: Address of the image to show below the labels, also as ``data:``; empty for none.
-        colors: Colours by the keys of classes (`colors_of`); others go by their names.
-        classes: Keys of the classes that are drawn; None for all.
-        text: Whether class and answers are written beside each shape.
+        colors: Colours by the keys of classes (`colors_of`); others depend on their names.
+        classes: Keys of the classes to draw; None for all.
+        text: Whether to write class and answers beside each shape.
     """
-    own = size_of(labels)
-    width, height = width or own[0], height or own[1]
+    known = size_of(labels)
+    width, height = width or known[0], height or known[1]
     wide = stroke_of(width, height)
     name = _attribute(labels.media_name or "labels")
     parts = ['<svg xmlns="http://www.w3.org/2000/svg" stroke-linejoin="round" role="img" ']
@@ -257,9 +239,9 @@ def svg(
         color, path = color_of(mark.key, colors), mark.path
         line = wide * (5 if mark.kind == "point" else 1)
         cover = FILLED.get(mark.kind)
-        fill = (
-            f'fill="{color}" fill-opacity="{cover}" fill-rule="evenodd"' if cover else 'fill="none"'
-        )
+        fill = 'fill="none"'
+        if cover:
+            fill = f'fill="{color}" fill-opacity="{cover}" fill-rule="evenodd"'
         parts.append(
             f'<g class="mark" data-key="{_attribute(mark.key)}" data-kind="{mark.kind}">'
             f'<path d="{path}" fill="none" stroke="#000" stroke-opacity="0.6" '

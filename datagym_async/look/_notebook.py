@@ -1,4 +1,4 @@
-"""What notebooks show of values (`Shown`): pictures and short tables, bounded in size."""
+"""How notebooks show values (`Shown`): pictures and short tables, limited in size."""
 
 from __future__ import annotations
 
@@ -23,20 +23,19 @@ from datagym_async.models import Dataset
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_PIXELS: Final = 640
-"""Longer side of a picture."""
+_PIXELS: Final = 640  # the longer side of a picture
 _MARKS: Final = 500
 _ROWS: Final = 20
 
 
 @singledispatch
 def html_of(value: object) -> str | None:
-    """Return what a notebook shows of a value, as HTML; None for its ``repr``."""
+    """Return the HTML that a notebook shows for a value; None for its ``repr``."""
     return None
 
 
 def png_of(value: object) -> bytes | None:
-    """Return the picture of a sample as PNG; None for other values, and what is no image."""
+    """Return the picture of a sample as PNG; None for other values, and if it is no image."""
     image = _picture(value) if isinstance(value, Sample) else None
     if image is None:
         return None

@@ -1,4 +1,4 @@
-"""The overlap of shapes, and the comparison of two sets of labels; blocking, no I/O."""
+"""The overlap of shapes, and the comparison of two sets of labels; blocks, no I/O."""
 
 from __future__ import annotations
 
@@ -20,9 +20,8 @@ if TYPE_CHECKING:
     from datagym_async.labels import Shape
 
 _Boxed: TypeAlias = "tuple[Bounds, int, Shape]"
-"""What surrounds a mark, its number and its shape."""
-_GRID: Final = 256
-"""Steps of the longer side of what two shapes cover, where areas are painted."""
+"""The bounds of a mark, its number and its shape."""
+_GRID: Final = 256  # pixels of the longer side, if two shapes are painted to compare their areas
 
 
 def box_overlap(a: Bounds, b: Bounds) -> float:
@@ -37,27 +36,21 @@ def box_overlap(a: Bounds, b: Bounds) -> float:
 
 
 def overlap(a: Shape, b: Shape) -> float:
-    """Return intersection over union of two shapes, from 0 to 1.
-
-    Polygons and masks are compared as they are painted, which needs Pillow. Where one of the two is
-    a rectangle, a point or a line, the boxes around them are: that is what a model of boxes gives.
-    """
+    """Return intersection over union of two shapes, from 0 to 1; for areas this needs Pillow."""
     first, second = bounds_of(a), bounds_of(b)
     return 0.0 if first is None or second is None else _overlap(a, b, first, second)
 
 
 def _overlap(a: Shape, b: Shape, first: Bounds, second: Bounds) -> float:
+    # A model of boxes gives boxes for polygons, too: then only the boxes are compared.
     share = box_overlap(first, second)
     if not share or any(isinstance(shape, Rectangle | Point | Line) for shape in (a, b)):
         return share
-    return _painted_overlap(a, b, (first, second))
-
-
-def _painted_overlap(a: Shape, b: Shape, boxes: Sequence[Bounds]) -> float:
     from PIL import ImageChops
 
-    left, top = min(box.left for box in boxes), min(box.top for box in boxes)
-    right, bottom = max(box.right for box in boxes), max(box.bottom for box in boxes)
+    # Others are painted into the smallest area that holds both.
+    left, top = min(first.left, second.left), min(first.top, second.top)
+    right, bottom = max(first.right, second.right), max(first.bottom, second.bottom)
     scale = _GRID / max(right - left, bottom - top)
     size = (round((right - left) * scale) + 1, round((bottom - top) * scale) + 1)
     masks = []
@@ -72,12 +65,12 @@ def _painted_overlap(a: Shape, b: Shape, boxes: Sequence[Bounds]) -> float:
 
 @attrs.frozen
 class Comparison:
-    """What two sets of labels of one image agree on.
+    """The comparison of two sets of labels of one image.
 
     Args:
-        ours: For each mark of the first set the number of its partner in the second, or None: it
+        ours: For each object of the first set the number of its partner in the second, or None: it
             was missed.
-        theirs: For each mark of the second set the number of its partner, or None: it is false.
+        theirs: For each object of the second set the number of its partner, or None: it is false.
         shares: IoU of each pair.
     """
 
@@ -87,30 +80,30 @@ class Comparison:
 
     @property
     def missed(self) -> int:
-        """Return how many of the first set have no partner."""
+        """Return the number of objects of the first set without a partner."""
         return self.ours.count(None)
 
     @property
     def false(self) -> int:
-        """Return how many of the second set have none."""
+        """Return the number of objects of the second set without a partner."""
         return self.theirs.count(None)
 
     @property
     def disagreement(self) -> float:
-        """Return by how many objects both differ: those without partner, and what pairs lack."""
+        """Return by how many objects they differ: those without a partner, and 1 - IoU of pairs."""
         return self.missed + self.false + sum(1 - share for share in self.shares)
 
 
 @checked
 def compare(ours: LabeledImage, theirs: LabeledImage, *, least: float = 0.5) -> Comparison:
-    """Return which objects of two sets are the same: of one class, and overlapping enough.
+    """Return which objects of two sets match: they have the same class and overlap enough.
 
-    The pair that overlaps most is taken first; each object has one partner at most.
+    The best pair is taken first; each object has at most one partner.
 
     Args:
         ours: The labels.
-        theirs: What they are compared with, for example a model's.
-        least: IoU from which two objects are the same, above 0 to 1.
+        theirs: The labels to compare, for example those of a model.
+        least: IoU from which two objects match, above 0 to 1.
     """
     first, second = list(marks_of(ours)), list(marks_of(theirs))
     slack = max(*size_of(ours), *size_of(theirs)) / 100
@@ -145,7 +138,7 @@ def _pairs(
     for ours, theirs in by_key.values():
         if not ours or not theirs:
             continue
-        # Swept along the side on which they lie further apart, few have to be looked at.
+        # Sorted along the side on which they are further apart, few have to be looked at.
         start = min((0, 1), key=partial(_density, [box for box, _, _ in theirs]))
         across, end = 1 - start, start + 2
         theirs.sort(key=lambda each: each[0][start])
@@ -163,6 +156,6 @@ def _pairs(
 
 
 def _density(boxes: Sequence[Bounds], start: int) -> float:
-    """Return how many boxes are side by side, along one of their sides."""
+    """Return the average number of boxes side by side, along one of their sides."""
     whole = max(box[start + 2] for box in boxes) - min(box[start] for box in boxes)
     return sum(box[start + 2] - box[start] for box in boxes) / whole if whole else 0.0

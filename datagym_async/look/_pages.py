@@ -1,7 +1,4 @@
-"""Pages from templates, of statistics and of runs.
-
-Everything that comes into one is escaped, and nothing is fetched.
-"""
+"""Pages of statistics and of runs, from templates. All values are escaped, nothing is fetched."""
 
 from __future__ import annotations
 
@@ -26,8 +23,7 @@ if TYPE_CHECKING:
     from datagym_async._session import SessionStatistics
     from datagym_async.look._stats import Histogram, LabelStatistics
 
-_BARS: Final = 24
-"""Bars of a chart at most; the others are one more."""
+_BARS: Final = 24  # bars of a chart; the rest is one more
 
 
 @cache
@@ -47,12 +43,12 @@ def _environment() -> Environment:
 
 
 def page(template: str, **values: object) -> str:
-    """Return a page of a template; texts are fit for any screen and escaped."""
+    """Return a page from a template; texts are escaped and printable."""
     return _environment().get_template(template).render(**values)
 
 
 def statistics_page(statistics: LabelStatistics) -> str:
-    """Return statistics as a page that needs nothing besides itself."""
+    """Return statistics as a self-contained page."""
     cards = [
         ("images", statistics.images),
         ("labelled", statistics.labelled),
@@ -79,13 +75,12 @@ def _charts_of(statistics: LabelStatistics) -> list[tuple[str, Histogram]]:
         ("Objects by size", statistics.sizes),
         ("Images by number of objects", statistics.per_image),
         ("Images by size", statistics.image_sizes),
-        ("Media by kind", statistics.kinds),
     )
     return [(title, few(rows)) for title, rows in found if rows]
 
 
 def few(rows: Histogram) -> Histogram:
-    """Return the first rows, and what the others sum up to."""
+    """Return the first rows, and the sum of the others."""
     rest = sum(count for _, count in rows[_BARS:])
     return (*rows[:_BARS], *([("others", rest)] if rest else []))
 
@@ -127,14 +122,10 @@ class Moment:
 
 @attrs.define
 class RunRecord:
-    """How a run goes over time, at even distances that grow with its length: 400 moments at most.
-
-    Its figures are those that are shown while it runs; what lies between two looks is not told.
-    """
+    """A run over time: at most 400 moments, at even distances that grow with its length."""
 
     moments: list[Moment] = attrs.field(factory=list)
-    seconds: Counter[int] = attrs.field(factory=Counter)
-    """How many items took how long, by powers of two of milliseconds."""
+    seconds: Counter[int] = attrs.field(factory=Counter)  # items by bits of their milliseconds
     _every: float = 0.25
 
     def note(
@@ -154,7 +145,7 @@ class RunRecord:
 
 
 def run_page(report: BulkReport, record: RunRecord | None = None) -> str:
-    """Return the report of a run as a page that needs nothing besides itself."""
+    """Return the report of a run as a self-contained page."""
     whole = report.to_dict()
     cards = [(name, f"{whole[name]:,}") for name in sorted(_COUNTS & whole.keys()) if whole[name]]
     cards = [("planned", f"{whole['planned']:,}"), *cards, ("of data", size(whole["bytes"]))]
@@ -186,21 +177,20 @@ def _charts(moments: Sequence[Moment]) -> list[dict[str, Any]]:
         apart = after.seconds - before.seconds
         rates.append((after.seconds, max(0.0, (after.items - before.items) / apart)))
         volumes.append((after.seconds, max(0.0, (after.bytes - before.bytes) / apart)))
-    at = [each.seconds for each in moments]
-    limit = list(zip(at, [float(each.limit) for each in moments], strict=True))
-    flying = list(zip(at, [float(each.in_flight) for each in moments], strict=True))
-    half = list(zip(at, [each.p50 for each in moments], strict=True))
-    most = list(zip(at, [each.p95 for each in moments], strict=True))
+    limit, in_flight, median, most = (
+        [(each.seconds, float(getattr(each, name))) for each in moments]
+        for name in ("limit", "in_flight", "p50", "p95")
+    )
     return [
         _chart("Items a second", "{:,.1f}/s", rates),
         _chart("Bytes a second", "", volumes),
-        _chart("Limit, and in flight (dashed)", "{:,.0f}", limit, flying),
-        _chart("Latency of requests: median, 95 % (dashed)", "{:,.2f} s", half, most),
+        _chart("Limit, and in flight (dashed)", "{:,.0f}", limit, in_flight),
+        _chart("Latency of requests: median, 95 % (dashed)", "{:,.2f} s", median, most),
     ]
 
 
 def _chart(title: str, unit: str, *lines: list[tuple[float, float]]) -> dict[str, Any]:
-    """Return a chart of lines over time: paths, and the texts at its corners."""
+    """Return a chart of lines over time: their paths, and the texts at its corners."""
     most = max(value for line in lines for _, value in line) or 1.0
     end = max(at for line in lines for at, _ in line) or 1.0
     paths = [
@@ -208,5 +198,5 @@ def _chart(title: str, unit: str, *lines: list[tuple[float, float]]) -> dict[str
         + "L".join(f"{_WIDE * at / end:.1f} {_HIGH * (1 - value / most):.1f}" for at, value in line)
         for line in lines
     ]
-    said = unit.format(most) if unit else f"{size(most)}/s"
-    return {"title": title, "most": said, "end": f"{end:,.1f} s", "paths": paths}
+    text = unit.format(most) if unit else f"{size(most)}/s"
+    return {"title": title, "most": text, "end": f"{end:,.1f} s", "paths": paths}

@@ -1,4 +1,4 @@
-"""A contact sheet: some images with their labels drawn on them, as one picture or as pages."""
+"""A contact sheet: some images with labels drawn on them, as one picture or as pages."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from datagym_async._files import replaced_file
 from datagym_async._printable import printable
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import APIError, AuthenticationError, ConfigurationError
+from datagym_async.labels import LabeledImage
 from datagym_async.look._drawing import draw, font_of, in_colors, opened, require_look
 from datagym_async.look._marks import Colors, colors_of
 from datagym_async.resources._work import for_each
@@ -22,7 +23,6 @@ from datagym_async.resources._work import for_each
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from datagym_async.labels import LabeledImage
     from datagym_async.look._subjects import ImageSet
 
 _CELL: Final = (320, 240)
@@ -31,20 +31,20 @@ _GAP: Final = 10
 _ON_A_PAGE: Final = 20
 _MOST: Final = 400
 FORMS: Final = {".png": "PNG", ".jpg": "JPEG", ".webp": "WEBP", ".pdf": "PDF"}
-"""What a file holds, by its ending."""
+"""The format of a file, by its suffix."""
 _GROUND, _INK, _BROKEN = "#ffffff", "#16181d", "#d3d7de"
 
 
 @attrs.frozen(kw_only=True, field_transformer=by_annotation)
 class Choice:
-    """Which images are shown.
+    """Which images to show.
 
     Args:
-        count: How many at most, 1 to 400.
-        seed: Of the choice among them; the same seed chooses the same.
-        classes: Keys of which an image has an object at least; none for any image.
-        state: State of their tasks in any case; empty for any.
-        query: Part of their names in any case; empty for any.
+        count: Largest number of images, 1 to 400.
+        seed: The same seed chooses the same images.
+        classes: Keys of classes; an image must have an object of one of them. None given: any.
+        state: State of the tasks, in upper or lower case; empty for any.
+        query: Part of the names, in upper or lower case; empty for any.
     """
 
     count: int = 24
@@ -54,27 +54,19 @@ class Choice:
     query: str = ""
 
     def of(self, looked: ImageSet) -> list[int]:
-        """Return the numbers of the images, in order.
-
-        Raises:
-            ConfigurationError: There is none, or the count is out of range.
-        """
+        """Return the numbers of the images, in order; `ConfigurationError` if there are none."""
         if not 1 <= self.count <= _MOST:
             raise ConfigurationError(f"count is {self.count}; use 1 to {_MOST}")
         if not looked.subjects:
             raise ConfigurationError(f"There is no image in {looked.title}")
         found = []
-        for index in range(len(looked.subjects)):
-            subject = looked.subjects[index]
-            labels = subject.labels
-            if (
-                self.query.lower() in subject.name.lower()
-                and (not self.state or subject.state.lower() == self.state.lower())
-                and (
-                    not self.classes
-                    or (labels and any(each.key in self.classes for each in labels.walk()))
-                )
-            ):
+        for index, subject in enumerate(looked.subjects):
+            labels = subject.labels or LabeledImage()
+            is_named = self.query.lower() in subject.name.lower()
+            is_in_state = not self.state or subject.state.lower() == self.state.lower()
+            keys = {each.key for each in labels.walk()} if self.classes else set()
+            has_class = not self.classes or not keys.isdisjoint(self.classes)
+            if is_named and is_in_state and has_class:
                 found.append(index)
         if not found:
             raise ConfigurationError(
@@ -88,13 +80,13 @@ async def build_sheet(looked: ImageSet, path: Path, choice: Choice, *, text: boo
     """Write a contact sheet and return how many images it shows.
 
     Args:
-        looked: What there is.
-        path: The file: one picture, or pages of 20 images where it ends in ``.pdf``.
-        choice: Which images are shown.
-        text: Whether class and answers are written beside each shape.
+        looked: The images to choose from.
+        path: The file: one picture, or pages of 20 images if it ends in ``.pdf``.
+        choice: Which images to show.
+        text: Whether to write class and answers beside each shape.
 
     Raises:
-        ConfigurationError: No image is left to choose from.
+        ConfigurationError: There is no such image.
         APIError: The service cannot be reached.
         FileWriteError: The file cannot be written.
     """

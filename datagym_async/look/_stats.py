@@ -1,7 +1,6 @@
-"""Statistics of labels: counted image by image, in constant memory. Pure.
+"""Statistics of labels: counted image by image, in constant memory; no I/O.
 
-For an export of millions of objects, `StatisticsTally.add` does as little for each as Python
-allows.
+`StatisticsTally.add` is fast, because an export may have millions of objects.
 """
 
 from __future__ import annotations
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
     from datagym_async.labels import Shape
 
 FindingKind: TypeAlias = Literal["tiny", "edge", "double", "incomplete", "unlabelled", "unanswered"]
-"""What somebody should look at."""
 
 FINDINGS: Final[Mapping[FindingKind, str]] = {
     "tiny": "tiny objects, with a side shorter than the limit",
@@ -47,30 +45,25 @@ FINDINGS: Final[Mapping[FindingKind, str]] = {
     "unlabelled": "finished images without any object or answer",
     "unanswered": "questions without an answer",
 }
-_DOUBLE: Final = 0.95
-_APART: Final = 1 / _DOUBLE - 1
-"""How far apart doubles begin at most, of the side of the second one."""
-_CROWD: Final = 100
-"""Boxes that begin close to another one, from which on it counts from where they are swept."""
+_DOUBLE: Final = 0.95  # IoU
+_APART: Final = 1 / _DOUBLE - 1  # the largest distance of doubles, as a share of the second's side
+_CROWD: Final = 100  # boxes close to another one, from which on two directions are tried
 _EXAMPLES: Final = 100
-_OPTIONS: Final = 200
-"""Different answers to a question that are counted by themselves, and sizes of images."""
+_OPTIONS: Final = 200  # answers to a question, and sizes of images, that are counted separately
 _OTHERS: Final = "(others)"
 _LONGEST_OPTION: Final = 60
 _TEXT: Final = "(text)"
 _GATHERED: Final = 2_000
 _UNSET: Final = (None,)
 _FREETEXT: Final = EntryType.FREETEXT  # reading a member of an enum is slow
-_FAR: Final = 1e9
-"""Pixels beyond which there is no image."""
-_EXTENT: Final = 1e-9
-"""The least side of what has two."""
+_FAR: Final = 1e9  # pixels; no image is larger
+_EXTENT: Final = 1e-9  # the least side of a box; lines and points may have 0
 _THIN: Final = frozenset({Point, Line})
 
 
 @attrs.frozen
 class ClassCount:
-    """What there is of a class: sides are the roots of the areas of boxes, in pixels."""
+    """Counts of one class; sides are the square roots of the areas of boxes, in pixels."""
 
     key: str
     images: int
@@ -82,7 +75,7 @@ class ClassCount:
 
 @attrs.frozen
 class AnswerCount:
-    """How a question was answered: how often each answer was given, and how often none."""
+    """Counts of one question: how often each answer was given, and how often none."""
 
     key: str
     answers: Mapping[str, int]
@@ -91,7 +84,7 @@ class AnswerCount:
 
 @attrs.frozen
 class FindingCount:
-    """What somebody should look at: how many, and the first hundred, a line each."""
+    """Something to look at: how many there are, and the first hundred, a line each."""
 
     kind: FindingKind
     count: int
@@ -99,12 +92,12 @@ class FindingCount:
 
     @property
     def text(self) -> str:
-        """Return what is counted."""
+        """Return a description of what is counted."""
         return FINDINGS[self.kind]
 
 
 Histogram: TypeAlias = tuple[tuple[str, int], ...]
-"""Ranges, in order, each with how many there are."""
+"""Ranges in order, each with its count."""
 
 
 @attrs.frozen(kw_only=True)
@@ -123,7 +116,6 @@ class LabelStatistics:
             points.
         per_image: Images by their number of objects.
         image_sizes: Images by width and height, as far as these are known.
-        kinds: Media of a dataset, by source and suffix.
         findings: What you should look at.
         notes: Remarks on the numbers, as sentences.
     """
@@ -138,7 +130,6 @@ class LabelStatistics:
     sizes: Histogram = ()
     per_image: Histogram = ()
     image_sizes: Histogram = ()
-    kinds: Histogram = ()
     findings: tuple[FindingCount, ...] = attrs.field(default=(), repr=False)
     notes: tuple[str, ...] = ()
 
@@ -153,34 +144,28 @@ class LabelStatistics:
 
 _LEFT: Final = itemgetter(0)
 _Box: TypeAlias = tuple[float, float, float, float, Annotation]
-"""Left, top, width and height, and what it surrounds."""
+"""Left, top, width and height, and the object."""
 
 
 @attrs.define
 class _Sums:
-    """What there is of a class: its areas are those that are not counted yet."""
+    """Sums of one class."""
 
     images: int = 0
     objects: int = 0
     total: float = 0.0
     least: float = _FAR
     most: float = 0.0
-    areas: list[float] = attrs.field(factory=list)
+    areas: list[float] = attrs.field(factory=list)  # that are not counted yet
 
 
 @attrs.define
 class StatisticsTally:
-    """Count labels.
+    """Counts labels."""
 
-    Args:
-        name: What they are of.
-        tiny: Pixels that a side of a tiny object is shorter than.
-    """
-
-    name: str
-    tiny: float = 4.0
+    name: str  # of the project, dataset or file
+    tiny: float = 4.0  # pixels; a shorter side makes an object tiny
     states: Counter[str] = attrs.field(factory=Counter)
-    kinds: Counter[str] = attrs.field(factory=Counter)
     notes: list[str] = attrs.field(factory=list)
     _images: int = 0
     _labelled: int = 0
@@ -194,8 +179,7 @@ class StatisticsTally:
     _counts: Counter[FindingKind] = attrs.field(factory=Counter)
     _examples: dict[FindingKind, list[str]] = attrs.field(factory=dict)
     _points: int = 0
-    _waiting: int = 0
-    """Objects and answers that are gathered, and not counted yet: some thousands at most."""
+    _waiting: int = 0  # objects and answers that are not counted yet; some thousands at most
 
     def add(self, image: LabeledImage) -> None:
         """Count an image with its labels."""
@@ -332,7 +316,6 @@ class StatisticsTally:
             sizes=binned(self._sides - Counter({0: self._points}), " px"),
             per_image=binned(self._per_image),
             image_sizes=tuple(self._image_sizes.most_common()),
-            kinds=tuple(self.kinds.most_common()),
             findings=tuple(
                 FindingCount(kind, self._counts[kind], tuple(examples.get(kind, ())))
                 for kind in FINDINGS
@@ -360,7 +343,7 @@ def _box_of(each: Annotation) -> _Box:
 
 
 def _near(group: list[_Box]) -> list[int]:
-    """Sort boxes from the left; return the numbers of those that begin close to the one before."""
+    """Sort boxes by their left side; return the numbers of those close to the one before."""
     group.sort(key=_LEFT)
     return [
         at
@@ -370,9 +353,9 @@ def _near(group: list[_Box]) -> list[int]:
 
 
 def _doubled(group: list[_Box]) -> list[Annotation]:
-    """Return those of a class that cover another one, each once; boxes are swept from the left."""
+    """Return the objects of a class that cover another one, each once."""
     near = _near(group)
-    if len(near) > _CROWD:  # as in a column: seen from above, few may begin together
+    if len(near) > _CROWD:  # as in a column: from above, few may be close to another one
         turned = [(top, left, high, wide, each) for left, top, wide, high, each in group]
         if len(others := _near(turned)) < len(near):
             group, near = turned, others
@@ -383,7 +366,7 @@ def _doubled(group: list[_Box]) -> list[Annotation]:
             x, y, w, h, other = group[back]
             if left - x > wide * _APART:
                 break
-            # Shapes are compared where their boxes are nearly the same; to paint them goes last.
+            # Shapes are compared only if their boxes are nearly the same.
             across = min(left + wide, x + w) - left
             both = across * (min(top + high, y + h) - max(top, y))
             if both < _DOUBLE * (wide * high + w * h - both) or across < 0:
@@ -406,9 +389,8 @@ def _cover_each_other(a: Shape, b: Shape) -> bool:
 def binned(counts: Mapping[int, int], unit: str = "") -> Histogram:
     """Return bins of powers of two, from the first to the last that is not empty.
 
-    Args:
-        counts: How many there are of 0 (by 0), of 1 (by 1), of 2 to 4, of 4 to 8 and so on.
-        unit: What is measured; nothing for whole numbers.
+    `counts` has the count of 0 at 0, of 1 at 1, of 2 to 4 at 2, of 4 to 8 at 3 and so on; without a
+    unit, whole numbers were counted.
     """
     filled = [at for at, count in counts.items() if count]
     rows = []

@@ -1,4 +1,4 @@
-"""What is looked at: the images of a project, a dataset or a folder, each with its labels.
+"""The images of a project, a dataset or a folder, with their labels; files of labels.
 
 The service's images are listed once and stored compactly, with their labels packed (as in a
 loader); the bytes of an image are read when its turn comes.
@@ -37,7 +37,7 @@ from datagym_async.labels import (
 from datagym_async.look._marks import Colors, colors_of
 from datagym_async.look._stats import LabelStatistics, StatisticsTally
 from datagym_async.models import MediaSourceType, Project
-from datagym_async.resources import LabelConfigsResource, MediaResource, TasksResource
+from datagym_async.resources import LabelConfigsResource, TasksResource
 from datagym_async.resources._tasks import begun, finished
 from datagym_async.resources._values import labels_of
 
@@ -52,32 +52,21 @@ class LookSources:
 
     base_url: str
     library: Library
-    media: MediaResource
     tasks: TasksResource
     label_configs: LabelConfigsResource
 
 
 @attrs.frozen(kw_only=True)
 class Subject:
-    """One image that is looked at.
-
-    Args:
-        name: Its name.
-        media_id: Its media at the service; empty for a file.
-        labels: Its labels; None where there are none.
-        state: Where its task stands; empty where there is none.
-        task_id: Its task; empty where there is none, or it is not known.
-        is_link: Whether the service only has a link to it.
-        path: The file, of a folder.
-    """
+    """One image, of the service or of a folder."""
 
     name: str
     media_id: str = ""
     labels: LabeledImage | None = None
-    state: str = ""
+    state: str = ""  # of its task
     task_id: str = ""
-    is_link: bool = False
-    path: Path | None = None
+    is_link: bool = False  # the service only has a link to it
+    path: Path | None = None  # in a folder
 
 
 Loaded: TypeAlias = tuple[bytes | Path, LabeledImage | None]
@@ -86,38 +75,24 @@ Loaded: TypeAlias = tuple[bytes | Path, LabeledImage | None]
 
 @attrs.frozen
 class ImageSet:
-    """All that is looked at.
-
-    Args:
-        title: What it is called.
-        subjects: Its images.
-        load: Gives the bytes of an image, or its file, and its labels with what only a request
-            of its own tells.
-        config: Its label configuration, or None.
-        editor: Address of the service's editor of a task, without the id; empty without one.
-        notes: What should be known of it, in sentences.
-    """
+    """Images with their labels."""
 
     title: str
     subjects: Sequence[Subject]
-    load: Callable[[Subject], Awaitable[Loaded]]
+    load: Callable[[Subject], Awaitable[Loaded]]  # with labels that need a request, too
     config: LabelConfig | None = None
-    editor: str = ""
-    notes: tuple[str, ...] = ()
+    editor: str = ""  # address of the service's editor of tasks, without the id
+    notes: tuple[str, ...] = ()  # sentences for the user
 
 
 async def task_labels(
     sources: LookSources, media_id: str, project_id: str
 ) -> tuple[LabeledImage | None, Colors]:
-    """Return the labels of a media as its task has them, in whatever state, and the colours.
-
-    Raises:
-        NotFoundError: The project has no task of the media.
-    """
+    """Return the labels of a media from its task, in any state, and the colours."""
     async with aclosing(sources.tasks.iter(project_id, state="all")) as tasks:
         found = [task async for task in tasks if task.media_id == media_id.lower()]
     for task in found[:1]:
-        if not (finished([task]) or begun([task])):  # read, the service would create its values
+        if not (finished([task]) or begun([task])):  # if read, the service would create values
             return None, {}
         detail = await sources.tasks.get(task.id)
         return labels_of(detail), colors_of(detail.label_config)
@@ -130,19 +105,11 @@ async def task_labels(
 async def service_statistics(
     sources: LookSources, project_id: str | None, dataset_id: str | None, *, tiny: float
 ) -> LabelStatistics:
-    """Return what the labels of a project hold, or those that all projects have of a dataset.
-
-    Raises:
-        NotFoundError: There is no such project or dataset.
-    """
+    """Return statistics of the labels of a project, or of a dataset in all its projects."""
     name, projects = await _found(sources, project_id, dataset_id)
     listing, tally = None, StatisticsTally(name, tiny=tiny)
     if dataset_id is not None:
         listing = await list_media(sources.library, dataset_id, None, links="service")
-        for media in listing:
-            ending = Path(media.name).suffix.lower()
-            kind = f"{media.source_type.value.lower()} {ending if len(ending) < 8 else ''}"
-            tally.kinds[kind.rstrip()] += 1
         of = counted(len(projects), "project")
         tally.notes.append(f"{len(listing):,} media; labels of {of}.")
     videos, any_finished = 0, False
@@ -172,11 +139,7 @@ async def service_statistics(
 async def _found(
     sources: LookSources, project_id: str | None, dataset_id: str | None
 ) -> tuple[str, list[Project]]:
-    """Return the subject by name, and the projects that have its labels.
-
-    Raises:
-        NotFoundError: There is no such project, or the dataset is not in it.
-    """
+    """Return the name of a project or dataset, and the projects that have its labels."""
     projects = [*await sources.library.projects.list()]
     if project_id is not None:
         projects = [each for each in projects if each.id == project_id.lower()]
@@ -198,7 +161,6 @@ async def _found(
 
 
 async def file_statistics(path: Path, *, tiny: float) -> LabelStatistics:
-    """Return what the labels of a file or folder hold, in any format that an import takes."""
     tally = StatisticsTally(path.name or str(path), tiny=tiny)
     async with aclosing(labels_in(path, tally.notes)) as images:
         async for image in images:
@@ -209,11 +171,9 @@ async def file_statistics(path: Path, *, tiny: float) -> LabelStatistics:
 async def labels_in(
     path: Path, notes: list[str], config: LabelConfig | None = None
 ) -> AsyncGenerator[LabeledImage, None]:
-    """Give the labels of a file or folder as values; what is not read goes into the notes.
+    """Give the labels of a file or folder; what is not read is added to the notes.
 
-    Raises:
-        FormatError: It holds labels in no way that is known here.
-        OSError: It cannot be read.
+    The file may have any format that an import takes.
     """
     # Of all shapes only segmentations can express everything in a file.
     mapping = LabelMapping(shape="segmentation")
@@ -231,7 +191,7 @@ async def labels_in(
 
 
 def _as_drawn(annotation: Annotation) -> Annotation:
-    """Return a box or a polygon in the form that it had before it became a segmentation."""
+    """Return a box or a polygon as it was before it became a segmentation."""
     shape = annotation.shape
     if not isinstance(shape, Segmentation) or len(shape.rings) != 1:
         return annotation
@@ -249,11 +209,7 @@ def _as_drawn(annotation: Annotation) -> Annotation:
 async def of_service(
     sources: LookSources, project_id: str | None, dataset_id: str | None
 ) -> ImageSet:
-    """Return the images of a project or dataset, with their labels as exported.
-
-    Raises:
-        NotFoundError: There is no such project or dataset.
-    """
+    """Return the images of a project or dataset, with their labels as exported."""
     name, projects = await _found(sources, project_id, dataset_id)
     only = project_id if dataset_id is None else None
     listing = await list_media(sources.library, dataset_id, only, links="service")
@@ -289,9 +245,9 @@ async def of_service(
 
 
 class _Listed(Sequence[Subject]):
-    """The images of a listing in the order of their names, each made when it is asked for.
+    """The images of a listing, sorted by name; each is made when it is used.
 
-    Videos, which lie in S3, are left out and counted.
+    Videos, which are in S3, are left out and counted.
     """
 
     def __init__(
@@ -321,17 +277,17 @@ class _Listed(Sequence[Subject]):
             name=media.name,
             media_id=media.id,
             labels=labels,
-            state=state or (labels.state.value if labels is not None else ""),
-            task_id=task_id or (labels.task_id if labels is not None else "") or "",
+            state=state,
+            task_id=task_id,
             is_link=media.source_type is MediaSourceType.SHAREABLE_LINK,
         )
 
 
 async def _load(sources: LookSources, subject: Subject) -> Loaded:
-    content = await sources.media.download(subject.media_id, link=subject.is_link)
+    content = await sources.library.media.download(subject.media_id, link=subject.is_link)
     labels = subject.labels
     if isinstance(labels, LabeledTask) and labels.segmentations and subject.task_id:
-        # An export has segments as bitmaps alone; the task has their outlines.
+        # An export has segments only as bitmaps; the task has their outlines.
         labels = labels_of(await sources.tasks.get(subject.task_id))
     return content, labels
 
@@ -339,16 +295,7 @@ async def _load(sources: LookSources, subject: Subject) -> Loaded:
 async def of_folder(folder: Path, labels: Path | None) -> ImageSet:
     """Return the images of a folder, with the labels of a file or folder in any format.
 
-    An image is found by its path below the folder, or by its last part where that is the only one.
-
-    Args:
-        folder: The folder.
-        labels: Where the labels are; None for what the folder itself holds of them, if anything.
-
-    Raises:
-        FormatError: The labels are of no known format.
-        ConfigurationError: There is no image.
-        OSError: The folder or the labels cannot be read.
+    Without `labels` they are those in the folder itself, if there are any.
     """
     files = await in_thread(_images_below, folder)
     if not files:
@@ -374,13 +321,10 @@ async def labels_by_name(
     config: LabelConfig | None = None,
     may_lack: bool = False,
 ) -> tuple[dict[str, LabeledImage], tuple[str, ...]]:
-    """Return labels by the names of the images that they are of, and what should be known.
+    """Return the labels of a file or folder by the names of their images, and notes.
 
-    Args:
-        path: A file or folder of labels in any format that an import takes.
-        names: Names of images. One is found as it is, by its id, or by its last part.
-        config: The label configuration whose keys classes are to have; None for their names.
-        may_lack: Whether there may be no labels at all.
+    An image is found by its id, its name, or the last part of that if only one has it. With a label
+    configuration, classes get its keys. `may_lack`: whether there may be no labels at all.
     """
     last: dict[str, str | None] = {}
     for name in names:
@@ -424,7 +368,7 @@ def _images_below(folder: Path) -> list[Path]:
         raise NotADirectoryError(f"{folder} is not a folder")
     found: list[Path] = []
     for at, folders, names in os.walk(folder):
-        if MARKER in names:  # of a gallery of these images, which the next one would show, too
+        if MARKER in names:  # an earlier gallery, whose thumbnails are not wanted
             folders.clear()
             continue
         folders[:] = (each for each in folders if not each.startswith("."))

@@ -1,15 +1,15 @@
-"""Thumbnails, made in processes of their own: nothing else of a gallery takes so long."""
+"""Thumbnails, made in worker processes: they take most of the time of a gallery."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import BrokenExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
 
@@ -25,36 +25,31 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class Thumbnail:
-    """What came of an image: its size as it is stored, or why there is none.
-
-    Args:
-        width: Pixels; 0 where it cannot be decoded.
-        height: Pixels.
-        is_upright: Whether a browser shows it as it is stored: it has no EXIF orientation.
-        problem: Why it cannot be decoded; empty if it can.
-    """
+    """The stored size of an image in pixels (0 if it cannot be decoded), and what to know of it."""
 
     width: int = 0
     height: int = 0
-    is_upright: bool = True
-    problem: str = ""
+    is_upright: bool = True  # a browser shows it as it is stored: it has no EXIF orientation
+    problem: str = ""  # why it cannot be decoded
+
+
+Maker: TypeAlias = Callable[[bytes | Path, Path], Awaitable[Thumbnail]]
+"""Makes the thumbnail of an image (its bytes or file) as a file."""
 
 
 def make(source: bytes | Path, target: Path, size: int) -> Thumbnail:
-    """Write an image as WebP, `size` pixels at most on its longer side, EXIF left out; blocking.
+    """Write an image as WebP, at most `size` pixels on its longer side, without EXIF; blocks.
 
-    What a hostile file provokes is a problem of that image alone.
+    No content of an image raises: it is a problem of that image alone.
     """
     try:
         image = opened(source)
         width, height = image.size
         image.draft("RGB", (size, size))  # a JPEG is read at the next larger eighth of its size
         orientation = orientation_of(image)
-        if max(image.size) > size:
-            share = size / max(image.size)
-            wanted = (max(1, round(image.width * share)), max(1, round(image.height * share)))
-            reduced = image if image.mode in {"RGB", "L"} else in_colors(image)
-            image = reduced.resize(wanted, reducing_gap=2.0)
+        if image.mode not in {"RGB", "L"}:
+            image = in_colors(image)
+        image.thumbnail((size, size), reducing_gap=2.0)
         in_colors(image).save(target, "WEBP", quality=72, method=2)
     except Exception as error:
         if type(error).__name__ == "UnidentifiedImageError":  # its text is of no use to people
@@ -74,43 +69,32 @@ def _begin() -> None:
     silence_size_warnings()
 
 
-class Thumbnails:
-    """Makes thumbnails, several at once."""
+@asynccontextmanager
+async def thumbnails(size: int, workers: int | None) -> AsyncIterator[Maker]:
+    """Give what makes thumbnails, in processes that end with the block.
 
-    def __init__(self, executor: WorkerProcesses | None, size: int) -> None:
-        self._executor, self._size = executor, size
+    `workers` is the number of processes: None for one a core, 0 for threads of this process.
+    """
 
-    @classmethod
-    @asynccontextmanager
-    async def within(cls, size: int, workers: int | None) -> AsyncIterator[Thumbnails]:
-        """Give one with processes of its own, which end with the block.
+    async def in_threads(source: bytes | Path, target: Path) -> Thumbnail:
+        return await in_thread(make, source, target, size)
 
-        Args:
-            size: Pixels of the longer side.
-            workers: How many processes; None for one a core, 0 for threads of this process.
-        """
-        if workers == 0:
-            yield cls(None, size)
-            return
-        executor = await in_thread(_pool, workers or os.cpu_count() or 1)
+    if workers == 0:
+        yield in_threads
+        return
+    pool = await in_thread(_pool, workers or os.cpu_count() or 1)
+
+    async def in_processes(source: bytes | Path, target: Path) -> Thumbnail:
         try:
-            yield cls(executor, size)
-        finally:
-            await in_thread(executor.end)
-
-    async def make(self, source: bytes | Path, target: Path) -> Thumbnail:
-        """Return what came of an image; see `make`.
-
-        Raises:
-            ConfigurationError: The processes cannot be started, or were ended.
-        """
-        if self._executor is None:
-            return await in_thread(make, source, target, self._size)
-        try:
-            submitted = await in_thread(self._executor.submit, make, source, target, self._size)
+            submitted = await in_thread(pool.submit, make, source, target, size)
             return await asyncio.wrap_future(submitted)
         except BrokenExecutor:
             raise ConfigurationError(
                 "The processes that make thumbnails ended. A program that starts some runs its "
                 'own code below `if __name__ == "__main__":`; or make them in threads, workers=0'
             ) from None
+
+    try:
+        yield in_processes
+    finally:
+        await in_thread(pool.end)

@@ -1,4 +1,4 @@
-"""Test your code against the embedded service, and against everything that can go wrong with it.
+"""Test your code against the embedded service, and against its failures.
 
 `FaultPlan` makes a `datagym_async.server.Server` misbehave on demand::
 
@@ -9,10 +9,10 @@
         ...
     assert plan.count("POST", r"/file$") == 12
 
-`outage` is the service that is gone for a while. With pytest, ask for the fixture
-``datagym_server`` or ``datagym_client``: pytest finds them by itself.
+`outage` stops the service for a while. With pytest, use the fixture ``datagym_server`` or
+``datagym_client``: pytest finds them by itself.
 
-* `_plan`: which request meets which fault, and what was seen of all of them.
+* `_plan`: which request gets which fault, and a record of all requests.
 * `_answers`: faults that are answers. `_connections`: faults of the connection, and `outage`.
 * `plugin`: the fixtures, for a conftest.py that names them.
 """

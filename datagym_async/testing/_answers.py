@@ -1,4 +1,4 @@
-"""Faults that are answers: a status, a body, a header, in place of what the service would say."""
+"""Faults that are answers: a status, a body or a header instead of the service's own."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PROXY_PAGE = (
 
 
 async def receive(request: web.Request, *, at_most: int | None = None) -> None:
-    """Read a request's body and throw it away: whole, or up to a number of bytes."""
+    """Read a request's body and drop it: all of it, or up to a number of bytes."""
     left = sys.maxsize if at_most is None else at_most
     while left > 0 and (chunk := await request.content.read(min(65_536, left))):
         left -= len(chunk)
@@ -65,8 +65,8 @@ class Status:
         return response
 
 
-class _StatusInOtherWords:
-    """An answer that has a name of its own."""
+class _NamedStatus:
+    """A `Status` for one purpose."""
 
     __slots__ = ()
 
@@ -79,7 +79,7 @@ class _StatusInOtherWords:
 
 
 @attrs.frozen
-class RetryAfter(_StatusInOtherWords):
+class RetryAfter(_NamedStatus):
     """Answer 429 or 503 with a Retry-After header."""
 
     status: int
@@ -94,7 +94,7 @@ class RetryAfter(_StatusInOtherWords):
 
 
 @attrs.frozen
-class WrongShape(_StatusInOtherWords):
+class WrongShape(_NamedStatus):
     """Answer 200 with JSON that no caller expects: by default an object without a known field."""
 
     json: JsonValue = attrs.field(factory=lambda: {"unexpected": True})
@@ -104,7 +104,7 @@ class WrongShape(_StatusInOtherWords):
 
 
 @attrs.frozen
-class Html(_StatusInOtherWords):
+class Html(_NamedStatus):
     """Answer with the HTML page of a proxy in between: by default a bad gateway's.
 
     `{status}` in `page` becomes the status.
@@ -119,7 +119,7 @@ class Html(_StatusInOtherWords):
 
 
 @attrs.frozen
-class Redirect(_StatusInOtherWords):
+class Redirect(_NamedStatus):
     """Redirect the client by the Location header; `status` is 301, 302, 303, 307 or 308."""
 
     location: str
@@ -130,7 +130,7 @@ class Redirect(_StatusInOtherWords):
 
 
 @attrs.frozen
-class ServiceError(_StatusInOtherWords):
+class ServiceError(_NamedStatus):
     """Answer with an error of the service; 400, 500 and 503 close the connection."""
 
     status: int
@@ -151,7 +151,7 @@ class ServiceError(_StatusInOtherWords):
 
 
 @attrs.frozen
-class RefuseToken(_StatusInOtherWords):
+class RefuseToken(_NamedStatus):
     """Refuse the token: with 403, like a revoked or wrong one, or with 401, like a missing one."""
 
     status: int = 403

@@ -1,6 +1,6 @@
-"""Faults of the connection: dropped, cut, late or silent, with the service's work done or not.
+"""Faults of the connection: dropped, cut, late or silent, before or after the service's work.
 
-And `outage`, the service that is gone for a while.
+And `outage`: the service is gone for a while.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from math import inf
 from typing import TYPE_CHECKING, cast
 
 import attrs
@@ -36,7 +37,7 @@ async def outage(server: Server) -> AsyncIterator[None]:
 
 
 def abort(request: web.Request) -> web.Response:
-    """Cut the connection off; the answer returned is for the handler's caller and goes nowhere."""
+    """Abort the connection; the answer is only for the handler's caller and is not sent."""
     if request.transport is not None:
         request.transport.abort()
     return web.Response(status=503)
@@ -107,7 +108,7 @@ class Hang:
 
 
 class _GoneWatch(asyncio.Protocol):
-    """Take a connection's events in place of its protocol, to learn when the client has gone."""
+    """Takes a connection's events instead of its protocol, to see when the client has gone."""
 
     def __init__(self, protocol: asyncio.BaseProtocol, gone: asyncio.Event) -> None:
         self._protocol = protocol
@@ -131,8 +132,8 @@ class Truncate:
     async def apply(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Answer too little."""
         if (transport := request.protocol.transport) is not None:
-            held = _HoldingTransport(transport=transport, missing=self.missing)
-            request.protocol.transport = cast("asyncio.Transport", held)
+            cut = _CutTransport(transport, missing=self.missing)
+            request.protocol.transport = cast("asyncio.Transport", cut)
         whole = await handler(request)
         await whole.prepare(request)
         await whole.write_eof()
@@ -152,63 +153,43 @@ class DropMidBody:
 
     async def apply(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Answer through a transport that closes half way."""
-        transport = request.protocol.transport
-        if transport is not None:
-            cut = _CutTransport(transport=transport, left=self.after_bytes)
+        if (transport := request.protocol.transport) is not None:
+            cut = _CutTransport(transport, left=self.after_bytes)
             request.protocol.transport = cast("asyncio.Transport", cut)
         return await handler(request)
 
 
-@attrs.define(kw_only=True)
-class _BodyTransport:
-    """A transport that passes an answer's header on, and its body to what is built on it."""
+@attrs.define
+class _CutTransport:
+    """A transport that sends the whole header of an answer, and only a part of its body.
+
+    It closes after `left` bytes of the body, and never sends the last `missing` bytes.
+    """
 
     _transport: asyncio.Transport
+    _left: float = attrs.field(default=inf, kw_only=True)
+    _missing: int = attrs.field(default=0, kw_only=True)
     _header: bytes = b""
-
-    def pass_on(self, body: bytes) -> None:
-        raise NotImplementedError
+    _held: bytes = b""
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        # The header is passed on whole, however it is cut into pieces.
-        split = 0
+        split = 0  # the header may come in pieces
         if b"\r\n\r\n" not in self._header:
             before = len(self._header)
             self._header += data
             end = self._header.find(b"\r\n\r\n")
             split = len(data) if end < 0 else end + 4 - before
         self._transport.write(bytes(data[:split]))
-        self.pass_on(bytes(data[split:]))
+        held = self._held + data[split:]
+        size = int(min(max(0, len(held) - self._missing), self._left))
+        self._transport.write(held[:size])
+        self._left -= size
+        self._held = held[size:]
+        if self._left == 0 and self._held:
+            self._transport.close()
 
     def writelines(self, chunks: list[bytes]) -> None:
         self.write(b"".join(chunks))
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._transport, name)
-
-
-@attrs.define(kw_only=True)
-class _CutTransport(_BodyTransport):
-    """Closes within the body."""
-
-    _left: int
-
-    def pass_on(self, body: bytes) -> None:
-        self._transport.write(body[: self._left])
-        if len(body) > self._left:
-            self._transport.close()
-        self._left = max(0, self._left - len(body))
-
-
-@attrs.define(kw_only=True)
-class _HoldingTransport(_BodyTransport):
-    """Never passes the end of the body on."""
-
-    _missing: int
-    _held: bytes = b""
-
-    def pass_on(self, body: bytes) -> None:
-        held = self._held + body
-        size = max(0, len(held) - self._missing)
-        self._transport.write(held[:size])
-        self._held = held[size:]

@@ -1,4 +1,4 @@
-"""The plan: which request meets which fault, and what was seen of all of them."""
+"""The plan: which request gets which fault, and a record of all requests."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 class Action(Protocol):
-    """What is done to a request in place of, or around, the service's own handler."""
+    """Replaces or wraps the service's own handler for a request."""
 
     async def apply(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Answer the request, or see to it that it gets no answer."""
+        """Answer the request, or make sure that it gets no answer."""
         ...
 
 
@@ -30,7 +30,7 @@ class SeenRequest:
     path: str
     """Without query, quoted as it was sent."""
     action: Action | None
-    """The fault it met."""
+    """The fault it got."""
 
 
 @attrs.define
@@ -38,7 +38,7 @@ class Fault:
     """One rule of a plan, made by `FaultPlan.add`."""
 
     action: Action
-    """What happens to the requests it takes."""
+    """What happens to the requests that it takes."""
     method: str | None = None
     """HTTP method it matches; None for any."""
     path: re.Pattern[str] | None = None
