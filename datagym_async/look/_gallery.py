@@ -117,29 +117,15 @@ async def build_gallery(looked: ImageSet, folder: Path, options: GalleryOptions)
     others: dict[str, LabeledImage] = {}
     notes = looked.notes
     if options.compare is not None:
-        names = [each.media_id or each.name for each in looked.subjects]
-        by_name = {each.name: each.media_id for each in looked.subjects if each.media_id}
-        others, more = await labels_by_name(
-            options.compare, [*names, *by_name], config=looked.config
-        )
-        others |= {by_name[name]: others[name] for name in by_name if name in others}
+        keys = {each.name: each.media_id or each.name for each in looked.subjects}
+        keys |= {each.media_id: each.media_id for each in looked.subjects if each.media_id}
+        others, more = await labels_by_name(options.compare, keys, config=looked.config)
         notes += more
     made = _Making(looked, folder, options, others)
     async with thumbnails(options.size, options.workers) as maker:
         images = range(len(looked.subjects))
         await for_each(images, lambda index: made.add(index, maker), concurrency=_AT_ONCE)
-    await in_thread(made.finish, notes)
-    compared = options.compare is not None
-    return Gallery(
-        path=folder / "index.html",
-        images=len(looked.subjects),
-        objects=made.objects,
-        problems=tuple(made.problems),
-        failed=made.failed,
-        missed=made.missed if compared else None,
-        false=made.false if compared else None,
-        notes=notes,
-    )
+    return await in_thread(made.finish, notes)
 
 
 def _prepared(folder: Path) -> None:
@@ -172,8 +158,8 @@ class _Making:
         self._pages: dict[int, dict[int, Any]] = {}
         self._classes: dict[str, list[int]] = {}  # number, objects
         self._states: dict[str, int] = {}
-        self._done = self.objects = self.failed = self.missed = self.false = 0
-        self.problems: list[str] = []
+        self._done = self._objects = self._failed = self._missed = self._false = 0
+        self._problems: list[str] = []
         self._unreachable = 0
         self._turn = asyncio.Lock()
 
@@ -233,15 +219,15 @@ class _Making:
             row["u"] = left_out
         if made.problem:
             row["x"] = made.problem
-            self.failed += 1
-            if len(self.problems) < 100:
-                self.problems.append(f"{printable(subject.name)}: {made.problem}")
+            self._failed += 1
+            if len(self._problems) < 100:
+                self._problems.append(f"{printable(subject.name)}: {made.problem}")
         if found is not None:
             row["p"] = self._marks(theirs, found.theirs, others=True)
             row["b"] = _answers(theirs.classifications)
-            self.missed += found.missed
-            self.false += found.false
-        self.objects += len(marks)
+            self._missed += found.missed
+            self._false += found.false
+        self._objects += len(marks)
         # The short row, for filters and sorting.
         state = self._states.setdefault(subject.state, len(self._states))
         every = [*marks, *row.get("p", ())]
@@ -282,8 +268,9 @@ class _Making:
             rows.append(row)
         return rows
 
-    def finish(self, notes: Sequence[str]) -> None:
+    def finish(self, notes: tuple[str, ...]) -> Gallery:
         """Write the index and then the page, so that it shows complete galleries."""
+        is_compared = self._options.compare is not None
         for first in range(0, len(self._index), _CHUNK):
             rows = b",".join(row or b"[]" for row in self._index[first : first + _CHUNK])
             self._write("index", first // _CHUNK, f"[{rows.decode()}]")
@@ -299,7 +286,7 @@ class _Making:
             ],
             "states": [printable(state) for state in self._states],
             "cover": dict(FILLED),
-            "compared": self._options.compare is not None,
+            "compared": is_compared,
             "notes": [printable(note) for note in notes],
             "made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         }
@@ -307,8 +294,18 @@ class _Making:
         templates = files("datagym_async.look") / "templates"
         for name in _COPIED:
             write_file(self._folder / name, (templates / name).read_bytes())
-        whole = page("gallery.html", title=self._looked.title)
-        write_file(self._folder / "index.html", whole.encode())
+        path = self._folder / "index.html"
+        write_file(path, page("gallery.html", title=self._looked.title).encode())
+        return Gallery(
+            path=path,
+            images=len(self._index),
+            objects=self._objects,
+            problems=tuple(self._problems),
+            failed=self._failed,
+            missed=self._missed if is_compared else None,
+            false=self._false if is_compared else None,
+            notes=notes,
+        )
 
     def _write(self, kind: str, number: int, data: str) -> None:
         script = f'datagymLook("{kind}",{number},{data});\n'

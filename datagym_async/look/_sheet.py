@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import attrs
 
-from datagym_async._checks import by_annotation
+from datagym_async._checks import by_annotation, within
 from datagym_async._files import replaced_file
 from datagym_async._printable import printable
 from datagym_async._threads import in_thread
@@ -29,7 +29,6 @@ _CELL: Final = (320, 240)
 _CAPTION: Final = 24
 _GAP: Final = 10
 _ON_A_PAGE: Final = 20
-_MOST: Final = 400
 FORMS: Final = {".png": "PNG", ".jpg": "JPEG", ".webp": "WEBP", ".pdf": "PDF"}
 """The format of a file, by its suffix."""
 _GROUND, _INK, _BROKEN = "#ffffff", "#16181d", "#d3d7de"
@@ -47,7 +46,7 @@ class Choice:
         query: Part of the names, in upper or lower case; empty for any.
     """
 
-    count: int = 24
+    count: int = attrs.field(default=24, validator=within(1, 400))
     seed: int = 0
     classes: Collection[str] = ()
     state: str = ""
@@ -55,8 +54,6 @@ class Choice:
 
     def of(self, looked: ImageSet) -> list[int]:
         """Return the numbers of the images, in order; `ConfigurationError` if there are none."""
-        if not 1 <= self.count <= _MOST:
-            raise ConfigurationError(f"count is {self.count}; use 1 to {_MOST}")
         if not looked.subjects:
             raise ConfigurationError(f"There is no image in {looked.title}")
         found = []

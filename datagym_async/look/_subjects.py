@@ -302,7 +302,8 @@ async def of_folder(folder: Path, labels: Path | None) -> ImageSet:
         raise ConfigurationError(f"There is no image in {folder}; name a folder of images")
     names = [path.relative_to(folder).as_posix() for path in files]
     path = labels if labels is not None else await in_thread(_labels_below, folder)
-    by_name, notes = await labels_by_name(path, names, may_lack=labels is None)
+    keys = dict(zip(names, names, strict=True))
+    by_name, notes = await labels_by_name(path, keys, may_lack=labels is None)
     subjects = [
         Subject(name=name, path=path, labels=by_name.get(name))
         for name, path in zip(names, files, strict=True)
@@ -316,33 +317,32 @@ async def of_folder(folder: Path, labels: Path | None) -> ImageSet:
 
 async def labels_by_name(
     path: Path,
-    names: Sequence[str],
+    keys: Mapping[str, str],
     *,
     config: LabelConfig | None = None,
     may_lack: bool = False,
 ) -> tuple[dict[str, LabeledImage], tuple[str, ...]]:
-    """Return the labels of a file or folder by the names of their images, and notes.
+    """Return the labels of a file or folder by the keys of their images, and notes.
 
-    An image is found by its id, its name, or the last part of that if only one has it. With a label
-    configuration, classes get its keys. `may_lack`: whether there may be no labels at all.
+    `keys` has the key of each image by its id and name; the last part of a name is enough if it is
+    the only one. With a label configuration, classes get its keys. `may_lack`: whether there may be
+    no labels at all.
     """
     last: dict[str, str | None] = {}
-    for name in names:
+    for name in keys:
         part = name.rpartition("/")[2]
         last[part] = None if part in last else name  # two of one name: neither
-    known, found, lost = set(names), dict[str, LabeledImage](), 0
-    notes: list[str] = []
+    found, lost, notes = dict[str, LabeledImage](), 0, list[str]()
     try:
         async with aclosing(labels_in(path, notes, config)) as images:
             async for image in images:
-                whole = image.media_name.replace("\\", "/")
-                ids = (image.media_id, whole)
-                own = next((each for each in ids if each in known), None)
-                own = own or last.get(whole.rpartition("/")[2])
+                name = image.media_name.replace("\\", "/")
+                own = next((each for each in (image.media_id, name) if each in keys), None)
+                own = own or last.get(name.rpartition("/")[2])
                 if own is None:
                     lost += 1
                 else:
-                    found[own] = image
+                    found[keys[own]] = image
     except FormatError as error:
         if not may_lack:
             raise
