@@ -32,8 +32,7 @@ _MAGIC = b"DGC1"
 _DIGEST = 16
 _HEADER = len(_MAGIC) + _DIGEST
 _SUFFIX = ".media"
-_STALE = 3600.0
-"""Seconds after which a file that is still being written belongs to a process that has ended."""
+_STALE = 3600.0  # seconds after which the writer of an unfinished file has surely ended
 
 
 @attrs.define
@@ -48,7 +47,6 @@ class DiskCache:
     _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False, repr=False)
 
     def get(self, media_id: str) -> bytes | None:
-        """Return the bytes of a media, or None if they are missing or damaged."""
         path = self._path(media_id)
         try:
             with open(path, "rb", opener=regular_only) as file:

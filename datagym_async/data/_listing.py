@@ -91,13 +91,11 @@ class Listing:
         return (self[index] for index in range(len(self)))
 
     def find(self, media_id: str) -> int | None:
-        """Return the index of a media, or None if it is not there."""
         index = bisect_left(range(len(self)), media_id, key=lambda at: self[at].id)
         return index if index < len(self) and self[index].id == media_id else None
 
 
 def pack(media: DatasetMedia) -> bytes:
-    """Return a media as a few bytes that begin with its id."""
     stored = "" if media.stored_name == media.name else media.stored_name
     fields = (media.id, str(media.timestamp), media.source_type.value, stored, media.name)
     return _BETWEEN.join(fields).encode("utf-8", "surrogatepass")

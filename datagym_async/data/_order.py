@@ -45,7 +45,6 @@ class Order:
         return struct.unpack(f"<{_ROUNDS}Q", hashlib.blake2b(text, digest_size=64).digest())
 
     def at(self, position: int) -> int:
-        """Return the number of the element at a position, both counted from 0."""
         if not self._keys:
             return position
         number = self._mixed(position)
@@ -96,7 +95,6 @@ class Rest:
 
     @cached_property
     def _holes(self) -> tuple[int, ...]:
-        """Where `done` has zeros, counted from `base`."""
         return tuple(_places(self.done, "0"))
 
 
@@ -124,7 +122,6 @@ class Progress:
 
     @property
     def left(self) -> int:
-        """Return how many of its samples are not done now."""
         return max(0, len(self) - self.passed - self.ahead.bit_count())
 
     def pending(self) -> Iterator[int]:
@@ -141,7 +138,6 @@ class Progress:
         self.ahead >>= row
 
     def advance(self, samples: int) -> None:
-        """Mark this many of the next pending samples."""
         for number in list(islice(self.pending(), samples if self.ahead else 0)):
             self.mark(number)
             samples -= 1

@@ -1,11 +1,9 @@
 """Load the samples of one epoch ahead of their consumer: a fixed number of workers, with limits.
 
 Free workers take samples in order, and only while loaded and loading samples stay within the
-limits.
-
-So the sample that the consumer waits for began before those behind it, and the limits cannot block
-it. Workers never fail: the error of a sample is its result. So errors reach only the consumer, and
-the TaskGroup never cancels a consumer that is somewhere else.
+limits. So the sample that the consumer waits for began before those behind it, and the limits
+cannot block it. Workers never fail: the error of a sample is its result, so errors reach only the
+consumer.
 """
 
 from __future__ import annotations
@@ -79,7 +77,6 @@ class Prefetcher:
 
     @property
     def has_ready(self) -> bool:
-        """Return whether `next` would return at once."""
         if not self._config.ordered:
             return bool(self._queue)
         return bool(self._queue) and self._queue[0] in self._loaded

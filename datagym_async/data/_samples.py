@@ -34,7 +34,6 @@ _FATAL = (AuthenticationError, PermissionDeniedError, ClientClosedError)
 
 
 def _shown(data: object) -> str:
-    """Return the text for the data in the ``repr`` of a sample."""
     size = getattr(data, "shape", None) or getattr(data, "size", None)
     return f"<{type(data).__name__} {size if size is not None else weigh(data)}>"
 

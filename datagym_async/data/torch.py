@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     T_co = TypeVar("T_co", covariant=True)
 
     class IterableDataset(Generic[T_co]):
-        """The class of torch with this name, as far as it matters here."""
+        """The class of torch."""
 
     def get_worker_info() -> _WorkerInfo | None: ...
 else:
@@ -78,8 +78,7 @@ class OpenClient(Protocol):
         project_id: str | None = None,
         transform: Callable[[Sample], object] | None = None,
         config: LoaderConfig,
-    ) -> DatasetLoader[object]:
-        """Return a data loader."""
+    ) -> DatasetLoader[object]: ...
 
 
 _WATCHED = 1024  # workers; beyond that, a repeated epoch is not detected

@@ -1,12 +1,10 @@
 """The bulk downloader: a whole dataset or project into a folder, iterated or run to its end.
 
-How it works:
-
-* Entering locks the folder, looks the dataset up and lists its media into the manifest. * The
-  engine (`_runs._engine`) passes the planned media to N workers, which fetch them (`_fetching`).
-  There is never a task for each file, and memory does not grow with their number. * A file is
-  written under a temporary name, verified, and renamed into its place. Whatever ends the run, the
-  folder contains only complete files; the same download resumes.
+* Entering locks the folder, looks the dataset up and lists its media into the manifest.
+* The engine (`_runs._engine`) passes the planned media to N workers, which fetch them
+  (`_fetching`).
+* A file is written under a temporary name, verified, and renamed into its place. Whatever ends the
+  run, the folder contains only complete files; the same download resumes.
 * Labels and bitmaps follow once all media are settled, unless the run was stopped.
 """
 
@@ -116,15 +114,15 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
         self._shards: Shards | None = None
         if is_stored(address):
             self._prefix = Prefix.of(address, config.store_options, *attrs.astuple(job))
-            self._root, self._place = self._prefix.root, self._prefix.at.address
+            self._root, self.place = self._prefix.root, self._prefix.at.address
         else:
             self._root = from_home(folder).absolute()
-            self._place = str(self._root)
+            self.place = str(self._root)
         self._tally = DownloadTally(config.max_problems)
         self._listing = Listing(job, sources, config, self._tally, only)
-        policy, patience = retry or RetryPolicy(), self._patience
+        policy = retry or RetryPolicy()
         self._fetcher = Fetcher(
-            self._root, sources, config, policy, self._tally, patience, self._prefix
+            self._root, sources, config, policy, self._tally, self._patience, self._prefix
         )
         self._fetch = self._fetcher.fetch
         self._manifest: Manifest | None = None
@@ -133,11 +131,6 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
 
     def __repr__(self) -> str:
         return f"<Downloader {self._tally.done} of {self._tally.planned} media done>"
-
-    @property
-    def place(self) -> str:
-        """Return the full path of the folder, or the address of the prefix."""
-        return self._place
 
     def fetch_by(self, fetch: Callable[[Wanted], Coroutine[Any, Any, DownloadResult]]) -> None:
         """Set a function that fetches each media into the folder, instead of `Fetcher.fetch`."""
@@ -159,8 +152,8 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
             await self._begin_shards(bound_of(self._config.shards))
         if self._prefix is not None:
             await in_thread(self._prefix.begin_state, self._opened_manifest.database)
-        planned, place = self._tally.planned, self._place
-        self._listener.tell(DownloadStarted(self._listing.name, place, planned))
+        started = DownloadStarted(self._listing.name, self.place, self._tally.planned)
+        self._listener.tell(started)
 
     async def _begin_shards(self, bound: tuple[int, int]) -> None:
         config, project = self._config, self._listing.project
@@ -315,7 +308,7 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
             size = max(0, size - open_bytes)
         return DownloadReport(
             name=self._listing.name,
-            folder=self._place,
+            folder=self.place,
             planned=tally.planned,
             **counts,
             bytes=size,

@@ -94,7 +94,7 @@ class _Incoming:
 
 @attrs.define
 class Fetcher:
-    """Fetch media into a folder; `aclose` closes its connections to foreign hosts."""
+    """Fetch media into a folder; `aclose` closes the connections to foreign hosts."""
 
     _root: Path
     _sources: DownloadSources

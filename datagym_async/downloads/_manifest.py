@@ -224,9 +224,8 @@ def _begin(connection: sqlite3.Connection, root: Path, job: DownloadJob) -> int:
     except (KeyError, TypeError, ValueError):
         raise DamagedError("it does not say how many runs there were") from None
     connection.execute("UPDATE meta SET value = ? WHERE name = 'run'", (str(run),))
-    connection.executescript(
-        INDEXES + OF_ONE_RUN + _SHARDS
-    )  # a kill may have come before there were any
+    # A kill may have come before there were any.
+    connection.executescript(INDEXES + OF_ONE_RUN + _SHARDS)
     return run
 
 
@@ -257,7 +256,6 @@ SELECT coalesce(shard || '/' || member, path) AS file, coalesce(outcome, 'pendin
 FROM media LEFT JOIN dataset USING (dataset_id)
 LEFT JOIN sample USING (media_id) LEFT JOIN shard USING (number) ORDER BY seq
 """
-_SOURCES: Final = {each.value: each for each in MediaSourceType}
 _GONE = "UPDATE media SET outcome = NULL, size = NULL, sha256 = NULL WHERE seq = ?"
 _SHARD_GONE = (
     """UPDATE media SET outcome = NULL, size = NULL, sha256 = NULL WHERE media_id IN
@@ -316,7 +314,6 @@ class Manifest(Planning):
             self.database.close()
 
     def count(self) -> int:
-        """Return how many media this run lists."""
         with self.using() as database:
             return int(database.execute("SELECT count(*) FROM now").fetchone()[0])
 
@@ -331,17 +328,12 @@ class Manifest(Planning):
             rows = database.execute(_TAKE, (after, count)).fetchall()
         wanted, changed, shards = [], [], set()
         for seq, media_id, name, path, source, task_id, outcome, size, sha, *shard in rows:
-            if not isinstance(path, str) or "\0" in path:
-                raise DamagedError("a file in it has no name")
             if outcome == DownloadOutcome.DOWNLOADED:
                 if self._is_there(path, size, sha, shard, verify=verify):
                     continue
                 changed.append((seq,))
                 shards.add((shard[0],))
-            is_text = isinstance(media_id, str) and isinstance(name, str)
-            if not is_text or not isinstance(task_id, str | None) or source not in _SOURCES:
-                raise DamagedError("a media in it is invalid")
-            wanted.append(Wanted(media_id, name, path, _SOURCES[source], task_id))
+            wanted.append(Wanted(media_id, name, path, MediaSourceType(source), task_id))
         if changed:
             for name in (each for (each,) in shards if each is not None):
                 self._delete_shard(name)
@@ -377,7 +369,6 @@ class Manifest(Planning):
                 path.unlink(missing_ok=True)
 
     def next_shard(self) -> str:
-        """Return the name of the next shard."""
         with self.using() as database:
             (number,) = database.execute(_NEXT_SHARD).fetchone()
         return f"shard-{number:06}.tar"
@@ -385,9 +376,8 @@ class Manifest(Planning):
     def claim_key(self, key: str, media_id: str) -> str:
         """Return a unique key for a sample, the same after a kill."""
         with self.using() as database:
-            kept = database.execute(
-                "SELECT member FROM sample WHERE media_id = ?", (media_id,)
-            ).fetchone()
+            sql = "SELECT member FROM sample WHERE media_id = ?"
+            kept = database.execute(sql, (media_id,)).fetchone()
             sql = "INSERT OR IGNORE INTO sample_key VALUES (?)"
             if kept is None and not database.execute(sql, (claim_of(key),)).rowcount:
                 key = f"{key}_{media_id[:13]}"
@@ -411,7 +401,6 @@ class Manifest(Planning):
                 database.execute("INSERT OR REPLACE INTO sample VALUES (?, ?, ?)", sample)
 
     def note(self, results: Sequence[DownloadResult]) -> None:
-        """Write outcomes."""
         row = attrgetter("outcome.value", "size", "sha256", "status", "key", "reason", "media_id")
         with self.using() as database:
             database.executemany(_NOTE, map(row, results))

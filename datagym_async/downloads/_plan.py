@@ -104,7 +104,6 @@ class Planning:
     _is_first: bool = attrs.field(default=False, init=False)
 
     def using(self) -> AbstractContextManager[sqlite3.Connection]:
-        """Use the database exclusively, in one transaction."""
         return self.database.writing()
 
     def enter(self, dataset: Dataset, *, subfolder: bool, tree: bool = False) -> None:

@@ -55,7 +55,6 @@ class SharedListing:
 
     @property
     def was_used(self) -> bool:
-        """Return whether anything was looked up."""
         return self._begun > 0
 
     async def find(self, name: str) -> Media | None:
@@ -119,7 +118,7 @@ class Settler:
         if wait > 0:
             await asyncio.sleep(wait)
             await self._target.list_again(self._plan.listed)
-        while left := await in_thread(outcomes.found, PORTION):
+        while left := await in_thread(outcomes.settle_lost, PORTION, listed=True):
             for each in left:
                 if each.result.item.content:
                     await self._give_out(each.seq, each.uploaded())
@@ -142,11 +141,11 @@ class Settler:
             await asyncio.sleep(self._media.settle_after())
         await self._target.list_again(self._plan.listed)
         # Items in the listing are uploaded; for the rest, the lost answer is the result.
-        for take, is_there in ((outcomes.found, True), (outcomes.not_found, False)):
-            while left := await in_thread(take, PORTION):
+        for listed in (True, False):
+            while left := await in_thread(outcomes.settle_lost, PORTION, listed=listed):
                 for each in left:
                     self._tally.unsettled -= 1
-                    await self._give_out(each.seq, each.uploaded() if is_there else each.result)
+                    await self._give_out(each.seq, each.uploaded() if listed else each.result)
         await in_thread(outcomes.flush)
         # The listing also decides about uploads that were answered.
         while left := await in_thread(outcomes.vanished, PORTION):

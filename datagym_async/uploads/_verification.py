@@ -66,8 +66,8 @@ async def verify(
 ) -> None:
     """Download images, a few at a time, and count in `tally` which are equal.
 
-    An image or a file that cannot be read is a mismatch, not an error. If images are prepared,
-    files are prepared again; images that were in memory in an earlier run are left out.
+    An image or a file that cannot be read is a mismatch, not an error. Files are prepared again, if
+    images are; then images that were in memory in an earlier run are left out.
     """
     workers = None if steps is None else Workers(steps)
 

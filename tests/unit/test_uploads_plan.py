@@ -153,10 +153,10 @@ def test_a_lost_answer_comes_back_as_it_was(plan: Plan, status: int | None, atte
     list_held(plan, ["B.jpg"])
 
     assert plan.outcomes.lost_count() == 2
-    assert [(each.seq, each.result) for each in plan.outcomes.found(9)] == [
+    assert [(each.seq, each.result) for each in plan.outcomes.settle_lost(9, listed=True)] == [
         (found[1].seq, attrs.evolve(lost[1], dataset_id=DATASET_ID, media_id=""))
     ]
-    assert [(each.seq, each.result) for each in plan.outcomes.not_found(9)] == [
+    assert [(each.seq, each.result) for each in plan.outcomes.settle_lost(9, listed=False)] == [
         (found[0].seq, lost[0])
     ]
     plan.outcomes.flush()
@@ -174,7 +174,7 @@ def test_attempts_that_were_noted_one_after_the_other_are_added(plan: Plan) -> N
     plan.outcomes.note(first.seq, attrs.evolve(once, attempts=2, reason="Again."), lost=True)
     plan.outcomes.flush()
 
-    (left,) = plan.outcomes.not_found(9)
+    (left,) = plan.outcomes.settle_lost(9, listed=False)
     assert left.result == attrs.evolve(once, attempts=3, reason="Again.")
 
 
@@ -189,7 +189,7 @@ def test_what_was_cut_off_comes_back_with_one_attempt(tmp_path: Path) -> None:
     plan.open(journal(path, job, fresh=False))
     plan.resume()
 
-    (left,) = plan.outcomes.not_found(9)
+    (left,) = plan.outcomes.settle_lost(9, listed=False)
     plan.close()
 
     assert left.result == UploadResult(item=item, outcome=Outcome.FAILED, dataset_id="", attempts=1)

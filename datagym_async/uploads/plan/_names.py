@@ -5,10 +5,8 @@ condition, and link images count too (all observed). So of the items of a run wi
 the first is sent and the later ones are rejected, and two of them are never in flight together.
 Links may share a name with other links, but each address is sent once.
 
-Numbers are given in the order of the run, among its own items only. So the same sources get the
-same names again, and a second run skips images of the first instead of storing them again. A
-journal records which file got which name, so with a journal the names stay the same even if new
-files come in between.
+Numbers are given in the order of the run, among its own items only: the same sources get the same
+names again. A journal records them, so that they stay even if new files come in between.
 
 `judge` is pure. Everything else here blocks, inside a transaction of the plan.
 """

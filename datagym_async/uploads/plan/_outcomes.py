@@ -106,17 +106,14 @@ class Outcomes:
         # If the clock was set back, we must not wait longer than that.
         return min(patience, max(0.0, heartbeat + patience - time.time()))
 
-    def found(self, count: int) -> list[Left]:
-        """Return up to `count` lost items that the target lists; they are no longer lost."""
-        return self._take_lost(sql.FOUND, count)
+    def settle_lost(self, count: int, *, listed: bool) -> list[Left]:
+        """Return up to `count` lost items; they are no longer lost.
 
-    def not_found(self, count: int) -> list[Left]:
-        """Return up to `count` other lost items; they are no longer lost."""
-        return self._take_lost(sql.NOT_FOUND, count)
-
-    def _take_lost(self, statement: str, count: int) -> list[Left]:
+        With `listed` those that the target lists, else any.
+        """
         with self._database.writing() as database:
-            left = [_left(row) for row in database.execute(statement, (count,))]
+            rows = database.execute(sql.FOUND if listed else sql.NOT_FOUND, (count,))
+            left = [_left(row) for row in rows]
             database.executemany(sql.FIND, ((each.seq,) for each in left))
         return left
 

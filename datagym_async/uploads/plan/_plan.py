@@ -87,7 +87,6 @@ class Planned:
     is_turned: bool = False  # the service ignores its EXIF orientation, which is not upright
 
     def reject(self, reason: str) -> Planned:
-        """Reject it for a reason, and return it."""
         self.body = self.source = None
         self.verdict = Verdict(Outcome.REJECTED, reason)
         return self
@@ -98,7 +97,6 @@ class Planned:
         self.verdict = Verdict(Outcome.FAILED, reason)
 
     def leave_alone(self) -> None:
-        """Skip it, because it is not an image."""
         self.body = self.source = None
         self.verdict = Verdict(Outcome.SKIPPED, LEFT_ALONE)
 
@@ -106,10 +104,9 @@ class Planned:
 class Plan:
     """Keep the items of a run on disk, in order, with a verdict and an outcome for each.
 
-    A context manager; without a journal, it deletes everything when it closes. With `by_hash` a
-    journal also identifies a file by the hash of its bytes; `keeps_hashes` stores the hashes of
-    items in memory, to compare them at the end. With `dedupe` an item that is equal to another one
-    gets a warning (``"report"``), or is skipped (``"skip"``).
+    Without a journal, everything is deleted when it closes. With `by_hash` a journal also
+    identifies a file by the hash of its bytes; `keeps_hashes` stores the hashes of items in memory,
+    to compare them at the end. For `dedupe` see `UploadConfig`.
     """
 
     def __init__(
@@ -175,12 +172,11 @@ class Plan:
             self._in_memory.clear()
 
     def using(self) -> AbstractContextManager[sqlite3.Connection]:
-        """Use the database exclusively, in a thread, to look something up."""
         return self._database.using()
 
     @property
     def path(self) -> str:
-        """Return the journal's path; empty without a journal."""
+        """Return the journal's path, or an empty text."""
         return str(self._database.path or "")
 
     def failure_text(self, error: sqlite3.Error) -> str:

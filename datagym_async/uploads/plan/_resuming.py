@@ -69,9 +69,7 @@ class Resuming:
 
         Items in memory get the number of the known item.
         """
-        new: list[Row] = []
-        counted: list[Row] = []
-        done: list[Row] = []
+        new, counted, done = list[Row](), list[Row](), list[Row]()
         met: set[int] = set()
         turns: list[tuple[int, Kind]] = []
         again: list[tuple[object, ...]] = []

@@ -47,8 +47,8 @@ class Row(NamedTuple):
     def bound(self) -> tuple[object, ...]:
         """Return it as `ADD_ITEM` takes it.
 
-        For each value of type bytes, and for each None, Python's sqlite3 looks for an adapter, in
-        vain. That takes longer than the rest of the statement.
+        For each value of type bytes, and for each None, Python's sqlite3 looks for an adapter,
+        which takes longer than the rest of the statement.
         """
         seq, part, place, name, content, origin, size, refusal, key, link, mtime, sha, mark = self
         return (
@@ -104,10 +104,7 @@ def text(data: bytes | None) -> str:
 
 
 def mark_of(name: bytes, content: bytes | None) -> int:
-    """Return the checksum of an item's name and source.
-
-    After a kill there is no seal, and a name or path with a changed bit is still a name or path.
-    """
+    """Return the checksum of an item's name and source: after a kill there is no seal."""
     return crc32(content or b"", crc32(name))
 
 
@@ -133,8 +130,7 @@ KnownBy: TypeAlias = Literal["", "time", "hash"]
 def row_of(seq: int, part: int, candidate: Candidate, known_by: KnownBy = "") -> Row:
     """Return a candidate as a row; called for each file, so the code of `blob` is repeated here.
 
-    It has its number in the plan and that of its leaf. An item in memory can be identified only by
-    its hash.
+    `seq` is its number in the plan, `part` that of its leaf.
     """
     item, content = candidate.item, candidate.item.content
     refusal, size, mtime = candidate.refusal, candidate.size, candidate.mtime
@@ -189,13 +185,11 @@ class Listed:
     _database: Database
 
     def begin(self) -> None:
-        """Begin a listing; an unfinished one is dropped."""
         with self._database.writing() as database:
             for statement in sql.BEGIN_LISTING:
                 database.execute(statement)
 
     def add(self, part: Dataset) -> None:
-        """Enter some media of a dataset."""
         rows = (
             (blob(f"n{name_key(each.stored_name)}"), each.id, part.id, each.timestamp, is_link)
             for each in part.media
@@ -205,15 +199,11 @@ class Listed:
             database.executemany(sql.ADD_LISTED, rows)
 
     def drop(self, dataset_id: str) -> None:
-        """Remove the media of a dataset from this listing."""
         with self._database.writing() as database:
             database.execute(sql.DROP_LISTED, (dataset_id,))
 
     def end(self, name: str) -> None:
-        """Put the complete listing into effect.
-
-        Store the target's name. Names in the listing of a plan's first run existed before it.
-        """
+        """Put the complete listing into effect; names in a plan's first one existed before it."""
         with self._database.writing() as database:
             for statement in sql.END_LISTING:
                 database.execute(statement)
