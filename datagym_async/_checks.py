@@ -296,6 +296,15 @@ def to_path(name: str, value: str | os.PathLike[str] | None) -> Path | None:
     return Path(value)
 
 
+def to_tuple(value: object) -> tuple[Any, ...]:
+    """Convert what a field of several values is given: one, a collection of them, or None."""
+    if value is None:
+        return ()
+    # If it is not a collection, its validator says so.
+    is_one = isinstance(value, str) or not isinstance(value, Iterable)
+    return (value,) if is_one else tuple(cast("Iterable[Any]", value))
+
+
 def one_of(*words: str | None) -> Any:  # attrs' own type of a validator is not generic enough
     """Return a validator of words; a field whose default is a tuple may have several."""
 

@@ -129,7 +129,8 @@ class BulkRun(NotCopied, ABC, Generic[Work, Result, Report]):
         self._begun_bytes: int = 0  # of images
         self.working_since: float | None = None  # when a worker got the first work, loop time
         self._lane, self._concurrency, self._stops = lane, concurrency, stops
-        self._has_limits = stops.has_limits
+        limits = (stops.max_files, stops.max_bytes_total, stops.max_failures, stops.max_duration)
+        self._has_limits = any(limit is not None for limit in limits)
         # As many workers as may ever be in flight.
         self._workers = concurrency or (DEFAULT_WORKERS if lane is None else lane.most)
         self._patience = max(UNREACHABLE_AFTER, self._workers)

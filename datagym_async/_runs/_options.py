@@ -29,12 +29,6 @@ class Stops:
     max_failures: int | None = attrs.field(default=None, validator=one_or_more)
     max_duration: float | None = attrs.field(default=None, validator=above_zero)
 
-    @property
-    def has_limits(self) -> bool:
-        """Return whether there is any limit."""
-        limits = (self.max_files, self.max_bytes_total, self.max_failures, self.max_duration)
-        return any(each is not None for each in limits)
-
     def limit_reached(self, *, begun: int, begun_bytes: int, failed: int, seconds: float) -> str:
         """Return which limit is reached, in words, or an empty text; `seconds` have passed."""
         if self.max_files is not None and begun >= self.max_files:

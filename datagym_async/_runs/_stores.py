@@ -105,16 +105,13 @@ def check_store_options(_: object, __: object, value: tuple[object, ...]) -> Non
 
 def shown_options(options: Iterable[str]) -> tuple[str, ...]:
     """Return the options that are not secrets."""
-
-    def is_shown(option: str) -> bool:
-        is_known = _SHOWN.fullmatch(_name_of(option.partition("=")[0]))
-        return is_known is not None and not re.search("[@?]", option)
-
-    return tuple(filter(is_shown, options))
-
-
-def _name_of(key: str) -> str:
-    return re.sub(r"^(aws|google|azure|azure_storage)_", "", key.lower())
+    prefix = re.compile("^(aws|google|azure|azure_storage)_")
+    return tuple(
+        each
+        for each in options
+        if _SHOWN.fullmatch(prefix.sub("", each.partition("=")[0].lower()))
+        and not re.search("[@?]", each)
+    )
 
 
 def trouble_of(error: BaseException) -> tuple[Trouble, str]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 
 import attrs
 
-from datagym_async._checks import by_annotation, one_of, shown, to_path, within
+from datagym_async._checks import by_annotation, one_of, shown, to_path, to_tuple, within
 from datagym_async._runs._options import Stops, check_on_event
 from datagym_async._runs._stores import check_store_options, store_options
 from datagym_async._wire._messages import MAX_IN_PIECES
@@ -25,12 +24,6 @@ if TYPE_CHECKING:
 Links: TypeAlias = Literal["skip", "source", "service"]
 LabelFormat: TypeAlias = Literal["json", "jsonl", WrittenFormat]
 MAX_CONCURRENCY = 64
-
-
-def _formats(value: object) -> tuple[object, ...]:
-    if isinstance(value, str):
-        return (value,)
-    return tuple(value) if isinstance(value, Iterable) else (value,)
 
 
 def _classes(value: str | os.PathLike[str] | None) -> Path | None:
@@ -129,7 +122,7 @@ class DownloadConfig(Stops):
     links: Links = attrs.field(default="skip", validator=one_of(*get_args(Links)))
     allow_private_links: bool = False
     labels: tuple[str, ...] = attrs.field(
-        default=(), converter=_formats, validator=one_of(*get_args(LabelFormat))
+        default=(), converter=to_tuple, validator=one_of(*get_args(LabelFormat))
     )
     exact: bool = True
     classes: Path | None = attrs.field(default=None, converter=_classes)

@@ -224,8 +224,8 @@ def _begin(connection: sqlite3.Connection, root: Path, job: DownloadJob) -> int:
     except (KeyError, TypeError, ValueError):
         raise DamagedError("it does not say how many runs there were") from None
     connection.execute("UPDATE meta SET value = ? WHERE name = 'run'", (str(run),))
-    # A kill may have come before there were any.
-    connection.executescript(INDEXES + OF_ONE_RUN + _SHARDS)
+    # A kill may have come before there were any; of an empty table they are made once it is filled.
+    connection.executescript((INDEXES if is_used else "") + OF_ONE_RUN + _SHARDS)
     return run
 
 
@@ -336,7 +336,11 @@ class Manifest(Planning):
             wanted.append(Wanted(media_id, name, path, MediaSourceType(source), task_id))
         if changed:
             for name in (each for (each,) in shards if each is not None):
-                self._delete_shard(name)
+                if self.prefix is not None:
+                    self.prefix.delete(name)
+                else:
+                    with telling(path := path_in(self.root, name)):
+                        path.unlink(missing_ok=True)
             with self.using() as database:
                 database.executemany(_GONE, changed)
                 for statement in _SHARD_GONE:
@@ -359,14 +363,6 @@ class Manifest(Planning):
         return self._shards_there[name]
 
     # Shards.
-
-    def _delete_shard(self, name: str) -> None:
-        if self.prefix is not None:
-            self.prefix.delete(name)
-        else:
-            path = path_in(self.root, name)
-            with telling(path):
-                path.unlink(missing_ok=True)
 
     def next_shard(self) -> str:
         with self.using() as database:

@@ -200,9 +200,6 @@ class Planning:
         execute("CREATE INDEX temp.planned_claims ON planned (claim)")
         for statement in _CLASHES:
             execute(statement)
-        if self._is_first:  # indexes are made at the end: sorting once is cheaper
-            execute("DROP INDEX media_ids")
-            execute("DROP INDEX media_claims")
 
     def _free(
         self, database: sqlite3.Connection, number: int, path: str, claim: int

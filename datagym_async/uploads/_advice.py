@@ -118,7 +118,7 @@ def _certain(facts: RunFacts) -> Iterator[str]:
 def _growing(growth: Growth, *, is_one: bool) -> Iterator[str]:
     most, mean = growth.size, growth.mean
     then = growth.mean_up_to(most)
-    if growth.most_held <= most or then > _WORTH_IT * mean:
+    if growth.points[-1].held <= most or then > _WORTH_IT * mean:
         return
     part = min(_PARTS, key=lambda each: abs(each[0] - then / mean))[1]
     when = "at the end as at the beginning" if is_one else "in a full dataset as in an empty one"

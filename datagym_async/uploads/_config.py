@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import attrs
 
@@ -14,6 +14,7 @@ from datagym_async._checks import (
     one_of,
     one_or_more,
     shown,
+    to_tuple,
     within,
 )
 from datagym_async._runs._decode import require_pillow
@@ -54,14 +55,6 @@ def _separating(_: object, __: object, value: object) -> None:
     if not isinstance(value, str) or any(not one.isprintable() for one in value):
         msg = f"name_separator is {value!r}; it must be a printable text."
         raise ConfigurationError(msg)
-
-
-def _patterns(value: str | Iterable[str] | None) -> tuple[str, ...]:
-    if value is None:
-        return ()
-    # If it is not a collection, its validator says so.
-    one = isinstance(value, str) or not isinstance(value, Iterable)
-    return (cast("str", value),) if one else tuple(value)
 
 
 def _projects(value: ProjectId | Iterable[ProjectId] | None) -> tuple[str, ...]:
@@ -200,8 +193,8 @@ class UploadConfig(Stops):
     skip_existing: bool = True
     include_hidden: bool = False
     symlinks: Symlinks = attrs.field(default="files", validator=one_of("files", "follow", "skip"))
-    include: tuple[str, ...] = attrs.field(default=(), converter=_patterns, validator=_globs)
-    exclude: tuple[str, ...] = attrs.field(default=(), converter=_patterns, validator=_globs)
+    include: tuple[str, ...] = attrs.field(default=(), converter=to_tuple, validator=_globs)
+    exclude: tuple[str, ...] = attrs.field(default=(), converter=to_tuple, validator=_globs)
     ignore_others: bool = False
     check: Check = attrs.field(default="structure", validator=_checking)
     prepare: tuple[str, ...] = attrs.field(

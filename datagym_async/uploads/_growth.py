@@ -89,10 +89,6 @@ class Growth:
         """Return the average seconds of an image."""
         return _mean(self.points, "cost")
 
-    @property
-    def most_held(self) -> float:
-        return self.points[-1].held
-
     def cost(self, held: float) -> float:
         """Return the seconds of an image: measured, or beyond the measurements extrapolated."""
         points = self.points

@@ -25,6 +25,7 @@ from datagym_async._runs._prepare import Prepared, Steps
 from datagym_async._wire._messages import Body
 from datagym_async.uploads._reading import DECODERS, decoded
 from datagym_async.uploads._screening import Screening, warnings_of
+from datagym_async.uploads._values import Outcome
 from datagym_async.uploads.sources._open_files import Spool, as_stream, body_of
 
 if TYPE_CHECKING:
@@ -155,7 +156,8 @@ class Preparer:
             given = str(planned.item.content) if body.data is None else body.data
         found = self._workers.prepare(given)
         if found.reason:
-            (planned.fail if found.may_pass else planned.reject)(found.reason)
+            outcome = Outcome.FAILED if found.may_pass else Outcome.REJECTED
+            planned.reject(found.reason, outcome)
             return None
         data, size = found.data, body.size
         if data is not None:

@@ -25,8 +25,15 @@ from datagym_async._threads import in_thread
 from datagym_async._wire._messages import Body
 from datagym_async.exceptions import DataGymError, StoreError
 from datagym_async.resources._media import file_body
-from datagym_async.uploads._screening import HEAD_SIZE, SMALL, WARN_BYTES, Screening, warnings_of
-from datagym_async.uploads._values import MEMBER, is_readable, is_url
+from datagym_async.uploads._screening import (
+    HEAD_SIZE,
+    LEFT_ALONE,
+    SMALL,
+    WARN_BYTES,
+    Screening,
+    warnings_of,
+)
+from datagym_async.uploads._values import MEMBER, Outcome, is_readable, is_url
 from datagym_async.uploads.sources._archives import Archives, is_archive
 from datagym_async.uploads.sources._open_files import (
     ByteSource,
@@ -140,7 +147,7 @@ def read(
 def _judged(planned: Planned, screening: Screening) -> Planned:
     """Return an item, skipped instead of rejected if it is not an image and those are ignored."""
     if planned.verdict is not None and screening.leaves_alone(planned.verdict.reason):
-        planned.leave_alone()
+        planned.reject(LEFT_ALONE, Outcome.SKIPPED)
     return planned
 
 
@@ -236,7 +243,7 @@ def _not_read(planned: Planned, address: str, error: Exception, stores: Stores) 
     if isinstance(error, StoreError):
         stores.noted(error)
         if error.trouble == "passing":
-            planned.fail(str(error))
+            planned.reject(str(error), Outcome.FAILED)
             return
     said = isinstance(error, DataGymError)
     words = str(error) or type(error).__name__

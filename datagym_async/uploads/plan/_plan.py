@@ -30,7 +30,6 @@ import attrs
 from datagym_async._printable import printable
 from datagym_async._runs._database import Database, is_of_the_disk
 from datagym_async._wire._messages import Body
-from datagym_async.uploads._screening import LEFT_ALONE
 from datagym_async.uploads._values import Outcome, UploadItem
 from datagym_async.uploads.plan import _journal as journal_file
 from datagym_async.uploads.plan import _tables as sql
@@ -86,19 +85,11 @@ class Planned:
     is_changed: bool = False  # its file has changed since it was listed
     is_turned: bool = False  # the service ignores its EXIF orientation, which is not upright
 
-    def reject(self, reason: str) -> Planned:
+    def reject(self, reason: str, outcome: Outcome = Outcome.REJECTED) -> Planned:
+        """Do not send it, for a reason; what failed is tried again by the next run."""
         self.body = self.source = None
-        self.verdict = Verdict(Outcome.REJECTED, reason)
+        self.verdict = Verdict(outcome, reason)
         return self
-
-    def fail(self, reason: str) -> None:
-        """Let it fail, so that the next run tries again."""
-        self.body = self.source = None
-        self.verdict = Verdict(Outcome.FAILED, reason)
-
-    def leave_alone(self) -> None:
-        self.body = self.source = None
-        self.verdict = Verdict(Outcome.SKIPPED, LEFT_ALONE)
 
 
 class Plan:
