@@ -22,8 +22,7 @@ class MediaUploads(Protocol):
     """Store images in a dataset; `MediaResource` does."""
 
     @property
-    def base_url(self) -> str:
-        """Return the address of the service: part of a journal's key."""
+    def base_url(self) -> str: ...
 
     def settle_after(self) -> float:
         """Return the seconds within which the service may still be storing a lost upload."""
@@ -43,11 +42,8 @@ class MediaUploads(Protocol):
     ) -> list[UrlResult]:
         """Store links; one result for each URL, in request order."""
 
-    def stream(self, media_id: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
-        """Yield the bytes of one image in pieces."""
-
-    async def delete(self, media_id: str) -> bool:
-        """Delete one image."""
+    def stream(self, media_id: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]: ...
+    async def delete(self, media_id: str) -> bool: ...
 
 
 class DatasetLookup(Protocol):
@@ -67,15 +63,13 @@ class DatasetLookup(Protocol):
 class ProjectLookup(Protocol):
     """List projects; `ProjectsResource` does."""
 
-    async def list(self) -> Sequence[Project]:
-        """Return all projects."""
+    async def list(self) -> Sequence[Project]: ...
 
 
 class LabelExports(Protocol):
     """Export labels; `LabelsResource` does."""
 
-    def iter_export(self, project_id: str) -> AsyncGenerator[LabeledTask, None]:
-        """Yield the labels of each task as they arrive."""
+    def iter_export(self, project_id: str) -> AsyncGenerator[LabeledTask, None]: ...
 
 
 @attrs.frozen

@@ -239,21 +239,21 @@ class Stores:
         if "anonymous" in given:
             given["skip_signature"] = given.pop("anonymous")
         is_s3 = root.startswith("s3:")
-        around = {key: value for key, value in os.environ.items() if is_s3 and key[:4] == "AWS_"}
-        # obstore would panic at these.
-        for key, value in (around | (given if is_s3 else {})).items():
-            if not value.isprintable():
-                raise ConfigurationError(
-                    f"{key} contains a line break or another control character; remove it."
-                )
-        endpoints = {
-            key: value
-            for key, value in given.items()
-            if re.search("endpoint|base_url", key.lower())
-        }
         known = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT") if is_s3 else ("AZURE_STORAGE_ENDPOINT",)
-        endpoints |= {key: os.environ[key] for key in known if os.environ.get(key)}
-        for key, value in endpoints.items():
+        prefix = "AWS_" if is_s3 else known
+        around = {
+            key: value for key, value in os.environ.items() if value and key.startswith(prefix)
+        }
+        every = around | given
+        # obstore would panic at a control character, or a bad address.
+        if odd := next((key for key, value in every.items() if not value.isprintable()), ""):
+            raise ConfigurationError(
+                f"{odd} contains a line break or another control character; remove it."
+            )
+        for key, value in every.items():
+            is_given = key in given and re.search("endpoint|base_url", key.lower())
+            if key not in known and not is_given:
+                continue
             try:
                 is_address = _ENDPOINT.fullmatch(value) and urlsplit(value).port != 0
             except ValueError:

@@ -1,10 +1,10 @@
 """The file name of each media of a download, planned by sorting the whole listing.
 
-A listing has no order, and looking up names and ids in no order costs more for each media the more
-there are: an index that does not fit into memory is read and written page by page. So the listing
-is only appended to a temporary table. At its end it is sorted by age, clashing names are found by
-sorting, and media are appended to the manifest in that order. Only names that clash, with each
-other, with names of earlier runs or with our own files, are looked up.
+A listing has no order, and looking up names and ids in no order takes longer the more there are: an
+index that does not fit into memory is read and written page by page. So the listing is appended to
+a temporary table. At its end it is sorted by age, clashing names are found by sorting, and media
+are appended to the manifest in that order. Only names that clash, with each other, with earlier
+runs or with our own files, are looked up.
 
 `claim` identifies a path as file systems that ignore case compare it: 63 bits of its hash. If two
 different paths have the same one, a file gets a number in its name that it would not need.

@@ -217,13 +217,9 @@ class UploadConfig(Stops):
     verify_sample: int = attrs.field(default=100, validator=within(1, 1_000_000))
 
 
-def steps_of(config: UploadConfig) -> Steps | None:
-    return Steps.of(config.prepare) if config.prepare else None
-
-
 def rules_of(config: UploadConfig) -> Rules:
     """Return the rules for sources, from the options of an upload."""
-    steps = steps_of(config)
+    steps = Steps.of(config.prepare) if config.prepare else None
     return Rules(
         Naming(config.name, config.name_separator),
         config.include_hidden,

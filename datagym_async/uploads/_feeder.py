@@ -68,11 +68,10 @@ class Feeder:
     _batch_size: int  # links in one batch
     _tally: Tally
     _hand_out: Callable[[list[Work]], Awaitable[None]]
-    """Awaited with each portion of what is ready, and with each batch of links; items whose verdict
-    is known are among them. It returns when the next one may be read."""
+    """Awaited with each portion that is ready, also items with a verdict, and each batch of links;
+    returns when the next one may be read."""
     _settle_lost: Callable[[], Awaitable[None]] | None = None
-    """Awaited once what earlier runs have left is handed out: settles what of it has no answer; the
-    rest gets new turns."""
+    """Awaited once the items that earlier runs have left are handed out: settles lost answers."""
     _waiting: list[Planned] = attrs.Factory(list)
     _links: list[Planned] = attrs.Factory(list)
     _parts: Iterator[int] = attrs.Factory(itertools.count)
@@ -92,11 +91,7 @@ class Feeder:
             self._screening = self._preparer.rough
 
     async def feed(self, source: object) -> None:
-        """Hand out all items of the sources.
-
-        Raises:
-            ConfigurationError: No source exists, is not empty and can be read.
-        """
+        """Hand out all items of the sources; a `ConfigurationError` if none of them is usable."""
         try:
             await self._feed(source)
         finally:

@@ -1,13 +1,12 @@
 """Where the images of a run go: one dataset, or a family of datasets of limited size.
 
 * Opening reads the dataset, and with `max_per_dataset` all datasets once, to find its family. Names
-  in any of them count as existing, and go into the plan part by part: no listing is in memory as a
-  whole.
-* An item reserves room before it is sent, so that workers together never send more than fit, and
-  gives it back unless something was stored. Items go to the first dataset that has room.
+  in any of them count as existing, and go into the plan part by part.
+* An item reserves room in the first dataset that has any before it is sent, and gives it back
+  unless something was stored.
 * If none has room, the next one is created under a lock, attached to the projects, and only then
   used. After a kill in between, the next run finds it in the listing and attaches it.
-* The datasets are for one run at a time: two runs into one family count separately.
+* Two runs into one family at the same time count separately.
 """
 
 from __future__ import annotations
@@ -53,11 +52,8 @@ class DatasetFamily(DatasetLookup, Protocol):
 class Attachments(Protocol):
     """Attach datasets to projects; `ProjectsResource` does."""
 
-    async def list(self) -> list[Project]:
-        """Return all projects."""
-
-    async def add_dataset(self, project_id: str, dataset_id: str) -> None:
-        """Attach a dataset, unless it is attached."""
+    async def list(self) -> list[Project]: ...
+    async def add_dataset(self, project_id: str, dataset_id: str) -> None: ...
 
 
 class NoDatasetError(APIError):

@@ -20,7 +20,7 @@ import attrs
 from datagym_async._runs._engine import BulkRun
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import APIError, StoreError, TransferError
-from datagym_async.uploads._config import AUTO, UploadConfig, rules_of, steps_of
+from datagym_async.uploads._config import AUTO, UploadConfig, rules_of
 from datagym_async.uploads._feeder import Feeder, Work
 from datagym_async.uploads._observer import Observer
 from datagym_async.uploads._sending import Sender, prober_of
@@ -163,9 +163,8 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
     # Called by the engine.
 
     async def _feed(self) -> None:
-        rules, size = self._rules, self._config.batch_size
-        settle = self._settler.at_start
-        feeder = Feeder(self._plan, rules, size, self._tally, self._hand_out, settle)
+        size, settle = self._config.batch_size, self._settler.at_start
+        feeder = Feeder(self._plan, self._rules, size, self._tally, self._hand_out, settle)
         await feeder.feed(self._sources)
 
     async def _hand_out(self, portion: list[Work]) -> None:
@@ -246,10 +245,10 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
         config = self._config
         if config.verify is not None:
             sample = config.verify_sample if config.verify == "sample" else None
-            stores = rules_of(config).stores
+            steps, stores = self._rules.steps, self._rules.stores
             chosen = images_of(self._plan.using, sample, self._dataset_id, stores)
             async with aclosing(chosen) as images:
-                await verify(self._media.stream, images, self._tally, steps_of(config), stores)
+                await verify(self._media.stream, images, self._tally, steps, stores)
 
     def _outcome_of(self, error: Exception) -> Exception:
         if isinstance(error, APIError | StoreError | sqlite3.Error):

@@ -73,10 +73,9 @@ class Job:
     def of(
         cls, base_url: str, dataset_id: str, sources: object, *, config: UploadConfig | None = None
     ) -> Job:
-        """Return the key; a long list of sources is read through, an iterator is left alone.
+        """Return the key; blocks. A long list of sources is read through, an iterator is not.
 
-        Folders on the way to a source are resolved, so that it is the same job from any folder. It
-        blocks.
+        Folders on the way to a source are resolved, so that it is the same job from any folder.
         """
         base_url, dataset_id = base_url.rstrip("/"), dataset_id.lower()
         digest = hashlib.sha256("\0".join((base_url, dataset_id)).encode())

@@ -1,17 +1,15 @@
 """The plan of a run: every item in a fixed order, with its name and its outcome.
 
-How it works. Candidates of all finite sources are written to an SQLite database before anything is
-sent; `settle` then sorts them and lets each claim its name, first come first served, among each
-other and against the dataset's names. `take` returns them in order, each with its verdict. Items
-that arrive later (streams) go through the same three steps in small portions.
+Candidates of all finite sources are written to an SQLite database before anything is sent; `settle`
+then sorts them and lets each claim its name, first come first served, among each other and against
+the dataset's names. `take` returns them in order, each with its verdict. Items that arrive later
+(streams) go through the same three steps in small portions.
 
-The database is a temporary one, or a journal (`_journal`): then the plan is kept, with a state and
-an outcome for each item, and the next run of the same job begins with the items that this one has
-left (`_resuming`). Outcomes are collected in memory and written with the next portion or soon after
-(`_outcomes`): many in one transaction. SQLite keeps memory flat for any number of files; the price
-is about 300 bytes of disk an item, and that a folder is walked once to its end before the first
-image is sent. A folder walked twice would need no disk, but may change in between, and could not
-say which other file holds a name. All tables and statements are in `_tables`.
+The database is a temporary one, or a journal (`_journal`), with which the next run of the same job
+begins with the items that this one has left (`_resuming`). Outcomes are collected in memory and
+written many at once (`_outcomes`). SQLite keeps memory flat for any number of files; the price is
+about 300 bytes of disk an item, and that a folder is walked to its end before the first image is
+sent. Walked twice, it might change in between.
 
 Everything here blocks: call it in a thread.
 """

@@ -20,9 +20,9 @@ Temporary tables, for one run:
 * ``number``: the number for the next clash of a name.
 * ``lost``: items whose answers are to be looked up.
 * ``content``: which item has which bytes, if duplicates are looked for.
-* ``sent``: hashes of prepared images in memory. * ``listed``: the media of the target now. A
-  listing comes in parts, and may break off. So it is collected in ``arriving``, which replaces
-  ``listed`` at its end.
+* ``sent``: hashes of prepared images in memory.
+* ``listed``: the media of the target now. A listing comes in parts, and may break off. So it is
+  collected in ``arriving``, which replaces ``listed`` at its end.
 
 Statements with ``$PLANNED`` and the like have the numbers of the states there (`stated`).
 """

@@ -101,12 +101,9 @@ def check_sources(source: object) -> None:
 
 
 def check_there(source: object, rules: Rules) -> None:
-    """Refuse sources that are all empty, before anything is created for them.
+    """Raise a `ConfigurationError` for sources that are all empty, before anything is created.
 
     Blocks, and reads each source up to its first element.
-
-    Raises:
-        ConfigurationError: They are all empty.
     """
     if isinstance(source, FolderWatch):
         source.check()

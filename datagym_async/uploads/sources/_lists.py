@@ -7,10 +7,10 @@
   manifest, and the ``'`` before what a spreadsheet would take for a formula is taken off.
 * ``.jsonl``: a string a line, or an object with such members.
 
-A row again, as lists of boxes have one each, is the same item (see the plan). Paths are relative to
-the folder of the list, also where that lies in a store; or they are URLs of files, or of objects in
-stores. Bytes that are not UTF-8 are kept, since file names may hold them. A line that names no
-image becomes a refused candidate which says file and line.
+A repeated row, as in lists of boxes, is the same item (see the plan). Paths are relative to the
+folder of the list, also in a store; or they are URLs of files, or addresses of objects in stores.
+Bytes that are not UTF-8 are kept, since file names may hold them. A line that names no image
+becomes a refused candidate with file and line.
 """
 
 from __future__ import annotations
@@ -53,14 +53,13 @@ SUFFIXES = (".txt", ".csv", ".tsv", ".jsonl")
 _PATHS = ("path", "file", "filename", "filepath", "image", "imagepath", "imagefile", "source")
 _CONTENTS = (*_PATHS, "url", "imageurl", "uri", "link", "imagename", "img", "imgpath")
 KNOWN = "path, file, filename, file_path, image, image_path, image_name, source, url, image_url"
-"""Columns and members that name an image, the usual ones; which counts first says `_CONTENTS`."""
-_OURS = "outcome"
-"""A column that reports and manifests of this package have, and lists of images have not."""
+"""The usual columns and members that name an image, for an error; `_CONTENTS` has their order."""
+_OURS = "outcome"  # a column of reports and manifests of this package
 
 
 @attrs.frozen
 class Line:
-    """What one line says: a path or URL and perhaps a name, or what is wrong with it."""
+    """One line: a path or URL and perhaps a name, or what is wrong with it."""
 
     number: int
     content: str = ""
@@ -79,7 +78,6 @@ def is_list(path: str) -> bool:
 
 
 def in_list(path: str, rules: Rules) -> Iterator[Candidate]:
-    """Yield what a list names."""
     try:
         if is_stored(path):
             found = rules.stores.at(path)
@@ -96,7 +94,7 @@ def in_list(path: str, rules: Rules) -> Iterator[Candidate]:
 
 
 def in_standard_input(rules: Rules) -> Iterator[Candidate]:
-    """Return what the lines of standard input name, as a .txt list in the working folder."""
+    """Return the items of standard input, as of a .txt list in the working folder."""
     return _candidates(sys.stdin.buffer, "-", rules)
 
 
@@ -161,7 +159,7 @@ def _lines(stream: IO[bytes]) -> Iterator[tuple[int, str]]:
         yield number, raw.decode("utf-8", "surrogateescape")
 
 
-# A NUL marks what no list can hold, so that each parser need not know of the reader's limits.
+# A NUL marks lines that no list can hold, so that parsers need not know the reader's limits.
 _WRONG = {
     "\0UTF-16": "the file is UTF-16; save it as UTF-8.",
     "\0LONG": f"the line is longer than {MAX_LINE:,} bytes.",
@@ -218,7 +216,7 @@ def _from_members(number: int, known: dict[str, Any]) -> Line:
 
 
 def _delimiter(line: str) -> str:
-    """Return what stands between the columns, by the first line that has any."""
+    """Return the character between columns, by the first line that has any."""
     for each in ",;\t":
         with contextlib.suppress(csv.Error, StopIteration):
             if set(map(_plain, next(csv.reader([line], delimiter=each)))) & {*_CONTENTS}:

@@ -115,11 +115,7 @@ class FolderWatch:
                     yield candidate.item
 
     def check(self) -> None:
-        """Refuse a path that is not a folder or does not exist; blocks.
-
-        Raises:
-            ConfigurationError: It is so.
-        """
+        """Raise a `ConfigurationError` for a path that is not a folder; blocks."""
         status = look(self.folder)
         if isinstance(status, str):
             raise ConfigurationError(f"The folder {status}")
@@ -127,11 +123,7 @@ class FolderWatch:
             raise ConfigurationError(f"{printable(self.folder)} is not a folder.")
 
     async def arrivals(self, rules: Rules) -> AsyncGenerator[Candidate, None]:
-        """Yield files as they settle, until stopped.
-
-        Raises:
-            ConfigurationError: The folder is not there, or is none.
-        """
+        """Yield files as they settle, until stopped; raises what `check` does."""
         await in_thread(self.check)
         # By its full path: changes are reported with that, or with the spelling that was given.
         folder = await in_thread(os.path.realpath, self.folder)
