@@ -553,13 +553,8 @@ def test_results_by_name(name: str) -> None:
     assert (found, counts(losses)) == ([], {"ambiguous": 1})
 
 
-def test_results_that_say_all_names() -> None:
-    """Where no file lists them, results list images and classes themselves, if they name them."""
-    named = {"file_name": "a.jpg", "category_name": "car", "bbox": BOX, "score": 0.5}
-    results = [named, {**named, "category_name": "dog"}, {**named, "file_name": "b.jpg"}, RESULT]
-    found, losses = objects(results)
-    assert [each.category.name for each in found] == ["car", "dog", "car"]
-    assert counts(losses) == {"unknown_image": 1}
+def test_results_need_the_file_that_lists_images() -> None:
+    """The error says how to name it."""
     with pytest.raises(FormatError, match="lists both as `images`"):
         open_dataset([RESULT])
 

@@ -242,9 +242,3 @@ def _keypoints(
             faults.append(f"a keypoint's visibility must be 0, 1 or 2, not {mark:g}")
         found.append((x, y, int(mark)) if mark in {_HIDDEN, _SEEN} else None)
     return found
-
-
-def in_order_of(category: Category, known: RawObject) -> Sequence[tuple[float, float, int] | None]:
-    """Return the keypoints of an object in the order that a category has."""
-    by_name = dict(zip(known.category.keypoints, known.keypoints, strict=False))
-    return [by_name.get(each) for each in category.keypoints] if any(by_name.values()) else ()

@@ -1,19 +1,21 @@
-"""COCO files joined by image, in memory that does not grow with them, and what becomes of them.
+"""COCO files, joined by image in constant memory, and converted to label values.
 
-Annotations may stand before the images, and in any order. So one pass puts what files hold into a
-temporary database, by image (docs/decisions/0035); then images are given one by one. The database
-is a file without a name: it is gone with the process, whatever ends it.
+Annotations may come before the images, and in any order. So one pass stores the content of the
+files in a temporary database, and then images are yielded one by one (docs/decisions/0035). The
+database is a file without a name, which disappears when the process ends.
 
-The same objects may be in several files: those of keypoints repeat instances under their number.
-They are joined. What stands twice in one file is joined where that is safe, and otherwise left out
-by name: the last one never wins.
+The same objects may be in several files: those of keypoints repeat the instances with their
+numbers. They are merged. Entries that a file lists twice are merged if that is safe, and otherwise
+left out and counted: the last one never wins.
 """
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from itertools import chain, groupby
 from operator import itemgetter
@@ -34,7 +36,6 @@ from datagym_async.formats._raw import Category, RawDataset, RawImage, room_on_d
 from datagym_async.formats.coco._objects import (
     category_of,
     identifier,
-    in_order_of,
     numbers,
     object_of,
     text,
@@ -46,14 +47,13 @@ if TYPE_CHECKING:
     from datagym_async.labels import LabelConfig
 
 Source: TypeAlias = str | Path | Mapping[str, Any] | Sequence[Mapping[str, Any]]
-"""A COCO file, or what it holds; a list is results of a model."""
+"""A COCO file, or its parsed content; a list contains results of a model."""
 
 _MEMBERS: Final = ("categories", "images", "annotations")
-_RESULTS: Final = ""
-"""The member that results are in: none, since their file is a list."""
+_RESULTS: Final = ""  # the member of results, whose file is a list
 _ROUNDED: Final = 1
-"""Pixels by which the boxes of one object differ at most, where one file rounds them."""
-_PIECE: Final = 16 * 1024  # whose values stay in the memory of the processor
+"""Pixels by which the boxes of one object differ at most, if one file rounds them."""
+_PIECE: Final = 16 * 1024  # bytes whose values fit into the processor's cache
 _TABLES: Final = """
 PRAGMA journal_mode = OFF;
 PRAGMA synchronous = OFF;
@@ -62,7 +62,7 @@ CREATE TABLE images (
     row INTEGER PRIMARY KEY, name, media_id, width, height, file, place, latest, fault,
     UNIQUE (name, media_id)
 );
--- By which number (or name) a file means which image; no image where it could be two.
+-- The image of each number (or name) in a file; -1 if it could be two.
 CREATE TABLE numbers (space, number, image, PRIMARY KEY (space, number)) WITHOUT ROWID;
 CREATE TABLE objects (row INTEGER PRIMARY KEY, file, place, space, image, number, text);
 BEGIN;
@@ -78,7 +78,7 @@ FROM numbers JOIN images ON images.row = numbers.image
     LEFT JOIN objects ON objects.space = numbers.space AND objects.image = numbers.number
 WHERE images.fault IS NULL
 ORDER BY numbers.image, numbers.space, numbers.number
-"""  # and in their own order, as the index has them
+"""  # objects in their own order, as in the index
 _WITHOUT_IMAGE: Final = """
 SELECT objects.file, objects.place, objects.image, lost.is_unknown FROM (
     SELECT named.space, named.image, numbers.number IS NULL AS is_unknown
@@ -115,8 +115,8 @@ def read(
         sources: Paths of files, or their parsed content, in any order. Objects and images that are
             in several of them are merged by number and by name.
         mapping: How classes and shapes are mapped.
-        images: A file that lists the images and categories of results; its annotations are not
-            read. Without it, results must have ``file_name`` and ``category_name``.
+        images: The file that lists the images and categories of results; its annotations are not
+            read.
 
     Returns:
         All images, also those without labels, without ids of media (`formats.match` finds them),
@@ -152,11 +152,11 @@ def label_config(*sources: Source, mapping: LabelMapping | None = None) -> Label
 def open_dataset(
     *sources: Source, images: Source | None = None, of_folder: bool = False
 ) -> RawDataset:
-    """Return what COCO files say, joined by image, in the order of the images.
+    """Return the content of COCO files, joined by image, in the order of the images.
 
-    They are read once; what they hold stays on the disk for as long as the dataset is kept.
-    Arguments and errors are those of `read`. Of several files of a folder, one that cannot be read
-    is a loss, and the others are read.
+    They are read once; their content stays on the disk as long as the dataset is kept. Arguments
+    and errors are those of `read`. If one of several files of a folder cannot be read, this is a
+    loss, and the others are read.
     """
     opened = _Opened(len(sources) > 1)
     add = opened.add_if_readable if of_folder and len(sources) > 1 else opened.add
@@ -169,7 +169,7 @@ def open_dataset(
 
 
 def categories_of(given: Source | Iterable[Category]) -> list[Category]:
-    """Return categories, those of a file in its order; errors are as for `open_dataset`."""
+    """Return categories, those of a file in its order; errors as for `open_dataset`."""
     if not isinstance(given, str | Path | Mapping):
         return [*listed("categories", cast("Iterable[Category]", given), Category)]
     file, found = _File(given), list[Category]()
@@ -183,17 +183,17 @@ def categories_of(given: Source | Iterable[Category]) -> list[Category]:
 
 @attrs.define(eq=False)
 class _File:
-    """One of the files, or a document that somebody has read already."""
+    """One of the files, or a document."""
 
     source: Source
     prefix: str = ""
-    """Its name, before what stands in it, where there are several."""
-    categories: dict[int | str, Category | str] = attrs.field(factory=dict)
-    """By number, and for results by name; a text says which two it could be."""
+    """Its name, before places in it if there are several files."""
+    categories: dict[int | str | None, Category | str] = attrs.field(factory=dict)
+    """By number; a text if a number has two, which it names."""
     names: set[tuple[str, str]] = attrs.field(factory=set)
-    """Of its categories, each with its supercategory."""
-    lengths: dict[object, set[int]] = attrs.field(factory=dict)
-    """How many numbers its annotations of each category have for keypoints."""
+    """Names of its categories, each with its supercategory."""
+    lengths: dict[int | str | None, set[int]] = attrs.field(factory=dict)
+    """The lengths of the lists of keypoints in its annotations, by category."""
     has_results: bool = False
     segments: Segments | None = None
 
@@ -202,45 +202,50 @@ class _File:
         return str(self.source) if isinstance(self.source, str | Path) else "the COCO document"
 
     def place(self, index: int, member: str = "") -> str:
-        """Return where something stands; without a member an annotation or a result."""
+        """Return the place of an entry, by default of an annotation or a result."""
         member = member or ("results" if self.has_results else "annotations")
         return f"{self.prefix}{member}[{index}]"
 
-    def record(self, index: int) -> Mapping[str, Any]:
-        """Return an annotation or a result of a document."""
-        source: Any = self.source
-        records: Sequence[Mapping[str, Any]] = source if self.has_results else source["annotations"]
-        return records[index]
-
     def parts(self, wanted: Sequence[str]) -> Iterator[tuple[str, Sequence[Any]]]:
-        """Give the lists that are wanted, in parts."""
-        for member, part in self._members(wanted):
-            if isinstance(part, list | tuple):
-                yield member, part
-            elif part is not None or member != "categories":
-                msg = f"{self.where}: the member {member} must be a list of objects"
-                raise FormatError(msg)
-
-    def _members(self, wanted: Sequence[str]) -> Iterator[tuple[str, Any]]:
-        source = self.source
-        if isinstance(source, Mapping):
-            yield from ((name, source[name]) for name in wanted if name in source)
-        elif not isinstance(source, str | Path):
-            yield _RESULTS, source
-        else:
-            with open(source, "rb", opener=regular_only) as file:
+        """Yield the wanted lists, in parts."""
+        with ExitStack() as stack:
+            if isinstance(self.source, str | Path):
+                file = stack.enter_context(open(self.source, "rb", opener=regular_only))
                 pieces = iter(partial(file.read, _PIECE), b"")
-                try:
-                    yield from MemberCutter(in_utf8(pieces), loads_of_python).members(wanted)
-                except (BrokenTextError, UnicodeDecodeError) as error:
-                    is_other = isinstance(error, UnicodeDecodeError) or "UTF-8" in str(error)
-                    why = "it is not in UTF-8; save it as UTF-8" if is_other else error
-                    raise FormatError(f"{source} is not JSON: {why}") from None
+            else:
+                pieces = iter([self._dumped()])
+            try:
+                members = MemberCutter(in_utf8(pieces), loads_of_python).members(wanted)
+                for member, part in members:
+                    if isinstance(part, list):
+                        yield member, part
+                    elif part is not None or member != "categories":
+                        text = f"the member {member} must be a list of objects"
+                        raise FormatError(f"{self.where}: {text}")
+            except (BrokenTextError, UnicodeDecodeError) as error:
+                is_other = isinstance(error, UnicodeDecodeError) or "UTF-8" in str(error)
+                why = "it is not in UTF-8; save it as UTF-8" if is_other else error
+                raise FormatError(f"{self.where} is not JSON: {why}") from None
+
+    def _dumped(self) -> bytes:
+        """Return a document as JSON, so that it is read like a file."""
+
+        def plain(value: Any) -> object:
+            if isinstance(value, bytes):  # of masks, as pycocotools has them
+                return value.decode()
+            if isinstance(value, Mapping):
+                return dict(value)
+            return value.tolist()  # arrays and numbers of numpy
+
+        try:
+            return json.dumps(self.source, default=plain).encode()
+        except (AttributeError, RecursionError, TypeError, ValueError) as error:
+            raise FormatError(f"{self.where} is not JSON: {error}") from None
 
 
 @attrs.define
 class _Found:
-    """An object of an image, as the files have it that were looked at so far."""
+    """An object of an image, merged from the files so far."""
 
     category: Category
     fields: Mapping[str, Any]
@@ -250,15 +255,15 @@ class _Found:
 
 
 class _Opened:
-    """Puts what files hold into the database, and gives it by image."""
+    """Stores the content of files in the database, and yields it by image."""
 
     def __init__(self, several: bool) -> None:
-        self._several = several
+        self._several = several  # whether places need the names of files
         self.files: list[_File] = []
         self._losses = Losses()
         self._known: dict[tuple[str, str], Category] = {}
-        self._lists_images = False  # whether the first file does so, for results
-        self._boxes = self._outlines = 0  # objects with a box, and those with an outline alone
+        self._lists_images = False  # whether the first file lists the images of results
+        self._boxes = self._outlines = 0  # objects with a box, and with only an outline
         self._database = sqlite3.connect("", check_same_thread=False, isolation_level=None)
         weakref.finalize(self, self._database.close)
         self._database.executescript(_TABLES)
@@ -267,16 +272,14 @@ class _Opened:
     def where(self) -> str:
         return ", ".join(each.where for each in self.files)
 
-    # --- Reading the files ------------------------------------------------------------------------
-
     def add_images(self, source: Source) -> None:
-        """Read what results mean: images by number or by name, also without folder or ending."""
+        """Read the images of results: by number, or by name, also without folder or suffix."""
         self.add(source, _MEMBERS[:2])
         self._lists_images = True
         for row, name in self._database.execute("SELECT row, name FROM images"):
             last = PurePosixPath(name)
             for alias in dict.fromkeys((name, last.name, last.stem)):
-                self._mean(0, alias, row)
+                self._assign(0, alias, row)
 
     def add(self, source: Source, wanted: Sequence[str] = _MEMBERS) -> None:
         """Read a file."""
@@ -287,8 +290,12 @@ class _Opened:
         counts: dict[str, int] = {}
         for member, part in file.parts(wanted):
             if member == _RESULTS and not file.has_results:
-                file.has_results = True
-                file.categories = self._categories_by_name()
+                if not self._lists_images:
+                    raise FormatError(
+                        f"{file.where} has results, which mean images and categories by their "
+                        "numbers: name the COCO file that lists both as `images`"
+                    )
+                file.has_results, file.categories = True, self.files[0].categories
             rows = []
             for index, raw in enumerate(part, counts.get(member, 0)):
                 if not isinstance(raw, Mapping):
@@ -301,9 +308,9 @@ class _Opened:
                 elif member == "categories":
                     self._add_category(space, raw, index)
                 else:
-                    means, number = identifier(raw.get("image_id")), identifier(raw.get("id"))
+                    image, number = identifier(raw.get("image_id")), identifier(raw.get("id"))
                     if file.has_results:
-                        means, number = self._named(space, raw, means), None
+                        image, number = text(raw.get("file_name")) or image, None
                     elif file.segments is None and "segments_info" in raw:
                         file.segments = _segments_of(file, raw)
                     if raw.get("bbox"):
@@ -313,17 +320,15 @@ class _Opened:
                     if isinstance(points := raw.get("keypoints"), list | tuple) and any(points):
                         category = identifier(raw.get("category_id"))
                         file.lengths.setdefault(category, set()).add(len(points))
-                    of = 0 if file.has_results and self._lists_images else space
-                    # A document is in memory already.
-                    kept = orjson.dumps(raw) if isinstance(source, str | Path) else None
-                    rows.append((space, index, of, means, number, kept))
+                    of = 0 if file.has_results else space
+                    rows.append((space, index, of, image, number, orjson.dumps(raw)))
             counts[member] = counts.get(member, 0) + len(part)
             self._database.executemany(_INSERT_OBJECT, rows)
         if not file.has_results and "images" not in counts:
             raise FormatError(f"{file.where} is not a COCO file: it has no member images")
 
     def add_if_readable(self, source: Source) -> None:
-        """Read a file, or count it as lost, with all that it holds."""
+        """Read a file, or count it as lost with its whole content."""
         known, space = dict(self._known), len(self.files)
         try:
             self.add(source)
@@ -335,7 +340,7 @@ class _Opened:
 
     def _add_image(self, space: int, raw: Mapping[str, Any], index: int) -> None:
         name, number = text(raw.get("file_name")), identifier(raw.get("id"))
-        if name is None and (url := text(raw.get("coco_url"))):  # all that LVIS has
+        if name is None and (url := text(raw.get("coco_url"))):  # LVIS has only this
             name = url.rpartition("/")[2]
         if not name or number is None:
             at = self.files[space].place(index, "images")
@@ -360,13 +365,13 @@ class _Opened:
                 both = " and ".join(f"{width} by {height}" for width, height in (known, size))
                 self._refuse(f"{name} is listed with two sizes, {both}", row)
             execute("UPDATE images SET latest = ? WHERE row = ?", (space, row))
-        if other := self._mean(space, number, row):
+        if other := self._assign(space, number, row):
             called = execute("SELECT name FROM images WHERE row = ?", (other,)).fetchone()
             fault = f"id {number} is that of {name} and of {called[0] if called else 'others'}"
             self._refuse(fault, row, other)
 
-    def _mean(self, space: int, number: int | str, row: int | None) -> int | None:
-        """Let a number mean an image, or none where it means another one; return that one."""
+    def _assign(self, space: int, number: int | str, row: int | None) -> int | None:
+        """Assign a number to an image; if another image has it, to none, and return that one."""
         execute, key = self._database.execute, (space, number)
         if execute("INSERT OR IGNORE INTO numbers VALUES (?, ?, ?)", (*key, row)).rowcount:
             return None
@@ -405,7 +410,7 @@ class _Opened:
         self._know(category)
 
     def _know(self, category: Category) -> None:
-        """Let a category have every keypoint that one of the files names."""
+        """Give a category all keypoints that any file names."""
         known = self._known.setdefault(category.names, category)
         if not known.keypoints:
             self._known[category.names] = attrs.evolve(category, id=known.id)
@@ -413,35 +418,10 @@ class _Opened:
             every = (*known.keypoints, *new)
             self._known[category.names] = attrs.evolve(known, keypoints=every)
 
-    def _categories_by_name(self) -> dict[int | str, Category | str]:
-        """Return what results mean: categories by number, or by a name that one has alone."""
-        found = dict(self.files[0].categories) if self._lists_images else {}
-        for each in [*found.values()]:
-            if isinstance(each, Category):
-                other = found.setdefault(each.name, each)
-                if isinstance(other, str) or other.names != each.names:
-                    found[each.name] = f"several categories have the name {each.name}"
-        return found
-
-    def _named(
-        self, space: int, raw: Mapping[str, Any], number: int | str | None
-    ) -> int | str | None:
-        """Return by what a result means its image. Where no file lists images, results do."""
-        means = text(raw.get("file_name")) or number
-        if not self._lists_images and isinstance(means, str):
-            is_known = "SELECT 1 FROM numbers WHERE (space, number) = (?, ?)"
-            if not self._database.execute(is_known, (space, means)).fetchone():
-                self._add_image(space, {"id": means, "file_name": means}, 0)
-            categories, name = self.files[space].categories, text(raw.get("category_name"))
-            if name and name not in categories:
-                new = Category(len(self._known) + 1, name)
-                categories[name] = self._known.setdefault(new.names, new)
-        return means
-
     def _name_keypoints(self, file: _File) -> None:
-        """Call keypoints by their numbers where no file names those of their category."""
+        """Name keypoints by their numbers if no file names those of their category."""
         for number, lengths in file.lengths.items():
-            category, length = file.categories.get(cast("int", number)), min(lengths)
+            category, length = file.categories.get(number), min(lengths)
             if not isinstance(category, Category) or self._known[category.names].keypoints:
                 continue
             if len(lengths) == 1 and length % 3 == 0:
@@ -452,7 +432,7 @@ class _Opened:
                 self._losses.add(LossKind.UNNAMED, f"{file.prefix}{category.name}: {len(names)}")
 
     def dataset(self) -> RawDataset:
-        """Return all that was added, count what is not given by image, and refuse files without."""
+        """Return all that was added, and count what belongs to no image."""
         for each in self.files:
             self._name_keypoints(each)
         execute = self._database.execute
@@ -461,11 +441,14 @@ class _Opened:
             self._losses.add(LossKind.CLASH, fault, count=count)
         (images,) = execute("SELECT COUNT(*) FROM images WHERE fault IS NULL").fetchone()
         if not images:
-            raise FormatError(self._without_images())
-        for file, index, means, is_unknown in execute(_WITHOUT_IMAGE):
+            of_images = (LossKind.RECORD, LossKind.CLASH, LossKind.BROKEN)
+            faults = [each for each in self._losses.report().items if each.kind in of_images]
+            why = f": {'; '.join(map(str, faults))}" if faults else ""
+            raise FormatError(f"{self.where} has no image in its list images{why}")
+        for file, index, image, is_unknown in execute(_WITHOUT_IMAGE):
             at = self.files[file].place(index)
             kind = LossKind.UNKNOWN_IMAGE if is_unknown else LossKind.AMBIGUOUS
-            self._losses.add(kind, f"{at}: image {means}")
+            self._losses.add(kind, f"{at}: image {image}")
         for file, number, count in execute(_DOUBLED):
             at = f"{self.files[file].prefix}id {number}"
             self._losses.add(LossKind.SAME_NUMBER, at, count=count)
@@ -476,20 +459,13 @@ class _Opened:
         )
 
     def _without_images(self) -> str:
-        if any(each.has_results for each in self.files) and not self._lists_images:
-            return (
-                f"{self.where} has results, which mean images and categories by their numbers: "
-                "name the COCO file that lists both as `images`"
-            )
         of_images = (LossKind.RECORD, LossKind.CLASH, LossKind.BROKEN)
         faults = [each for each in self._losses.report().items if each.kind in of_images]
         why = f": {'; '.join(map(str, faults))}" if faults else ""
         return f"{self.where} has no image in its list images{why}"
 
-    # --- Giving the images ------------------------------------------------------------------------
-
     def images(self, losses: Losses) -> Iterator[RawImage]:
-        """Give the images one by one, and count what is lost."""
+        """Yield the images one by one, and count losses."""
         for each in self._losses.report().items:
             losses.add(each.kind, *each.examples, count=each.count)
         for _, rows in groupby(self._database.execute(_BY_IMAGE), itemgetter(0)):
@@ -500,19 +476,19 @@ class _Opened:
         at = self.files[file].place(index, "images")
         image = RawImage(name=name, where=at, width=width, height=height, media_id=media_id)
         found: dict[object, _Found] = {}
-        begun = set[str]()  # files that have objects of the image which none before has
+        begun = set[str]()  # files with objects of the image that no file before has
         image.is_labelled = any(row[-3] is not None for row in rows)
         for file, raw, number, at in self._records(image, rows, losses):
             if isinstance(caption := raw.get("caption"), str):
                 image.captions.append(caption)
                 if not (raw.get("bbox") or raw.get("segmentation")):
                     continue
-            category = self._category(file, raw)
+            category = file.categories.get(identifier(raw.get("category_id")))
             if not isinstance(category, Category):
                 kind = LossKind.AMBIGUOUS if category else LossKind.UNKNOWN_CATEGORY
                 losses.add(kind, f"{name}: {at}: {category or raw.get('category_id')}")
                 continue
-            # An object has its number in all files; one that is doubled in a file has none.
+            # An object has its number in all files, unless one file has the number twice.
             key = (category.names, at if number is None else number)
             known = found.get(key)
             begun |= set() if known else {file.where}
@@ -520,7 +496,7 @@ class _Opened:
                 found[key] = _Found(category, raw, at, file, key[1])
             elif known.latest is file:
                 found[at] = _Found(category, raw, at, file, at)
-            elif _contradict(known.fields, raw):  # of somebody else, who counted from 1, too
+            elif _contradict(known.fields, raw):  # another object: both files count from 1
                 losses.add(LossKind.SAME_NUMBER, f"{at}: id {number}")
                 known.number, found[known.at] = known.at, known
                 found[key] = _Found(category, raw, at, file, key[1])
@@ -531,60 +507,39 @@ class _Opened:
         if len(begun) > 1:
             losses.add(LossKind.DOUBLED, f"{name}: {' and '.join(sorted(begun))}")
         for each in found.values():
-            self._add_object(image, each, losses)
+            with losses.counting(where := f"{name}: {each.at}"):
+                is_result, faults = each.latest.has_results, list[str]()
+                made = object_of(each.fields, each.category, each.at, faults, is_result=is_result)
+                for fault in faults:
+                    losses.add(LossKind.PART, f"{where}: {fault}")
+                made.number, made.category = each.number, self._known[each.category.names]
+                if made.keypoints and made.category.keypoints != each.category.keypoints:
+                    by_name = dict(zip(each.category.keypoints, made.keypoints, strict=False))
+                    made.keypoints = [by_name.get(one) for one in made.category.keypoints]
+                image.objects.append(made)
         return image
-
-    def _add_object(self, image: RawImage, found: _Found, losses: Losses) -> None:
-        faults: list[str] = []
-        is_result = found.latest.has_results
-        try:
-            made = object_of(found.fields, found.category, found.at, faults, is_result=is_result)
-        except BrokenError as error:
-            losses.add(LossKind.BROKEN, f"{image.name}: {found.at}: {error}")
-            return
-        for fault in faults:
-            losses.add(LossKind.PART, f"{image.name}: {found.at}: {fault}")
-        made.number, category = found.number, self._known[found.category.names]
-        if made.keypoints and category.keypoints != found.category.keypoints:
-            made.keypoints = in_order_of(category, made)
-        made.category = category
-        image.objects.append(made)
 
     def _records(
         self, image: RawImage, rows: Sequence[Sequence[Any]], losses: Losses
     ) -> Iterator[tuple[_File, Mapping[str, Any], int | str | None, str]]:
-        """Give the file, the members, the number and the place of all annotations of an image."""
-        kept = b",".join(row[-1] for row in rows if row[-1] is not None)
-        parsed = iter(orjson.loads(b"[%b]" % kept))
-        for *_, number, index, saved in rows:
-            if number is None:
-                continue
+        """Yield the file, the members, the number and the place of all annotations of an image."""
+        objects = [row for row in rows if row[-1] is not None]
+        parsed = orjson.loads(b"[%b]" % b",".join(row[-1] for row in objects))
+        for (*_, number, index, _), raw in zip(objects, parsed, strict=True):
             file = self.files[number]
-            raw = next(parsed) if saved is not None else file.record(index)
             at = file.place(index)
             if file.segments is None or "segments_info" not in raw:
                 yield file, raw, None if file.has_results else identifier(raw.get("id")), at
                 continue
-            try:
+            with losses.counting(f"{image.name}: {at}"):
                 for segment, fault in file.segments.of(raw, image.width, image.height):
-                    place = f"{at}, segment {segment.get('id')}"
                     if fault:
                         losses.add(LossKind.PART, f"{image.name}: {at}: {fault}")
-                    yield file, segment, None, place
-            except BrokenError as error:
-                losses.add(LossKind.BROKEN, f"{image.name}: {at}: {error}")
-
-    def _category(self, file: _File, raw: Mapping[str, Any]) -> Category | str | None:
-        """Return the category of an annotation, which it could be, or None for an unknown one."""
-        number = identifier(raw.get("category_id"))
-        found = None if number is None else file.categories.get(number)
-        if found is None and file.has_results and isinstance(name := raw.get("category_name"), str):
-            found = file.categories.get(name)
-        return found
+                    yield file, segment, None, f"{at}, segment {segment.get('id')}"
 
 
 def _contradict(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Return whether annotations of one number are two objects, as their boxes or outlines say."""
+    """Return whether annotations with one number are two objects, by their boxes or outlines."""
     boxes = [numbers(each.get("bbox")) for each in (one, other)]
     if boxes[0] and boxes[1]:
         return any(abs(a - b) > _ROUNDED for a, b in zip(*boxes, strict=False))
