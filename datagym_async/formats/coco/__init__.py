@@ -1,12 +1,11 @@
-"""COCO: all that its files hold as label values, and label values as COCO.
+"""COCO files as label values, and label values as COCO files.
 
-`read` gives values and a report of what the service cannot hold, `write` a file and a report of
-what COCO cannot hold. Masks need the extra ``formats``. In reading order:
+`read` returns values and what the service cannot hold; `write` writes a file and returns what COCO
+cannot hold. Masks need the extra ``formats``. In reading order:
 
-* `_objects`: JSON as categories and objects, each part of them for itself; `_panoptic`: those of
-  PNGs
-* `_reading`: files joined by image, converted to values; the label configuration these need
-* `_writing`: values converted to objects of COCO, and written; the body that the official SDK sends
+* `_objects`: JSON as categories and objects; `_panoptic`: segments in PNGs
+* `_reading`: files joined by image and converted to values; the label configuration for them
+* `_writing`: values converted to COCO and written; the body of the official SDK
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Values of COCO's JSON as categories and objects: what is broken is named, and the rest is kept.
+"""Values of COCO's JSON as categories and objects: broken parts are named, and the rest is kept.
 
-Each part of an object stands for itself: keypoints that cannot be read do not cost the box.
+The parts of an object are independent: keypoints that cannot be read do not affect the box.
 """
 
 from __future__ import annotations
@@ -15,21 +15,11 @@ from datagym_async.formats._masks import check_mask
 from datagym_async.formats._raw import Category, RawObject, Ring
 from datagym_async.labels._json import LARGEST
 
-_READ: Final = frozenset(
-    {
-        "id",
-        "image_id",
-        "category_id",
-        "bbox",
-        "segmentation",
-        "iscrowd",
-        "area",
-        "keypoints",
-        "num_keypoints",
-        "score",
-    }
-)
-"""Members of an annotation that are read, or follow from others."""
+_READ: Final = frozenset((
+    "id", "image_id", "category_id", "bbox", "segmentation", "iscrowd", "area", "keypoints",
+    "num_keypoints", "score",
+))  # fmt: skip
+"""Members of an annotation that are read, or can be computed from others."""
 _WHOLE: Final = re.compile(r"-?(?:0|[1-9]\d{0,30})(?:\.0+)?", re.ASCII)
 _HALVES: Final = re.compile("[\ud800-\udfff]")
 _NUMERIC: Final = frozenset({int, float})
@@ -40,9 +30,9 @@ _HIDDEN, _SEEN = 1, 2
 
 
 def number(value: object) -> float | None:
-    """Return the number that a JSON value is: ``640``, ``640.0`` or ``"640"``; None if it is none.
+    """Return the number of a JSON value (``640``, ``640.0``, ``"640"``), or None.
 
-    One that is infinite, or too large for others to read (2**53), is none.
+    Infinite numbers, and those too large for other readers (2**53), do not count.
     """
     if isinstance(value, str):
         try:
@@ -55,34 +45,34 @@ def number(value: object) -> float | None:
 
 
 def whole(value: object) -> int | None:
-    """Return the whole number that a JSON value is, or None."""
+    """Return the whole number of a JSON value, or None."""
     found = number(value)
     return int(found) if found is not None and found == int(found) else None
 
 
 def identifier(value: object) -> int | str | None:
-    """Return by what something is told from others: a whole number, or a text that is none."""
-    if type(value) is int and value.bit_length() < 64:  # at once, as nearly all are
+    """Return an id: a whole number, or a text that is not one."""
+    if type(value) is int and value.bit_length() < 64:  # as nearly all are
         return value
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, str) and _WHOLE.fullmatch(value):
         value = int(value.partition(".")[0])
     if isinstance(value, int) and not isinstance(value, bool):
-        return value if value.bit_length() < 64 else str(value)  # as databases hold it
+        return value if value.bit_length() < 64 else str(value)  # as databases can store it
     return text(value)
 
 
 def text(value: object) -> str | None:
-    """Return a text that says something, in whole characters: no database holds others."""
+    """Return a text that is not empty and has no half characters, which no database stores."""
     return value if isinstance(value, str) and value and not _HALVES.search(value) else None
 
 
 def numbers(values: object) -> Sequence[float] | None:
-    """Return the numbers of a list; None if it is no list, or one of them is no number."""
+    """Return the numbers of a list; None if it is not a list of numbers."""
     if not isinstance(values, list | tuple):
         return None
-    for each in values:  # nearly all are numbers; what is not finite is not between two others
+    for each in values:  # nearly all are numbers; NaN and infinity are not between two others
         if not (type(each) in _NUMERIC and -LARGEST <= each <= LARGEST):
             break
     else:
@@ -95,7 +85,7 @@ def numbers(values: object) -> Sequence[float] | None:
 
 
 def category_of(raw: Mapping[str, Any], faults: list[str]) -> Category:
-    """Return the category of a file, without those of its parts that are among the faults now.
+    """Return the category of a file; parts of it that cannot be read are added to the faults.
 
     Raises:
         BrokenError: It has no name, or no number.
@@ -119,7 +109,7 @@ def _is_list(value: object) -> bool:
 
 
 def _skeleton(skeleton: object, count: int, faults: list[str]) -> tuple[tuple[int, int], ...]:
-    """Return which keypoints are joined, counted from 1; many files count from 0."""
+    """Return the pairs of joined keypoints, counted from 1; many files count from 0."""
     listed = skeleton if isinstance(skeleton, list | tuple) else [skeleton]
     pairs = [[*map(whole, each)] if isinstance(each, list | tuple) else [] for each in listed]
     first = 0 if any(0 in each for each in pairs) else 1
@@ -141,13 +131,13 @@ def object_of(
     *,
     is_result: bool = False,
 ) -> RawObject:
-    """Return the object that an annotation is, without its parts that are among the faults now.
+    """Return the object of an annotation.
 
     Args:
         raw: The members of the annotation.
-        category: What its number stands for.
-        where: Where it stands.
-        faults: Takes what cannot be read of it.
+        category: Its category.
+        where: Its place in the file.
+        faults: Gets a text for each part that cannot be read.
         is_result: Whether it is a result of a model, whose keypoints have no marks of visibility
             (https://cocodataset.org/#format-results).
 
@@ -181,7 +171,7 @@ def object_of(
             faults.append(str(error))
     elif segmentation is not None:
         found.parts = [[ring] for ring in _outlines(segmentation, faults)]
-    about = raw.get("attributes")  # as CVAT writes them: of a box also by how much it is turned
+    about = raw.get("attributes")  # of CVAT, also the rotation of a box
     turn = (number(about.get("rotation")) or 0) % 360 if isinstance(about, Mapping) else 0
     if turn and about and found.box and not found.parts and found.mask is None:
         left, top, width, height = found.box
@@ -196,7 +186,7 @@ def object_of(
 
 
 def _outlines(parts: object, faults: list[str]) -> Iterator[Ring]:
-    """Give the outline of each part; a list of numbers or of pairs is one, too."""
+    """Yield the outline of each part; a list of numbers or of pairs is also one."""
     if not isinstance(parts, list | tuple):
         faults.append("segmentation must be a list of polygons, or a mask")
         return
@@ -216,7 +206,7 @@ def _outlines(parts: object, faults: list[str]) -> Iterator[Ring]:
 
 
 def _are_pairs(part: Sequence[object]) -> bool:
-    """Return whether something is the points of one polygon, as pairs."""
+    """Return whether a list has the points of one polygon as pairs."""
     return len(part) > 2 and all(
         isinstance(each, list | tuple) and len(each) == 2 and not any(map(_is_list, each))
         for each in part
@@ -230,7 +220,7 @@ def _keypoints(
         values = [number for each in values for number in each]
     flat, count = numbers(values), len(category.keypoints)
     if flat is not None and not any(flat):
-        return []  # none is labelled, however many zeros say so
+        return []  # none is labelled, however many zeros there are
     if flat is None or len(flat) != 3 * count or not count:
         names = f"its category has {count} names of keypoints"
         faults.append(f"keypoints must be {3 * count} numbers, since {names}")

@@ -41,7 +41,7 @@ from datagym_async.formats.coco._objects import (
     text,
     whole,
 )
-from datagym_async.formats.coco._panoptic import Segments
+from datagym_async.formats.coco._panoptic import folder_of_pngs, segments_of
 
 if TYPE_CHECKING:
     from datagym_async.labels import LabelConfig
@@ -195,7 +195,8 @@ class _File:
     lengths: dict[int | str | None, set[int]] = attrs.field(factory=dict)
     """The lengths of the lists of keypoints in its annotations, by category."""
     has_results: bool = False
-    segments: Segments | None = None
+    pngs: Path | None = None
+    """The folder of its panoptic segments."""
 
     @property
     def where(self) -> str:
@@ -311,8 +312,12 @@ class _Opened:
                     image, number = identifier(raw.get("image_id")), identifier(raw.get("id"))
                     if file.has_results:
                         image, number = text(raw.get("file_name")) or image, None
-                    elif file.segments is None and "segments_info" in raw:
-                        file.segments = _segments_of(file, raw)
+                    elif file.pngs is None and "segments_info" in raw:
+                        if not isinstance(source, str | Path):
+                            raise FormatError(
+                                "a panoptic document must be a file, since its PNGs stand beside it"
+                            )
+                        file.pngs = folder_of_pngs(Path(source), str(raw.get("file_name") or ""))
                     if raw.get("bbox"):
                         self._boxes += 1
                     elif raw.get("segmentation"):
@@ -452,7 +457,7 @@ class _Opened:
         for file, number, count in execute(_DOUBLED):
             at = f"{self.files[file].prefix}id {number}"
             self._losses.add(LossKind.SAME_NUMBER, at, count=count)
-        has_outlines = any(each.segments for each in self.files) or self._outlines > self._boxes
+        has_outlines = any(each.pngs for each in self.files) or self._outlines > self._boxes
         categories = tuple(self._known.values())
         return RawDataset(
             where=self.where, categories=categories, images=self.images, outlines=has_outlines
@@ -528,11 +533,11 @@ class _Opened:
         for (*_, number, index, _), raw in zip(objects, parsed, strict=True):
             file = self.files[number]
             at = file.place(index)
-            if file.segments is None or "segments_info" not in raw:
+            if file.pngs is None or "segments_info" not in raw:
                 yield file, raw, None if file.has_results else identifier(raw.get("id")), at
                 continue
             with losses.counting(f"{image.name}: {at}"):
-                for segment, fault in file.segments.of(raw, image.width, image.height):
+                for segment, fault in segments_of(file.pngs, raw, image.width, image.height):
                     if fault:
                         losses.add(LossKind.PART, f"{image.name}: {at}: {fault}")
                     yield file, segment, None, f"{at}, segment {segment.get('id')}"
@@ -545,9 +550,3 @@ def _contradict(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
         return any(abs(a - b) > _ROUNDED for a, b in zip(*boxes, strict=False))
     outlines = [each.get("segmentation") for each in (one, other)]
     return all(outlines) and outlines[0] != outlines[1]
-
-
-def _segments_of(file: _File, raw: Mapping[str, Any]) -> Segments:
-    if not isinstance(file.source, str | Path):
-        raise FormatError("a panoptic document must be a file, since its PNGs stand beside it")
-    return Segments.beside(Path(file.source), str(raw.get("file_name") or ""))

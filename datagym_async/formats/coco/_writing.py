@@ -1,4 +1,4 @@
-"""Label values as COCO: each object with its category, an outline or a box, and keypoints."""
+"""Label values written as COCO, and the body of an import as the official SDK sends it."""
 
 from __future__ import annotations
 
@@ -68,18 +68,18 @@ def to_document(
 ) -> CocoDocument:
     """Return label values as COCO.
 
-    Boxes become boxes, polygons and segments without holes become polygons, segments with holes
-    and crowds become masks (extra ``formats``), which need the image's width and height, of 2**28
-    pixels at most. Nested points become keypoints, free texts named after `LabelMapping.caption`
-    captions.
+    Boxes stay boxes; polygons and segments without holes become polygons. Segments with holes and
+    crowds become masks (extra ``formats``), which need the image's width and height, 2**28 pixels
+    at most. Nested points become keypoints, and free texts named after `LabelMapping.caption`
+    become captions.
 
     Args:
         images: Images, or tasks of an export.
-        mapping: What was made of what when they were read; which select tells the category.
-        categories: Categories whose numbers, names and order are kept, and the order and skeleton
+        mapping: How classes were mapped when the labels were read: which select is the category.
+        categories: Categories whose numbers, names and order are kept, with the order and skeleton
             of their keypoints: a COCO file, or values. Others are numbered after them.
-        config: The label configuration, whose order and texts other categories have, also those
-            that are not used; without it they are ordered by name.
+        config: The label configuration. Other categories have its order and texts, also those that
+            are not used. Without it they are sorted by name.
         compressed: Whether masks are written as text, which is shorter, or as lists.
 
     Raises:
@@ -99,7 +99,7 @@ def document_of(
     *,
     compressed: bool = True,
 ) -> CocoDocument:
-    """Return label values as COCO whose classes are known; losses are counted as well."""
+    """Return label values as COCO with given classes; losses are counted as well."""
     writer = _Writer(mapping, classes, losses, compressed)
     for image in images:
         writer.add(image)
@@ -148,18 +148,18 @@ def write(
 
 
 def save(document: Mapping[str, Any], path: Path) -> None:
-    """Write what a COCO file holds; errors are as for `write`."""
+    """Write the content of a COCO file; errors as for `write`."""
     try:
         text = orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
-    except orjson.JSONEncodeError as error:  # halves of characters, numbers above 64 bits
-        msg = f"{path} cannot be written, since JSON cannot hold it: {error}"
-        raise FormatError(msg) from None
+    except orjson.JSONEncodeError as error:  # half characters, numbers above 64 bits
+        text = f"{path} cannot be written, since JSON cannot hold it: {error}"
+        raise FormatError(text) from None
     write_file(path, text)
 
 
 @attrs.define
 class _Writer:
-    """Collects images, one after the other, and what is on each."""
+    """Collects images and their objects."""
 
     _mapping: LabelMapping
     _classes: Classes
@@ -168,7 +168,7 @@ class _Writer:
     _names: set[str] = attrs.field(factory=set, init=False)
     _images: list[dict[str, Any]] = attrs.field(factory=list, init=False)
     _objects: list[tuple[int | None, dict[str, Any]]] = attrs.field(factory=list, init=False)
-    """Each with its number in the COCO file it comes from, or None."""
+    """Each with its number in its original COCO file, or None."""
     _captions: list[dict[str, Any]] = attrs.field(factory=list, init=False)
 
     def add(self, image: LabeledImage) -> None:
@@ -193,11 +193,11 @@ class _Writer:
             self._captions.append({"id": at, "image_id": number, "caption": answer.value})
         kept = {answer.key for answer in captions}
         count_answers(image, self._mapping.select_key, self._losses, kept)
-        within_edges(image, self._losses, clip=False)  # COCO holds what goes beyond; it is told
+        within_edges(image, self._losses, clip=False)  # counts shapes beyond; COCO keeps them
         for shown in shown_on(image, self._classes, self._losses):
             own = carried(shown.parts[0])
             box = shown.bounds
-            if shown.is_box:  # as it is: one from edges would be rounded
+            if shown.is_box:  # unchanged: computed from its edges it would be rounded
                 corner_and_size = [*attrs.astuple(shown.parts[0].shape)]
             else:
                 corner_and_size = [box.left, box.top, box.width, box.height]
@@ -239,7 +239,7 @@ class _Writer:
         return {"keypoints": [*chain.from_iterable(triples)], "num_keypoints": len(drawn)}
 
     def document(self) -> CocoDocument:
-        # The number of each object: its own from the file it comes from, or a new one.
+        # The number of each object: from its original file, or a new one.
         free = count(max((number or 0 for number, _ in self._objects), default=0) + 1)
         given: set[int] = set()
         annotations = []
@@ -256,18 +256,18 @@ class _Writer:
         return CocoDocument(instances, captions, self._losses.report())
 
 
-# --- As the official SDK sends it -----------------------------------------------------------------
+# --- The body of the official SDK -----------------------------------------------------------------
 
 
 @checked
 def sdk_items(images: Iterable[LabeledImage]) -> list[dict[str, Any]]:
-    """Return what the official SDK sends for images: the body of an import.
+    """Return the body of an import as the official SDK sends it for images.
 
-    Together with ``LabelMapping(sdk=True)`` this gives what its `Coco` class gives for the same
-    files, but for other corners of simplified outlines that are not made of straight lines.
+    With ``LabelMapping(sdk=True)`` this is the result of its `Coco` class for the same files, but for
+    some corners of simplified outlines that do not consist of straight lines.
 
     Args:
-        images: Images as `read` gives them, their media known (`formats.match`).
+        images: Images from `read`, with ids of media (`formats.match`).
     """
     items = []
     for image in images:
