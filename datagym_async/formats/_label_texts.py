@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from xml.etree.ElementTree import Element, SubElement, indent, tostring  # only to write
 
@@ -28,52 +29,58 @@ from datagym_async.labels import Bounds, LabeledImage, Line, Point, Polygon, Rec
 from datagym_async.labels._geometry import sticks_out
 
 if TYPE_CHECKING:
-    from datagym_async.labels import Annotation
+    from datagym_async.labels import Annotation, Classification
+
+
+@attrs.define(kw_only=True)
+class Run:
+    """One call of `write`: its options, and what all images share."""
+
+    format: str
+    mapping: LabelMapping
+    zero_based: bool
+    clip: bool
+    captions: bool
+    """Whether captions of COCO get a file."""
+    losses: Losses = attrs.field(factory=Losses)
+    classes: Classes = attrs.field(init=False)
+    joints: tuple[str, ...] = ()
+    """Names of the keypoints of all classes, if a format has one list."""
+    captioned: bool = False
+    """Whether any image has a caption."""
 
 
 @attrs.frozen(kw_only=True)
 class Sheet:
-    """An image to be written, and the options."""
+    """An image that is written."""
 
     image: LabeledImage
     name: str
-    """Its file below the folder of images."""
+    """The name of its file below the folder of images."""
+    source: Path | None
+    """Its file, which is put there."""
     part: str
-    """Which part of the dataset it belongs to; empty where there is one alone."""
+    """Its part of the dataset; empty if there is only one."""
     number: int
     """Its number in the dataset, from 0."""
-    classes: Classes
-    mapping: LabelMapping
-    losses: Losses
-    zero_based: bool
-    joints: tuple[str, ...] = ()
-    """Names of the keypoints of all classes, where a format has one list."""
-    clip: bool = False
-    """Whether nothing is to go beyond the image."""
-    captioned: bool = False
-    """Whether any image of the dataset has a caption."""
-
-    @property
-    def select(self) -> str:
-        """Return the key of the select whose answer is the class."""
-        return self.mapping.select_key
+    run: Run
 
     def size(self) -> tuple[int, int]:
         """Return width and height, 0 if unknown."""
         if not self.image.width or not self.image.height:
-            self.losses.add(LossKind.SIZE, self.image.media_name)
+            self.run.losses.add(LossKind.SIZE, self.image.media_name)
         return self.image.width or 0, self.image.height or 0
 
     def shown(self, *, kept: Collection[str] = (), with_joints: bool = False) -> list[Shown]:
         """Return the objects; losses of the format are counted."""
-        count_answers(self.image, self.select, self.losses, kept)
-        shown = shown_on(self.image, self.classes, self.losses)
+        count_answers(self.image, self.run.mapping.select_key, self.run.losses, kept)
+        shown = shown_on(self.image, self.run.classes, self.run.losses)
         for each in shown:
             if carried(each.parts[0]).get("iscrowd"):
-                self.losses.add(LossKind.CROWD, each.where)
+                self.run.losses.add(LossKind.CROWD, each.where)
         for each in () if with_joints else shown:
-            for name in each.joints(self.losses):
-                self.losses.add(LossKind.POINT, f"{each.where}.{name}")
+            for name in each.joints(self.run.losses):
+                self.run.losses.add(LossKind.POINT, f"{each.where}.{name}")
         return shown
 
     def boxes(
@@ -83,9 +90,9 @@ class Sheet:
         for each in self.shown(kept=kept, with_joints=with_joints):
             box = each.bounds
             if not each.is_box:
-                self.losses.add(LossKind.OUTLINE, each.where)
+                self.run.losses.add(LossKind.OUTLINE, each.where)
             if box.width <= 0 or box.height <= 0:
-                self.losses.add(LossKind.FLAT, each.where)
+                self.run.losses.add(LossKind.FLAT, each.where)
             yield each, box
 
 
@@ -123,10 +130,10 @@ def yolo_seg(sheet: Sheet) -> str:
     lines = []
     for each in sheet.shown():
         if len(each.parts) > 1:
-            sheet.losses.add(LossKind.PARTS, each.where)
+            sheet.run.losses.add(LossKind.PARTS, each.where)
         for outline, *holes in each.rings:
             if holes:
-                sheet.losses.add(LossKind.HOLES, each.where)
+                sheet.run.losses.add(LossKind.HOLES, each.where)
             lines.append(_line(sheet, each, [(point.x, point.y) for point in outline]))
     return _lines(lines)
 
@@ -135,8 +142,8 @@ def yolo_pose(sheet: Sheet) -> str:
     """Boxes, each followed by x, y and visibility of every keypoint; 0 0 0 for a missing one."""
     lines = []
     for each, box in sheet.boxes(with_joints=True):
-        drawn = each.joints(sheet.losses)
-        joints = [drawn.get(name, (0, 0, 0)) for name in sheet.joints]
+        drawn = each.joints(sheet.run.losses)
+        joints = [drawn.get(name, (0, 0, 0)) for name in sheet.run.joints]
         lines.append(_line(sheet, each, [*_middle_and_size(box), *joints]))
     return _lines(lines)
 
@@ -154,13 +161,13 @@ def yolo_obb(sheet: Sheet) -> str:
             box = Polygon([(snapped(x, width), snapped(y, height)) for x, y in smallest_box(ring)])
             fits = len(each.parts) == 1 and math.isclose(box.area, Polygon(ring).area, rel_tol=1e-6)
             if not fits:
-                sheet.losses.add(LossKind.OUTLINE, each.where)
+                sheet.run.losses.add(LossKind.OUTLINE, each.where)
             if not (fits and len(ring) == 4):
                 if sticks_out(box, width, height):
-                    if sheet.clip:
+                    if sheet.run.clip:
                         box = Polygon(each.bounds.corners)
                     else:
-                        sheet.losses.add(LossKind.OUTSIDE, each.where)
+                        sheet.run.losses.add(LossKind.OUTSIDE, each.where)
                 ring = [(point.x, point.y) for point in box.points]
         lines.append(_line(sheet, each, ring))
     return _lines(lines)
@@ -261,10 +268,10 @@ def voc(sheet: Sheet) -> str:
         _add(size, name, str(pixels))
     _add(root, "segmented", "0")
     for each, box in sheet.boxes():
-        edges = to_voc(*box, zero_based=sheet.zero_based)
+        edges = to_voc(*box, zero_based=sheet.run.zero_based)
         left, top, right, bottom = map(int, edges)
         if box.width > 0 and box.height > 0 and (left >= right or top >= bottom):
-            sheet.losses.add(LossKind.FLAT, each.where)
+            sheet.run.losses.add(LossKind.FLAT, each.where)
         found = _add(root, "object")
         _add(found, "name", each.kind.text)
         own = carried(each.parts[0])
@@ -311,31 +318,33 @@ def cvat(sheet: Sheet) -> str:
 
     A tag is an answer about the whole image.
     """
-    image = sheet.image
+    image, losses, classes = sheet.image, sheet.run.losses, sheet.run.classes
     width, height = map(str, sheet.size())
     about = {"width": width, "height": height} | ({"subset": sheet.part} if sheet.part else {})
     root = Element("image", {"id": str(sheet.number), "name": sheet.name, **about})
     groups = 0
+
+    def add_answers(element: Element, answers: Iterable[Classification], but: str = "") -> None:
+        for path, answer in answers_set("", answers, but=but):
+            _add(element, "attribute", ", ".join(answer.options), name=path)
+
     for outer in image.annotations:
         groups += bool(outer.nested)
         for each in (outer, *outer.nested):
             if each is not outer:
-                sheet.losses.add(LossKind.NESTING, f"{image.media_name}: {each.key}")
+                losses.add(LossKind.NESTING, f"{image.media_name}: {each.key}")
             if drawn := _cvat_shape(each, sheet):
                 tag, place = drawn
-                marks = carried(each)
+                label, marks = _cvat_label(each, outer, classes), carried(each)
                 is_hidden = marks.get("v") == 1 or marks.get("occluded") == "1"
-                own = {"label": _cvat_label(each, outer, sheet.classes), "source": "manual"}
+                own = {"label": label, "source": "manual"}
                 own |= {"occluded": str(int(is_hidden)), **place, "z_order": "0"}
                 own |= {"group_id": str(groups)} if outer.nested else {}
                 found = _add(root, tag, **own)
-                for path, said in answers_set("", each.classifications, but=sheet.select):
-                    _add(found, "attribute", ", ".join(said.options), name=path)
-    for answer in image.classifications:
-        told = [*answers_set("", [answer])]
-        found = _add(root, "tag", label=answer.key, source="manual") if told else root
-        for path, said in told:
-            _add(found, "attribute", ", ".join(said.options), name=path)
+                add_answers(found, each.classifications, sheet.run.mapping.select_key)
+    for one in image.classifications:
+        if [*answers_set("", [one])]:
+            add_answers(_add(root, "tag", label=one.key, source="manual"), [one])
     indent(root)
     return tostring(root, "unicode") + "\n"
 
@@ -355,9 +364,9 @@ def _cvat_shape(annotation: Annotation, sheet: Sheet) -> tuple[str, dict[str, st
     else:
         tag, points = "polygon", rings[0] if rings else ()
         if len(rings) > 1:
-            sheet.losses.add(LossKind.HOLES, where)
+            sheet.run.losses.add(LossKind.HOLES, where)
     if not points:
-        sheet.losses.add(LossKind.INCOMPLETE, where)
+        sheet.run.losses.add(LossKind.INCOMPLETE, where)
         return None
     return tag, {"points": ";".join(f"{number(each.x)},{number(each.y)}" for each in points)}
 
@@ -395,7 +404,7 @@ def imagefolder(sheet: Sheet) -> str:
     """
     image = sheet.image
     found: dict[str, list[Any]] = {"bbox": [], "categories": [], "names": []}
-    caption = image.classification(sheet.mapping.caption)
+    caption = image.classification(sheet.run.mapping.caption)
     kept = [caption.key] if caption and caption.value else []
     for each, box in sheet.boxes(kept=kept):
         # All of one type: readers guess it from the first ones.
@@ -404,6 +413,6 @@ def imagefolder(sheet: Sheet) -> str:
         found["names"].append(each.kind.text)
     line: dict[str, Any] = {"file_name": sheet.name}
     line |= {"width": image.width, "height": image.height, "objects": found}
-    if sheet.captioned:  # in every line, or the parts have different columns
+    if sheet.run.captioned:  # in every line, or the parts have different columns
         line["text"] = writable(caption.value) if caption and caption.value else None
     return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE).decode()

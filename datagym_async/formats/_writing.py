@@ -19,7 +19,7 @@ from datagym_async._checks import check_is, checked, listed
 from datagym_async._file_names import folded_name, numbered_file, safe_name, with_room
 from datagym_async._files import FolderPart, placed, telling
 from datagym_async.formats import _label_texts as texts
-from datagym_async.formats._label_texts import Sheet
+from datagym_async.formats._label_texts import Run, Sheet
 from datagym_async.formats._losses import (
     BrokenError,
     FormatError,
@@ -31,7 +31,7 @@ from datagym_async.formats._losses import (
 from datagym_async.formats._mapping import LabelMapping
 from datagym_async.formats._reading import ON_ITS_SIDE, upright_size
 from datagym_async.formats._splits import checked_shares, grouping, shares_of, split_of
-from datagym_async.formats._written import COVERING, Classes, Fixed, classes_of, within_edges
+from datagym_async.formats._written import COVERING, Fixed, classes_of, within_edges
 from datagym_async.formats.coco._writing import document_of, save
 from datagym_async.labels import LabeledImage, LabeledTask
 from datagym_async.models import EntryType
@@ -165,19 +165,6 @@ def kept_folders(name: str) -> str:
 # --- From label values to files -------------------------------------------------------------------
 
 
-@attrs.frozen
-class _Chosen:
-    """An image that is written."""
-
-    image: LabeledImage
-    name: str
-    """Of its file, below the folder of images."""
-    source: Path | None
-    """The file that is put there."""
-    part: str
-    """Empty where there is one part alone."""
-
-
 @checked
 def write(
     images: Iterable[LabeledImage],
@@ -242,11 +229,15 @@ def write(
     if not is_file:
         check_target(path, format, overwrite=overwrite)
     shares = checked_shares(shares_of(split) if isinstance(split, str) else split or {"train": 1})
-    order = _Order(
-        format, mapping or LabelMapping(), zero_based=zero_based, clip=clip, captions=captions
+    run = Run(
+        format=format,
+        mapping=mapping or LabelMapping(),
+        zero_based=zero_based,
+        clip=clip,
+        captions=captions,
     )
-    key_of, losses, taken = grouping(group), order.losses, {layout.own_file}
-    chosen: list[_Chosen] = []
+    key_of, losses, taken = grouping(group), run.losses, {layout.own_file}
+    sheets: list[Sheet] = []
     for image in every:
         if isinstance(image, LabeledTask) and image.task_export_url is not None:
             losses.add(LossKind.VIDEO, image.media_name)
@@ -264,124 +255,92 @@ def write(
         # COCO keeps shapes beyond an image unchanged, and counts them itself.
         inside = within_edges(sized, losses, clip=clip) if clip or layout.text else sized
         part = split_of(key_of(image), shares) if split else ""
-        chosen.append(_Chosen(inside, name, source, part))
+        sheets.append(
+            Sheet(image=inside, name=name, source=source, part=part, number=len(sheets), run=run)
+        )
         types = {each.shape.type for each in image.annotations}
         if isinstance(image, LabeledTask) and EntryType.IMAGE_SEGMENTATION not in types:
             for _ in image.segmentations:
                 losses.add(LossKind.BITMAP, image.media_name)
-    drawn = [each.image for each in chosen]
-    order.classes = classes_of(
-        drawn, order.mapping, config, classes, losses, layout.types, layout.word
-    )
+    drawn = [each.image for each in sheets]
+    run.classes = classes_of(drawn, run.mapping, config, classes, losses, layout.types, layout.word)
     if is_file:
-        order.coco(chosen, path, path.with_name(f"{path.stem}.captions.json"))
+        _write_coco(run, sheets, path, path.with_name(f"{path.stem}.captions.json"))
         return losses.report()
     with telling(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     # Filled in a temporary folder, and moved to its place when it is complete.
     with placed(partial(FolderPart.beside, path), path) as whole:
-        for one in chosen:
-            if one.source is not None:
-                folder = whole.filled / layout.images.format(part=one.part or layout.only_part)
-                _put(one.source, folder / one.name, placing, path)
-        order.fill(whole.filled, chosen, [*shares] if split else [""])
+        for each in sheets:
+            if each.source is not None:
+                folder = whole.filled / layout.images.format(part=each.part or layout.only_part)
+                _put(each.source, folder / each.name, placing, path)
+        _fill(run, whole.filled, sheets, [*shares] if split else [""])
     return losses.report()
 
 
-@attrs.define
-class _Order:
-    """The checked request to write."""
+def _write_coco(run: Run, sheets: Iterable[Sheet], instances: Path, captions: Path) -> None:
+    """Write COCO files, that of captions only if there are any."""
+    images = [attrs.evolve(each.image, media_name=each.name) for each in sheets]
+    document = document_of(images, run.classes, run.mapping, run.losses)
+    save(document.instances, instances)
+    if found := document.captions["annotations"]:
+        if run.captions:
+            save(document.captions, captions)
+        else:
+            run.losses.add(LossKind.CAPTION, count=len(found))
 
-    _format: str
-    mapping: LabelMapping
-    _zero_based: bool = attrs.field(kw_only=True)
-    _clip: bool = attrs.field(kw_only=True)
-    _captions: bool = attrs.field(kw_only=True)
-    losses: Losses = attrs.field(factory=Losses, init=False)
-    classes: Classes = attrs.field(init=False)
 
-    def coco(self, chosen: Iterable[_Chosen], instances: Path, captions: Path) -> None:
-        """Write COCO files, that of captions only if there are any."""
-        images = [attrs.evolve(each.image, media_name=each.name) for each in chosen]
-        document = document_of(images, self.classes, self.mapping, self.losses)
-        save(document.instances, instances)
-        if found := document.captions["annotations"]:
-            if self._captions:
-                save(document.captions, captions)
-            else:
-                self.losses.add(LossKind.CAPTION, count=len(found))
-
-    def fill(self, root: Path, chosen: Sequence[_Chosen], parts: Sequence[str]) -> None:
-        """Write all label files, and what goes with them."""
-        layout = _LAYOUTS[self._format]
-        folders = {part: part or layout.only_part for part in parts}
-        files = {part: root / layout.labels.format(part=folders[part]) for part in parts}
-        caption = self.mapping.caption
-        captioned = any(each.image.classification(caption) for each in chosen)
-        joints: tuple[str, ...] = ()
-        if self._format == "yolo-pose":
-            joints = self._joints()
-        with ExitStack() as stack:
-            # A file for all images of a part, or of the whole, stays open.
-            opened: dict[Path, TextIO] = {}
-            if self._format == "cvat":
-                opened[files[parts[0]]] = stack.enter_context(_new(files[parts[0]]))
-                opened[files[parts[0]]].write(texts.cvat_head(self.classes))
-            for number, each in enumerate(chosen if layout.text else ()):
-                sheet = Sheet(
-                    image=each.image,
-                    name=each.name,
-                    part=each.part,
-                    number=number,
-                    classes=self.classes,
-                    mapping=self.mapping,
-                    losses=self.losses,
-                    zero_based=self._zero_based,
-                    joints=joints,
-                    captioned=captioned,
-                    clip=self._clip,
-                )
-                text, at = layout.text(sheet) if layout.text else "", files[each.part]
-                if layout.suffix:
-                    with _new(at / PurePosixPath(each.name).with_suffix(layout.suffix)) as file:
-                        file.write(text)
-                else:
-                    if at not in opened:
-                        opened[at] = stack.enter_context(_new(at))
-                    opened[at].write(text)
-            if self._format == "cvat":
-                opened[files[parts[0]]].write(texts.CVAT_TAIL)
-        if self._format.startswith("yolo"):
-            images = {name: layout.images.format(part=name) for name in folders.values()}
-            for folder in (*files.values(), *(root / each for each in images.values())):
-                folder.mkdir(parents=True, exist_ok=True)
-            images.setdefault("val", images["train"])  # which trainers insist on
-            with _new(root / "data.yaml") as file:
-                file.write(texts.data_yaml(self.classes, images, joints))
-        for part in parts:
-            inside = [each for each in chosen if each.part == part]
-            if part and not inside:
-                self.losses.add(LossKind.EMPTY_PART, part)
-            if layout.text is None:
-                mark = f"_{part}" if part else ""
-                instances, captions = (
-                    files[part] / f"{name}{mark}.json" for name in ("instances", "captions")
-                )
-                self.coco(inside, instances, captions)
-            if layout.sets and part:
-                names = (PurePosixPath(each.name).with_suffix("") for each in inside)
-                with _new(root / layout.sets.format(part=part)) as file:
-                    file.write("".join(f"{name}\n" for name in names))
-
-    def _joints(self) -> tuple[str, ...]:
-        """Return the keypoints of all classes, because there is only one list."""
-        every = (name for each in self.classes.all for name in each.category.keypoints)
-        joints = tuple(dict.fromkeys(every))
-        if not joints:
+def _fill(run: Run, root: Path, sheets: Sequence[Sheet], parts: Sequence[str]) -> None:
+    """Write all label files, and the files beside them."""
+    layout = _LAYOUTS[run.format]
+    folders = {part: part or layout.only_part for part in parts}
+    files = {part: root / layout.labels.format(part=folders[part]) for part in parts}
+    run.captioned = any(each.image.classification(run.mapping.caption) for each in sheets)
+    if run.format == "yolo-pose":  # which has one list of keypoints for all classes
+        every = (name for each in run.classes.all for name in each.category.keypoints)
+        run.joints = tuple(dict.fromkeys(every))
+        if not run.joints:
             raise FormatError("There are no keypoints for yolo-pose; use yolo instead")
-        if texts.flipped(joints) is None:
-            self.losses.add(LossKind.FLIP, ", ".join(joints[:3]))
-        return joints
+        if texts.flipped(run.joints) is None:
+            run.losses.add(LossKind.FLIP, ", ".join(run.joints[:3]))
+    with ExitStack() as stack:
+        # A file for all images of a part, or of the dataset, stays open.
+        opened: dict[Path, TextIO] = {}
+        if run.format == "cvat":
+            opened[files[parts[0]]] = stack.enter_context(_new(files[parts[0]]))
+            opened[files[parts[0]]].write(texts.cvat_head(run.classes))
+        for sheet in sheets if layout.text else ():
+            text, at = layout.text(sheet) if layout.text else "", files[sheet.part]
+            if layout.suffix:
+                with _new(at / PurePosixPath(sheet.name).with_suffix(layout.suffix)) as file:
+                    file.write(text)
+            else:
+                if at not in opened:
+                    opened[at] = stack.enter_context(_new(at))
+                opened[at].write(text)
+        if run.format == "cvat":
+            opened[files[parts[0]]].write(texts.CVAT_TAIL)
+    if run.format.startswith("yolo"):
+        images = {name: layout.images.format(part=name) for name in folders.values()}
+        for folder in (*files.values(), *(root / each for each in images.values())):
+            folder.mkdir(parents=True, exist_ok=True)
+        images.setdefault("val", images["train"])  # which trainers insist on
+        with _new(root / "data.yaml") as file:
+            file.write(texts.data_yaml(run.classes, images, run.joints))
+    for part in parts:
+        inside = [each for each in sheets if each.part == part]
+        if part and not inside:
+            run.losses.add(LossKind.EMPTY_PART, part)
+        if layout.text is None:
+            mark = f"_{part}.json" if part else ".json"
+            _write_coco(
+                run, inside, files[part] / f"instances{mark}", files[part] / f"captions{mark}"
+            )
+        if layout.sets and part:
+            names = (PurePosixPath(each.name).with_suffix("") for each in inside)
+            with _new(root / layout.sets.format(part=part)) as file:
+                file.write("".join(f"{name}\n" for name in names))
 
 
 def _new(path: Path) -> TextIO:

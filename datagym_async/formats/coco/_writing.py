@@ -152,8 +152,8 @@ def save(document: Mapping[str, Any], path: Path) -> None:
     try:
         text = orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
     except orjson.JSONEncodeError as error:  # half characters, numbers above 64 bits
-        text = f"{path} cannot be written, since JSON cannot hold it: {error}"
-        raise FormatError(text) from None
+        why = f"since JSON cannot hold it: {error}"
+        raise FormatError(f"{path} cannot be written, {why}") from None
     write_file(path, text)
 
 
@@ -263,8 +263,8 @@ class _Writer:
 def sdk_items(images: Iterable[LabeledImage]) -> list[dict[str, Any]]:
     """Return the body of an import as the official SDK sends it for images.
 
-    With ``LabelMapping(sdk=True)`` this is the result of its `Coco` class for the same files, but for
-    some corners of simplified outlines that do not consist of straight lines.
+    With ``LabelMapping(sdk=True)`` this is the result of its `Coco` class for the same files,
+    except some corners of simplified outlines that do not consist of straight lines.
 
     Args:
         images: Images from `read`, with ids of media (`formats.match`).
