@@ -107,6 +107,8 @@ def open_yolo(path: Path, options: Options) -> RawDataset:
     if not any(is_there(each.labels) for each in found):
         where = f"none of its {len(found):,} images; looked for {found[0].labels}"
         raise FormatError(f"{told or path} leads to labels of {where}")
+    if not problems and not any(map(_says_something, found)):
+        raise FormatError(f"{path} holds empty files of labels, and none of their images")
     if not yolo.pose and (count := _marked_keypoints(found)):
         points = _point_names((), count)
         named = {n: attrs.evolve(each, keypoints=points) for n, each in yolo.categories.items()}
@@ -115,14 +117,8 @@ def open_yolo(path: Path, options: Options) -> RawDataset:
     def images(losses: Losses) -> Iterator[RawImage]:
         for problem in problems:
             losses.add(LossKind.BROKEN, f"{told}: {problem}")
-        is_any = bool(problems)
         for each in found:
-            image, lost = _read(each, yolo, options.in_shares, losses)
-            is_any = is_any or image is not None or lost
-            if image is not None:
-                yield image
-        if not is_any:
-            raise FormatError(f"{path} holds empty files of labels, and none of their images")
+            yield from _read(each, yolo, options.in_shares, losses)
 
     once = {each.name: each for each in yolo.categories.values()}  # two of one name are one
     return RawDataset(
@@ -134,7 +130,7 @@ def open_yolo(path: Path, options: Options) -> RawDataset:
 
 
 def yolo_kind(path: Path) -> YoloName:
-    """Return which kind of YOLO a file or folder is, by the first label files."""
+    """Return the kind of YOLO of a file or folder, by its first label files."""
     told = yolo_file(path) if path.is_dir() else path
     try:
         said = _said(told) if told else {}
@@ -161,10 +157,10 @@ def _first_lines(found: Sequence[_Labelled]) -> Iterator[list[str]]:
 
 
 def _marked_keypoints(found: Sequence[_Labelled]) -> int:
-    """Return how many keypoints lines have of which no file tells, by their marks of visibility.
+    """Return the number of keypoints in lines by their visibility, if no file has `kpt_shape`.
 
-    Each third number behind a box is 0, 1 or 2. Corners of an outline are so at the edges alone,
-    and none is 2.
+    Each third number after a box is 0, 1 or 2. Corners of an outline are 0 or 1 only at the edges,
+    and never 2.
     """
     columns, marks = set[int](), set[float]()
     for words in _first_lines(found):
@@ -214,7 +210,7 @@ def _in_parts(
 
 
 def _elsewhere(each: _Labelled, pictures: Pictures) -> _Labelled:
-    """Return an image with its file, if that is not in its place but among others."""
+    """Return an image with its file, looked for among others if it is not in its place."""
     parts = each.labels.with_suffix("").parts[-_DEEPEST:] if each.image is None else ()
     tried = ("/".join(parts[at:]) for at in range(len(parts)))
     image = next(filter(None, map(pictures.of, tried)), None)
@@ -258,7 +254,7 @@ def _yaml(path: Path) -> Mapping[str, Any]:
 
 
 def _data_file(path: Path) -> Mapping[str, Any]:
-    """Return what darknet's ``obj.data`` says: ``names = data/obj.names``, ``train = ...``."""
+    """Return the content of darknet's ``obj.data``: ``names = data/obj.names``, ``train = ...``."""
     lines = [line.partition("=") for line in text_of(path).splitlines()]
     said: dict[str, Any] = {key.strip(): value.strip() for key, is_said, value in lines if is_said}
     if names := _place([path.parent], said.get("names", "")):
@@ -269,15 +265,12 @@ def _data_file(path: Path) -> Mapping[str, Any]:
 def _tried(roots: Sequence[Path], value: str) -> list[Path]:
     """Return the possible places of a path: below the roots, as in Ultralytics and darknet.
 
-    One of another machine (``/content/set/train/images``) goes by its last parts, two at least, but
-    for the name of a part of the dataset.
+    Of a path of another machine (``/content/set/train/images``) the last parts are tried, at least
+    two, unless it is only the name of a part.
     """
     value = value.replace("\\", "/")
     values, parts = [value], value.split("/")
-    if parts[0] in (
-        "..",
-        "data",
-    ):  # as Roboflow writes it, which Ultralytics corrects; as CVAT does
+    if parts[0] in ("..", "data"):  # of Roboflow, which Ultralytics corrects, and of CVAT
         values.append(value.partition("/")[2])
     least = 1 if parts[-1] in _PART_NAMES else 2
     last = range(max(1, len(parts) - _DEEPEST), len(parts) + 1 - least)
@@ -417,17 +410,12 @@ def _in_folder(folder: Path, images: Path | None) -> list[_Labelled]:
     there = {file for _, file in texts}
     bare = Counter(each.labels.stem for each in found if each.labels not in there)
     free = Counter(each.labels.stem for each in orphans)
-    meant = {
-        each.labels.stem: each.labels
-        for each in orphans
-        if bare[each.labels.stem] == free[each.labels.stem] == 1
-    }
-    return [
-        attrs.evolve(each, labels=meant.get(each.labels.stem, each.labels))
-        if each.labels not in there
-        else each
-        for each in found
-    ] + [each for each in orphans if each.labels.stem not in meant]
+    meant = {stem for stem in bare if bare[stem] == free[stem] == 1}
+    by_stem = {each.labels.stem: each.labels for each in orphans}
+    for at, each in enumerate(found):
+        if each.labels not in there and (stem := each.labels.stem) in meant:
+            found[at] = attrs.evolve(each, labels=by_stem[stem])
+    return found + [each for each in orphans if each.labels.stem not in meant]
 
 
 def _behind_images(name: str) -> str:
@@ -436,7 +424,7 @@ def _behind_images(name: str) -> str:
 
 
 def _in_list(path: Path, roots: Sequence[Path]) -> Iterator[_Labelled]:
-    """Give the images of a list, one path a line: below its folder, or the dataset's."""
+    """Yield the images of a list with one path a line: below its folder, or the dataset's."""
     try:
         lines = [each.strip() for each in text_of(path).splitlines()]
     except BrokenError as error:
@@ -459,11 +447,10 @@ def _relative(image: Path | None, root: Path) -> str:
 
 
 def _told_apart(found: list[_Labelled], root: Path) -> list[_Labelled]:
-    """Return each image once; those of one name in several parts by their path in the dataset."""
+    """Return each image once; those with one name in several parts are named by their path."""
     once = {each.image or each.labels: each for each in reversed(found)}
-    kept, names = list(reversed(once.values())), dict[str, int]()
-    for each in kept:
-        names[each.name] = names.get(each.name, 0) + 1
+    kept = list(reversed(once.values()))
+    names = Counter(each.name for each in kept)
     for at, each in enumerate(kept):
         if names[each.name] > 1:
             whole = _relative(each.image or each.labels.with_suffix(""), root)
@@ -474,21 +461,25 @@ def _told_apart(found: list[_Labelled], root: Path) -> list[_Labelled]:
 # --- YOLO: the content of label files -------------------------------------------------------------
 
 
-def _read(
-    each: _Labelled, yolo: _Yolo, in_shares: bool, losses: Losses
-) -> tuple[RawImage | None, bool]:
-    """Return an image with its labels, and whether all of these are lost.
+def _says_something(each: _Labelled) -> bool:
+    """Return whether there is an image, or at least its name or some of its labels."""
+    if each.image is not None or Path(each.name).suffix.lower() in IMAGE_SUFFIXES:
+        return True
+    return is_there(each.labels) and each.labels.stat().st_size > 0
 
-    There is no image if its labels are lost because its size is not known, or if only its label
-    file tells its name.
+
+def _read(each: _Labelled, yolo: _Yolo, in_shares: bool, losses: Losses) -> Iterator[RawImage]:
+    """Yield an image with its labels.
+
+    Nothing, if its labels are lost because its size is not known, or if only its label file tells
+    its name.
     """
-    lines, lost = list[tuple[int, list[str]]](), False
-    try:
+    lines, is_lost = list[tuple[int, list[str]]](), True
+    with losses.counting(each.labels):
         lines = [*lines_of(each.labels)] if is_there(each.labels) else []
-    except (BrokenError, OSError) as error:
-        losses.add(LossKind.BROKEN, f"{each.labels}: {error}")
-        lost = True
-    image = RawImage(name=each.name, where=str(each.labels), is_labelled=lost or bool(lines))
+        is_lost = False
+    is_labelled = is_lost or bool(lines)
+    image = RawImage(name=each.name, where=str(each.labels), is_labelled=is_labelled)
     reason = "there is no such image; name its folder as `images`"
     try:
         if each.image is not None:
@@ -497,16 +488,13 @@ def _read(
                 losses.add(LossKind.TURNED, each.name)
     except (BrokenError, OSError) as error:
         reason = str(error)
-    size = None
-    if image.width is not None and image.height is not None:
-        size = (image.width, image.height)
-    else:
-        image.in_shares = in_shares
-        if not lines:
-            return (image if Path(each.name).suffix.lower() in IMAGE_SUFFIXES else None), lost
-        if not in_shares:
-            losses.add(LossKind.MISSING_IMAGE, f"{each.name}: {reason}", count=len(lines))
-            return None, True
+    size = (image.width, image.height) if image.width and image.height else None
+    image.in_shares = in_shares and size is None
+    if size is None and not lines and Path(each.name).suffix.lower() not in IMAGE_SUFFIXES:
+        return
+    if size is None and lines and not in_shares:
+        losses.add(LossKind.MISSING_IMAGE, f"{each.name}: {reason}", count=len(lines))
+        return
     for number, words in lines:
         where = f"{each.labels}, line {number}"
         if words[0].startswith(_DOTA_HEADS):
@@ -517,17 +505,17 @@ def _read(
             losses.add(LossKind.BROKEN, f"{where}: {error}")
         except LookupError as error:
             losses.add(LossKind.UNKNOWN_CATEGORY, f"{where}: class {error}")
-    return image, lost
+    yield image
 
 
 def _object(
     words: Sequence[str], yolo: _Yolo, size: tuple[int, int] | None, where: str
 ) -> RawObject:
-    """Return what a line says, by the number of its numbers; `LookupError` for its class.
+    """Return the object of a line, by the number of its numbers; `LookupError` for its class.
 
-    It is in pixels of an image of the size, or in shares of it where that is not known.
+    In pixels of an image of this size, or in shares of it if it is unknown.
     4: middle, width and height of a box. Those and the keypoints of ``kpt_shape``. 6 and more, an
-    even number: the corners of an outline; 8 are those of a turned box, too. One more is a score.
+    even number: the corners of an outline; 8 may also be a turned box. One more is a score.
     """
     if len(words) in (9, 10) and not is_number(words[8]):
         return _of_dota(words, yolo, size, where)
