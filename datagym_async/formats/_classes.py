@@ -6,8 +6,8 @@ are two classes. The service allows few characters in keys and texts, so names a
 * `service_key` depends on the name alone: ASCII letters, lower case, ``_`` for the rest, 30 at
   most. If that loses something that distinguishes names, a short hash of the name is part of it.
 * In a set of names (`keys_of`, `entry_texts`, `option_texts`) those with the same key or text get
-  their hash, except one that is itself that key or text. * `Entries` finds the entry of a name in
-  an existing configuration, by text and by key.
+  their hash, except one that is itself that key or text.
+* `Entries` finds the entry of a name in an existing configuration, by text and by key.
 """
 
 from __future__ import annotations
@@ -223,16 +223,13 @@ def texts_for(names: Names) -> tuple[str, ...]:
     if not group:
         return (name,)
     scoped = f"{group} {name}"
-    return f"{scoped} {_hash(_both((name, group)))}", scoped, name
+    both = "\0".join((name, group))
+    return f"{scoped} {_hash(both)}", scoped, name
 
 
 def _caseless(name: str) -> str:
     """Return a name in lower case, ignoring separators of words."""
     return composed((_SEPARATORS.sub(" ", name).strip() or name).casefold())
-
-
-def _both(names: Names) -> str:
-    return "\0".join(names)
 
 
 # --- The entry of a name in an existing configuration --------------------------------------------

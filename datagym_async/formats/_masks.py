@@ -148,11 +148,7 @@ def check_mask(
 ) -> tuple[int, int]:
     """Return height and width of a mask, after checks that need no decoding.
 
-    Args:
-        rle: As for `decode`. width, height: Those of its image, if known.
-
-    Raises:
-        BrokenError: It is not a mask, or one of an image of another size.
+    Arguments and errors are those of `decode`.
     """
     size, counts = rle.get("size"), rle.get("counts")
     good = isinstance(size, list | tuple) and len(size) == 2 and all(type(n) is int for n in size)
@@ -237,7 +233,8 @@ def encode(
     mask = np.zeros((height, width), dtype=np.uint8, order="F")
     for outline, *holes in rings:
         mask |= filled([outline]) & (1 - filled(holes) if holes else 1)
-    return compress(mask) if compressed else {"size": [height, width], "counts": _counts(mask)}
+    found = compress(mask)
+    return found if compressed else {**found, "counts": _plain(found["counts"]).tolist()}
 
 
 def compress(mask: NDArray[np.uint8]) -> dict[str, Any]:
@@ -246,16 +243,6 @@ def compress(mask: NDArray[np.uint8]) -> dict[str, Any]:
 
     whole = _pycocotools().encode(np.asfortranarray(mask))
     return {"size": [*mask.shape], "counts": whole["counts"].decode("ascii")}
-
-
-def _counts(mask: NDArray[np.uint8]) -> list[int]:
-    """Return the lengths of runs down the columns, the first one of zeros."""
-    import numpy as np
-
-    flat = mask.ravel(order="F")
-    ends = [*(np.flatnonzero(np.diff(flat)) + 1).tolist(), flat.size]
-    runs = np.diff([0, *ends]).tolist()
-    return [0, *runs] if flat.size and flat[0] else runs
 
 
 def _pycocotools() -> Any:

@@ -42,10 +42,10 @@ IMAGE_SUFFIXES: Final = frozenset((
 class Options:
     """The options of a reader besides its path; `formats.read` describes them."""
 
-    classes: tuple[str, ...] = ()
+    classes: tuple[str, ...] = attrs.field(default=(), converter=tuple[str, ...])
     split: str | None = None
     zero_based: bool = False
-    images: Path | None = None
+    images: Path | None = attrs.field(default=None, converter=attrs.converters.optional(Path))
     in_shares: bool = False
     """Whether images of unknown size are given in shares of it (`RawImage.in_shares`)."""
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import attrs
 
@@ -259,28 +259,16 @@ def open_dataset(
     path: str | Path,
     format: str | None = None,  # noqa: A002 - the word people look for, as in `json.dumps(indent=...)`
     *,
-    classes: Iterable[str] = (),
-    split: str | None = None,
     min_score: float | None = None,
-    zero_based: bool = False,
-    images: str | Path | None = None,
-    in_shares: bool = False,
+    **options: Any,
 ) -> RawDataset:
-    """Open a file or folder of any format; arguments and errors are those of `read`.
+    """Open a file or folder of any format; arguments are those of `Options`, errors as for `read`.
 
-    With `in_shares`, images of unknown size are given, too (`RawImage.in_shares`).
+    Without objects of a score below `min_score`.
     """
     place = Path(path).absolute()  # readers look at names of folders, which "." does not have
     try:
-        info = format_info(format or sniff(place))
-        options = Options(
-            classes=tuple(classes),
-            split=split,
-            zero_based=zero_based,
-            images=None if images is None else Path(images),
-            in_shares=in_shares,
-        )
-        found = info.open(place, options)
+        found = format_info(format or sniff(place)).open(place, Options(**options))
     except OSError as error:
         raise FormatError(f"{path} cannot be read: {error.strerror or error}") from None
     return found if min_score is None else _scored(found, min_score)

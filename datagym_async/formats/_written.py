@@ -1,9 +1,9 @@
-"""What all writers need from label values: classes with their numbers, and objects in the image.
+"""What all writers need from label values: classes with their numbers, and objects of an image.
 
-A class is known by its name. Its number is its place in the label configuration, which more labels
-do not change: first all classes of the configuration, used or not; then, if there is one that has
-no answer to the select of its entry, a class for each such entry; then classes that are not in the
-configuration, by name. Given classes come before all these, with their numbers.
+A class is identified by its name. Its number is its place in the label configuration, which further
+labels do not change. First come given classes, with their numbers; then all classes of the
+configuration, used or not; then a class for each entry whose select is not always answered; then
+classes that are not in the configuration, by name.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ Fixed: TypeAlias = str | Path | Iterable[str | Category]
 COVERING: Final = frozenset({EntryType.RECTANGLE, EntryType.POLYGON, EntryType.IMAGE_SEGMENTATION})
 _LAST_NUMBER: Final = 100_000
 _Place: TypeAlias = tuple[str, str, str]
-"""Where a class is in a configuration: the key of the entry around its own, its own, its option."""
+"""A class in a configuration: keys of the entry around its entry, of its entry, of its option."""
 
 
 # --- Given classes --------------------------------------------------------------------------------
@@ -198,7 +198,7 @@ def classes_of(
     known: dict[_Place, _Known] = {}
     for entry in entries_of(config):
         _enter(known, entry, None, mapping, types)
-    # Only in images, not in the configuration: classes, and keypoints of classes.
+    # Classes and keypoints that only images have.
     found: dict[_Place, set[str]] = {}
     for image in images:
         for each, parent in with_parents(image):
@@ -216,27 +216,26 @@ def classes_of(
         strangers[at] = _Known(pair, pair, {})
     known |= sorted(strangers.items(), key=lambda each: (each[1].names, each[0]))
     _tell_apart(known)
-    # Given classes, each with its place, and then all others in order.
+    # Given classes with their places, and then all others in order.
     given = classes_from(fixed)
-    listed, imported = _placed(given, known, mapping, LabelConfig(entries_of(config)))
+    listed = _placed(given, known, mapping, LabelConfig(entries_of(config)))
     orders_points = any(each.keypoints for each in given)
     free = count(max((each.id for each in given), default=0) + 1)
-    placed = {at for _, at in listed}
+    placed = {at for _, at, _ in listed}
     needs_rest = any(known[at].is_rest for at in found.keys() - placed)
     others = [at for at in known if at not in placed and (needs_rest or not known[at].is_rest)]
     for at in sorted(others, key=lambda at: (at in strangers, known[at].is_rest)):
-        listed.append((Category(next(free), *known[at].names), at))
-    texts = _texts([each for each, _ in listed], losses, written)
+        listed.append((Category(next(free), *known[at].names), at, {}))
+    texts = _texts([each for each, *_ in listed], losses, written)
     every: list[WrittenClass] = []
     of: dict[_Place, WrittenClass] = {}
-    for (category, place), text in zip(listed, texts, strict=True):
+    for (category, place, sure), text in zip(listed, texts, strict=True):
         points = known[place].points if place else {}
         drawn = found.get(place, set()) if place else set()
         new = {key: key for key in sorted(drawn - points.keys())}
-        if orders_points and len(every) < len(given):  # of others those alone that are there
+        if orders_points and len(every) < len(given):  # of others only those that are drawn
             points = {key: name for key, name in points.items() if key in drawn}
-        places = imported[len(every)] if len(every) < len(given) else {}
-        names, numbers = _keypoints(category, {**points, **new}, places)
+        names, numbers = _keypoints(category, {**points, **new}, sure)
         if sum(numbers[key] >= len(category.keypoints) for key in new) > 1:
             losses.add(LossKind.ORDER, category.name)
         whole = attrs.evolve(category, keypoints=names)
@@ -267,7 +266,7 @@ def _enter(
             if mapping.by == "category":
                 pair, keys = pair[::-1], keys[::-1]
             known[inner, entry.key, key] = _Known(pair, keys, points, around)
-        # Where the group is the answer and there is but one, what has none is of that one.
+        # If the group is the answer and there is only one, shapes without an answer have it.
         if mapping.by == "supercategory" or len(options) != 1:
             rest = _Known((own, ""), (entry.key, ""), points, around, is_rest=bool(options))
             known[inner, entry.key, ""] = rest
@@ -291,9 +290,9 @@ def _place_of(
 
 
 def _tell_apart(known: Mapping[_Place, _Known]) -> None:
-    """Give classes of several entries that have one name and one group names of their own.
+    """Give different names to classes of several entries with one name and one group.
 
-    Nested entries have the one around them as their group; what is still the same, its keys.
+    The group of a nested entry is the entry around it. If that is not enough, keys are appended.
     """
     for is_last in (False, True):
         for names, places in grouped((each.names, at) for at, each in known.items()).items():
@@ -310,12 +309,12 @@ def _placed(
     known: Mapping[_Place, _Known],
     mapping: LabelMapping,
     config: LabelConfig,
-) -> tuple[list[tuple[Category, _Place | None]], list[dict[str, int]]]:
-    """Return each given class with its place, if there is one.
+) -> list[tuple[Category, _Place | None, dict[str, int]]]:
+    """Return each given class with its place, if there is one, and the keys of its keypoints.
 
-    The surest ways come first: the name with its group, the text that files have, what an import
-    finds (`places_of`), the name alone, and the key that it would have. A class that could mean
-    several places gets none. With each go the keys that an import gives its keypoints.
+    The surest ways come first: the name with its group, the text that files have, the result of an
+    import (`places_of`), the name alone, and the key of the name. A class that could mean several
+    places gets none. The keys are those of an import, each with its place in the category.
     """
     texts = class_names(each.names for each in known.values())
     pairs = [(composed(each.name), composed(each.supercategory)) for each in fixed]
@@ -341,12 +340,13 @@ def _placed(
         for value, places in free.items():
             if len(places) == len(left.get(value, ())) == 1:
                 means[left[value][0]] = places[0]
-    points = []
-    for category, each in zip(fixed, imported, strict=True):
+    placed = []
+    for number, (category, each) in enumerate(zip(fixed, imported, strict=True)):
         keys = each.points if isinstance(each, Place) else {}
         names = enumerate(keypoint_names(category))
-        points.append({keys[name]: number for number, name in names if name in keys})
-    return [(each, means.get(number)) for number, each in enumerate(fixed)], points
+        points = {keys[name]: at for at, name in names if name in keys}
+        placed.append((category, means.get(number), points))
+    return placed
 
 
 def _texts(
@@ -375,10 +375,8 @@ def _keypoints(
 ) -> tuple[tuple[str, ...], dict[str, int]]:
     """Return the names of all keypoints of a class, and the place of each key among them.
 
-    Args:
-        category: It has the order, as far as it was fixed.
-        drawn: Key to name of those of the configuration and of the images.
-        by_key: Key to place of those that are sure.
+    Those of the category come first. Others are drawn, or in the configuration: `drawn` has their
+    names by key. `by_key` has the places that are sure.
     """
     names = [*category.keypoints]
     by_name = {composed(name): number for number, name in enumerate(names)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -60,7 +61,9 @@ def test_rle_to_rings_to_rle(mask: NDArray[np.uint8]) -> None:
     """A mask in either form comes back in either form as it was."""
     text = pycocotools.mask.encode(mask)["counts"].decode("ascii")
     compressed = {"size": list(mask.shape), "counts": text}
-    plain = {"size": list(mask.shape), "counts": _masks._counts(mask)}
+    flat = mask.ravel(order="F").tolist()
+    runs = [len([*run]) for _, run in groupby(flat)]
+    plain = {"size": list(mask.shape), "counts": [0, *runs] if flat[0] else runs}
     for rle in (compressed, plain):
         rings = [[_points(r) for r in (s.outline, *s.holes)] for s in trace(_masks.decode(rle))]
         assert _masks.encode(rings, *mask.shape) == compressed

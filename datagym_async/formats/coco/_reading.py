@@ -463,12 +463,6 @@ class _Opened:
             where=self.where, categories=categories, images=self.images, outlines=has_outlines
         )
 
-    def _without_images(self) -> str:
-        of_images = (LossKind.RECORD, LossKind.CLASH, LossKind.BROKEN)
-        faults = [each for each in self._losses.report().items if each.kind in of_images]
-        why = f": {'; '.join(map(str, faults))}" if faults else ""
-        return f"{self.where} has no image in its list images{why}"
-
     def images(self, losses: Losses) -> Iterator[RawImage]:
         """Yield the images one by one, and count losses."""
         for each in self._losses.report().items:
