@@ -114,7 +114,7 @@ def turned(task: LabeledTask, orientation: int, size: tuple[int, int]) -> Labele
     annotations = [
         each
         for whole in task.annotations
-        for each in reshaped(whole, lambda shape: [moved(shape, move)])
+        for each in reshaped(whole, lambda it: [moved(it.shape, move)])
     ]
     shown = (task.width, task.height) if orientation < 5 else (task.height, task.width)
     return attrs.evolve(task, annotations=annotations, width=shown[0], height=shown[1])

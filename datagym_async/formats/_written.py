@@ -42,10 +42,11 @@ from datagym_async.labels import (
     Line,
     Point,
     Rectangle,
+    Shape,
 )
 from datagym_async.labels._config import entries_of
 from datagym_async.labels._config_rules import grouped
-from datagym_async.labels._geometry import clipped, moved, sticks_out
+from datagym_async.labels._geometry import clipped, moved, reshaped, sticks_out
 from datagym_async.models import EntryType
 
 if TYPE_CHECKING:
@@ -494,10 +495,10 @@ def count_answers(
 
 
 def within_edges(image: LabeledImage, losses: Losses, *, clip: bool) -> LabeledImage:
-    """Return an image whose shapes end at its edges, where its size is known.
+    """Return an image whose shapes end at its edges, if its size is known.
 
-    What goes beyond by no more than the noise of rounding (`TOLERANCE`) ends at the edge. What
-    else does is cut off on request, and counted in any case.
+    Shapes that extend beyond it by rounding errors (`TOLERANCE`) are moved to the edge. Others are
+    cut off on request, and counted in any case.
     """
     width, height = image.width, image.height
     if not width or not height:
@@ -508,8 +509,7 @@ def within_edges(image: LabeledImage, losses: Losses, *, clip: bool) -> LabeledI
     def snap(x: float, y: float) -> Point:
         return Point(snapped(x, width), snapped(y, height))
 
-    def fit(annotation: Annotation) -> Iterator[Annotation]:
-        nested = [each for inner in annotation.nested for each in fit(inner)]
+    def fit(annotation: Annotation) -> list[Shape]:
         shape, where = annotation.shape, f"{image.media_name}: {annotation.key}"
         kept = [shape]
         if sticks_out(shape, width, height):
@@ -521,10 +521,9 @@ def within_edges(image: LabeledImage, losses: Losses, *, clip: bool) -> LabeledI
             kept = clipped(shape, width, height) if clip else kept
             kind = LossKind.OUTSIDE if not clip else LossKind.CLIPPED if kept else LossKind.EMPTY
             losses.add(kind, where)
-        for inner in nested if not kept else ():
+        for inner in annotation.nested if not kept else ():
             losses.add(LossKind.EMPTY, f"{where}.{inner.key}")
-        for at, each in enumerate(kept):
-            yield attrs.evolve(annotation, shape=each, nested=() if at else nested)
+        return kept
 
-    annotations = [each for root in image.annotations for each in fit(root)]
+    annotations = [each for root in image.annotations for each in reshaped(root, fit)]
     return attrs.evolve(image, annotations=annotations)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import attrs
 
-from datagym_async._checks import SEVERAL, check, checked
+from datagym_async._checks import SEVERAL, check, checked, listed
 from datagym_async._extras import extra_module
 from datagym_async._printable import printable
 from datagym_async.exceptions import LabelConfigError
@@ -95,9 +95,18 @@ class LabelConfig(EntryList):
         return str(_yaml().write_yaml(self.to_payload()))
 
     @classmethod
-    def from_entries(cls, entries: Entries) -> LabelConfig:
-        """Return the configuration that something holds: entries, a configuration, or a view."""
-        return cls(entries_of(entries))
+    def from_entries(cls, entries: Entries | Iterable[Mapping[str, object]]) -> LabelConfig:
+        """Return the configuration of entries, of a configuration or a view, or of a body.
+
+        Raises:
+            LabelConfigError: It is a body that is wrong; the text says where.
+        """
+        given: Any = entries
+        if not hasattr(given, "entries"):
+            given = [*listed("entries", given)]
+            if given and all(isinstance(each, Mapping) for each in given):
+                return cls.from_payload(given)
+        return cls(entries_of(given))
 
     @classmethod
     def from_payload(cls, document: object) -> LabelConfig:
@@ -127,21 +136,6 @@ class LabelConfig(EntryList):
             ConfigurationError: PyYAML is not installed.
         """
         return cls.from_payload(_yaml().read_yaml(text))
-
-    @classmethod
-    def of(cls, given: Entries | Iterable[Mapping[str, object]]) -> LabelConfig:
-        """Return the configuration that something is, holds, or would be as a body.
-
-        Raises:
-            LabelConfigError: It is none; the text says where.
-        """
-        if isinstance(given, LabelConfig):
-            return given
-        if not isinstance(given, Iterable):
-            return cls.from_entries(given)
-        members: list[Any] = [*given]
-        is_body = all(isinstance(member, Mapping) for member in members)
-        return cls.from_payload(members) if is_body else cls.from_entries(members)
 
 
 def _yaml() -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import TypeAlias
 
@@ -172,16 +173,18 @@ def scaled(shape: Shape, across: float, down: float) -> Shape:
 
 
 def reshaped(
-    annotation: Annotation, change: Callable[[Shape], Sequence[Shape]]
+    annotation: Annotation, change: Callable[[Annotation], Sequence[Shape]]
 ) -> list[Annotation]:
     """Return an annotation for each shape that a change makes of it; also for nested ones.
 
     Nested annotations stay with the first of them. If none is left, they are dropped too.
     """
-    nested = [each for inner in annotation.nested for each in reshaped(inner, change)]
+    shapes = change(annotation)
+    below = annotation.nested if shapes else ()
+    nested = [each for inner in below for each in reshaped(inner, change)]
     return [
         attrs.evolve(annotation, shape=shape, nested=() if at else nested)
-        for at, shape in enumerate(change(annotation.shape))
+        for at, shape in enumerate(shapes)
     ]
 
 
@@ -239,7 +242,8 @@ def fitted(
     if clip:
         numbers, kept = Counter[str](), list[Annotation]()
         for each in found.image.annotations:
-            kept += _cut(each, (LABELS, each.key, numbers[each.key]), found)
+            at = (LABELS, each.key, numbers[each.key])
+            kept += reshaped(each, partial(_cut, found, at))
             numbers[each.key] += 1
         found.image = attrs.evolve(found.image, annotations=kept)
     return found
@@ -249,7 +253,7 @@ def _enlarged(image: LabeledImage, across: float, down: float) -> LabeledImage:
     annotations = [
         each
         for whole in image.annotations
-        for each in reshaped(whole, lambda it: [scaled(it, across, down)])
+        for each in reshaped(whole, lambda it: [scaled(it.shape, across, down)])
     ]
     return attrs.evolve(image, annotations=annotations)
 
@@ -273,8 +277,8 @@ def _unlike(said: tuple[int, int], there: tuple[int, int], *, rescale: bool) -> 
         yield Finding((), f"{sizes}: the labels belong to another image")
 
 
-def _cut(annotation: Annotation, at: PartPath, found: Fitted) -> list[Annotation]:
-    """Return the part of an annotation within its image, and record the rest."""
+def _cut(found: Fitted, at: PartPath, annotation: Annotation) -> list[Shape]:
+    """Return the part of an annotation's shape within its image, and record the rest."""
     width, height = found.image.width or math.inf, found.image.height or math.inf
     shapes = clipped(annotation.shape, width, height)
     if not shapes:
@@ -282,8 +286,4 @@ def _cut(annotation: Annotation, at: PartPath, found: Fitted) -> list[Annotation
         found.left_out += [gone] * (1 + len(annotation.nested))
     elif shapes != [annotation.shape]:
         found.warnings.append(Finding(at, "cut off at the edge of the image", Severity.WARNING))
-    nested = [each for it in annotation.nested for each in _cut(it, at, found)] if shapes else []
-    return [
-        attrs.evolve(annotation, shape=shape, nested=() if number else nested)
-        for number, shape in enumerate(shapes)
-    ]
+    return shapes

@@ -88,10 +88,6 @@ class VideoObject:
         shapes = (each.shape for each in self.keyframes)
         return next((shape.type for shape in shapes if shape is not None), None)
 
-    def is_visible(self, frame: int) -> bool:
-        """Return whether it is seen in a frame."""
-        return any(frame in each for each in self.visible)
-
     def rectangle_at(self, frame: int) -> Rectangle | None:
         """Return where a rectangle is in a frame; the service exports its keyframes alone.
 
@@ -151,8 +147,3 @@ class VideoLabels:
     notes: tuple[str, ...] = attrs.field(default=(), eq=False)
     extra: Mapping[str, Any] = attrs.field(factory=dict, kw_only=True, repr=False)
     form: Form | None = attrs.field(default=None, kw_only=True, eq=False, repr=False)
-
-    def seen_at(self, frame: int) -> tuple[VideoObject, ...]:
-        """Return the objects that are seen in a frame."""
-        ids = self.frames.get(frame, ())
-        return tuple(self.objects[each] for each in ids if each in self.objects)

@@ -145,7 +145,7 @@ def colors_of(config: LabelConfiguration | LabelConfig | Iterable[Any] | None) -
     Args:
         config: A label configuration in any form that `LabelConfig.of` takes; None for no colours.
     """
-    entries = LabelConfig.of(config).entries if config is not None else ()
+    entries = LabelConfig.from_entries(config).entries if config is not None else ()
     found = ((each.key, each.color or "") for root in entries for each in root.walk())
     return {key: color for key, color in found if _HEX.fullmatch(color)}
 

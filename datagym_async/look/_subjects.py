@@ -237,7 +237,7 @@ async def of_service(
         name,
         listed,
         partial(_load, sources),
-        None if config is None else LabelConfig.of(config),
+        None if config is None else LabelConfig.from_entries(config),
         # The route of the service's own front end (seen in its source).
         f"{sources.base_url}label-mode/task/",
         tuple(notes),

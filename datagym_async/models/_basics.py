@@ -133,24 +133,19 @@ _FIRST = datetime.min.replace(tzinfo=UTC)
 _LAST = datetime.max.replace(tzinfo=UTC)
 
 
-def instant(timestamp: int) -> datetime:
-    """Return the instant of a service timestamp, in UTC; before or after the calendar, its end."""
-    try:
-        return _EPOCH + timedelta(milliseconds=timestamp)
-    except OverflowError:
-        return _LAST if timestamp > 0 else _FIRST
-
-
 class Dated:
-    """What the service gives a timestamp, in milliseconds since 1970."""
+    """A value of the service with a timestamp, in milliseconds since 1970."""
 
     __slots__ = ()
     timestamp: int
 
     @property
     def created_at(self) -> datetime:
-        """Return when it was created or stored (UTC)."""
-        return instant(self.timestamp)
+        """Return when it was created or stored (UTC); beyond the calendar, its end."""
+        try:
+            return _EPOCH + timedelta(milliseconds=self.timestamp)
+        except OverflowError:
+            return _LAST if self.timestamp > 0 else _FIRST
 
 
 # --- What long or secret fields look like in a ``repr`` -------------------------------------------

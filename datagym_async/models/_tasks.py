@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 import attrs
 
 from datagym_async.models._basics import (
@@ -13,7 +11,6 @@ from datagym_async.models._basics import (
     PreLabelState,
     TaskState,
     TaskType,
-    instant,
 )
 from datagym_async.models._media import Media
 from datagym_async.models._projects import LabelConfiguration
@@ -238,11 +235,6 @@ class TaskDetail:
     review_comment: str | None = None
     review_activated: bool = False
     ai_seg_limit_reached: bool = False
-
-    @property
-    def config_changed_at(self) -> datetime:
-        """Return when the label configuration was last changed (UTC)."""
-        return instant(self.last_changed_config)
 
 
 @attrs.frozen

@@ -135,7 +135,7 @@ class LabelConfigsResource(Resource):
             OSError: The backup cannot be written; nothing was changed.
             APIError: The service cannot be reached, or refuses; nothing was changed.
         """
-        wanted = LabelConfig.of(entries)
+        wanted = LabelConfig.from_entries(entries)
         wanted.validate()
         if replace:
             return await self._replace(config_id, wanted, backup, on_backup)

@@ -75,7 +75,7 @@ async def test_a_file_into_an_empty_project(tmp_path: Path) -> None:
         )
         assert (imported.ok, imported.report.stored, imported.losses.items) == (True, 3, ())
         assert imported.created is not None
-        assert imported.created == LabelConfig.of(await entries_of(client, project))
+        assert imported.created == LabelConfig.from_entries(await entries_of(client, project))
         assert [each.media_name for each in told] == ["0.jpg", "1.jpg", "2.jpg"]
         assert tuple(told) == imported.report.results
         (value,) = (await client.tasks.get(project.task_ids["2.jpg"])).label_iteration.values

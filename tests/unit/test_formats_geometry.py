@@ -140,8 +140,8 @@ def test_nested_shapes_change_as_well() -> None:
         "lane", line, nested=[Annotation("a", Point(1, 1)), Annotation("b", Point(-1, 1))]
     )
 
-    def cut(shape: Shape) -> list[Shape]:
-        return clipped(shape, 200, 100)
+    def cut(each: Annotation) -> list[Shape]:
+        return clipped(each.shape, 200, 100)
 
     first, second = reshaped(whole, cut)
     assert [each.key for each in first.nested] == ["a"]

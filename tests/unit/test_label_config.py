@@ -270,15 +270,15 @@ def test_an_example_round_trips() -> None:
     marked = f"\ufeff{config.to_json()}"
     assert LabelConfig.from_json(marked) == LabelConfig.from_json(marked.encode()) == config
     assert LabelConfig.from_yaml(f"\ufeff{config.to_yaml()}") == config
-    assert LabelConfig.of(config.to_payload()) == config
+    assert LabelConfig.from_entries(config.to_payload()) == config
 
 
 def test_a_view_is_read() -> None:
     """A configuration that the service shows loses its ids and times."""
     shown = LabelEntry(id="1", key="a", value="A", type=EntryType.POINT, timestamp=5)
     view = LabelConfiguration(id="C", project_id="P", entries=(shown,))
-    assert LabelConfig.of(view).entries == (entry(),)
-    assert LabelConfig.of([shown]).entries == (entry(),)
+    assert LabelConfig.from_entries(view).entries == (entry(),)
+    assert LabelConfig.from_entries([shown]).entries == (entry(),)
 
 
 @pytest.mark.parametrize("length", [-1, 0, 255, 2147483648, 9223372036854775807])

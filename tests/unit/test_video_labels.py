@@ -43,7 +43,7 @@ def test_runs_of_frames(film: VideoLabels) -> None:
     """What is seen, vanishes and is seen again has two runs."""
     cup = film.objects[CUP]
     assert cup.visible == (FrameRange(0, 6), FrameRange(9, 11))
-    assert [frame for frame in range(13) if cup.is_visible(frame)] == [
+    assert [frame for frame in range(13) if any(frame in each for each in cup.visible)] == [
         0,
         1,
         2,
@@ -55,8 +55,8 @@ def test_runs_of_frames(film: VideoLabels) -> None:
         10,
         11,
     ]
-    assert [each.id for each in film.seen_at(4)] == [CUP, TAGGED]
-    assert film.seen_at(12) == ()
+    assert film.frames[4] == (CUP, TAGGED)
+    assert 12 not in film.frames
 
 
 RECTANGLES: dict[int, Rectangle | None] = {
