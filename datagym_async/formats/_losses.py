@@ -42,11 +42,7 @@ class LossKind(enum.StrEnum):
         kind._value_, kind.text, kind.is_loss = value, text, is_loss
         return kind
 
-    AMBIGUOUS = (
-        "ambiguous",
-        "annotations that may belong to two images or two classes, left out",
-        True,
-    )
+    AMBIGUOUS = "ambiguous", "annotations of one of two images or classes, left out", True
     AROUND = "around", "objects that have only keypoints, now with the box around these"
     BITMAP = "bitmap", "segments that an export has only as bitmaps, left out", True
     BOX = "box", "boxes without an outline, written as their four corners"
@@ -57,11 +53,7 @@ class LossKind(enum.StrEnum):
     CLASH = "clash", "images that share a number or a name with another one, left out", True
     CLIPPED = "clipped", "shapes cut off at the edges of their image"
     CLASS_PART = "class_part", "names of keypoints and skeletons of classes that cannot be read"
-    CLASSIFICATION = (
-        "classification",
-        "answers to selects, checklists and free texts, left out",
-        True,
-    )
+    CLASSIFICATION = "classification", "answers (select, checklist, free text), left out", True
     COLLISION = "collision", "names that result in the same key, now with a hash"
     CUBOID = "cuboid", "cuboids, left out", True
     CURVE = "curve", "circles and ellipses, now outlines with many corners"
@@ -83,17 +75,9 @@ class LossKind(enum.StrEnum):
     LONG_NAME = "long_name", "names of images too long for their label files, shortened"
     LONG_TEXT = "long_text", "texts with more than 255 characters, which the service refuses", True
     LOW_SCORE = "low_score", "objects below the minimum score, left out"
-    MISSING_IMAGE = (
-        "missing_image",
-        "labels of images that are missing, so that their sizes are unknown, left out",
-        True,
-    )
+    MISSING_IMAGE = "missing_image", "labels of missing images of unknown size, left out", True
     NESTING = "nesting", "nested shapes, now separate shapes"
-    NO_ENTRY = (
-        "no_entry",
-        "annotations of classes without an entry in the label configuration, left out",
-        True,
-    )
+    NO_ENTRY = "no_entry", "annotations of classes without an entry, left out", True
     NO_FILE = "no_file", "images without a file: only their labels are written"
     NO_POINT = "no_point", "keypoints without a point in the label configuration, left out", True
     NO_SIZE = "no_size", "images of unknown width and height, left out", True
@@ -111,11 +95,7 @@ class LossKind(enum.StrEnum):
     RENAMED = "renamed", "images whose files have other names than their labels say"
     SCOPE = "scope", "names that several classes have, now with the group in front"
     SCORE = "score", "scores of results, which the service does not store"
-    SHARED_ENTRY = (
-        "shared_entry",
-        "annotations of several classes that match one entry of the label configuration, left out",
-        True,
-    )
+    SHARED_ENTRY = "shared_entry", "annotations of classes that match one entry, left out", True
     SIZE = "size", "images of unknown width and height"
     SKELETON = "skeleton", "orders and skeletons of keypoints, which the service does not store"
     SPELLED = "spelled", "names in letters that an entry cannot have, now in other letters"
