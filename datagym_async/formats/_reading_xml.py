@@ -6,7 +6,6 @@ label file needs them, and a few lines can fill any memory (defusedxml).
 
 from __future__ import annotations
 
-import io
 import math
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -74,9 +73,9 @@ class Element:
     text: str = ""
     children: list[Element] = attrs.field(factory=list)
     around: Element | None = attrs.field(default=None, repr=False)
-    """The track that it is a shape of, which has not ended and does not hold it."""
+    """The unfinished track of a shape, which is not among its children."""
     shapes: int = 0
-    """How many of these a track had."""
+    """The number of shapes of a track so far."""
 
     def all(self, *tags: str) -> list[Element]:
         """Return all elements at the end of a way down."""
@@ -96,16 +95,16 @@ class Element:
         return found.text.strip() if found else ""
 
     def is_strange(self, read: Collection[str]) -> bool:
-        """Return whether it says something and is not read; of attributes their own text is not."""
+        """Return whether it has content that is not read."""
         is_text = bool(self.text.strip())
         inside = is_text or any(each.text.strip() or each.children for each in self.children)
         return is_text if self.tag == "attributes" else inside and self.tag not in read
 
 
 class _Builder(ContentHandler):
-    """Builds the elements that are wanted, wherever they stand, and keeps no others.
+    """Builds the wanted elements at any depth, and keeps no others.
 
-    Shapes of a track, of which a long video has any number, are done one by one.
+    The shapes of a track, of which a long video has any number, are finished one by one.
     """
 
     def __init__(self, wanted: Collection[str], line: Callable[[], int]) -> None:
@@ -154,22 +153,14 @@ class _Builder(ContentHandler):
                 self.done.append(element)
 
 
-def elements(
-    path: Path, root: str, wanted: Collection[str], text: str | None = None
-) -> Iterator[Element]:
-    """Give the elements with these tags as they end, each with all that is in it.
+def elements(path: Path, root: str, wanted: Collection[str]) -> Iterator[Element]:
+    """Yield the elements with the wanted tags when they end, each with its content.
 
-    The shapes of a ``<track>`` are elements of their own, before it.
-
-    Args:
-        path: The file.
-        root: The tag that the first element must have.
-        wanted: Tags.
-        text: What the file holds, where it is known already.
+    The shapes of a ``<track>`` are separate elements, before it.
 
     Raises:
-        BrokenError: It is not XML, or of another root; the text says the line.
-        OSError: It cannot be read, or is no regular file.
+        BrokenError: It is not XML, or has another root; the text says the line.
+        OSError: It cannot be read, or is not a regular file.
         FormatError: The extra ``formats`` is not installed.
     """
     refused = extra_module("defusedxml", FormatError).DefusedXmlException
@@ -177,10 +168,9 @@ def elements(
     builder = _Builder(wanted, parser.getLineNumber)
     parser.setContentHandler(builder)
 
-    held = None if text is None else io.BytesIO(text.encode("utf-8", "replace"))
     tags, since = 0, 0
     try:
-        with held or open(path, "rb", opener=regular_only) as file:
+        with open(path, "rb", opener=regular_only) as file:
             while piece := file.read(_PIECE):
                 parser.feed(piece)
                 if builder.root and builder.root != root:
@@ -386,14 +376,14 @@ class _Cvat:
     _classes: ReadClasses
     _losses: Losses
     _apart: str
-    """Goes before names of frames, where several files are of several videos."""
+    """The folder in the names of frames if there are several files."""
     _sizes: dict[str, tuple[int | None, int | None]] = attrs.field(factory=dict)
-    """Of the frames of a video; in a project by the number of its task."""
+    """The sizes of frames by the number of their task, which is empty outside projects."""
     _is_project: bool = False
-    """Then images lie in a folder for each subset, and several may have one name."""
+    """Whether names of images need the folder of their subset."""
 
     def learn(self, meta: Element) -> None:
-        """Read the labels and the size of frames of a task, a project or a job."""
+        """Read the labels, and the size of frames, of a task, a project or a job."""
         for whole in meta.children:
             self._is_project = self._is_project or whole.tag == "project"
             tasks = ((each.said("id"), each) for each in whole.all("tasks", "task"))
@@ -406,22 +396,7 @@ class _Cvat:
                 name, parent = label.said("name"), label.said("parent")
                 if name and not parent:
                     parts = tuple(it.said("name") for it in labels if it.said("parent") == name)
-                    edges = self._skeleton(label.said("svg"), parts)
-                    self._classes.of(name, keypoints=parts, skeleton=edges)
-
-    def _skeleton(self, svg: str, names: Sequence[str]) -> tuple[tuple[int, int], ...]:
-        """Return the pairs that are joined in the drawing of a skeleton."""
-        try:
-            drawn = [*elements(Path(self._file), "svg", {"circle", "line"}, f"<svg>{svg}</svg>")]
-        except BrokenError:
-            return ()
-        at = {each.given.get("data-node-id"): each.given.get("data-label-name") for each in drawn}
-        ends = ("data-node-from", "data-node-to")
-        pairs = [
-            [at.get(each.given.get(end)) for end in ends] for each in drawn if each.tag == "line"
-        ]
-        known = [pair for pair in pairs if all(name in names for name in pair)]
-        return tuple((names.index(str(a)) + 1, names.index(str(b)) + 1) for a, b in known)
+                    self._classes.of(name, keypoints=parts)
 
     def image(self, whole: Element) -> Iterator[RawImage]:
         where = f"{self._file}, line {whole.line}"
@@ -441,7 +416,7 @@ class _Cvat:
         yield image
 
     def track(self, whole: Element, part: Element) -> Iterator[tuple[str, int, str, bytes]]:
-        """Give the frames on which the object of a track is seen: in a shape of it, or in it."""
+        """Yield the frames of the visible shapes of a track, or of one shape of it."""
         label = whole.given.get("label", "")
         task = whole.given.get("task_id", "") if self._is_project else ""
         points: dict[str | None, list[Element]] = {}
@@ -462,9 +437,9 @@ class _Cvat:
             self._losses.add(LossKind.TRACK, f"{self._file}, line {whole.line}: track {number}")
 
     def frames(self, rows: sqlite3.Connection, pictures: Pictures) -> Iterator[RawImage]:
-        """Give a frame after the other, named as CVAT names their images, without an ending.
+        """Yield the frames, named as CVAT names their images, without a suffix.
 
-        Videos of a project have frames of the same numbers, in a folder for each of its tasks.
+        In a project the frames of each task are in a folder, because their numbers repeat.
         """
         ordered = rows.execute("SELECT * FROM shapes ORDER BY task, frame, rowid")
         for (task, frame), shapes in groupby(ordered, itemgetter(0, 1)):
@@ -480,7 +455,7 @@ class _Cvat:
             yield image
 
     def _objects(self, each: Element, label: str | None, image: RawImage) -> list[RawObject]:
-        """Return the objects that a shape becomes: of points one each, else one or none."""
+        """Return the objects of a shape: one for each point of points, otherwise one or none."""
         where = f"{self._file}, line {each.line}"
         named = [one.given.get("name", "") for one in each.all("attribute") if one.text.strip()]
         found: list[RawObject] = []

@@ -148,8 +148,6 @@ class _Known:
     """A class of the configuration, or one found in images."""
 
     names: Names
-    keys: Names
-    """What they are in the service."""
     points: dict[str, str]
     """Key to name of its keypoints, in order."""
     around: str = ""
@@ -214,7 +212,7 @@ def classes_of(
     for at in found.keys() - known.keys():
         _, key, option = at
         pair = (key, option) if mapping.by == "category" or not option else (option, key)
-        strangers[at] = _Known(pair, pair, {})
+        strangers[at] = _Known(pair, {})
     known |= sorted(strangers.items(), key=lambda each: (each[1].names, each[0]))
     _tell_apart(known)
     # Given classes with their places, and then all others in order.
@@ -263,13 +261,11 @@ def _enter(
         options = next((each.options for each in asked), {})
         for key, text in options.items():
             answer = composed(text or key)
-            pair, keys = (answer, own), (key, entry.key)
-            if mapping.by == "category":
-                pair, keys = pair[::-1], keys[::-1]
-            known[inner, entry.key, key] = _Known(pair, keys, points, around)
+            pair = (own, answer) if mapping.by == "category" else (answer, own)
+            known[inner, entry.key, key] = _Known(pair, points, around)
         # If the group is the answer and there is only one, shapes without an answer have it.
         if mapping.by == "supercategory" or len(options) != 1:
-            rest = _Known((own, ""), (entry.key, ""), points, around, is_rest=bool(options))
+            rest = _Known((own, ""), points, around, is_rest=bool(options))
             known[inner, entry.key, ""] = rest
     for child in entry.children:
         _enter(known, child, entry, mapping, types)
@@ -314,8 +310,8 @@ def _placed(
     """Return each given class with its place, if there is one, and the keys of its keypoints.
 
     The surest ways come first: the name with its group, the text that files have, the result of an
-    import (`places_of`), the name alone, and the key of the name. A class that could mean several
-    places gets none. The keys are those of an import, each with its place in the category.
+    import (`places_of`), and the name alone. A class that could mean several places gets none. The
+    keys are those of an import, each with its place in the category.
     """
     texts = class_names(each.names for each in known.values())
     pairs = [(composed(each.name), composed(each.supercategory)) for each in fixed]
@@ -329,10 +325,6 @@ def _placed(
             {at: at[1:] for at in known if not at[0]},
         ),
         ([name for name, _ in pairs], {at: each.names[0] for at, each in known.items()}),
-        (
-            [service_key(name) for name, _ in pairs],
-            {at: each.keys[0] for at, each in known.items()},
-        ),
     ]
     means: dict[int, _Place] = {}
     for theirs, ours in ways if fixed else ():
