@@ -3,7 +3,7 @@
 `read` returns values and what the service cannot hold; `write` writes a file and returns what COCO
 cannot hold. Masks need the extra ``formats``. In reading order:
 
-* `_objects`: JSON as categories and objects; `_panoptic`: segments in PNGs
+* `_objects`: JSON, and the PNGs of panoptic files, as categories and objects
 * `_reading`: files joined by image and converted to values; the label configuration for them
 * `_writing`: values converted to COCO and written; the body of the official SDK
 """

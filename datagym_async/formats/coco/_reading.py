@@ -35,13 +35,14 @@ from datagym_async.formats._mapping import LabelMapping, config_of
 from datagym_async.formats._raw import Category, RawDataset, RawImage, room_on_disk
 from datagym_async.formats.coco._objects import (
     category_of,
+    folder_of_pngs,
     identifier,
     numbers,
     object_of,
+    segments_of,
     text,
     whole,
 )
-from datagym_async.formats.coco._panoptic import folder_of_pngs, segments_of
 
 if TYPE_CHECKING:
     from datagym_async.labels import LabelConfig
