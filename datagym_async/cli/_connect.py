@@ -26,6 +26,7 @@ from datagym_async._files import (
     write_private,
 )
 from datagym_async._printable import quoted
+from datagym_async._regular_files import regular_only
 from datagym_async._retry import RetryPolicy
 from datagym_async._transport import Timeout, check_base_url
 from datagym_async.cli._command import TOKEN_VARIABLE, Invocation
@@ -209,16 +210,19 @@ def read_profiles() -> Profiles:
             raise
         return {}  # a user without a home has stored nothing there
     try:
-        with file.open("rb") as stream:
-            found = tomllib.loads(stream.read(_PROFILES_BYTES).decode("utf-8-sig"))
+        with open(file, "rb", opener=regular_only) as stream:
+            content = stream.read(_PROFILES_BYTES + 1)
+        if len(content) > _PROFILES_BYTES:
+            raise CommandError(f"{file} is too large for a file of profiles; make it smaller.")
+        found = tomllib.loads(content.decode("utf-8-sig"))
     except FileNotFoundError:
         return {}
     except OSError as error:
         raise CommandError(
-            f"{file} cannot be read: {error.strerror}. Correct that, or keep profiles elsewhere: "
-            "set DATAGYM_CONFIG_DIR."
+            f"{file} cannot be read: {error.strerror or error}. Correct that, or keep profiles "
+            "elsewhere: set DATAGYM_CONFIG_DIR."
         ) from None
-    except ValueError:  # never its content
+    except (ValueError, RecursionError):  # never its content
         raise CommandError(f"{file} is not valid TOML; delete it and log in again.") from None
     if not all(
         isinstance(each, dict)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -188,6 +189,25 @@ def test_a_folder_that_cannot_be_written_is_named(
         failed = cli(*login)
         assert (failed.status, word in failed.err.replace("\n", "")) == (2, True)
         assert "unexpected" not in failed.err
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+def test_profiles_that_are_no_file_of_profiles(cli: Cli, profiles: Path) -> None:
+    """Each is one sentence, also a pipe, which is not waited for."""
+    profiles.parent.mkdir()
+    for content, words in (
+        (b"[a]\nb = " + b"[" * 100_000, "is not valid TOML"),
+        (b"#" * 2_000_000, "is too large"),
+        (None, "is a pipe"),
+    ):
+        profiles.unlink(missing_ok=True)
+        if content is None:
+            os.mkfifo(profiles)
+        else:
+            profiles.write_bytes(content)
+        refused = cli("auth", "status", "--offline")
+        assert refused.status == 2
+        assert words in refused.err.replace("\n", " ")
 
 
 def test_two_logins_at_once_are_both_kept(cli: Cli, profiles: Path) -> None:

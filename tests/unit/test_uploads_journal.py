@@ -6,6 +6,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +27,7 @@ from datagym_async.uploads.plan import (
     show_job,
     stated,
 )
+from datagym_async.uploads.plan._journal import unusable
 
 if TYPE_CHECKING:
     from datagym_async._runs import Database
@@ -256,6 +258,37 @@ def test_jobs_are_listed_and_cleaned(tmp_path: Path) -> None:
     left = sorted(each.name for each in tmp_path.iterdir())
     assert left == ["stranger.journal", "used.journal", "used.journal.lock"]
     assert list_jobs(tmp_path / "nowhere") == []
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+def test_what_lies_among_journals_hides_none(tmp_path: Path) -> None:
+    """A folder or pipe with such a name is listed with its problem; a dead link is nothing."""
+    make(tmp_path / "a.journal")
+    (tmp_path / "folder.journal").mkdir()
+    os.mkfifo(tmp_path / "pipe.journal")
+    (tmp_path / "link.journal").symlink_to("nowhere")
+
+    found = {job.path.stem: job.problem for job in list_jobs(tmp_path)}
+
+    assert (found.keys(), found["a"]) == ({"a", "folder", "pipe"}, "")
+    assert found["pipe"].startswith("It cannot be read: ")
+    assert [job.path.stem for job in clean_jobs(tmp_path, unfinished=True)] == ["a"]
+    with pytest.raises(ConfigurationError, match=r"pipe\.journal cannot be read \(Not a dir"):
+        list_jobs(tmp_path / "pipe.journal")
+
+
+def test_a_journal_that_is_open_elsewhere(tmp_path: Path) -> None:
+    """That is said, and not that the disk is full."""
+    make(path := tmp_path / "a.journal")
+    with (
+        closing(sqlite3.connect(path, isolation_level=None)) as other,
+        closing(sqlite3.connect(path, timeout=0)) as ours,
+    ):
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(sqlite3.OperationalError) as locked:
+            ours.execute("BEGIN IMMEDIATE")
+
+    assert "is open in another program" in str(unusable(path, locked.value))
 
 
 def test_a_job_that_is_not_there(tmp_path: Path) -> None:

@@ -67,9 +67,22 @@ class JobSummary:
 
 @checked
 def list_jobs(folder: str | os.PathLike[str] | None = None) -> list[JobSummary]:
-    """Return a summary of each journal in a folder (None: `jobs_folder`), last written first."""
+    """Return a summary of each journal in a folder (None: `jobs_folder`), last written first.
+
+    Raises:
+        ConfigurationError: The folder cannot be read.
+    """
     where = jobs_folder() if folder is None else Path(folder)
-    jobs = [show_job(path) for path in sorted(where.glob(f"*{SUFFIX}"))]
+    jobs = []
+    try:
+        for path in sorted(each for each in where.iterdir() if each.suffix == SUFFIX):
+            with contextlib.suppress(FileNotFoundError):  # deleted by another command
+                jobs.append(_read(path))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        msg = f"The folder {printable(str(where))} cannot be read ({error.strerror})."
+        raise ConfigurationError(msg) from error
     return sorted(jobs, key=_last_written, reverse=True)
 
 
@@ -84,14 +97,23 @@ def show_job(path: str | os.PathLike[str]) -> JobSummary:
     Raises:
         ConfigurationError: There is no such file.
     """
-    path = Path(path)
     try:
-        size = path.stat().st_size
+        return _read(Path(path))
+    except FileNotFoundError as error:
+        msg = f"There is no journal {printable(str(path))} ({error.strerror})."
+        raise ConfigurationError(msg) from error
+
+
+def _read(path: Path) -> JobSummary:
+    size = path.stat().st_size
+    try:
         if not is_journal(path):
             return JobSummary(path=path, size=size, problem="It is not a journal.")
-    except OSError as error:
-        msg = f"There is no journal {printable(str(path))} ({error.strerror or error})."
-        raise ConfigurationError(msg) from error
+    except FileNotFoundError:
+        raise
+    except OSError as error:  # of another user, or a folder
+        text = f"It cannot be read: {error.strerror or error}."
+        return JobSummary(path=path, size=size, problem=text)
     try:
         address = f"{path.absolute().as_uri()}?mode=ro"
         with contextlib.closing(sqlite3.connect(address, uri=True, timeout=5)) as database:
@@ -151,7 +173,12 @@ def clean_jobs(
 
 
 def _deleted(path: Path) -> bool:
-    if not is_journal(path) or (lock := JournalLock.take(path)) is None:
+    try:
+        if not is_journal(path):
+            return False
+    except OSError:  # of another user, a folder, or deleted by another command
+        return False
+    if (lock := JournalLock.take(path)) is None:
         return False
     try:
         remove(path)

@@ -20,6 +20,7 @@ import attrs
 
 from datagym_async._files import PRIVATE, from_home, private_folder
 from datagym_async._printable import printable
+from datagym_async._regular_files import regular_only
 from datagym_async._runs._database import (
     SIDES,
     DamagedError,
@@ -263,7 +264,7 @@ def _begin(connection: sqlite3.Connection, path: Path, job: Job, *, is_whole: bo
 
 def is_journal(path: Path) -> bool:
     """Return whether a file is a journal by its first bytes; an empty one may become one."""
-    with path.open("rb") as file:
+    with open(path, "rb", opener=regular_only) as file:
         head = file.read(100)
     mark = sql.APPLICATION_ID.to_bytes(4, "big")
     return not head or (head[:16] == _MAGIC and head[68:72] == mark)
@@ -283,6 +284,11 @@ def unusable(path: Path, error: Exception) -> ConfigurationError:
         return ConfigurationError(
             f"The journal {_shown(path)} is damaged ({error}); start again with fresh=True: "
             "what the dataset holds is skipped in any case."
+        )
+    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
+        return ConfigurationError(
+            f"The journal {_shown(path)} is open in another program; close it there, or choose "
+            "another path with journal=..."
         )
     words = error.strerror if isinstance(error, OSError) and error.strerror else error
     return ConfigurationError(
