@@ -270,7 +270,7 @@ def test_what_lies_among_journals_hides_none(tmp_path: Path) -> None:
 
     found = {job.path.stem: job.problem for job in list_jobs(tmp_path)}
 
-    assert (found.keys(), found["a"]) == ({"a", "folder", "pipe"}, "")
+    assert (set(found), found["a"]) == ({"a", "folder", "pipe"}, "")
     assert found["pipe"].startswith("It cannot be read: ")
     assert [job.path.stem for job in clean_jobs(tmp_path, unfinished=True)] == ["a"]
     with pytest.raises(ConfigurationError, match=r"pipe\.journal cannot be read \(Not a dir"):
