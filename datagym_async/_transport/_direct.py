@@ -225,8 +225,9 @@ class Direct:
                 if protocol is None or transport is None or transport.is_closing():
                     raise aiohttp.ServerDisconnectedError  # nothing was sent
                 protocol.ask(is_head=method == "HEAD")
-                # Joined in the call, so that no variable of a frame holds the token.
-                if body is None:
+                # Joined in the call, so that no variable of a frame holds the token. An empty body
+                # is not passed on: from Python 3.12 on, asyncio sends an empty piece for ever.
+                if body is None or not body.data:
                     transport.write(head[0].value + head[1])
                 elif body.goes_with_head:
                     # Set before it is handed over, since the rest is not in our hands.

@@ -85,6 +85,29 @@ async def test_what_is_sent() -> None:
     assert received == body
 
 
+async def test_an_empty_body_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From Python 3.12 on, asyncio would send an empty piece for ever, so it never gets one."""
+    pieces: list[bytes] = []
+
+    def writelines(self: asyncio.WriteTransport, chunks: list[bytes]) -> None:
+        pieces.extend(chunks)
+        self.write(b"".join(chunks))
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            _, received = await read_request(reader)
+            writer.write(OK if not received else b"")
+
+    # The one class of sockets that asyncio has on all systems but Windows.
+    sockets = "asyncio.selector_events._SelectorSocketTransport"
+    monkeypatch.setattr(f"{sockets}.writelines", writelines)
+    async with transport_to(talk) as transport:
+        for _ in range(2):
+            assert (await send(transport, upload(b""))).body == b"{}"
+
+    assert all(pieces)
+
+
 async def test_a_connection_is_used_again() -> None:
     """Answers read to their end leave the connection for the next request."""
     connections = 0
