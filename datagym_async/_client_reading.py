@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from datagym_async.look._subjects import LookSources
     from datagym_async.models import DatasetId, DatasetMedia, MediaId, ProjectId
     from datagym_async.predict import PredictProgress, PredictReport
-    from datagym_async.predict._chunk import Job, Loading
+    from datagym_async.predict._chunk import Loading
     from datagym_async.predict._models import Model
-    from datagym_async.predict._run import OpenStates, Workers
+    from datagym_async.predict._run import OpenStates
 
 T = TypeVar("T")
 
@@ -286,7 +286,6 @@ class ClientReading(ClientJobs):
         partial: bool = False,
         strict: bool = False,
         on_progress: Callable[[PredictProgress], object] | None = None,
-        workers: Callable[[Job], Workers] | None = None,
         **options: Unpack[LoaderOptions],
     ) -> PredictReport:
         """Run a model on the images of a project, and import its predictions.
@@ -324,8 +323,6 @@ class ClientReading(ClientJobs):
             partial: Whether to import an answer without the labels that do not fit.
             strict: Whether to reject answers with warnings too.
             on_progress: Called in the event loop when an image is done; must not raise.
-            workers: Workers to use instead of a thread or processes; `distributed.predict` passes
-                them.
             **options: Options of `loader`, for example ``decode="pillow"``; arrays by default.
 
         Raises:
@@ -336,11 +333,12 @@ class ClientReading(ClientJobs):
         from datagym_async.models._ids import id_of
         from datagym_async.predict import _run as predicting
 
-        if self._others is not None and workers is None:
-            workers, client = self._others.workers, client or self._others.connect
+        others = self._others
+        if others is not None:
+            client = client or others.connect
         environment = os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL
         is_same = check_base_url(environment) == self.base_url and TOKEN_VARIABLE in os.environ
-        if processes and client is None and workers is None and not is_same:
+        if processes and client is None and others is None and not is_same:
             raise ConfigurationError(
                 f"Worker processes open clients of their own, and {BASE_URL_VARIABLE} and "
                 f"{TOKEN_VARIABLE} do not name this service; set them, or pass client="
@@ -368,5 +366,5 @@ class ClientReading(ClientJobs):
                 on_progress=on_progress,
                 loader={"decode": "numpy", **options},
             ),
-            workers,
+            None if others is None else others.workers,
         )

@@ -4,17 +4,15 @@ Dask has the workers, carries requests and answers, and shows them on its dashbo
 order:
 
 * `_cluster`: opens a cluster, checks its workers, and runs functions on them
-* `_predict`: `predict`, a model on every worker
 * `_actors`: an actor on each worker that sends files and fetches media
-* `_jobs`: `through`, a client whose jobs go through the workers
+* `_jobs`: `through`, a client whose jobs go through the workers; `predict`, one of these jobs
 """
 
 from __future__ import annotations
 
 from datagym_async._public import publish
 from datagym_async.distributed._cluster import Scheduler
-from datagym_async.distributed._jobs import through
-from datagym_async.distributed._predict import predict
+from datagym_async.distributed._jobs import predict, through
 
 __all__ = ["Scheduler", "predict", "through"]
 

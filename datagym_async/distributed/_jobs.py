@@ -8,10 +8,10 @@ settled by a listing like any other.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import attrs
 
@@ -20,9 +20,9 @@ from datagym_async._transport import Transport
 from datagym_async._wire import Response
 from datagym_async._wire._messages import Lane
 from datagym_async.distributed._actors import Connect, WorkerActors
-from datagym_async.distributed._cluster import Scheduler, opened
-from datagym_async.distributed._predict import workers_of
+from datagym_async.distributed._cluster import Cluster, Scheduler, check_versions, opened, versions
 from datagym_async.exceptions import APIConnectionError
+from datagym_async.predict._chunk import Job, run_chunk
 
 if TYPE_CHECKING:
     from datagym_async import DataGymClient
@@ -31,8 +31,13 @@ if TYPE_CHECKING:
     from datagym_async._wire import Request
     from datagym_async.downloads import DownloadConfig, DownloadResult
     from datagym_async.downloads._manifest import Wanted
+    from datagym_async.models import DatasetMedia, ProjectId
+    from datagym_async.predict._models import Model, Predicted
+    from datagym_async.predict._run import PredictReport, Runner
 
 _ATTEMPTS = 3  # workers that may be lost with a media before its download fails
+_AHEAD = 2  # chunks of a prediction that wait for each worker
+_ROOM = 64  # more of them, for workers that come later
 
 
 @attrs.frozen
@@ -115,10 +120,65 @@ async def through(
             RemoteJobs(
                 transport=lambda base: ClusterTransport(base, actors, limits.spend),
                 fetch=fetching,
-                workers=partial(workers_of, cluster),
+                workers=partial(_workers_of, cluster),
                 connect=connect,
             )
         )
+
+
+async def predict(
+    client: DataGymClient,
+    project_id: ProjectId,
+    model: Model,
+    *,
+    scheduler: Scheduler,
+    connect: Connect | None = None,
+    **options: Any,
+) -> PredictReport:
+    """Run a model on every worker of a cluster, and import its predictions.
+
+    Each worker loads images with its own client and its own model. Predictions are imported from
+    here, one request at a time. Workers may come and go; images of a lost worker are given to
+    another one.
+
+    Args:
+        client: An open client; it lists the project and imports the predictions.
+        project_id: UUID of an image project.
+        model: As for ``client.predict``; Dask sends it to the workers.
+        scheduler: The address of a scheduler, or an asynchronous client of Dask.
+        connect: Creates a client on a worker; None takes address and token from the worker's
+            environment, as `DataGymClient` does. Its limits are for each worker.
+        **options: Those of ``client.predict``, except `processes` and `client`.
+
+    Raises:
+        ConfigurationError: As for `through`, or as for ``client.predict``.
+        TransferError: The run had to stop early; its `report` says what was done.
+        APIError: The project cannot be listed.
+    """
+    async with through(client, scheduler=scheduler, connect=connect) as there:
+        return await there.predict(project_id, model, **options)
+
+
+@asynccontextmanager
+async def _workers_of(cluster: Cluster, job: Job) -> AsyncIterator[tuple[Runner, int]]:
+    """Give a runner whose chunks go to the workers of a cluster."""
+
+    async def run(media: Sequence[DatasetMedia]) -> list[Predicted]:
+        found = await cluster.call(_run_chunk, versions(), job, media)
+        if not isinstance(found, tuple):
+            return found
+        check_versions("A worker", found)
+        raise AssertionError("unreachable")
+
+    yield run, _AHEAD * len(await cluster.workers()) + _ROOM
+
+
+def _run_chunk(
+    ours: tuple[str, str, str], job: Job, media: Sequence[DatasetMedia]
+) -> list[Predicted] | tuple[str, str, str]:
+    """Run a chunk on a worker, or return the versions there if they are different."""
+    theirs = versions()
+    return run_chunk(job, media) if theirs[:2] == ours[:2] else theirs
 
 
 async def _fetched(

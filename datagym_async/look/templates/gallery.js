@@ -4,7 +4,8 @@
   const KEPT = 40; // pages of data in memory
   const byId = (id) => document.getElementById(id);
   const index = [], pages = new Map(), wanted = new Map(), cards = new Map();
-  let meta = null, shown = [], current = -1, grid = null, columns = 1, wide = 0, high = 0, gathered = 0;
+  const grid = byId("grid");
+  let meta = null, shown = [], current = -1, columns = 1, wide = 0, high = 0;
   const sheet = new CSSStyleSheet();
 
   window.datagymLook = (kind, number, data) => {
@@ -30,17 +31,13 @@
     if (pages.size > KEPT) { pages.delete(pages.keys().next().value); }
     return found[at % meta.page];
   };
-  const make = (tag, options = {}, ...inner) => {
-    const element = document.createElement(tag);
+  const filled = (element, options, inner) => {
     for (const [name, value] of Object.entries(options)) { element.setAttribute(name, value); }
     element.append(...inner);
     return element;
   };
-  const inSvg = (tag, options) => {
-    const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
-    for (const [name, value] of Object.entries(options)) { element.setAttribute(name, value); }
-    return element;
-  };
+  const make = (tag, options = {}, ...inner) => filled(document.createElement(tag), options, inner);
+  const inSvg = (tag, options) => filled(document.createElementNS("http://www.w3.org/2000/svg", tag), options, []);
   const counted = (count, word) => `${count.toLocaleString("en")} ${word}${count === 1 ? "" : "s"}`;
 
   // --- Pictures: an image with its labels over it, in its own pixels
@@ -76,7 +73,7 @@
     return gap;
   };
   const place = () => {
-    if (!meta || byId("grid").hidden) { return; }
+    if (!meta || grid.hidden) { return; }
     const gap = measure(), top = -grid.getBoundingClientRect().top, step = high + gap;
     const first = Math.max(0, Math.floor((top - 300) / step)) * columns;
     const last = Math.min(shown.length, Math.ceil((top + innerHeight + 300) / step) * columns);
@@ -102,10 +99,7 @@
     const link = make("a", { href: `#image=${number}`, "data-image": number }, make("span", { class: "frame" }),
       make("span", { class: "words" }, make("span", {}, name), make("span", { class: "dim" }, facts.join(", "))));
     const item = make("div", { class: "card", role: "listitem" }, link);
-    row(number).then((image) => {
-      const frame = frameOf(image, image.m);
-      link.firstChild.replaceWith(frame);
-    }).catch((error) => say(error.message));
+    row(number).then((image) => link.firstChild.replaceWith(frameOf(image, image.m))).catch((error) => say(error.message));
     return item;
   };
   const say = (text) => { byId("said").textContent = text; };
@@ -133,7 +127,7 @@
     const order = orders[value("order")];
     if (order) { shown.sort((a, b) => order(a, b) || a - b); }
     const all = counted(meta.images, "image");
-    say(gathered < meta.images ? `${counted(gathered, "image")} of ${all} read ...`
+    say(index.length < meta.images ? `${counted(index.length, "image")} of ${all} read ...`
       : shown.length === meta.images ? all : `${shown.length.toLocaleString("en")} of ${all}`);
     for (const card of cards.values()) { card.remove(); }
     cards.clear();
@@ -165,7 +159,7 @@
   const open = async (at) => {
     const image = await row(at), position = shown.indexOf(at);
     current = at;
-    byId("grid").hidden = byId("filters").hidden = true; byId("one").hidden = false;
+    grid.hidden = byId("filters").hidden = true; byId("one").hidden = false;
     byId("name").textContent = image.n;
     const facts = byId("facts");
     facts.replaceChildren(`${image.w} x ${image.h} px`, ...(meta.states[index[at][1]] ? [`, ${meta.states[index[at][1]].toLowerCase()}`] : []));
@@ -192,7 +186,7 @@
   let scrolled = 0;
   const close = () => {
     const last = current;
-    byId("one").hidden = true; byId("grid").hidden = byId("filters").hidden = false; current = -1; document.title = meta.title;
+    byId("one").hidden = true; grid.hidden = byId("filters").hidden = false; current = -1; document.title = meta.title;
     scrollTo(0, scrolled); place();
     if (cards.has(last)) { cards.get(last).firstChild.focus({ preventScroll: true }); }
   };
@@ -223,7 +217,6 @@
     document.documentElement.dataset.theme = dark === "dark" ? "light" : "dark";
   };
   const begin = async () => {
-    grid = byId("grid");
     document.adoptedStyleSheets = [sheet];
     await load("meta-0");
     byId("title").textContent = document.title = meta.title;
@@ -240,8 +233,7 @@
     style();
     for (let first = 0; first < meta.images; first += meta.chunk) {
       await load(`index-${first / meta.chunk}`);
-      gathered = index.length;
-      if (first === 0 || gathered === meta.images) { apply(); }
+      if (first === 0 || index.length === meta.images) { apply(); }
       if (first === 0) { follow(); }
     }
     if (meta.images === 0) { say("There is no image."); }
@@ -265,5 +257,5 @@
     });
     document.body.dataset.ready = "yes";
   };
-  addEventListener("DOMContentLoaded", () => begin().catch((error) => say(error.message)));
+  begin().catch((error) => say(error.message));
 })();
