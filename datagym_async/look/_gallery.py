@@ -38,7 +38,7 @@ from datagym_async.look._drawing import require_look
 from datagym_async.look._marks import FILLED, answers_of, color_of, colors_of, marks_of, undrawn
 from datagym_async.look._overlap import compare
 from datagym_async.look._pages import page
-from datagym_async.look._subjects import MARKER, ImageSet, Subject, labels_by_name
+from datagym_async.look._subjects import MARKER, ImageSet, Subject, labels_by_id
 from datagym_async.look._thumbnails import Maker, Thumbnail, thumbnails
 from datagym_async.resources._work import for_each
 
@@ -117,9 +117,7 @@ async def build_gallery(looked: ImageSet, folder: Path, options: GalleryOptions)
     others: dict[str, LabeledImage] = {}
     notes = looked.notes
     if options.compare is not None:
-        keys = {each.name: each.media_id or each.name for each in looked.subjects}
-        keys |= {each.media_id: each.media_id for each in looked.subjects if each.media_id}
-        others, more = await labels_by_name(options.compare, keys, config=looked.config)
+        others, more = await labels_by_id(options.compare, looked.subjects, config=looked.config)
         notes += more
     made = _Making(looked, folder, options, others)
     async with thumbnails(options.size, options.workers) as maker:
@@ -200,7 +198,7 @@ class _Making:
         ours = labels or LabeledImage()
         width, height = made.width or ours.width or 0, made.height or ours.height or 0
         ours = attrs.evolve(ours, width=width or None, height=height or None)
-        theirs = self._others.get(subject.media_id or subject.name, LabeledImage())
+        theirs = self._others.get(subject.id, LabeledImage())
         found = compare(ours, theirs, least=self._options.least) if self._options.compare else None
         marks = self._marks(ours, found.ours if found else None)
         row: dict[str, Any] = {

@@ -6,9 +6,8 @@ loader); the bytes of an image are read when its turn comes.
 
 from __future__ import annotations
 
-import os
 from array import array
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from functools import partial
 from pathlib import Path
@@ -22,6 +21,7 @@ from datagym_async.data._listing import Library, Listing, PackedLabels, export_l
 from datagym_async.exceptions import ConfigurationError, NotFoundError
 from datagym_async.formats import FormatError, LabelMapping, PredictionFile, sniff
 from datagym_async.formats._prediction_files import OWN_FORMATS
+from datagym_async.formats._reading import files_below
 from datagym_async.labels import (
     Annotation,
     LabelConfig,
@@ -37,6 +37,7 @@ from datagym_async.labels import (
 from datagym_async.look._marks import Colors, colors_of
 from datagym_async.look._stats import LabelStatistics, StatisticsTally
 from datagym_async.models import MediaSourceType, Project
+from datagym_async.models._names import MediaIndex
 from datagym_async.resources import LabelConfigsResource, TasksResource
 from datagym_async.resources._tasks import begun, finished
 from datagym_async.resources._values import labels_of
@@ -67,6 +68,11 @@ class Subject:
     task_id: str = ""
     is_link: bool = False  # the service only has a link to it
     path: Path | None = None  # in a folder
+
+    @property
+    def id(self) -> str:
+        """Return what tells it apart from the others: the id of its media, or its name."""
+        return self.media_id or self.name
 
 
 Loaded: TypeAlias = tuple[bytes | Path, LabeledImage | None]
@@ -300,14 +306,10 @@ async def of_folder(folder: Path, labels: Path | None) -> ImageSet:
     files = await in_thread(_images_below, folder)
     if not files:
         raise ConfigurationError(f"There is no image in {folder}; name a folder of images")
-    names = [path.relative_to(folder).as_posix() for path in files]
+    subjects = [Subject(name=each.relative_to(folder).as_posix(), path=each) for each in files]
     path = labels if labels is not None else await in_thread(_labels_below, folder)
-    keys = dict(zip(names, names, strict=True))
-    by_name, notes = await labels_by_name(path, keys, may_lack=labels is None)
-    subjects = [
-        Subject(name=name, path=path, labels=by_name.get(name))
-        for name, path in zip(names, files, strict=True)
-    ]
+    found, notes = await labels_by_id(path, subjects, may_lack=labels is None)
+    subjects = [attrs.evolve(each, labels=found.get(each.id)) for each in subjects]
 
     async def load(subject: Subject) -> Loaded:
         return subject.path or b"", subject.labels
@@ -315,34 +317,33 @@ async def of_folder(folder: Path, labels: Path | None) -> ImageSet:
     return ImageSet(folder.name or str(folder), subjects, load, notes=notes)
 
 
-async def labels_by_name(
+async def labels_by_id(
     path: Path,
-    keys: Mapping[str, str],
+    subjects: Iterable[Subject],
     *,
     config: LabelConfig | None = None,
     may_lack: bool = False,
 ) -> tuple[dict[str, LabeledImage], tuple[str, ...]]:
-    """Return the labels of a file or folder by the keys of their images, and notes.
+    """Return the labels of a file or folder by the ids of their images, and notes.
 
-    `keys` has the key of each image by its id and name; the last part of a name is enough if it is
-    the only one. With a label configuration, classes get its keys. `may_lack`: whether there may be
-    no labels at all.
+    Images are found as by an import, or by the last part of their name if only one has it. With a
+    label configuration, classes get its keys. `may_lack`: whether there may be no labels at all.
     """
-    last: dict[str, str | None] = {}
-    for name in keys:
-        part = name.rpartition("/")[2]
-        last[part] = None if part in last else name  # two of one name: neither
+    whole, last = MediaIndex(), MediaIndex()
+    for each in subjects:
+        whole.add([each])
+        last.add([Subject(name=each.name.rpartition("/")[2], media_id=each.id)])
     found, lost, notes = dict[str, LabeledImage](), 0, list[str]()
     try:
         async with aclosing(labels_in(path, notes, config)) as images:
             async for image in images:
-                name = image.media_name.replace("\\", "/")
-                own = next((each for each in (image.media_id, name) if each in keys), None)
-                own = own or last.get(name.rpartition("/")[2])
-                if own is None:
-                    lost += 1
+                name, of = image.media_name, [image.media_id]
+                if image.media_id not in whole:
+                    of = whole.ids_of(name) or last.ids_of(name)
+                if len(of) == 1:
+                    found[of[0]] = image
                 else:
-                    found[keys[own]] = image
+                    lost += 1
     except FormatError as error:
         if not may_lack:
             raise
@@ -366,15 +367,8 @@ def _labels_below(folder: Path) -> Path:
 def _images_below(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise NotADirectoryError(f"{folder} is not a folder")
-    found: list[Path] = []
-    for at, folders, names in os.walk(folder):
-        if MARKER in names:  # an earlier gallery, whose thumbnails are not wanted
-            folders.clear()
-            continue
-        folders[:] = (each for each in folders if not each.startswith("."))
-        found += (
-            Path(at, name)
-            for name in names
-            if Path(name).suffix.lower() in _IMAGES and not name.startswith(".")
-        )
-    return sorted(found)
+    found = files_below(folder, _IMAGES)
+    # Thumbnails of earlier galleries are not wanted.
+    places = {each for path in found for each in path.relative_to(folder).parents}
+    galleries = {each for each in places if (folder / each / MARKER).is_file()}
+    return [path for path in found if galleries.isdisjoint(path.relative_to(folder).parents)]

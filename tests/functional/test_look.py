@@ -228,6 +228,27 @@ async def test_a_gallery_of_a_folder(tmp_path: Path) -> None:
     assert gallery.notes == ("1 image of labels.json not found here.",)
 
 
+@pytest.mark.parametrize(
+    "name", ["a%20b.jpg", "A B.JPG", "elsewhere/a b.jpg", "a b", "u\u0308.jpg"]
+)
+async def test_images_of_a_folder_are_found_as_by_an_import(tmp_path: Path, name: str) -> None:
+    """Escaped names, other letters, paths of another machine, and names without a suffix."""
+    photos(tmp_path / "in", "a b.jpg", "\u00fc.jpg")
+    document = {
+        "images": [{"id": 1, "file_name": name}],
+        "categories": [{"id": 1, "name": "car"}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 2, 30, 9]}],
+    }
+    (tmp_path / "labels.json").write_text(json.dumps(document))
+
+    labels = tmp_path / "labels.json"
+    gallery = await look.gallery(
+        tmp_path / "in", tmp_path / "site", labels=labels, options=IN_THREADS
+    )
+
+    assert (gallery.objects, gallery.notes) == (1, ())
+
+
 async def test_a_gallery_among_its_images_is_none_of_them(tmp_path: Path) -> None:
     """`gallery .` writes into a folder of the images, and shows the same ones the next time."""
     photos(tmp_path, "a.jpg", "b/c.jpg", ".datagym/parts/d.jpg")
