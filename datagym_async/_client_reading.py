@@ -34,8 +34,7 @@ if TYPE_CHECKING:
     from datagym_async.look._subjects import LookSources
     from datagym_async.models import DatasetId, DatasetMedia, MediaId, ProjectId
     from datagym_async.predict import PredictProgress, PredictReport
-    from datagym_async.predict._chunk import Loading
-    from datagym_async.predict._models import Model
+    from datagym_async.predict._models import Loading, Model
     from datagym_async.predict._run import OpenStates
 
 T = TypeVar("T")

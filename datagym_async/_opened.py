@@ -44,7 +44,7 @@ from datagym_async.resources import (
 if TYPE_CHECKING:
     from datagym_async.downloads import DownloadConfig, DownloadResult
     from datagym_async.downloads._manifest import Wanted
-    from datagym_async.predict._chunk import Job, Loading
+    from datagym_async.predict._models import Job, Loading
     from datagym_async.predict._run import Workers
 
 TokenSource: TypeAlias = Callable[[], "str | Awaitable[str]"]

@@ -22,7 +22,7 @@ from datagym_async._wire._messages import Lane
 from datagym_async.distributed._actors import Connect, WorkerActors
 from datagym_async.distributed._cluster import Cluster, Scheduler, check_versions, opened, versions
 from datagym_async.exceptions import APIConnectionError
-from datagym_async.predict._chunk import Job, run_chunk
+from datagym_async.predict._models import Job, run_chunk
 
 if TYPE_CHECKING:
     from datagym_async import DataGymClient

@@ -12,6 +12,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, Self, TypeAlias
 from urllib.parse import unquote_plus, urlsplit
@@ -115,17 +116,16 @@ def placed(bitmaps: Sequence[Bitmap], suffix: str) -> Iterator[tuple[Bitmap, Pat
     Names do not depend on the order; if two of one key are equal, each gets the beginning of its
     task's id.
     """
-    bare = Counter(_folded(_path(each, suffix)) for each in bitmaps)
+    bare = Counter(folded_name(str(_path(each, suffix))) for each in bitmaps)
     taken: set[str] = set()
     for each in bitmaps:
         path = _path(each, suffix)
-        if bare[_folded(path)] > 1:
+        if bare[folded_name(str(path))] > 1:
             path = _path(each, suffix, mark=f"-{each.task_id[:8]}")
-        first, number = path, 1
-        while _folded(path) in taken:
-            number += 1
-            path = first.with_name(numbered_file(first.name, number))
-        taken.add(_folded(path))
+        first, numbers = path, count(2)
+        while folded_name(str(path)) in taken:
+            path = first.with_name(numbered_file(first.name, next(numbers)))
+        taken.add(folded_name(str(path)))
         yield each, path
 
 
@@ -133,10 +133,6 @@ def _path(bitmap: Bitmap, suffix: str, *, mark: str = "") -> Path:
     stem, _, _ = bitmap.media_name.rpartition(".")
     name = safe_name(stem or bitmap.media_name, suffix=f"{mark}.{suffix}")
     return Path(safe_name(bitmap.key)) / name
-
-
-def _folded(path: Path) -> str:
-    return f"{folded_name(path.parent.name)}/{folded_name(path.name)}"
 
 
 def check_format(wanted: str) -> None:

@@ -1,11 +1,10 @@
-"""A model over the images of a project, and its predictions into their tasks.
+"""Run a model on the images of a project, and import its predictions.
 
-``client.predict(...)`` is the loop in one call. In reading order:
+In reading order:
 
-* `_run`: which images, in chunks; predictions checked and imported as they come; the report
-* `_models`: a model called with a batch, and what it may give back
-* `_chunk`: the images of one chunk loaded and shown to the model, here or in a worker process
-* `_journal`: what became of each image, so that the same call resumes
+* `_run`: chooses the images, imports the predictions as they arrive, and reports
+* `_models`: a model, the images that are shown to it, also in other processes, and its answers
+* `_journal`: what happened to each image, so that the same call resumes
 """
 
 from __future__ import annotations

@@ -31,9 +31,16 @@ from datagym_async.data import LoaderConfig
 from datagym_async.data._listing import Library, Listing, list_media, pack
 from datagym_async.exceptions import ConfigurationError, DataGymError, TransferError
 from datagym_async.models import DatasetMedia, TaskState
-from datagym_async.predict._chunk import Job, Loading, predict_chunk, run_chunk
 from datagym_async.predict._journal import SENDING, PredictJournal
-from datagym_async.predict._models import LoadedModel, ModelError, Predicted
+from datagym_async.predict._models import (
+    Job,
+    LoadedModel,
+    Loading,
+    ModelError,
+    Predicted,
+    predict_chunk,
+    run_chunk,
+)
 from datagym_async.resources import ImportOutcome, LabelsResource, TasksResource
 
 if TYPE_CHECKING:
