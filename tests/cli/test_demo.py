@@ -24,7 +24,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 def test_the_demo_shows_the_whole_way(cli: Cli, tmp_path: Path) -> None:
-    """With no folder: real photographs in, listed, one compared, links in, and where to go next.
+    """With no folder: real photographs in, listed, one compared, and where to go next.
 
     The last line is the path of a gallery with their labels, which stays.
     """
@@ -37,7 +37,6 @@ def test_the_demo_shows_the_whole_way(cli: Cli, tmp_path: Path) -> None:
         "Demo photographs",
         "sha256",
         "the same",
-        "12 uploaded",
         "datagym-async serve --data",
         "datagym-async upload FOLDER",
         "docs/cli.md",
@@ -63,10 +62,9 @@ def test_the_demo_with_a_folder_and_kept_data(cli: Cli, photos: Path, tmp_path: 
     data = tmp_path / "data"
     first = cli("demo", photos, "--data", data, "--json")
     assert first.status == 0
-    files, links = first.document["files"], first.document["links"]
+    files = first.document["files"]
     assert isinstance(files, dict)
-    assert isinstance(links, dict)
-    assert (files["uploaded"], links["uploaded"]) == (4, 4)
+    assert files["uploaded"] == 4
     assert first.document["verified"] in {"a.jpg", "b.jpg", "c.png", "ü.jpg"}
     assert first.document["data"] == str(data)
     assert first.document["gallery"] == str(data / "gallery" / "index.html")
@@ -74,16 +72,6 @@ def test_the_demo_with_a_folder_and_kept_data(cli: Cli, photos: Path, tmp_path: 
     assert isinstance(again, dict)
     assert (again["uploaded"], again["skipped"]) == (0, 4)
     assert (data / "token").is_file()
-
-
-def test_keep_keeps_the_temporary_data(cli: Cli, photos: Path, tmp_path: Path) -> None:
-    """--keep leaves the temporary folder and says how to serve it."""
-    import shutil
-    from pathlib import Path
-
-    place = cli("demo", photos, "--keep", "--json").document["data"]
-    assert (Path(str(place)) / "token").is_file()
-    shutil.rmtree(str(place))
 
 
 def test_a_demo_with_a_bad_file(cli: Cli, photos: Path) -> None:
