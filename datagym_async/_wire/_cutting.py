@@ -59,7 +59,6 @@ class _Cut:
 
 
 def _last_meeting(text: bytes | bytearray, at: int) -> _Cut | None:
-    """Return the last place where two objects seem to meet."""
     meetings = list(_BETWEEN.finditer(text, max(at, len(text) - _WINDOW)))
     return _Cut(meetings[-1].start() + 1, meetings[-1].end() - 1) if meetings else None
 
@@ -124,7 +123,6 @@ class ElementCutter:
         self._depth = DepthGuard()
 
     def feed(self, piece: bytes) -> Iterator[Any]:
-        """Yield the elements that are complete now."""
         for start in range(0, len(piece), _PART):
             yield from self._feed(piece[start : start + _PART])
 

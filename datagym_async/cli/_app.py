@@ -40,7 +40,6 @@ COMMANDS: Final[Mapping[str, str]] = {
 
 
 def load(name: str) -> Any:
-    """Load the module of a command or group, and return it."""
     module = import_module(f"datagym_async.cli._{name}")
     found: Any = typer.main.get_command(module.app)
     found.help = found.help or COMMANDS[name]
@@ -56,7 +55,6 @@ class _Commands(typer.core.TyperGroup):
             self.add_command(typer.core.TyperCommand(name, help=line))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Return the command at the beginning of the arguments, and the rest."""
         name, found, rest = super().resolve_command(ctx, args)
         return name, found and load(found.name or ""), rest
 

@@ -58,7 +58,6 @@ def doubled(report: UploadReport) -> int:
 
 
 def tell(output: Output, report: UploadReport, totals: Totals) -> None:
-    """Show how a run ended: tables, remarks, and the summary."""
     output.table(
         (Column("Outcome"), Column("Items", "right"), Column("Size", "right")),
         list(outcome_rows(report, totals)),
@@ -100,7 +99,6 @@ def outcome_rows(report: UploadReport, totals: Totals) -> Iterator[tuple[str, st
 
 
 def dataset_rows(report: UploadReport) -> Iterator[tuple[str, str, str, str]]:
-    """Yield what was done in each dataset."""
     for each in report.datasets:
         yield each.name, f"{each.held:,}", f"{each.uploaded:,}", "new" if each.created else ""
 

@@ -99,7 +99,6 @@ def own_parameters(function: Callable[..., int]) -> list[inspect.Parameter]:
 def arguments_of(
     function: Callable[..., int], options: dict[str, Any], table: OptionTable | None = None
 ) -> dict[str, Any]:
-    """Return the arguments of a command for the options that were given."""
     own = {each.name: each for each in own_parameters(function)}
     taken = {"given": table.take(options, own)} if table else {}
     return taken | {name: options[name] for name in own}

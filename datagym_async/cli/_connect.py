@@ -147,7 +147,6 @@ def _is_profile_typed(invocation: Invocation) -> bool:
 
 
 def profile_name(invocation: Invocation) -> str:
-    """Return the name of the profile in use."""
     name = invocation.shared.profile or os.environ.get(PROFILE_VARIABLE) or "default"
     try:
         name.encode()

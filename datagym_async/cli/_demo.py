@@ -37,8 +37,6 @@ app = group("demo")
 
 @attrs.define
 class DemoRun:
-    """What the demo has shown so far."""
-
     files: UploadReport | None = None
     verified: str = ""
     gallery: str = ""

@@ -105,7 +105,6 @@ LABELS: Final[Mapping[str, tuple[Annotation, ...]]] = {
 
 
 def config() -> LabelConfig:
-    """Return the label configuration that the labels need."""
     made = LabelConfig()
     for key in ("face", "shuttle", "camera", "coin", "rocket"):
         made.add_rectangle(key, key.capitalize())

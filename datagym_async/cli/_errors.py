@@ -115,7 +115,6 @@ def sentence_of(error: BaseException) -> str:
 
 
 def status_of(error: BaseException) -> int:
-    """Return the exit status for an error that stopped a command."""
     if isinstance(error, CommandError):
         return error.status
     report = error.report if isinstance(error, TransferError) else None

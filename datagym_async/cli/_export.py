@@ -198,7 +198,6 @@ def _why_empty(exported: ExportedLabels, *, chooses: bool) -> str:
 
 
 def step_of(progress: ExportProgress, seconds: float) -> Step:
-    """Return the progress of an export for display."""
     done, total = progress.done, progress.total
     figure = size(done) if progress.unit == "bytes" else counted(done, "task")
     if total is not None:

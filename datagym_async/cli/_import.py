@@ -124,7 +124,6 @@ IMPORT: Final = OptionTable(
 
 
 def source_of(file: Path, given: Given, shape: Outlined | None, by: By) -> PredictionFile:
-    """Return the file or folder that is read, as the options say."""
     if not file.exists():
         raise CommandError(f"There is no file or folder {file}.")
     return PredictionFile(file, mapping=LabelMapping(shape=shape, by=by), **given.config)

@@ -59,17 +59,14 @@ class Option:
 
     @property
     def flags(self) -> list[str]:
-        """Return its flags, the main one first."""
         return split_usage(self.usage)[0]
 
     @property
     def name(self) -> str:
-        """Return its Python name in the command."""
         return self.flags[0].partition("/")[0].lstrip("-").replace("-", "_")
 
     @property
     def library_name(self) -> str:
-        """Return its name in the library."""
         return self.field or self.client or self.name
 
 
@@ -97,7 +94,6 @@ class OptionTable:
 
     @cached_property
     def config(self) -> type[attrs.AttrsInstance]:
-        """The configuration of the job."""
         return cast("type[attrs.AttrsInstance]", resolve_name(self.config_name))
 
     @property

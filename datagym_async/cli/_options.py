@@ -22,7 +22,6 @@ def split_usage(usage: str) -> tuple[list[str], str | None]:
 
 
 def flag(usage: str, text: str, *, panel: str | None = None, **more: Any) -> Any:
-    """Return an option for typer: its usage, its help, and its group."""
     flags, metavar = split_usage(usage)
     return typer.Option(*flags, metavar=metavar, help=text, rich_help_panel=panel, **more)
 
@@ -31,7 +30,6 @@ _shared: Final = functools.partial(flag, panel="Shared options (also before the 
 
 
 def argument(metavar: str, text: str) -> Any:
-    """Return an argument for typer: its placeholder and its help."""
     return typer.Argument(metavar=metavar, help=text, show_default=False)
 
 

@@ -107,7 +107,6 @@ class Lines:
     _next: float = attrs.field(init=False, default=attrs.Factory(lambda it: it._every, True))
 
     def show(self, shown: Shown) -> None:
-        """Print a snapshot if the last one is long ago."""
         if shown.seconds >= self._next:
             self._next = shown.seconds + self._every
             self._output.message(shown.line())
@@ -162,7 +161,6 @@ class Problems(ProblemLines):
     last_failure: str = attrs.field(default="", init=False)
 
     def note(self, result: UploadResult) -> None:
-        """Print an item if the user should know of it."""
         name = result.source or result.name
         for warning in result.warnings:
             self.say("warning", name, warning)

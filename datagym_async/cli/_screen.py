@@ -44,7 +44,6 @@ def clock(seconds: float | None) -> str:
 
 
 def local_time(moment: datetime) -> str:
-    """Return a moment in local time."""
     return f"{moment.astimezone():%Y-%m-%d %H:%M}"
 
 
@@ -105,7 +104,6 @@ class Output:
 
     @property
     def screen(self) -> Console:
-        """The console of progress displays."""
         return self._err
 
     @property
@@ -115,7 +113,6 @@ class Output:
 
     @property
     def secrets(self) -> Sequence[str]:
-        """Return the texts that are never shown."""
         return self._secrets
 
     def can_say(self, text: str) -> bool:
@@ -131,7 +128,6 @@ class Output:
         return self._below_here.sub("", printable(text))
 
     def keep_secret(self, secret: str) -> None:
-        """Never show this text from now on."""
         self._secrets = (*self._secrets, secret)
 
     def result(self, text: str) -> None:
@@ -190,7 +186,6 @@ class Output:
             self.result(sentence)
 
     def json_line(self, record: object) -> None:
-        """Print a part of the result as JSON on one line."""
         self.document(json.dumps(record))
 
     def document(self, document: object) -> None:
@@ -210,7 +205,6 @@ class Output:
         sys.stdout.buffer.flush()
 
     def message(self, text: str) -> None:
-        """Print a message."""
         if not self.silent:
             self._print(self._err, self._text(text))
 
@@ -323,7 +317,6 @@ def redact_secrets(text: str, secrets: Sequence[str]) -> str:
 
 
 def bar(done: float, total: float, *, pulse: bool = False) -> ProgressBar:
-    """Return a progress bar; it pulses if the total is unknown."""
     return ProgressBar(
         total=max(total, 1), completed=min(done, max(total, 1)), pulse=pulse, finished_style="green"
     )

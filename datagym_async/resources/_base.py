@@ -47,7 +47,6 @@ AnyPoint: TypeAlias = Point | StoredPoint  # a point of a shape, or one as the s
 
 
 def points_body(points: Iterable[AnyPoint]) -> list[dict[str, float | None]]:
-    """Return points as the service reads them."""
     found = listed("points", points, Point, StoredPoint)
     return [{"x": point.x, "y": point.y} for point in found]
 

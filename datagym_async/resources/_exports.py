@@ -27,7 +27,6 @@ _PIECE = 32 * 1024  # bytes parsed in one step: about 1 ms of work
 def iter_tasks(
     session: ApiSession, request: Request, reader: ExportReader | None = None
 ) -> AsyncGenerator[LabeledTask, None]:
-    """Give the tasks of an export as they arrive; see `iter_items`."""
     read = partial(decode_with, request, read=(reader or ExportReader()).read)
     return iter_items(session, request, read, beginning=TASK)
 

@@ -207,7 +207,6 @@ class _Verdict:
     stop: APIError | None = None
 
     def of(self, result: ImportResult) -> ImportResult:
-        """Return the result of one of them."""
         if not self.reason:
             return attrs.evolve(result, outcome=self.outcome, key=self.key)
         remark = ImportRemark(self.outcome.value, kind_of(self.reason), first=self.reason)
@@ -280,7 +279,6 @@ class Importer:
             raise
 
     async def _settle(self, ready: Sequence[Screened]) -> dict[int, _Verdict]:
-        """Return what became of predictions, by index."""
         stopped = _Verdict(ImportOutcome.FAILED, "it was not sent: the import stopped before")
         verdicts = dict.fromkeys((each.result.index for each in ready), stopped)
         waiting = [ready] if ready else []

@@ -287,7 +287,6 @@ class ValuesResource(Resource):
 
 
 def labels_of(task: TaskDetail) -> LabeledImage:
-    """Return the labels that a task's values say."""
     values = task.label_iteration.values
     return LabeledImage(
         media_id=task.media.id,
@@ -314,7 +313,6 @@ def _answers(values: Iterable[LabelValue]) -> list[Classification]:
 
 
 def answer_of(value: LabelValue) -> Classification:
-    """Return what the value of a classification says."""
     children = _answers(value.children)
     if value.entry_type is EntryType.CHECKLIST:
         return Classification.checklist(value.entry_key, value.checked_values, *children)
@@ -364,7 +362,6 @@ def _payload(value: LabelValue) -> list[Any]:
 
 
 def _given(fields: Mapping[str, object]) -> dict[str, object]:
-    """Return the fields that were given."""
     return {name: value for name, value in fields.items() if value is not None}
 
 

@@ -17,7 +17,6 @@ MOST = 64  # items that may be worked on at once
 
 
 async def in_batches(source: AsyncIterable[T], size: int) -> AsyncGenerator[list[T], None]:
-    """Give what a source gives, in lists of one size; the last may be shorter."""
     batch: list[T] = []
     async for item in source:
         batch.append(item)

@@ -107,7 +107,6 @@ def _write(value: Json, depth: int, pieces: list[str]) -> None:
 
 
 def to_legacy(value: Json) -> Json:
-    """Return the same answer with the old field names."""
     if isinstance(value, Mapping):
         old = {}
         for key, member in value.items():

@@ -106,7 +106,6 @@ Entries: TypeAlias = tuple[Entry, ...]
 
 
 def walk(roots: Iterable[B]) -> Iterator[B]:
-    """Yield roots and everything below them, parents first."""
     for root in roots:
         yield root
         yield from walk(root.children)
@@ -187,7 +186,6 @@ async def find_label_task(db: Queries, task_id: str, *, what: str = "Label Task"
 
 
 async def add_tasks(db: Transaction, project_ids: Sequence[str], media_ids: Sequence[str]) -> None:
-    """Make a BACKLOG task of each media in each project."""
     await db.run_many(
         "INSERT INTO task (id, project_id, media_id) VALUES (?, ?, ?)",
         [(new_id(), project, media) for media in media_ids for project in project_ids],
@@ -226,7 +224,6 @@ def empty_values(entry: Entry, parent_id: str | None = None) -> Value:
 
 
 async def load_values(db: Queries, task_id: str, entries: Entries) -> tuple[Value, ...]:
-    """Read the values of a task, oldest first."""
     by_id = {entry.id.lower(): entry for entry in walk(entries)}
     rows = await db.rows(
         "SELECT id, parent_id, entry_id AS entry, payload_json AS payload, timestamp, labeler,"
