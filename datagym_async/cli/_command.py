@@ -11,6 +11,8 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
+from logging.handlers import QueueHandler, QueueListener
+from queue import SimpleQueue
 from typing import Any, Concatenate, ParamSpec
 
 import attrs
@@ -130,23 +132,26 @@ def _logging(invocation: Invocation) -> Iterator[None]:
     """
     shared, output = invocation.shared, invocation.output
     root, ours = logging.getLogger(), logging.getLogger("datagym_async")
-    level = ours.level
     handlers: list[logging.Handler] = [LogHandler(output, debug=shared.debug)]
-    if (file := shared.log_file) is not None:
-        try:
-            handlers.append(LogFileHandler(output, file))
-        except OSError as error:
-            raise CommandError(
-                f"The log file {file} cannot be written: {error.strerror}."
-            ) from None
-    if shared.debug or file is not None:
-        ours.setLevel(logging.DEBUG)
-    for handler in handlers:
-        root.addHandler(handler)
-    try:
-        yield
-    finally:
+    with contextlib.ExitStack() as stack:
+        if (file := shared.log_file) is not None:
+            try:
+                written = LogFileHandler(output, file)
+            except OSError as error:
+                raise CommandError(
+                    f"The log file {file} cannot be written: {error.strerror}."
+                ) from None
+            # A thread writes it: a slow disk must not block the event loop.
+            records: SimpleQueue[logging.LogRecord] = SimpleQueue()
+            handlers.append(QueueHandler(records))
+            listener = QueueListener(records, written)
+            listener.start()
+            stack.callback(written.close)
+            stack.callback(listener.stop)
+        if shared.debug or file is not None:
+            stack.callback(ours.setLevel, ours.level)
+            ours.setLevel(logging.DEBUG)
         for handler in handlers:
-            root.removeHandler(handler)
-            handler.close()
-        ours.setLevel(level)
+            root.addHandler(handler)
+            stack.callback(root.removeHandler, handler)
+        yield

@@ -17,9 +17,7 @@ import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from logging.handlers import QueueHandler, QueueListener
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any, Literal
 
 import attrs
@@ -249,7 +247,9 @@ class Output:
 _RECORD = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
-class _FileHandler(logging.FileHandler):
+class LogFileHandler(logging.FileHandler):
+    """Appends all records to a file, without secrets."""
+
     def __init__(self, output: Output, file: Path) -> None:
         super().__init__(file, encoding="utf-8", errors="backslashreplace")
         self._output = output
@@ -270,26 +270,6 @@ class _FileHandler(logging.FileHandler):
 
     def format(self, record: logging.LogRecord) -> str:
         return redact_secrets(redact(super().format(record)), self._output.secrets)
-
-
-class LogFileHandler(QueueHandler):
-    """Appends all records to a file, without secrets.
-
-    A thread writes them: a slow disk must not block the event loop.
-    """
-
-    def __init__(self, output: Output, file: Path) -> None:
-        self._file: logging.Handler | None = _FileHandler(output, file)  # which may raise
-        super().__init__(SimpleQueue())
-        self._listener = QueueListener(self.queue, self._file)
-        self._listener.start()
-
-    def close(self) -> None:
-        if self._file is not None:
-            self._listener.stop()
-            self._file.close()
-            self._file = None
-        super().close()
 
 
 class LogHandler(logging.Handler):

@@ -2,15 +2,15 @@
 
 In reading order:
 
-* `_base`: what a resource needs of the session, and how an answer becomes a model;
+* `_base`: the interface of the session, and models from answers;
 * `_projects`, `_datasets` (with their listings in parts), `_ai_segmentation`: one noun each;
-* `_media`: images and videos, and uploads made of files; `_urls` screens and batches links;
+* `_media`: images and videos, and uploads of files; `_urls` checks and batches links;
 * `_labels`: exports, videos, bitmaps and imports; `_exports` cuts large answers; `_predictions`
-  says which predictions are sent, sends them batch by batch, and reports;
+  checks predictions, sends them in batches, and reports;
 * `_label_configs`: read, upload, save with the labels, replace, restore;
-* `_tasks`: tasks, one by one and many at once;
-* `_values`: single label values, labels made of them, and whole images planned and written;
-* `_work`: many things at once, and work that ends although its caller is cancelled.
+* `_tasks`: single tasks and many at once;
+* `_values`: single label values, labels of them, and writing the labels of an image;
+* `_work`: work on many items at once, and work that ends although its caller is cancelled.
 """
 
 from __future__ import annotations

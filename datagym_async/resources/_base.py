@@ -1,4 +1,4 @@
-"""What all resources share: what they need of the session, and how an answer becomes a model."""
+"""What all resources share: the interface of the session, and models from answers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class OpenAnswer(Protocol):
-    """An answer whose body is still on its way; its chunks can be iterated once."""
+    """An answer whose body is still arriving; its chunks can be iterated once."""
 
     @property
     def status(self) -> int: ...
@@ -29,7 +29,7 @@ class OpenAnswer(Protocol):
 
 
 class ApiSession(Protocol):
-    """The session to the network; `Session` is it, and says what each method does."""
+    """The session to the service; see `Session`."""
 
     @property
     def base_url(self) -> str: ...
@@ -52,7 +52,7 @@ def points_body(points: Iterable[AnyPoint]) -> list[dict[str, float | None]]:
 
 
 def first_few(findings: Sequence[object], most: int) -> tuple[str, ...]:
-    """Return the first findings as sentences, and how many there are besides."""
+    """Return the first findings as sentences, and the number of the others."""
     more = len(findings) - most
     return (*map(str, findings[:most]), *([f"and {more} more"] if more > 0 else ()))
 
@@ -76,17 +76,17 @@ class Resource:
         kind: type[T],
         settle: Callable[[], Awaitable[T | None]] | None = None,
     ) -> T:
-        """Return the answer to a request as a model, or what settling finds after a lost answer.
+        """Return the answer to a request as a model, or what `settle` finds if it was lost.
 
-        Without `settle` the request may be repeated once the service is done with the lost one.
+        Without `settle` the request is repeated after a wait.
         """
         answer = await self._session.request_or_settle(request, settle or _nothing)
         return await read(request, answer, kind) if isinstance(answer, Response) else answer
 
     async def _do(self, request: Request, *done: str) -> bool:
-        """Send a request whose answer is empty; return False where it had been done before.
+        """Send a request whose answer is empty; return False if it had been done before.
 
-        An error under one of the keys `done` says so. One without a key is of an unknown route.
+        An error with one of the keys `done` says so.
         """
         try:
             check_empty(request, await self._session.request(request))
@@ -98,23 +98,23 @@ class Resource:
 
 
 async def read(request: Request, response: Response, kind: type[T]) -> T:
-    """Return an answer as a model; a large one is decoded beside the event loop."""
+    """Return an answer as a model; a large one is decoded in a thread."""
     if len(response.body) <= DECODED_ON_THE_LOOP:
         return decode(request, response, kind)
     return await asyncio.to_thread(decode, request, response, kind)
 
 
 async def _nothing() -> None:
-    """Find nothing: the wait before settling is all that is wanted."""
+    """Find nothing: only the wait before settling is needed."""
 
 
 N = TypeVar("N", Dataset, Project)
 
 
 def find_by_name(items: Iterable[N], name: str) -> N | None:
-    """Return the item of a name as the service compares names: an exact match, else the oldest.
+    """Return the item with a name, as the service compares names: an exact match, else the oldest.
 
-    Names can repeat all the same: creations at the same time both succeed (observed).
+    Names can repeat, because creations at the same time both succeed (observed).
     """
     folded = fold_name(name)
     same = [item for item in items if fold_name(item.name) == folded]

@@ -33,7 +33,7 @@ class DatasetsResource(Resource):
 
     def __init__(self, session: ApiSession) -> None:
         super().__init__(session)
-        # The service's check for a name races with itself: two creations at once both succeed.
+        # The service's check of names has a race: two creations at once both succeed.
         self._creating = asyncio.Lock()
 
     async def list(self) -> list[Dataset]:
@@ -168,7 +168,7 @@ def _listing_of(dataset_id: DatasetId | None) -> Request:
     return routes.list_datasets() if dataset_id is None else routes.get_dataset(dataset_id)
 
 
-PART = 4096  # media of one part at most, where the answer had to be read as a whole
+PART = 4096  # media of one part at most, if the answer had to be read as a whole
 
 _DECODED_ON_THE_LOOP = 64 * 1024  # bytes: about 2 ms of work
 
@@ -176,7 +176,7 @@ _DECODED_ON_THE_LOOP = 64 * 1024  # bytes: about 2 ms of work
 async def iter_parts(
     request: Request, answer: OpenAnswer, *, many: bool
 ) -> AsyncGenerator[Dataset, None]:
-    """Give the datasets of an answer in parts: each with some of its media, and at least one."""
+    """Yield the datasets of an answer in parts, at least one each, with some of its media."""
     cutter, status = ListingCutter(many=many), answer.status
 
     def decoded(portion: Portion) -> Dataset:
@@ -196,7 +196,7 @@ async def iter_parts(
         raise failure
 
     async def parts(cut: Callable[[], list[Portion]]) -> list[Dataset]:
-        """Return what is cut off now; where it is much, it is decoded beside the event loop."""
+        """Return what is cut off now; much of it is decoded in a thread."""
         if cutter.size <= _DECODED_ON_THE_LOOP:
             return cut_off(cut)
         return await asyncio.to_thread(cut_off, cut)

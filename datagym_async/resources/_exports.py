@@ -1,7 +1,4 @@
-"""Large answers as they arrive: parsers fed piece by piece.
-
-The parsers are synchronous; pieces are small, and the loop gets a turn after each of them.
-"""
+"""Large answers, parsed as they arrive, in small pieces between which the loop gets a turn."""
 
 from __future__ import annotations
 
@@ -32,9 +29,9 @@ def iter_tasks(
 
 
 def read_export(request: Request, response: Response) -> LabelExport:
-    """Return a whole export, element by element: its JSON values never lie there at once."""
+    """Return a whole export, parsed element by element to save memory."""
     if response.body.lstrip()[:1] != b"[":
-        return decode(request, response, LabelExport)  # it has the words for what is wrong
+        return decode(request, response, LabelExport)  # for its error
     reader, body = ExportReader(), response.body
     pieces = (body[start : start + _PIECE] for start in range(0, len(body), _PIECE))
     elements = ElementCutter(TASK).elements(pieces)
@@ -53,9 +50,9 @@ def read_export(request: Request, response: Response) -> LabelExport:
 async def iter_items(
     session: ApiSession, request: Request, read: Callable[..., T | None], *, beginning: bytes = b""
 ) -> AsyncGenerator[T, None]:
-    """Give what is made of each element of the array that an answer is, as they arrive.
+    """Yield what `read` returns for each element of an array as it arrives, except None.
 
-    `read` is called with an element and ``at``, where it stands; None is left out.
+    It is called with the element and ``at``, its place.
     """
     index, cutter, started = 0, ElementCutter(beginning), False
 
@@ -89,7 +86,7 @@ async def iter_items(
 async def whole_chunks(
     session: ApiSession, request: Request, brackets: bytes = b"[]", *, empty: bool = True
 ) -> AsyncGenerator[bytes, None]:
-    """Give the bytes of an answer as they arrive, and raise if it is not within these brackets."""
+    """Yield the bytes of an answer as they arrive, and raise if it lacks these brackets."""
     last, arrived, seen = b"", 0, 0
     async with session.stream(request) as answer:
         async for chunk in answer.iter_chunks():

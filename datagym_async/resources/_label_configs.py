@@ -1,12 +1,12 @@
 """`LabelConfigsResource`: the label configurations of projects, replaced, saved and restored.
 
-The service can only clear a configuration, with every label, and fill it again: two calls, between
-which the project has none. Whatever ends the exchange in that time, a cancellation included, the
-service is asked what holds now, and the old configuration is put back where neither holds.
+The service can only clear a configuration, with all labels, and fill it again: two calls, between
+which the project has none. If this is interrupted, also by a cancellation, the service is asked for
+the present configuration, and the old one is put back if it is neither the old nor the new one.
 
-Before, the configuration and its labels are saved. The folder is filled aside and put in its place
-when all of it is written; what a kill leaves behind, the next backup of the project sweeps. Labels
-are saved as the service answers them, without a look inside.
+Before that, the configuration and its labels are saved. The folder gets its final name when it is
+complete; the next backup of the project deletes the rest of a killed one. Labels are saved as the
+service sends them, unread.
 """
 
 from __future__ import annotations
@@ -222,7 +222,7 @@ class LabelConfigsResource(Resource):
             project = await self._project(id_of(config_id, "configuration id"))
             writer = ConfigWriter(self._session, project.label_configuration_id, project.id)
             present = await self.read(project.id)
-            if present is None:  # without tasks, no labels hang on it
+            if present is None:  # without tasks there are no labels
                 if backup is None:
                     return await writer.replace(None, wanted, None)
                 try:
@@ -263,16 +263,16 @@ def _unseen(project: Project, consequence: str) -> LabelConfigError:
     )
 
 
-# --- One configuration in the place of another, and what is done when that fails ------------------
+# --- replacing a configuration, and putting the old one back if that fails ------------------------
 
 Left: TypeAlias = Literal["untouched", "old", "new", "unknown"]
 _Settled: TypeAlias = "tuple[Left, LabelConfiguration | None]"
-"""How a failed replacement has ended, and the configuration as it was seen last."""
+"""The result of a failed replacement, and the configuration as it was seen last."""
 
 ANSWER = 30.0
-"""Seconds for the answer to a call when its sender is cancelled: it is carried out all the same."""
+"""Seconds for the answer to a call after a cancellation, because the service carries it out."""
 PUTTING_BACK = 60.0
-"""Seconds for putting the old configuration back, on top of the wait for lost requests."""
+"""Seconds for putting the old configuration back, after the wait for lost requests."""
 
 _TURNS = 3
 NOT_CLEARED = "ex_gen_config_not_cleared"
@@ -280,7 +280,7 @@ _TAKEN = {key: key.upper() for key in RESERVED}
 
 
 class ConfigWriter(Resource):
-    """The calls that change one label configuration; its project is needed to replace it."""
+    """The calls that change one label configuration; replacing needs its project."""
 
     def __init__(self, session: ApiSession, config_id: ConfigId, project_id: str = "") -> None:
         super().__init__(session)
@@ -302,7 +302,7 @@ class ConfigWriter(Resource):
     async def replace(
         self, old: LabelConfig | None, wanted: LabelConfig, backup: ConfigBackup | None
     ) -> LabelConfiguration:
-        """Clear it, fill it, and return it; without `old`, nothing shows what it is now."""
+        """Clear it, fill it, and return it; `old` is None if it is unknown."""
         try:
             await finish_call(self.clear(), within=ANSWER)
             return await finish_call(self._fill(wanted), within=ANSWER)
@@ -316,7 +316,7 @@ class ConfigWriter(Resource):
                 _log.warning("cancelled while a label configuration was replaced. %s", words)
                 raise cancelled from None
             if left == "new" and view is not None:
-                return view  # an answer was lost, and the call was not
+                return view  # only the answer was lost
             lost = backup if left != "untouched" else None
             raise LabelConfigError(
                 f"The label configuration was not replaced. {words} Cause: {error}",
@@ -325,7 +325,7 @@ class ConfigWriter(Resource):
             ) from error
 
     async def _settle(self, old: LabelConfig | None, wanted: LabelConfig, wait: float) -> _Settled:
-        """See to it that the project has the old or the new configuration; return which."""
+        """Make sure that the project has the old or the new configuration; return which."""
         try:
             async with asyncio.timeout(wait + PUTTING_BACK):
                 await asyncio.sleep(wait)
@@ -340,7 +340,7 @@ class ConfigWriter(Resource):
                     if old is None:
                         break
                     if view is None or view.entries:
-                        # Filled by a call that was lost, or by two at once, which store them twice.
+                        # A lost call has filled it, or two at once, which store entries twice.
                         await self.clear()
                     await self._fill(old)
                     if view is None:
@@ -357,24 +357,24 @@ class ConfigWriter(Resource):
         except RequestRefusedError as error:
             if error.key != NOT_CLEARED:
                 raise
-        # It was empty, so a lost attempt of ours has filled it. `attempts` may well say 1: aiohttp
-        # sends a PUT once more by itself when the connection drops.
+        # It was empty, so a lost attempt of ours has filled it. `attempts` may be 1, since aiohttp
+        # itself sends a PUT once more if the connection drops.
         await self.clear()
         return await self._fetch_or_settle(request, LabelConfiguration)
 
 
 def _may_still_run(error: BaseException) -> bool:
-    """Return whether the service may still be at work on the call that failed."""
+    """Return whether the service may still be carrying out the failed call."""
     if not isinstance(error, APIStatusError) or error.attempts > 1:
         return True
     return error.status >= 500 and not isinstance(error, RequestRefusedError)
 
 
 def _as_taken(payload: Sequence[Mapping[str, Any]]) -> list[Mapping[str, object]]:
-    """Return entries that were stored once in a spelling that the service takes again.
+    """Return stored entries in a spelling that the service accepts again.
 
-    It looks for its own words with case, and stores keys in lower case: ``Line`` became ``line``,
-    which it would refuse.
+    It compares its reserved words with case, and stores keys in lower case: ``Line`` became
+    ``line``, which it would refuse.
     """
     return [
         {
@@ -400,7 +400,7 @@ def _words(left: Left, backup: ConfigBackup | None) -> str:
     return f"The {left} one is in place. {saved}"
 
 
-# --- A configuration and its labels, saved before they are destroyed ------------------------------
+# --- backups of a configuration and its labels ----------------------------------------------------
 
 CONFIG_FILE = "label-config.json"
 LABELS_FILE = "labels.json"
@@ -419,7 +419,7 @@ async def write_backup(
 
     def begin() -> _BackupPart:
         private_folder(parent)
-        # Nothing from the service is a path: its name is only a hint for people.
+        # The service's name is only a hint for people, never a path.
         name = re.sub(r"[^A-Za-z0-9_-]+", "-", project.name)[:_LONGEST_NAME].strip("-") or "project"
         place = parent / f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
         mark = parent / f"backup of {project.id}"
@@ -442,7 +442,7 @@ async def write_backup(
         # The labels of finished tasks.
         await copy(routes.export_labels(project.id), LABELS_FILE, b"[]", empty=not finished(tasks))
 
-        # Those that no export holds: a line for each task, in no particular order.
+        # Those that are in no export: a line for each task, in no particular order.
         async with _saved(folder / UNFINISHED_FILE) as file:
 
             async def save(task: Task) -> None:
@@ -470,10 +470,9 @@ async def write_backup(
 
 
 class _BackupPart(FolderPart):
-    """A backup on its way to a folder that nothing has."""
+    """A backup, which gets a number if there is another one of the same second."""
 
     def put(self) -> None:
-        """Put it in its place, under a number if another backup of the same second is there."""
         stem = self.target.name
         for number in itertools.count(2):
             if not self.target.exists():
@@ -485,7 +484,7 @@ class _BackupPart(FolderPart):
 
 @asynccontextmanager
 async def _saved(path: Path) -> AsyncIterator[BinaryIO]:
-    """Give a new file that is on the disk then: what it holds is destroyed at the service next."""
+    """Give a new file and flush it to the disk, because the service's data are destroyed next."""
     async with replaced_file(path, mode=PRIVATE) as file:
         yield file
         await in_thread(file.flush)

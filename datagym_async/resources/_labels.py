@@ -1,4 +1,4 @@
-"""`LabelsResource`: labels out of projects, as exports, videos and bitmaps, and into them."""
+"""`LabelsResource`: exports, labels of videos, bitmaps, and imports."""
 
 from __future__ import annotations
 
@@ -48,7 +48,6 @@ ConfigSource: TypeAlias = "LabelConfiguration | LabelConfig | Literal['read'] | 
 
 
 def of_videos(project: str) -> ConfigurationError:
-    """Return the error about an import into a project of videos."""
     return ConfigurationError(
         f"The project {project} is of videos, of which no label can be imported: the service would"
         " store some that neither its editor nor an export shows"
@@ -183,8 +182,8 @@ class LabelsResource(Resource):
         async def fetch(task_id: str) -> None:
             found[task_id] = await self.export_video(task_id, with_classes=with_classes)
 
-        # Those of one window are asked for together and given before the next begins: no request is
-        # under way while the caller has its turn, so that leaving early leaves nothing behind.
+        # A window is requested together and yielded before the next begins, so no request is in
+        # flight if the caller leaves early.
         for first in range(0, len(tasks), concurrency):
             window = tasks[first : first + concurrency]
             ids = (task_id for _, task_id in window)

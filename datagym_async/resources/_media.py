@@ -1,8 +1,8 @@
 """`MediaResource`: images and videos, in and out.
 
-Images arrive as they are. For a video the service answers with a text: a pre-signed URL of another
-origin, which is fetched without our credentials. Which of the two generations of media routes a
-service speaks is found out once, at the first call.
+For a video the service answers with a pre-signed URL of another origin, which is fetched without
+our credentials. The first call finds out which of the two generations of media routes a service
+has.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ class MediaResource(Resource):
         request = routes.upload_file(dataset_id, name, body, dialect=dialect)
         look_up = settle or partial(self._look_up, dataset_id, name)
         answer = await self._session.request_or_settle(request, look_up)
-        # Always small, and on the way of each file: without the look at its size that `read` takes.
+        # Always small, and called for each file: so not by `read`, which checks the size.
         return decode(request, answer, Media) if isinstance(answer, Response) else answer
 
     async def upload_urls(
@@ -285,10 +285,10 @@ class MediaResource(Resource):
         async with self._asking:
             if self._known is not None:
                 return self._known
-            # The old one is asked for, too: else a page of a wrong address would be taken for it.
+            # The old one is tried, too, or the page of a wrong address would pass for it.
             dialects: tuple[routes.Dialect, ...] = ("media", "image")
             for dialect in dialects:
-                # Of a media that cannot exist, only an existing route answers with an error key.
+                # For a media that cannot exist, only an existing route answers with an error key.
                 probe = routes.probe_media(str(uuid.uuid4()), dialect=dialect)
                 try:
                     await self._session.request(probe)
@@ -306,7 +306,7 @@ class MediaResource(Resource):
 
 _MAX_URL = 8192  # bytes of the longest body that can be a URL
 
-_DIGITS = 20  # digits that no announced length reaches
+_DIGITS = 20  # no announced length has so many digits
 
 
 def _is_media(request: Request, answer: Response | OpenAnswer) -> bool:
@@ -320,7 +320,7 @@ def _is_media(request: Request, answer: Response | OpenAnswer) -> bool:
 
 
 def _as_url(body: bytes) -> str | None:
-    """Return a whole body as an http or https URL, or None if it is none."""
+    """Return a body as an http or https URL, or None."""
     if len(body) > _MAX_URL:
         return None
     try:
@@ -335,7 +335,7 @@ def _as_url(body: bytes) -> str | None:
 async def _counted(
     request: Request, answer: OpenAnswer, chunks: AsyncIterator[bytes], *, start: bytes = b""
 ) -> AsyncGenerator[bytes, None]:
-    """Give the chunks, and raise if there are fewer or more bytes than announced, or too many."""
+    """Yield the chunks, and raise if their size is not the announced one, or too large."""
     announced, arrived = answer.headers.get("content-length", ""), len(start)
     if start:
         yield start
@@ -355,11 +355,11 @@ async def _counted(
         )
 
 
-# --- Bodies made of local files, opened and read without holding up the event loop ----------------
+# --- bodies of local files, read without blocking the event loop ----------------------------------
 
 
 CHUNK_SIZE = 1024 * 1024
-"""Bytes read at once: chunks of 64 KiB through a thread cost 3 times the CPU (measured)."""
+"""Bytes read at once: chunks of 64 KiB in a thread cost 3 times the CPU (measured)."""
 
 
 def file_body(path: str | os.PathLike[str], size: int) -> Body:
@@ -401,7 +401,7 @@ async def _open_body(path: Path, size: int) -> AsyncIterator[AsyncIterator[bytes
 
 async def _read_chunks(path: Path, file: AsyncBufferedReader, size: int) -> AsyncIterator[bytes]:
     async def look() -> int:
-        """Return when the file was last written to; its size must be the same."""
+        """Check the file's size, and return when it was last written to."""
         found = await asyncio.to_thread(os.fstat, file.fileno())
         _check_size(path, found.st_size, size)
         return found.st_mtime_ns
@@ -412,7 +412,7 @@ async def _read_chunks(path: Path, file: AsyncBufferedReader, size: int) -> Asyn
         left -= len(chunk)
         if not chunk:
             _check_size(path, size - left, size)
-        # Before the last chunk is sent, so that nothing is stored.
+        # Before the last chunk is sent, so that the service stores nothing.
         if not left and await look() != before:
             raise FileChangedError(
                 f"The file {str(path)!r} was changed while it was sent; send it again"

@@ -1,12 +1,12 @@
-"""Predictions on their way into a project: what becomes of them, and how.
+"""Importing predictions.
 
-In reading order: the report (`ImportReport`), how they are sent (`Importer`), which are held back
-(`PredictionScreening`), how those without an id find their media (`MediaNames`), and how large the
-images are (`MediaSizes`).
+In reading order: the report (`ImportReport`), sending (`Importer`), which predictions are held back
+(`PredictionScreening`), finding their media by name (`MediaNames`), and the sizes of images
+(`MediaSizes`).
 
-One batch is sent at a time. It is stored as a whole or not at all, so a refused one is halved until
-the bad predictions are alone and all others are stored. What the service says of a refusal is not
-read for that: its texts are hints (`docs/decisions/0019-importing-predictions.md`).
+One batch is sent at a time. The service stores all of it or nothing, so a refused batch is halved
+until the bad predictions are alone and all others are stored. The service's words are not used for
+that (`docs/decisions/0019-importing-predictions.md`).
 """
 
 from __future__ import annotations
@@ -190,21 +190,18 @@ def _summed(remarks: Iterable[ImportRemark]) -> tuple[ImportRemark, ...]:
 
 _log = logger(__name__)
 
-_PATIENCE = 3  # answers lost in a row after which an import stops: the service is gone
+_PATIENCE = 3  # after so many lost answers in a row an import stops
 
 
 @attrs.frozen
 class _Verdict:
-    """What happened to all predictions of one request.
-
-    It `divides` where some of them may be stored without the others; `stop` ends the import.
-    """
+    """What happened to all predictions of one request."""
 
     outcome: ImportOutcome
     reason: str = ""
     key: str = ""
-    divides: bool = False
-    stop: APIError | None = None
+    divides: bool = False  # whether some may be stored without the others
+    stop: APIError | None = None  # ends the import
 
     def of(self, result: ImportResult) -> ImportResult:
         if not self.reason:
@@ -221,9 +218,9 @@ class _Verdict:
 
 @attrs.define
 class Importer:
-    """Bring the predictions of one import into the service; without `send` they are only checked.
+    """Imports predictions; without `send` they are only checked.
 
-    `send` returns what the service says of a batch, empty if it is stored.
+    It returns the service's words about a batch, which are empty if it is stored.
     """
 
     screening: PredictionScreening
@@ -237,7 +234,7 @@ class Importer:
     async def run(
         self, predictions: Iterable[PredictionLike] | AsyncIterable[PredictionLike]
     ) -> AsyncGenerator[ImportResult, None]:
-        """Give the result of each prediction, in their order; those before an error are given."""
+        """Yield the result of each prediction, in order, also those before an error."""
         try:
             if isinstance(predictions, Mapping | str | bytes) or not isinstance(
                 predictions, Iterable | AsyncIterable
@@ -265,7 +262,7 @@ class Importer:
                         if verdict.stop is not None:
                             raise verdict.stop
         except (Exception, asyncio.CancelledError) as error:
-            # Of the service, of where the predictions come from, or of who waits for them.
+            # An error of the service or of the predictions, or a cancellation.
             note = f"{self._stored} predictions had been stored before"
             if self._in_flight:
                 begin, end = self._in_flight[0].result.index, self._in_flight[-1].result.index
@@ -312,7 +309,7 @@ class Importer:
         except APIError as error:
             key, keep_data = str(getattr(error, "key", "")), self.screening.keep_data
             if isinstance(error, InternalServerError) and key == "ex_system" and not error.remark:
-                # It has rolled all back. What was appended is not sent again all the same.
+                # It has rolled all back. Appending is not tried again nevertheless.
                 return _Verdict(ImportOutcome.FAILED, str(error), key, divides=not keep_data)
             self._lost += 1
             is_lost = keep_data and error.unknown and not error.remark
@@ -329,15 +326,13 @@ Size: TypeAlias = tuple[int, int]  # width and height in pixels
 PredictionLike: TypeAlias = LabeledImage | Mapping[str, object]
 """Labels of one media: as values, as an import has them, or a task as exported."""
 
-_SHOWN = 20  # sentences about one prediction; thousands of labels can have the same fault
+_SHOWN = 20  # sentences about one prediction, which can have thousands of labels
 
 
 @attrs.frozen
 class Screened:
-    """A prediction that was looked at: what is known of it, and what to send if anything is."""
-
     result: ImportResult
-    payload: Mapping[str, object] | None
+    payload: Mapping[str, object] | None  # what is sent, if anything
 
 
 @attrs.frozen
@@ -357,18 +352,18 @@ class Named:
 
     @property
     def media_name(self) -> str:
-        """Return the name of the media, as it is meant; empty where none is said."""
+        """Return the decoded name of the media; empty if there is none."""
         given = cast("object", self.prediction)
         if isinstance(given, LabeledImage):
             return given.media_name
-        # Exports have names as they are stored, values as they are meant.
+        # Exports have names as they are stored.
         found = next(filter(None, map(given.get, _NAMES)), "") if isinstance(given, Mapping) else ""
         return decode_name(str(found))
 
 
 @attrs.define
 class PredictionScreening:
-    """Decide which predictions of one import are sent; see `LabelsResource.import_predictions`."""
+    """Decides which predictions are sent; see `LabelsResource.import_predictions`."""
 
     keep_data: bool
     entries: Sequence[EntryLike] | None = None
@@ -381,11 +376,11 @@ class PredictionScreening:
     _seen: dict[bytes, int] = attrs.field(factory=dict, init=False)
 
     def named(self, prediction: PredictionLike) -> Named:
-        """Return a prediction with the id of its media, as far as that is known."""
+        """Return a prediction with the id of its media, if that is known."""
         return Named(prediction) if self.names is None else self.names.give_id(prediction)
 
     def screen(self, named: Named, index: int, sizes: Mapping[str, Size]) -> Screened:
-        """Look at one prediction, which has this index among all of them."""
+        """Check the prediction with this index."""
         prediction, media_id = named.prediction, named.media_id
         fit = self._fitted(prediction, sizes.get(media_id.lower()))
         found = prepare_prediction(
@@ -402,7 +397,7 @@ class PredictionScreening:
         # Held back for its labels, or because they name no media?
         wrong = found.errors
         if not self.check:
-            # The service would ignore what names no media, and obey what says otherwise.
+            # The service would ignore one without a media, and obey its own `keepData`.
             wrong = tuple(each for each in wrong if each.part is None)
         elif self.strict:
             wrong += found.warnings
@@ -416,7 +411,7 @@ class PredictionScreening:
             if not drawn and not found.prediction.get("global_classifications"):
                 wrong = (Finding((), "nothing in it can be imported"), *left_out)
 
-        # Held back for an earlier one? If not, it is remembered.
+        # Held back because of an earlier one?
         if not wrong and not self.keep_data:
             digest = hashlib.blake2b(media_id.lower().encode(), digest_size=12).digest()
             earlier = self._seen.setdefault(digest, index)
@@ -445,7 +440,7 @@ class PredictionScreening:
         return Screened(result, None if wrong else found.prediction)
 
     def _fitted(self, prediction: PredictionLike, size: Size | None) -> Fitted | None:
-        """Return labels fitted to their image; None where there is nothing to do."""
+        """Return labels fitted to their image; None if nothing is to be done."""
         if isinstance(prediction, LabeledImage):
             return fitted(prediction, size, rescale=self.rescale, clip=self.clip)
         if self.clip:
@@ -481,7 +476,7 @@ class MediaNames:
     def give_id(self, prediction: PredictionLike) -> Named:
         """Return a prediction with the id of its media, or why none was found.
 
-        An id that no media of the project has is one of another project: it goes by its name.
+        An unknown id is of another project, so the name counts.
         """
         given = Named(prediction)
         name = given.media_name
@@ -510,25 +505,25 @@ class MediaNames:
 
 
 def _needs_size(prediction: PredictionLike) -> bool:
-    """Return whether labels say a size, which is compared, or are shares of one."""
+    """Return whether labels have a size to compare, or are shares of one."""
     return isinstance(prediction, InShares) or bool(getattr(prediction, "width", None))
 
 
 @attrs.define
 class MediaSizes:
-    """Reads widths and heights of media, which the service tells in the details of tasks alone.
+    """Reads widths and heights of media, which only the details of tasks contain.
 
-    That is one listing of the tasks for an import, and then a request an image, a few at once.
+    That is one listing of the tasks for an import, and a request for each image, a few at once.
     """
 
     _tasks: TasksResource
     _project_id: str
-    always: bool  # whether they are read of images too of which nobody says a size
+    always: bool  # also for images whose labels have no size
     _rows: list[bytes] | None = attrs.field(default=None, init=False)
     """The id of each media and of its task, sorted: 90 bytes a media, where a dict has 300."""
 
     async def of(self, predictions: Iterable[Named]) -> dict[str, Size]:
-        """Return the sizes of the media of predictions by id, as far as the service tells them."""
+        """Return the known sizes of the media of predictions by id."""
         wanted = {
             each.media_id.lower()
             for each in predictions
@@ -551,7 +546,7 @@ class MediaSizes:
         return sizes
 
     def _task_of(self, media_id: str) -> str:
-        """Return the id of the task of a media, empty if it has none."""
+        """Return the id of a media's task; empty if it has none."""
         rows = self._rows or []
         try:
             media = UUID(media_id).bytes

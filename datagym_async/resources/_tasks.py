@@ -211,10 +211,10 @@ class TasksResource(Resource):
 
 @attrs.define
 class _Completer:
-    """Complete tasks with a given time of their configuration, or with the present one.
+    """Completes tasks with a given time of their configuration, or with the present one.
 
-    The tasks of one project share one configuration, so one answer does for all of them; a time
-    that is too old for a task is answered with "changed", and then read from that very task.
+    The tasks of a project share one configuration, so it is read once. If the service answers that
+    the time is too old, it is read from that task.
     """
 
     _tasks: TasksResource
@@ -225,7 +225,7 @@ class _Completer:
     async def complete(self, task_id: TaskId) -> CompleteResult:
         if self._given is not None:
             return await self._complete(task_id, self._given)
-        async with self._turn:  # the first of several tasks asks for all of them
+        async with self._turn:  # the first of several tasks reads it for all of them
             known = await self._read(task_id) if self._known is None else self._known
         result = await self._complete(task_id, known)
         if result.completed:
@@ -254,7 +254,7 @@ async def _settle_all(
         task_id = id_of(given, "task id")
         try:
             outcome = await work(task_id)
-        except AuthenticationError:  # it would be the same with every other task
+        except AuthenticationError:  # all other tasks would fail as well
             raise
         except APIError as error:
             outcome = TaskOutcome(task_id, "failed", error)
@@ -274,7 +274,7 @@ States: TypeAlias = "TaskState | str | Iterable[TaskState | str] | None"
 
 
 def queries(states: States, *, search: str | None, limit: int) -> list[dict[str, str]]:
-    """Return the query of each request: the service takes one state at a time."""
+    """Return the query of each request: one for each state."""
     if search and not _SEARCH.fullmatch(search):
         raise ConfigurationError(
             f"search={search!r} holds characters that the service refuses; use letters, digits,"
@@ -299,7 +299,7 @@ def queries(states: States, *, search: str | None, limit: int) -> list[dict[str,
     return [{"state": state.value, **common} for state in given]
 
 
-# A task that somebody has opened holds all its values: reading it writes nothing.
+# Reading a task that somebody has opened writes nothing, because it has all its values.
 _OPENED_FIRST = (
     TaskState.COMPLETED,
     TaskState.REVIEWED,
@@ -311,12 +311,12 @@ _OPENED_FIRST = (
     TaskState.BACKLOG,
 )
 FINISHED = (TaskState.COMPLETED, TaskState.SKIPPED, TaskState.REVIEWED)
-"""States of the tasks that are exported, and have bitmaps; the service refuses those of others."""
+"""States of the tasks that are exported and have bitmaps."""
 _UNTOUCHED = frozenset({TaskState.BACKLOG, TaskState.WAITING})
 
 
 async def read_task(session: ApiSession, project_id: ProjectId) -> TaskDetail | None:
-    """Return a task of a project, one that somebody has opened if there is any, or None."""
+    """Return a task of a project, if possible one that somebody has opened, or None."""
     tasks = TasksResource(session)
     for state in _OPENED_FIRST:
         for task in await tasks.list(project_id, state=state, limit=1):
@@ -332,12 +332,12 @@ async def all_tasks(session: ApiSession, project_id: ProjectId) -> list[Task]:
 
 
 def finished(tasks: Iterable[Task]) -> list[Task]:
-    """Return the tasks that an export holds."""
+    """Return the tasks that are in an export."""
     return [task for task in tasks if task.state in FINISHED]
 
 
 def begun(tasks: Iterable[Task]) -> list[Task]:
-    """Return the tasks that no export holds, and that are likely to have labels all the same."""
+    """Return the tasks that are in no export, but probably have labels."""
     return [
         task
         for task in tasks

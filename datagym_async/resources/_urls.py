@@ -1,4 +1,4 @@
-"""Images by URL: screened, each sent once, in batches, answers matched by URL."""
+"""Images by URL: checked, each sent once, in batches."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ async def upload_in_batches(
     batch_size: int,
     send: Callable[[Sequence[str]], Awaitable[tuple[UrlResult, ...]]],
 ) -> list[UrlResult]:
-    """Send those URLs that can be stored; return one result for each given, in the order given."""
+    """Send those URLs that can be stored; return a result for each given one, in order."""
     if not 1 <= batch_size <= MAX_BATCH:
         raise ConfigurationError(
             f"batch_size is {batch_size}; the service takes 1 to {MAX_BATCH} URLs at once"
@@ -35,7 +35,7 @@ async def upload_in_batches(
         if not isinstance(url, str):
             raise ConfigurationError(f"urls[{index}] is not a text; pass a list of URLs")
 
-    # What would take its batch with it is not sent.
+    # A URL that would make its whole batch fail is not sent.
     results = {
         url: UrlResult(url, UrlStatus.FAILED, reason=reason)
         for url in dict.fromkeys(given)
@@ -55,7 +55,7 @@ async def upload_in_batches(
                 raise  # else the service has rolled all of it back
             if len(batch) == 1:
                 results[batch[0]] = UrlResult(batch[0], UrlStatus.FAILED, reason=str(error))
-            else:  # it is halved until the culprit is alone
+            else:  # it is halved until the bad URL is alone
                 middle = len(batch) // 2
                 waiting += [batch[middle:], batch[:middle]]
             continue
@@ -70,8 +70,8 @@ async def upload_in_batches(
 def screen(url: str) -> str | None:
     """Return why the service would refuse a URL, or could never fetch it, or None.
 
-    It stores links without a look at what they lead to, by their text alone: what stands behind the
-    last dot must be jpg, jpeg or png, to the very end (observed).
+    It stores links without requesting them: the text after the last dot must be jpg, jpeg or png
+    (observed).
     """
     if reason := screen_for_batch(url):
         return reason
@@ -100,7 +100,7 @@ def foreign_scheme(text: str) -> str:
 
 
 def screen_for_batch(url: str) -> str | None:
-    """Return why the service could not store a URL, which would fail its whole batch, or None."""
+    """Return why a URL would make its whole batch fail, or None."""
     if any("\ud800" <= character <= "\udfff" for character in url):
         return "It contains invalid Unicode"
     if len(url) > MAX_URL_LENGTH:

@@ -1,10 +1,10 @@
 """`ValuesResource`: single label values, on routes that the public documentation does not list.
 
-The routes check nothing themselves (observed): what a task cannot be completed with would only be
-found out there. So what `ValuesResource.write` is given is checked and planned before anything is
-sent. Writing a geometry is several requests: an empty value is created with the empty answers about
-it, then each of them is filled in. Where one fails, the created value is deleted again; an answer
-about the whole image, which cannot be deleted, gets back what it said before.
+The routes check nothing (observed), so wrong labels would only be found when the task is completed.
+So `ValuesResource.write` checks and plans everything before it sends anything. A geometry needs
+several requests: an empty value is created with its empty answers, then each is filled in. If one
+fails, the created value is deleted again; an answer about the whole image, which cannot be deleted,
+gets its former content.
 """
 
 from __future__ import annotations
@@ -283,7 +283,7 @@ class ValuesResource(Resource):
         return await self._fetch(routes.change_value_type(value_id, new_entry_id), LabelValue)
 
 
-# --- The values of a task as labels: every digit of their coordinates, unlike an export -----------
+# --- labels of a task, with every digit of their coordinates --------------------------------------
 
 
 def labels_of(task: TaskDetail) -> LabeledImage:
@@ -322,7 +322,7 @@ def answer_of(value: LabelValue) -> Classification:
 
 
 def shape_of(value: LabelValue) -> Shape:
-    """Return what a value draws; an incomplete shape where a coordinate was never set."""
+    """Return the shape of a value; an incomplete one if a coordinate was never set."""
     corner, points = _points([value.point] if value.point else []), _points(value.points)
     match value.entry_type:
         case EntryType.POINT if corner:
@@ -348,7 +348,7 @@ def _points(stored: Iterable[AnyPoint]) -> list[Point] | None:
 
 
 def _payload(value: LabelValue) -> list[Any]:
-    """Return what there is of a shape, as an export writes it."""
+    """Return an incomplete shape as an export writes it."""
     if value.rings:
         return [points_body(ring.points) for ring in value.rings]
     points = points_body([value.point] if value.point else value.points)
@@ -358,7 +358,7 @@ def _payload(value: LabelValue) -> list[Any]:
     return [*points]
 
 
-# --- Labels written: planned before anything is sent, then one value after the other --------------
+# --- writing labels -------------------------------------------------------------------------------
 
 
 def _given(fields: Mapping[str, object]) -> dict[str, object]:
@@ -371,7 +371,7 @@ def _rings(rings: Iterable[Iterable[AnyPoint]]) -> list[dict[str, object]]:
 
 @attrs.define
 class _Writer:
-    """Write what was planned to one task, which is as it was before."""
+    """Writes what was planned to one task; `_task` is its state before."""
 
     _values: ValuesResource
     _task: TaskDetail
@@ -379,7 +379,7 @@ class _Writer:
     _broken: APIError | None = attrs.field(default=None, init=False)
 
     async def geometry(self, planned: _Geometry) -> ValueOutcome:
-        """Draw, or delete what was created of it with all that hangs on it."""
+        """Draw a geometry, or delete what was created of it."""
         made: list[str] = []
 
         async def undo(error: APIError | None) -> tuple[str, ...]:
@@ -392,7 +392,7 @@ class _Writer:
                 task = await self._values._task(self._task.id)
             except APIError:
                 return tuple(made[:1])
-            # A creation without an answer may have made a value all the same.
+            # A creation without an answer may have made a value.
             before = {value.id for value in self._task.label_iteration.values} | self._ours
             return tuple(
                 value.id
@@ -405,7 +405,7 @@ class _Writer:
         return await self._as_a_whole(planned.entry, partial(self._draw, planned, None, made), undo)
 
     async def answer(self, planned: _Answer) -> ValueOutcome:
-        """Answer a question about the whole image, or put back what was answered before."""
+        """Answer a question about the whole image, or put the former answer back."""
         changed: list[LabelValue] = []
         fill = partial(self._fill, self._task.label_iteration.values, planned, None, changed)
 
@@ -426,13 +426,13 @@ class _Writer:
         write: Callable[[], Awaitable[str]],
         undo: Callable[[APIError | None], Awaitable[tuple[str, ...]]],
     ) -> ValueOutcome:
-        """Write, or undo it, which gives the ids of the values that are left behind."""
+        """Write, or undo it; that returns the ids of the values that are left behind."""
         if self._broken is not None:
             return ValueOutcome(entry.key, error=self._broken)
         try:
             return ValueOutcome(entry.key, await write())
         except APIError as error:
-            # What is not about this value is about all that follow.
+            # An error that is not about this value is about all that follow.
             if not isinstance(error, APIStatusError) or isinstance(error, AuthenticationError):
                 self._broken = error
             return ValueOutcome(entry.key, error=error, left_behind=await undo(error))
@@ -443,7 +443,7 @@ class _Writer:
             raise
 
     async def _draw(self, planned: _Geometry, parent: str | None, made: list[str]) -> str:
-        # Cancelled, it waits for the answer: that alone says what is to be deleted.
+        # After a cancellation it waits for the answer, which says what is to be deleted.
         value = await finish_call(self._create(planned.entry, parent, made), within=_TIDYING)
         await self._put(value, planned.fields)
         for answer in planned.answers:
@@ -459,13 +459,13 @@ class _Writer:
         parent: str | None,
         changed: list[LabelValue],
     ) -> str:
-        """Write an answer and those below it to their values; note each before it is changed."""
+        """Write an answer and those below it; add each value to `changed` first."""
         found = next((value for value in there if value.entry_id == planned.entry.id), None)
         value = found or await self._create(planned.entry, parent, [])
-        # Without values nothing is said at all, not even that it is unset.
+        # Without values there is no answer, not even an unset one.
         if planned.said.values and (planned.said.is_set or answer_of(value).is_set):
             changed.append(value)
-            # Cancelled, it waits: carried out late, it would undo what is put back.
+            # After a cancellation it waits, or a late call would undo what is put back.
             await finish_call(self._answer(value, planned.said), within=_TIDYING)
         for child in planned.children:
             await self._fill(value.children, child, value.id, changed)
@@ -484,7 +484,6 @@ class _Writer:
         return value
 
     async def _answer(self, value: LabelValue, said: Classification) -> None:
-        """Give an answer, or take it back."""
         if value.entry_type is EntryType.CHECKLIST:
             await self._put(value, {"checkedValues": list(said.options)})
         else:
@@ -498,11 +497,7 @@ class _Writer:
 
 
 def _shape_fields(shape: Shape, kind: EntryType) -> dict[str, Any]:
-    """Return the members of a request that draw a shape for an entry of a type.
-
-    Raises:
-        ValueError: It cannot be drawn: the service would store an invalid label.
-    """
+    """Return the members of a request for a shape, or raise `ValueError` if it is invalid."""
     if not isinstance(shape, Incomplete) and shape.type is not kind:
         raise ValueError(f"is a {shape.type.value.lower()}, its key is a {kind.value.lower()}'s")
     fields: dict[str, Any]
@@ -531,8 +526,6 @@ def _shape_fields(shape: Shape, kind: EntryType) -> dict[str, Any]:
 
 @attrs.frozen
 class _Answer:
-    """What a classification's value will say."""
-
     entry: LabelEntry
     said: Classification
     children: tuple[_Answer, ...]
@@ -540,7 +533,7 @@ class _Answer:
 
 @attrs.frozen
 class _Geometry:
-    """A value to be created, with the answers about it and the geometries in it."""
+    """A value to be created, with its answers and nested geometries."""
 
     entry: LabelEntry
     fields: Mapping[str, Any]
@@ -550,7 +543,7 @@ class _Geometry:
 
 @attrs.define
 class _Planner:
-    """Find the entries of labels, and collect what does not fit."""
+    """Finds the entries of labels, and collects what does not fit."""
 
     problems: list[str] = attrs.field(factory=list)
 

@@ -1,4 +1,4 @@
-"""Work on many things at once, and work that comes to its end although its caller is cancelled."""
+"""Work on many items at once, and work that ends although its caller is cancelled."""
 
 from __future__ import annotations
 
@@ -33,17 +33,14 @@ async def for_each(
     *,
     concurrency: int = DEFAULT_CONCURRENCY,
 ) -> None:
-    """Do the work on each item, a few at once, in memory that does not grow with the items.
-
-    What the work raises ends all of it, and is raised from here on its own.
-    """
+    """Do the work on each item, a few at once, in constant memory; an error ends all of it."""
     if not 1 <= concurrency <= MOST:
         raise ConfigurationError(f"concurrency is {concurrency}; it must be between 1 and {MOST}.")
     source, turn = one_by_one(items), asyncio.Lock()
 
     async def run_worker() -> None:
         while True:
-            async with turn:  # one iteration for all: they ask one after another
+            async with turn:  # they share one iteration
                 try:
                     item = await anext(source)
                 except StopAsyncIteration:
@@ -62,7 +59,7 @@ async def for_each(
 
 
 async def one_by_one(items: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T, None]:
-    """Give items, whichever kind of iterable they come in; it is asked in the event loop."""
+    """Yield the items of any kind of iterable."""
     if isinstance(items, AsyncIterable):
         async for item in items:
             yield item
@@ -72,10 +69,10 @@ async def one_by_one(items: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T,
 
 
 async def finish_call(call: Coroutine[Any, Any, T], *, within: float) -> T:
-    """Return what a call gives; if the wait for it is cancelled, wait for its end all the same.
+    """Return the result of a call; after a cancellation, wait for its end for `within` seconds.
 
-    The service does not notice that its caller has gone. It would carry the request out after the
-    caller has put things right. Once cancelled, the wait is `within` seconds at most.
+    The service does not notice that its caller has gone, and would carry out the request after the
+    caller has tidied up.
     """
     task = asyncio.get_running_loop().create_task(call)  # awaited here in every case
     try:
@@ -91,15 +88,15 @@ async def _ended(task: asyncio.Task[Any], within: float) -> None:
     task.cancel()
     await asyncio.wait([task])
     if not task.cancelled():
-        task.exception()  # or the loop would complain; its caller looks for itself
+        task.exception()  # or the loop would warn; its caller looks for itself
 
 
 async def run_to_end(work: Coroutine[Any, Any, T]) -> tuple[T, asyncio.CancelledError | None]:
-    """Return what the work gives, done to its end even if the wait for it is cancelled.
+    """Return the result of work that ends even if the wait for it is cancelled.
 
-    The work sets itself a limit in time. A cancellation is returned; raise it.
+    The work has its own limit in time. A cancellation is returned; raise it.
     """
-    # A task group would cancel it. It is awaited here in every case, so that it is never alone.
+    # A task group would cancel it. It is always awaited here.
     task = asyncio.get_running_loop().create_task(work)
     cancelled: asyncio.CancelledError | None = None
     while not task.done():

@@ -4,7 +4,7 @@ A configuration is a tree of entries, each a geometry to draw or a question to a
 values, each of one entry, with the values of nested entries below it.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Literal, Protocol, TypeAlias, TypeVar, get_args
 
 import attrs
@@ -111,35 +111,13 @@ def walk(roots: Iterable[B]) -> Iterator[B]:
         yield from walk(root.children)
 
 
-def _below(
-    rows: Iterable[Row], make: Callable[[dict[str, Any], tuple[T, ...]], T]
-) -> tuple[T, ...]:
-    """Return what `make` builds of the columns of each root and of its children."""
-    children: dict[str | None, list[Row]] = {}
-    for row in rows:
-        children.setdefault(row["parent_id"], []).append(row)
+def entries_of(project: Row) -> Entries:
+    """Return the label configuration of a project."""
 
-    def built(parent: str | None) -> tuple[T, ...]:
-        return tuple(make(dict(row), built(row["id"])) for row in children.get(parent, ()))
+    def entry(fields: dict[str, Any]) -> Entry:
+        return Entry(**fields | {"children": tuple(map(entry, fields["children"]))})
 
-    return built(None)
-
-
-async def load_entries(db: Queries, config_id: str) -> Entries:
-    """Read a configuration; an empty or unknown one has no entries."""
-    rows = await db.rows(
-        "SELECT id, parent_id, entry_key AS key, entry_value AS value, type, timestamp, color,"
-        " shortcut, max_length, required, options_json AS options FROM lc_entry"
-        " WHERE config_id = ? ORDER BY seq",
-        config_id,
-    )
-
-    def entry(columns: dict[str, Any], children: Entries) -> Entry:
-        columns["required"] = bool(columns["required"])
-        columns["options"] = orjson.loads(columns["options"])
-        return Entry(**columns, children=children)
-
-    return _below(rows, entry)
+    return tuple(map(entry, orjson.loads(project["entries_json"])))
 
 
 def global_classifications(entries: Entries) -> list[Entry]:
@@ -147,20 +125,9 @@ def global_classifications(entries: Entries) -> list[Entry]:
     return [root for root in entries if root.is_classification]
 
 
-async def insert_entries(db: Transaction, config_id: str, roots: Iterable[Entry]) -> None:
-    await db.run_many(
-        "INSERT INTO lc_entry (id, config_id, parent_id, entry_key, entry_value, type, color,"
-        " shortcut, timestamp, max_length, required, options_json)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [
-            (
-                *(entry.id, config_id, entry.parent_id, entry.key, entry.value, entry.type),
-                *(entry.color, entry.shortcut, entry.timestamp, entry.max_length),
-                *(int(entry.required), orjson.dumps(dict(entry.options)).decode()),
-            )
-            for entry in walk(roots)
-        ],
-    )
+async def store_entries(db: Transaction, project: Row, entries: Entries) -> None:
+    text = orjson.dumps([attrs.asdict(entry) for entry in entries]).decode()
+    await db.run("UPDATE project SET entries_json = ? WHERE id = ?", text, project["id"])
 
 
 @attrs.frozen
@@ -224,20 +191,29 @@ def empty_values(entry: Entry, parent_id: str | None = None) -> Value:
 
 
 async def load_values(db: Queries, task_id: str, entries: Entries) -> tuple[Value, ...]:
-    by_id = {entry.id.lower(): entry for entry in walk(entries)}
-    rows = await db.rows(
-        "SELECT id, parent_id, entry_id AS entry, payload_json AS payload, timestamp, labeler,"
-        " valid, comment FROM lc_value WHERE task_id = ? ORDER BY seq",
-        task_id,
-    )
+    """Read the values of a task, oldest first."""
+    by_id = {entry.id: entry for entry in walk(entries)}
+    rows: dict[str | None, list[Row]] = {}
+    for row in await db.rows("SELECT * FROM lc_value WHERE task_id = ? ORDER BY seq", task_id):
+        rows.setdefault(row["parent_id"], []).append(row)
 
-    def value(columns: dict[str, Any], children: tuple[Value, ...]) -> Value:
-        columns["entry"] = by_id[columns["entry"].lower()]
-        columns["payload"] = orjson.loads(columns["payload"])
-        columns["valid"] = bool(columns["valid"])
-        return Value(**columns, children=children)
+    def below(parent_id: str | None) -> tuple[Value, ...]:
+        return tuple(
+            Value(
+                id=row["id"],
+                parent_id=row["parent_id"],
+                entry=by_id[row["entry_id"]],
+                payload=orjson.loads(row["payload_json"]),
+                timestamp=row["timestamp"],
+                labeler=row["labeler"],
+                valid=bool(row["valid"]),
+                comment=row["comment"],
+                children=below(row["id"]),
+            )
+            for row in rows.get(parent_id, ())
+        )
 
-    return _below(rows, value)
+    return below(None)
 
 
 async def insert_values(db: Transaction, task_id: str, roots: Iterable[Value]) -> None:

@@ -19,9 +19,9 @@ from datagym_async.server._labels import (
     TaskState,
     Value,
     empty_values,
+    entries_of,
     find_label_task,
     insert_values,
-    load_entries,
     points_view,
 )
 from datagym_async.server._service import OWNER, Service
@@ -234,8 +234,7 @@ async def add_video_objects(
     """Add objects to the video of a task and return their ids; `LookupError` for a wrong key."""
     async with service.store.writing() as db:
         found = await find_label_task(db, task_id)
-        roots = await load_entries(db, found.project["config_id"])
-        entries = {entry.key: entry for entry in roots if entry.is_geometry}
+        entries = {each.key: each for each in entries_of(found.project) if each.is_geometry}
         values = []
         for each in objects:
             entry = entries.get(each.key.lower())

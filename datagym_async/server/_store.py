@@ -30,7 +30,7 @@ Row: TypeAlias = sqlite3.Row
 SqlValue: TypeAlias = str | int | float | bytes | None
 
 # Increased if a table changes; a data folder with another number is refused.
-_SCHEMA_VERSION: Final = 1
+_SCHEMA_VERSION: Final = 2
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS project (
@@ -46,6 +46,7 @@ CREATE TABLE IF NOT EXISTS project (
     config_timestamp INTEGER NOT NULL,
     iteration_id TEXT NOT NULL UNIQUE COLLATE NOCASE,
     iteration_run INTEGER NOT NULL DEFAULT 1,
+    entries_json TEXT NOT NULL DEFAULT '[]',
     review_activated INTEGER NOT NULL DEFAULT 0,
     deleted_at INTEGER
 );
@@ -107,29 +108,11 @@ CREATE TABLE IF NOT EXISTS task (
 CREATE INDEX IF NOT EXISTS task_of_project ON task (project_id, state);
 CREATE INDEX IF NOT EXISTS task_of_media ON task (media_id);
 
-CREATE TABLE IF NOT EXISTS lc_entry (
-    seq INTEGER PRIMARY KEY,
-    id TEXT NOT NULL UNIQUE COLLATE NOCASE,
-    config_id TEXT NOT NULL COLLATE NOCASE,
-    parent_id TEXT COLLATE NOCASE REFERENCES lc_entry (id) ON DELETE CASCADE,
-    entry_key TEXT NOT NULL,
-    entry_value TEXT NOT NULL,
-    type TEXT NOT NULL,
-    color TEXT,
-    shortcut TEXT,
-    timestamp INTEGER NOT NULL,
-    max_length INTEGER,
-    required INTEGER NOT NULL DEFAULT 0,
-    options_json TEXT NOT NULL DEFAULT '{}'
-);
-CREATE INDEX IF NOT EXISTS lc_entry_of_config ON lc_entry (config_id);
-CREATE INDEX IF NOT EXISTS lc_entry_of_parent ON lc_entry (parent_id);
-
 CREATE TABLE IF NOT EXISTS lc_value (
     seq INTEGER PRIMARY KEY,
     id TEXT NOT NULL UNIQUE COLLATE NOCASE,
     task_id TEXT NOT NULL COLLATE NOCASE REFERENCES task (id) ON DELETE CASCADE,
-    entry_id TEXT NOT NULL COLLATE NOCASE REFERENCES lc_entry (id) ON DELETE CASCADE,
+    entry_id TEXT NOT NULL,
     parent_id TEXT COLLATE NOCASE REFERENCES lc_value (id) ON DELETE CASCADE,
     timestamp INTEGER NOT NULL,
     labeler TEXT,
@@ -138,7 +121,6 @@ CREATE TABLE IF NOT EXISTS lc_value (
     payload_json TEXT NOT NULL DEFAULT '{}'
 );
 CREATE INDEX IF NOT EXISTS lc_value_of_task ON lc_value (task_id);
-CREATE INDEX IF NOT EXISTS lc_value_of_entry ON lc_value (entry_id);
 CREATE INDEX IF NOT EXISTS lc_value_of_parent ON lc_value (parent_id);
 """
 

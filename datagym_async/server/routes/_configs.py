@@ -34,7 +34,8 @@ from datagym_async.server._labels import (
     SEGMENTATION,
     Entries,
     Entry,
-    insert_entries,
+    entries_of,
+    store_entries,
     walk,
 )
 from datagym_async.server._service import Call, Route
@@ -62,10 +63,10 @@ async def fill(call: Call) -> web.StreamResponse:
     config_id = call.ids["config_id"]
     async with call.service.store.writing() as db:
         project = await db.find("Label Configuration", _PROJECT, config_id)
-        if await db.row("SELECT 1 FROM lc_entry WHERE config_id = ? LIMIT 1", config_id):
+        if entries_of(project):
             raise refuse("ex_gen_config_not_cleared", config_id)
         entries = build_entries(wanted, timestamp=now())
-        await insert_entries(db, project["config_id"], entries)
+        await store_entries(db, project, entries)
         await _note_change(db, project, reopen=bool(entries))
         view = await config_view(db, project, entries)
     return call.answer(view)
@@ -76,8 +77,9 @@ async def clear(call: Call) -> web.StreamResponse:
     config_id = call.ids["config_id"]
     async with call.service.store.writing() as db:
         project = await db.find("Label Configuration", _PROJECT, config_id)
-        # The values are deleted with their entries.
-        await db.run("DELETE FROM lc_entry WHERE config_id = ?", config_id)
+        await store_entries(db, project, ())
+        sql = "DELETE FROM lc_value WHERE task_id IN (SELECT id FROM task WHERE project_id = ?)"
+        await db.run(sql, project["id"])
         await _note_change(db, project, reopen=True)
     return call.answer({"configId": config_id})
 

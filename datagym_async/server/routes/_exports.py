@@ -29,8 +29,8 @@ from datagym_async.server._labels import (
     SEGMENTATION,
     Entries,
     Value,
+    entries_of,
     find_label_task,
-    load_entries,
     load_values,
     walk,
 )
@@ -63,7 +63,7 @@ async def export_project(call: Call) -> web.StreamResponse:
         project["id"],
         *FINISHED,
     )
-    entries = await load_entries(store, project["config_id"])
+    entries = entries_of(project)
     tasks = [await _task(call.service, project, entries, row) for row in rows]
     overview: list[Json] = [{"label_classes": label_classes(entries)}] if tasks else []
     call.service.pretty = True
@@ -76,7 +76,7 @@ async def export_video(call: Call) -> web.StreamResponse:
     found = await find_label_task(store, call.ids["task_id"], what="Task")
     if found.project["media_type"] != "VIDEO":
         raise refuse("ex_gen_invalid_project_mediatype")
-    entries = await load_entries(store, found.project["config_id"])
+    entries = entries_of(found.project)
     values = await load_values(store, found.id, entries)
     view: Json = {
         "frames": visible_frames(values),
@@ -267,7 +267,7 @@ async def export_bitmap(call: Call) -> web.StreamResponse:
     # The key is decoded a second time, so that + and %2520 are blanks too.
     given = unquote_plus(call.ids["entry_key"])
     key = given.lower()
-    entries = await load_entries(store, found.project["config_id"])
+    entries = entries_of(found.project)
     if not any(entry.key == key for entry in walk(entries)):
         raise refuse("ex_notfound", "lcEntry", "entry_key", given)
     values = await load_values(store, found.id, entries)

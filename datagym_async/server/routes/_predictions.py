@@ -21,9 +21,9 @@ from datagym_async.server._labels import (
     Value,
     dump,
     empty_values,
+    entries_of,
     global_classifications,
     insert_values,
-    load_entries,
     points_view,
     walk,
     with_globals,
@@ -60,7 +60,8 @@ async def import_labels(call: Call) -> web.StreamResponse:
     problems = problems_of(document)
     if not problems:
         async with store.writing() as db:
-            entries = await load_entries(db, project["config_id"])
+            project = await db.find("Project", PROJECT, project["id"])  # it may have changed
+            entries = entries_of(project)
             for item in objects_of(document):
                 await _import_item(db, project, entries, item)
     return call.answer({"errorMessages": report(problems)})

@@ -13,8 +13,8 @@ from datagym_async.server._labels import (
     SEGMENTATION,
     TASK_STATES,
     Value,
+    entries_of,
     find_label_task,
-    load_entries,
     value_view,
     walk,
     with_globals,
@@ -84,7 +84,7 @@ async def show(call: Call) -> web.StreamResponse:
         if found.media["source"] == "AWS_S3" and media["url"] is None:
             raise refuse("ex_service_unavailable", "aws")
         task, project = found.task, found.project
-        entries = await load_entries(db, project["config_id"])
+        entries = entries_of(project)
         values = await with_globals(db, found.id, entries)
         dataset = await db.row("SELECT * FROM dataset WHERE id = ?", found.media["dataset_id"])
         view: dict[str, Json] = {
@@ -120,8 +120,7 @@ async def complete(call: Call) -> web.StreamResponse:
         stale = known is not None and known < found.project["config_timestamp"]
         if not stale:
             _count_label(call.service)
-            entries = await load_entries(db, found.project["config_id"])
-            values = await with_globals(db, found.id, entries)
+            values = await with_globals(db, found.id, entries_of(found.project))
             invalid = first_invalid(values, video=found.project["media_type"] == "VIDEO")
             if invalid is not None:
                 raise refuse("ex_gen_entry_value_validation", invalid.entry.type, invalid.id)

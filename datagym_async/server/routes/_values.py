@@ -23,9 +23,9 @@ from datagym_async.server._labels import (
     Value,
     dump,
     empty_values,
+    entries_of,
     find_label_task,
     insert_values,
-    load_entries,
     load_values,
     points_view,
     value_view,
@@ -51,7 +51,8 @@ async def create(call: Call) -> web.StreamResponse:
     if body["lcEntryId"] != entry_id:
         raise refuse("ex_gen_entry_definition_incorrect", str(body["lcEntryId"]))
     async with call.service.store.writing() as db:
-        await db.find("Entry", "SELECT 1 FROM lc_entry WHERE id = ?", entry_id)
+        sql = "SELECT 1 FROM project WHERE instr(entries_json, lower(?))"
+        await db.find("Entry", sql, entry_id)
         found = await find_label_task(db, str(body["labelTaskId"]))
         sql = "SELECT 1 FROM media WHERE id = ? AND deleted_at IS NULL"
         await db.find("media", sql, str(body["mediaId"]))
@@ -59,7 +60,7 @@ async def create(call: Call) -> web.StreamResponse:
         await db.find("Label Iteration", sql, str(body["iterationId"]))
         # Only an entry of the task's configuration, below a value of its parent entry, or the task
         # would be damaged.
-        entry = _find_entry(await load_entries(db, found.project["config_id"]), entry_id)
+        entry = _find_entry(entries_of(found.project), entry_id)
         if parent_id:
             sql = "SELECT 1 FROM lc_value WHERE id = ? AND task_id = ? AND entry_id = ?"
             ids = str(parent_id), found.id, entry.parent_id or ""
@@ -146,7 +147,7 @@ async def _find_value(db: Transaction, value_id: str) -> tuple[LabelTask, Entrie
     sql = "SELECT task_id FROM lc_value WHERE id = ?"
     row = await db.find("Label Entry Value", sql, value_id)
     found = await find_label_task(db, row["task_id"])
-    entries = await load_entries(db, found.project["config_id"])
+    entries = entries_of(found.project)
     values = walk(await load_values(db, found.id, entries))
     return found, entries, next(value for value in values if value.id == value_id.lower())
 
