@@ -127,6 +127,14 @@ def is_of_the_disk(error: sqlite3.Error | OSError) -> bool:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in _OF_THE_DISK
 
 
+def remedy(error: Exception, usual: str = "free some space on its disk") -> str:
+    """Return what to do if a database cannot be written; `usual` is for a full disk and others."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return "close it in the other program that has it open"
+    return "change its permissions" if code == sqlite3.SQLITE_READONLY else usual
+
+
 def unseal(path: Path, lock: JournalLock) -> bool:
     """Remove the seal of a database that is not open yet; return whether it was valid.
 

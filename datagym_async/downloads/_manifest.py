@@ -34,6 +34,7 @@ from datagym_async._runs._database import (
     check,
     is_of_the_disk,
     of_a_database,
+    remedy,
     unseal,
 )
 from datagym_async._runs._disk import PARTS, HashedPart, JournalLock, is_still_there, path_in, tidy
@@ -181,8 +182,8 @@ def trouble(path: Path, error: sqlite3.Error | OSError) -> str:
     """Say why a manifest cannot be used, and what to do."""
     if is_of_the_disk(error):
         return (
-            f"The manifest {_shown(path)} cannot be written ({error}); free some space on its "
-            "disk, then the same download resumes."
+            f"The manifest {_shown(path)} cannot be written ({error}); {remedy(error)}, "
+            "then the same download resumes."
         )
     return (
         f"The manifest {_shown(path)} is damaged and cannot be used ({error}); give another "

@@ -23,6 +23,7 @@ from datagym_async._runs._database import (
     check,
     is_of_the_disk,
     of_a_database,
+    remedy,
     unseal,
 )
 from datagym_async._runs._disk import JournalLock
@@ -135,7 +136,7 @@ def _trouble(path: Path, error: sqlite3.Error | OSError) -> str:
     shown = printable(str(path))
     if is_of_the_disk(error):
         return (
-            f"The journal {shown} cannot be written ({error}); free some space on its disk, then "
+            f"The journal {shown} cannot be written ({error}); {remedy(error)}, then "
             "the same prediction again resumes."
         )
     return (

@@ -28,6 +28,7 @@ from datagym_async._runs._database import (
     check,
     is_of_the_disk,
     of_a_database,
+    remedy,
     unseal,
 )
 from datagym_async._runs._disk import JournalLock, full_path, local_path, lock_path, state_folder
@@ -285,15 +286,11 @@ def unusable(path: Path, error: Exception) -> ConfigurationError:
             f"The journal {_shown(path)} is damaged ({error}); start again with fresh=True: "
             "what the dataset holds is skipped in any case."
         )
-    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
-        return ConfigurationError(
-            f"The journal {_shown(path)} is open in another program; close it there, or choose "
-            "another path with journal=..."
-        )
     words = error.strerror if isinstance(error, OSError) and error.strerror else error
     return ConfigurationError(
-        f"The journal {_shown(path)} cannot be written ({words}); free some space there, or choose "
-        "another path with journal=..., on a local disk."
+        f"The journal {_shown(path)} cannot be written ({words}); "
+        f"{remedy(error, 'free some space there')}, or choose another path with journal=..., on a "
+        "local disk."
     )
 
 
