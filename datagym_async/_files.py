@@ -58,6 +58,7 @@ PRIVATE_FOLDER: Final = 0o700
 USUAL: Final = 0o666  # where the umask decides
 PART_SUFFIX: Final = ".part"
 NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})  # the disk is full
+TOO_MANY_OPEN: Final = frozenset({errno.EMFILE, errno.ENFILE})  # no fault of the file
 
 _NUMBERS: Final = 8  # parts of one target that are searched for: so many runs may have been killed
 _MOST: Final = 1000

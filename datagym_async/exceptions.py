@@ -302,10 +302,11 @@ class FileWriteError(DataGymError, OSError):
     @classmethod
     def of(cls, place: Path, error: OSError) -> FileWriteError:
         """Return the error for a place, with what the system said of it."""
-        is_full = error.errno in {errno.ENOSPC, errno.EDQUOT}
-        way_out = (
-            "free some space on its disk, or use another path" if is_full else "use another path"
-        )
+        way_out = "use another path"
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            way_out = "free some space on its disk, or use another path"
+        elif error.errno in {errno.EMFILE, errno.ENFILE}:
+            way_out = "raise the limit of open files (`ulimit -n`)"
         made = cls(f"{place} cannot be written ({error.strerror or error}); {way_out}")
         made.errno, made.strerror, made.filename = error.errno, error.strerror, str(place)
         return made

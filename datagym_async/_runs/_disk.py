@@ -21,6 +21,7 @@ import attrs
 from datagym_async._files import (
     NO_ROOM,
     PRIVATE,
+    TOO_MANY_OPEN,
     Part,
     from_home,
     is_open_at,
@@ -43,6 +44,8 @@ _WORDS = {
     errno.ELOOP: "is a link to itself",
     errno.ENAMETOOLONG: "has a name that is too long for the file system",
     errno.EISDIR: "is a folder",
+    errno.EMFILE: "cannot be read: too many files are open (raise the limit with `ulimit -n`, or "
+    "lower it with concurrency=...)",
 }
 
 
@@ -186,7 +189,7 @@ def is_locked(journal: Path) -> bool:
 
 
 PARTS: Final = "parts"
-_LASTING: Final = NO_ROOM | {errno.EROFS, errno.EIO}
+_LASTING: Final = NO_ROOM | TOO_MANY_OPEN | {errno.EROFS, errno.EIO}
 
 
 def path_in(root: Path, path: str) -> Path:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from datagym_async._files import TOO_MANY_OPEN
 from datagym_async._printable import printable
 from datagym_async._regular_files import READ_FLAGS, check_regular
 from datagym_async._runs._decode import decode
@@ -321,7 +322,9 @@ def _read_file(planned: Planned, path: str, screening: Screening) -> None:
         finally:
             os.close(file)
     except (OSError, ValueError) as error:
-        planned.reject(refusal(path, error))
+        is_of_file = getattr(error, "errno", None) not in TOO_MANY_OPEN
+        outcome = Outcome.REJECTED if is_of_file else Outcome.FAILED
+        planned.reject(refusal(path, error), outcome)
         return
     _screen(planned, size, head, whole, screening)
     if planned.verdict is not None and is_archive(path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from datagym_async._files import TOO_MANY_OPEN
 from datagym_async.exceptions import (
     AlreadyExistsError,
     APIError,
@@ -50,6 +51,8 @@ def of_error(
         reason = "The dataset holds this name already; it was stored in the meantime."
     elif isinstance(error, StoreError) and error.trouble == "passing":
         pass  # the next run tries again
+    elif isinstance(error, OSError) and error.errno in TOO_MANY_OPEN:
+        pass  # likewise
     elif isinstance(error, OSError | ConfigurationError) and not isinstance(error, APIError):
         outcome = Outcome.REJECTED  # a missing answer is a ConnectionError, too, and failed
     answer = error if isinstance(error, APIStatusError) and outcome is Outcome.FAILED else None

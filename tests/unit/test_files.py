@@ -211,7 +211,12 @@ def test_a_folder_that_was_asked_for_has_the_usual_mode(tmp_path: Path, umask: i
 
 
 @pytest.mark.parametrize(
-    ("number", "words"), [(errno.ENOSPC, "free some space"), (errno.EACCES, "use another path")]
+    ("number", "words"),
+    [
+        (errno.ENOSPC, "free some space"),
+        (errno.EACCES, "use another path"),
+        (errno.EMFILE, r"raise the limit of open files \(`ulimit -n`\)"),
+    ],
 )
 def test_what_cannot_be_written_is_said_with_its_place(
     tmp_path: Path, number: int, words: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 from itertools import chain
@@ -81,6 +82,24 @@ def test_of_what_is_no_image_only_the_head_is_read(
         "Not a JPEG or PNG image: it looks like a video (MP4 or QuickTime).",
     )
     assert ready.size == 5012
+
+
+def test_a_file_for_which_no_descriptor_is_left_is_not_at_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has failed, so that the next run tries it again, and the way out is said."""
+    path = tmp_path / "a.jpg"
+    path.write_bytes(JPEG)
+
+    def none_left(file: int, size: int) -> bytes:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(reading, "_read_whole", none_left)
+    verdict = reading.read(planned(path)).verdict
+
+    assert verdict is not None
+    assert verdict.outcome is Outcome.FAILED
+    assert "too many files are open (raise the limit with `ulimit -n`" in verdict.reason
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
 
 from datagym_async._runs import is_fatal, is_unreachable
@@ -56,6 +58,7 @@ TAKEN = AlreadyExistsError("Taken.", status=412, key="ex_alreadyexists")
         pytest.param(APIResponseValidationError("x"), Outcome.FAILED, False, id="shape"),
         pytest.param(FileChangedError("x"), Outcome.REJECTED, False, id="file-changed"),
         pytest.param(PermissionError(13, "x"), Outcome.REJECTED, False, id="file-unreadable"),
+        pytest.param(OSError(errno.EMFILE, "x"), Outcome.FAILED, False, id="open-files"),
         pytest.param(ConfigurationError("x"), Outcome.REJECTED, False, id="name"),
         pytest.param(ClientClosedError("x"), Outcome.FAILED, True, id="closed"),
     ],
