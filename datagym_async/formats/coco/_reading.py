@@ -507,16 +507,19 @@ class _Opened:
         if len(begun) > 1:
             losses.add(LossKind.DOUBLED, f"{name}: {' and '.join(sorted(begun))}")
         for each in found.values():
-            with losses.counting(where := f"{name}: {each.at}"):
-                is_result, faults = each.latest.has_results, list[str]()
+            is_result, faults = each.latest.has_results, list[str]()
+            try:
                 made = object_of(each.fields, each.category, each.at, faults, is_result=is_result)
-                for fault in faults:
-                    losses.add(LossKind.PART, f"{where}: {fault}")
-                made.number, made.category = each.number, self._known[each.category.names]
-                if made.keypoints and made.category.keypoints != each.category.keypoints:
-                    by_name = dict(zip(each.category.keypoints, made.keypoints, strict=False))
-                    made.keypoints = [by_name.get(one) for one in made.category.keypoints]
-                image.objects.append(made)
+            except BrokenError as error:
+                losses.add(LossKind.BROKEN, f"{name}: {each.at}: {error}")
+                continue
+            for fault in faults:
+                losses.add(LossKind.PART, f"{name}: {each.at}: {fault}")
+            made.number, made.category = each.number, self._known[each.category.names]
+            if made.keypoints and made.category.keypoints != each.category.keypoints:
+                by_name = dict(zip(each.category.keypoints, made.keypoints, strict=False))
+                made.keypoints = [by_name.get(one) for one in made.category.keypoints]
+            image.objects.append(made)
         return image
 
     def _records(
