@@ -71,26 +71,26 @@ class RawObject:
 
     category: Category
     where: str
-    """Where it stands, for people: file and line, or ``annotations[12]``."""
+    """Its place, for people: file and line, or ``annotations[12]``."""
     box: tuple[float, float, float, float] | None = None
-    """Left, top, width and height, as the file says it; None where it says none."""
+    """Left, top, width and height; None if the file has none."""
     parts: Sequence[Sequence[Ring]] = ()
     """For each part of the object its outline, and then the holes in it."""
     mask: Mapping[str, Any] | None = None
-    """A mask of COCO (RLE), instead of `parts`; decoded only where an outline is asked for."""
+    """A mask of COCO (RLE) instead of `parts`; decoded only if an outline is needed."""
     line: Ring = ()
-    """The points of an open line, where the object is one."""
+    """The points of an object that is an open line."""
     point: Pair | None = None
-    """A point, where the object is one."""
+    """The place of an object that is a point."""
     keypoints: Sequence[tuple[float, float, int] | None] = ()
     """x, y and visibility (1: hidden, 2: seen) for each of the category's; None if not labelled."""
     number: int | str | None = None
-    """By which it is the same object in several files; None if it is told by its place alone."""
+    """Its number, the same in several files; None if it has none."""
     crowd: bool = False
     score: float | None = None
     """From 0 to 1, of results of a model."""
     extra: Mapping[str, Any] = attrs.field(factory=dict)
-    """Members of the file that the service does not know, for the way back into the same format."""
+    """Members of the file that the service does not know, which writers write again."""
 
 
 @attrs.define(kw_only=True)
@@ -98,18 +98,18 @@ class RawImage:
     """An image and all its data in the files."""
 
     name: str
-    """As the file has it, folders included."""
+    """The name in the file, with folders."""
     where: str = ""
-    """The file, and where in it."""
+    """The file, and the place in it."""
     width: int | None = None
     height: int | None = None
     media_id: str = ""
     objects: list[RawObject] = attrs.field(factory=list)
     captions: list[str] = attrs.field(factory=list)
     is_labelled: bool = False
-    """Whether the file has labels of it, be they readable or not."""
+    """Whether the file has labels for it, readable or not."""
     in_shares: bool = False
-    """Whether its numbers are shares of a width and height that are not known, as in YOLO."""
+    """Whether its coordinates are shares of an unknown width and height, as in YOLO."""
 
 
 @attrs.frozen(kw_only=True)
@@ -121,9 +121,9 @@ class RawDataset:
     categories: tuple[Category, ...]
     """All classes in the order of the file, also those that are not used."""
     images: Callable[[Losses], Iterator[RawImage]]
-    """Reads the images, one after the other, as often as it is called, and counts what is lost."""
+    """Reads the images one by one, each time it is called, and counts losses."""
     outlines: bool = False
-    """Whether it has outlines of objects without their boxes, so that boxes would be less."""
+    """Whether it has outlines without boxes, so that boxes would lose something."""
 
 
 @contextlib.contextmanager

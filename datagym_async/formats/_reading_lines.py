@@ -54,7 +54,7 @@ NO_LABELS: Final = frozenset((
     "label_colors", "license", "requirements", "readme", "readme.dataset", "readme.roboflow",
 ))  # fmt: skip
 """Stems of files beside those of labels."""
-_FIRST: Final = 20  # label files that say of which kind a dataset is
+_FIRST: Final = 20  # label files that show the kind of a dataset
 _MOST_YAML: Final = 4 * 2**20  # bytes: PyYAML takes seconds for one million
 _DEEPEST: Final = 8  # folders of a path that leads elsewhere
 _FARTHEST: Final = 2  # larger numbers are pixels, not fractions
@@ -86,27 +86,27 @@ class _Labelled:
 
 def open_yolo(path: Path, options: Options) -> RawDataset:
     """Open a data.yaml, a darknet data file, or a folder; errors as `formats.read` says."""
-    told = yolo_file(path) if path.is_dir() else path
-    if told is None:
+    data = yolo_file(path) if path.is_dir() else path
+    if data is None:
         found, problems = _in_folder(path, options.images), list[str]()
         yolo = _Yolo(_listed(path, options.classes, found))
         looked_for = "images, and a .txt of labels for each"
     else:
         try:
-            said = _said(told)
+            content = _content_of(data)
         except BrokenError as error:
-            raise FormatError(f"{told} cannot be read as yolo: {error}") from None
-        yolo, looked_for = _told(told, said, options.classes), "images"
-        found, problems = _in_parts(told, said, options.split)
+            raise FormatError(f"{data} cannot be read as yolo: {error}") from None
+        yolo, looked_for = _yolo_of(data, content, options.classes), "images"
+        found, problems = _in_parts(data, content, options.split)
         if options.images:
             pictures = Pictures([options.images])
             found = [_elsewhere(each, pictures) for each in found]
     if not found:
         why = f"; {'; '.join(problems)}" if problems else ""
-        raise FormatError(f"{told or path} leads to no images; looked for {looked_for}{why}")
+        raise FormatError(f"{data or path} leads to no images; looked for {looked_for}{why}")
     if not any(is_there(each.labels) for each in found):
         where = f"none of its {len(found):,} images; looked for {found[0].labels}"
-        raise FormatError(f"{told or path} leads to labels of {where}")
+        raise FormatError(f"{data or path} leads to labels of {where}")
     if not problems and not any(map(_says_something, found)):
         raise FormatError(f"{path} holds empty files of labels, and none of their images")
     if not yolo.pose and (count := _marked_keypoints(found)):
@@ -116,7 +116,7 @@ def open_yolo(path: Path, options: Options) -> RawDataset:
 
     def images(losses: Losses) -> Iterator[RawImage]:
         for problem in problems:
-            losses.add(LossKind.BROKEN, f"{told}: {problem}")
+            losses.add(LossKind.BROKEN, f"{data}: {problem}")
         for each in found:
             yield from _read(each, yolo, options.in_shares, losses)
 
@@ -131,16 +131,16 @@ def open_yolo(path: Path, options: Options) -> RawDataset:
 
 def yolo_kind(path: Path) -> YoloName:
     """Return the kind of YOLO of a file or folder, by its first label files."""
-    told = yolo_file(path) if path.is_dir() else path
+    data = yolo_file(path) if path.is_dir() else path
     try:
-        said = _said(told) if told else {}
-        if said.get("kpt_shape"):
+        content = _content_of(data) if data else {}
+        if content.get("kpt_shape"):
             return "yolo-pose"
-        found = _in_parts(told, said, None)[0] if told else _in_folder(path, None)
+        found = _in_parts(data, content, None)[0] if data else _in_folder(path, None)
     except (BrokenError, FormatError):
         return "yolo"
     if any(map(_is_dota, _first_lines(found))):
-        return "yolo-obb" if told else "dota"
+        return "yolo-obb" if data else "dota"
     if _marked_keypoints(found):
         return "yolo-pose"
     columns = {len(words) for words in _first_lines(found) if len(words) > 6}
@@ -172,25 +172,25 @@ def _marked_keypoints(found: Sequence[_Labelled]) -> int:
     return count if len(columns) == 1 and not rest and has_marks else 0
 
 
-def _point_names(told: Sequence[str], count: int) -> list[str]:
-    return [*told, *(f"keypoint_{each + 1}" for each in range(len(told), count))]
+def _point_names(known: Sequence[str], count: int) -> list[str]:
+    return [*known, *(f"keypoint_{each + 1}" for each in range(len(known), count))]
 
 
 def _in_parts(
-    told: Path, said: Mapping[str, Any], split: str | None
+    data: Path, content: Mapping[str, Any], split: str | None
 ) -> tuple[list[_Labelled], list[str]]:
     """Return the images of the parts of a dataset, and missing files."""
-    root, given = told.parent, said.get("path")
+    root, given = data.parent, content.get("path")
     below = root / given if isinstance(given, str) else root
     roots = [each for each in (below, root) if each.is_dir()]
-    wanted = [split] if split else [each for each in PARTS if said.get(each)]
-    if not wanted or not said.get(wanted[0]):
-        known = ", ".join(each for each in said if each not in ("names", "nc", "path"))
-        text = f"{told} names no images under {split or 'train, val or test'}"
+    wanted = [split] if split else [each for each in PARTS if content.get(each)]
+    if not wanted or not content.get(wanted[0]):
+        known = ", ".join(each for each in content if each not in ("names", "nc", "path"))
+        text = f"{data} names no images under {split or 'train, val or test'}"
         raise FormatError(f"{text}; it has {known or 'nothing'}")
     found, problems = list[_Labelled](), list[str]()
     for part in wanted:
-        values = said[part] if isinstance(said[part], list) else [said[part]]
+        values = content[part] if isinstance(content[part], list) else [content[part]]
         for value in values:
             if not isinstance(value, str):  # aliases of YAML can make it arbitrarily long
                 problems.append(f"{part}: a list in the list is not a path")
@@ -206,7 +206,7 @@ def _in_parts(
                 found += _in_list(place, roots)
             else:
                 found += _in_folder(place, None)
-    return _told_apart(found, roots[-1]), problems
+    return _named_apart(found, roots[-1]), problems
 
 
 def _elsewhere(each: _Labelled, pictures: Pictures) -> _Labelled:
@@ -227,39 +227,43 @@ def yolo_file(folder: Path) -> Path | None:
     inside.sort(key=lambda each: each.stem != "data")
     for each in (*inside, folder / "obj.data", folder / "data" / "obj.data"):
         try:
-            said = _said(each) if each.is_file() else {}
+            content = _content_of(each) if each.is_file() else {}
         except (BrokenError, OSError):
             continue
-        if said.get("names") or said.get("nc"):
+        if content.get("names") or content.get("nc"):
             return each
     return None
 
 
-def _said(path: Path) -> Mapping[str, Any]:
-    said = _data_file(path) if path.suffix == ".data" else _yaml(path)
-    # darknet and Roboflow say valid.
-    return said if said.get("val") or not said.get("valid") else {**said, "val": said["valid"]}
+def _content_of(path: Path) -> Mapping[str, Any]:
+    content = _data_file(path) if path.suffix == ".data" else _yaml(path)
+    if content.get("valid") and not content.get("val"):  # the word of darknet and Roboflow
+        return {**content, "val": content["valid"]}
+    return content
 
 
 def _yaml(path: Path) -> Mapping[str, Any]:
     yaml = extra_module("yaml", FormatError)
     try:
         # All scalars are texts: a class may be called no, 12 or 1e3.
-        said = yaml.load(text_of(path, _MOST_YAML), yaml.BaseLoader)
+        content = yaml.load(text_of(path, _MOST_YAML), yaml.BaseLoader)
     except (yaml.YAMLError, RecursionError) as error:
         raise BrokenError(f"it is not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(said, dict):
+    if not isinstance(content, dict):
         raise BrokenError("it is not YAML with names, train and val")
-    return said
+    return content
 
 
 def _data_file(path: Path) -> Mapping[str, Any]:
     """Return the content of darknet's ``obj.data``: ``names = data/obj.names``, ``train = ...``."""
-    lines = [line.partition("=") for line in text_of(path).splitlines()]
-    said: dict[str, Any] = {key.strip(): value.strip() for key, is_said, value in lines if is_said}
-    if names := _place([path.parent], said.get("names", "")):
-        said["names"] = names_of(names)
-    return said
+    content: dict[str, Any] = {}
+    for line in text_of(path).splitlines():
+        key, sign, value = line.partition("=")
+        if sign:
+            content[key.strip()] = value.strip()
+    if names := _place([path.parent], content.get("names", "")):
+        content["names"] = names_of(names)
+    return content
 
 
 def _tried(roots: Sequence[Path], value: str) -> list[Path]:
@@ -291,31 +295,31 @@ def classes_of_yaml(path: Path) -> Mapping[int, Category]:
     Raises:
         FormatError: It lists none, or the extra ``formats`` is not installed.
     """
-    return _told(path, _said(path), ()).categories
+    return _yolo_of(path, _content_of(path), ()).categories
 
 
-def _told(path: Path, said: Mapping[str, Any], classes: Sequence[str]) -> _Yolo:
-    names = said.get("names") or list(classes)
+def _yolo_of(path: Path, content: Mapping[str, Any], classes: Sequence[str]) -> _Yolo:
+    names = content.get("names") or list(classes)
     try:
         if isinstance(names, str):  # of a darknet data file, which does not exist
             raise BrokenError(f"the list of names {names} is not there")
         pairs = names.items() if isinstance(names, dict) else enumerate(names)
         by_number = {int(number): name for number, name in pairs}
-        if not by_number and said.get("nc"):
-            by_number = {each: f"class_{each}" for each in range(min(int(said["nc"]), 100_000))}
+        if not by_number and content.get("nc"):
+            by_number = {each: f"class_{each}" for each in range(min(int(content["nc"]), 100_000))}
         bad = [each for each in by_number.values() if not isinstance(each, str) or not each.strip()]
         if bad or not by_number:
             raise BrokenError("names must be a list of names, or a name for each number")
-        count, dimensions = map(int, said.get("kpt_shape") or (0, 3))
+        count, dimensions = map(int, content.get("kpt_shape") or (0, 3))
         if not 0 <= count <= 1000 or dimensions not in (2, 3):
             raise BrokenError("kpt_shape must be the number of keypoints, and 2 or 3")
     except (BrokenError, TypeError, ValueError) as error:
         raise FormatError(f"{path} cannot be read as yolo: {error}") from None
-    told = said.get("kpt_names") or {}
+    named = content.get("kpt_names") or {}
     categories = {}
     for number, name in by_number.items():
         # Names of keypoints: a list for all classes, or a list for each by its number.
-        own = told.get(str(number), ()) if isinstance(told, dict) else told
+        own = named.get(str(number), ()) if isinstance(named, dict) else named
         points = [each for each in own if isinstance(each, str)] if isinstance(own, list) else []
         points = _point_names(points, count)[: count or None]
         categories[number] = Category(number, name.strip(), keypoints=points)
@@ -446,7 +450,7 @@ def _relative(image: Path | None, root: Path) -> str:
     return image.relative_to(root).as_posix() if image and image.is_relative_to(root) else ""
 
 
-def _told_apart(found: list[_Labelled], root: Path) -> list[_Labelled]:
+def _named_apart(found: list[_Labelled], root: Path) -> list[_Labelled]:
     """Return each image once; those with one name in several parts are named by their path."""
     once = {each.image or each.labels: each for each in reversed(found)}
     kept = list(reversed(once.values()))

@@ -1,4 +1,4 @@
-"""The part of a dataset for each image: by a hash, so that new images move no others. Pure."""
+"""The part of a dataset for each image: by a hash, so that new images move no others."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ def checked_shares(shares: Mapping[str, float]) -> dict[str, float]:
 
 @checked
 def split_of(key: str, shares: Mapping[str, float]) -> str:
-    """Return the part that a key belongs to, the same whatever other keys there are.
+    """Return the part of a key, independently of other keys.
 
     Args:
-        key: What stays together: the id of a media, or the name of a scene.
-        shares: How much each part has of all, as `checked_shares` gives them.
+        key: The id of a media, or the name of a group that stays together.
+        shares: The share of each part, adding up to 1, as `shares_of` returns them.
     """
     digest = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     at, below = int.from_bytes(digest) / 2**64, 0.0
@@ -67,13 +67,11 @@ def split_of(key: str, shares: Mapping[str, float]) -> str:
 
 @checked
 def grouping(group: str | None) -> Callable[[LabeledImage], str]:
-    """Return what gives the key of an image: those with one key are in the same part.
+    """Return a function from an image to its key: images with one key are in the same part.
 
-    Args:
-        group: None: each image for itself, by the id of its media, or by its name where there is
-            none. ``"folder"``: all images of one folder. Else a regular expression that is looked
-            for in the name: what its first group holds, or all of it; an image whose name it does
-            not match is for itself.
+    With `group=None` that is the id of its media, or its name; with ``"folder"`` its folder. A
+    regular expression is searched in the name: the key is its first group, or the whole match, and
+    without a match as for None.
 
     Raises:
         FormatError: It is not a regular expression.

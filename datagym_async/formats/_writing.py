@@ -53,7 +53,7 @@ WrittenFormat: TypeAlias = Literal[
 """What `write` writes."""
 
 Placing: TypeAlias = Literal["link", "copy"]
-"""How images come beside their labels: by a link where there can be one, or as a copy."""
+"""How images are put beside their labels: as a link if possible, or as a copy."""
 
 ImagesFrom: TypeAlias = Mapping[str, Path] | Callable[[LabeledImage], Path | None]
 """Where the files of images are: by the id or the name of the media, or a function."""
@@ -63,32 +63,29 @@ ImagesFrom: TypeAlias = Mapping[str, Path] | Callable[[LabeledImage], Path | Non
 
 @attrs.frozen(kw_only=True)
 class _Layout:
-    """The places of a format's files in their folder, and their content.
-
-    In names of files ``{part}`` is the part of the dataset.
-    """
+    """The places and the content of a format's files; ``{part}`` is the part of the dataset."""
 
     text: Callable[[Sheet], str] | None
-    """What stands in the file of an image; None for COCO, which is written as a whole."""
+    """Returns the text for an image; None for COCO, which is written as a whole."""
     labels: str
-    """The folder of the files, one an image; or the file that holds all."""
+    """The folder of the label files, or the one file for all."""
     images: str
     suffix: str = ""
-    """Of the label file of an image; empty where one file holds all."""
+    """The suffix of label files; empty if there is one file for all."""
     only_part: str = ""
-    """What ``{part}`` is where there is but one."""
+    """The value of ``{part}`` if there is only one."""
     sets: str = ""
     """The file that lists the images of a part."""
     own_file: str = ""
-    """The file beside those of the images whose name none of them may have."""
+    """A file beside the images, whose name none of them may have."""
     needs_size: bool = False
     types: frozenset[EntryType] = COVERING
     word: Callable[[str], str] | None = writable
-    """Gives the name of a class in the characters that the format can hold; see `classes_of`."""
+    """Returns a name of a class in the characters of the format; see `classes_of`."""
 
 
 def _yolo(text: Callable[[Sheet], str]) -> _Layout:
-    # Trainers look for labels where `images` stands last in the path of an image.
+    # Trainers look for labels in place of the last `images` in the path of an image.
     return _Layout(
         text=text,
         labels="labels/{part}",
@@ -186,39 +183,38 @@ def write(
 ) -> LossReport:
     """Write label values as files of a format, and return what these cannot hold.
 
-    The folder is complete or not there at all. Images without labels get files, too. Control
-    characters and halves of characters in names are written as ``_``, in each format but COCO. It
-    blocks: call it with `asyncio.to_thread` in an event loop.
+    The folder is complete or absent. Images without labels also get files. Control characters and
+    half characters in names are written as ``_`` in all formats except COCO. It blocks: in an event
+    loop, call it with `asyncio.to_thread`.
 
     Args:
         images: Images, or tasks of an export.
-        path: A folder that is not there, or empty; for ``"coco"`` without `images_from` and `split`
-            a file, with captions in a file ``….captions.json`` beside it.
+        path: A new or empty folder; for ``"coco"`` without `images_from` and `split` a file, with
+            captions in a file ``….captions.json`` beside it.
         format: ``"yolo"`` (boxes), ``"yolo-seg"`` (outlines), ``"yolo-pose"`` (boxes and
             keypoints), ``"yolo-obb"`` (turned boxes), ``"voc"`` (Pascal VOC), ``"kitti"``,
             ``"cvat"`` (CVAT for images), ``"coco"``, or ``"imagefolder"`` (Hugging
             Face's ``metadata.jsonl``).
-        mapping: What was made of what when they were read; which select tells the class.
-        config: The label configuration: classes have its order and its texts, also those that are
-            not used, and so do keypoints. Without it classes are those of the images, by name.
-        classes: A file of classes, their names, or categories, as `classes_from` takes them: these
-            come first and keep their numbers.
-        clip: Whether shapes are cut off at the edges of their image. What goes beyond is counted in
-            either case.
-        zero_based: Of ``"voc"``: whether the first pixel is 0, where the format has 1.
-        images_from: Where the files of the images are; these are put beside their labels.
-        placing: ``"link"``: as a hard link, else as a symbolic one, else as a copy; or ``"copy"``.
+        mapping: How classes were mapped when the labels were read: which select is the class.
+        config: The label configuration. Classes and keypoints have its order and texts, also those
+            that are not used. Without it classes are those of the images, sorted by name.
+        classes: Classes that come first and keep their numbers, as for `classes_from`.
+        clip: Whether to cut shapes off at the edges of their image. Shapes beyond it are counted in
+            any case.
+        zero_based: For ``"voc"``: whether the first pixel is 0, not 1 as in the format.
+        images_from: Where the files of the images are, to be put beside their labels.
+        placing: ``"link"``: a hard link, else a symbolic one, else a copy; or ``"copy"``.
         split: Shares of ``train``, ``val`` and ``test`` as ``{"train": 0.8, "val": 0.2}`` or
             ``"train=0.8,val=0.2"``; None for one part. See `split_of`.
-        group: What stays in one part: ``"folder"``, or a regular expression that is looked for in
-            names: images are together where its first group, or all it found, is the same.
-        captions: Of ``"coco"``: whether captions have a file; else they are left out.
-        overwrite: Whether a folder that holds something is deleted, once the new one is complete.
-        file_name: Gives the name of an image's file, by default its own with its folders. The label
-            file takes its stem, cut where its suffix would not fit behind it.
+        group: Images that stay in one part: ``"folder"`` for those of one folder, or a regular
+            expression for names: its first group, or its whole match, is the same.
+        captions: For ``"coco"``: whether captions get a file; otherwise they are left out.
+        overwrite: Whether to replace a folder that is not empty, once the new one is complete.
+        file_name: Returns the name of an image's file, by default that of the media with its
+            folders. The label file has the same stem, shortened if its suffix does not fit.
 
     Raises:
-        FormatError: The folder holds something or is a file, there is no such format, classes or
+        FormatError: The folder is not empty or is a file, there is no such format, classes or
             shares cannot be read, or there are no keypoints for ``"yolo-pose"``.
         FileWriteError: It cannot be written.
     """
@@ -361,9 +357,9 @@ def _source(image: LabeledImage, images_from: ImagesFrom, losses: Losses) -> Pat
 
 
 def _measured(image: LabeledImage, source: Path, losses: Losses) -> LabeledImage:
-    """Return an image, if possible with the size from its file, and count what does not fit.
+    """Return an image, if possible with the size from its file; count what does not fit.
 
-    Labels are of the image as it is stored; trainers turn it by EXIF, which the service ignores.
+    Labels belong to the stored image. Trainers rotate it by EXIF, which the service ignores.
     """
     try:
         across, down, orientation = upright_size(source)
