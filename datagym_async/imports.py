@@ -1,7 +1,7 @@
-"""Labels of a file or folder into a project: read, matched with its images and entries, imported.
+"""Import the labels of a file or folder into a project.
 
-All of it goes piece by piece: no step holds more than a batch of images, and a few numbers for each
-media of the project.
+They are read, matched with images and entries, and imported piece by piece: memory holds a batch of
+images, and a few numbers for each media of the project.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ class ImportedLabels:
     """The result of an import."""
 
     report: ImportReport
-    """One result for each image of which there was something to import."""
+    """A result for each image with something to import."""
     losses: LossReport
-    """What of the file did not become a label, or one in another form."""
+    """What of the file was lost, or has another form."""
     unannotated: int = 0
     """Images without labels that were left as they are."""
     created: LabelConfig | None = None
-    """The label configuration that was made of the file, because that of the project was empty."""
+    """The label configuration made from the file, because that of the project was empty."""
 
     @property
     def ok(self) -> bool:
@@ -50,16 +50,16 @@ class ImportedLabels:
 
 @attrs.define
 class LabelImport:
-    """One import of a file; `results` brings it about.
+    """The import of a file, run by `finish` or `results`.
 
     Args:
         labels: The resources.
         configs: The resources.
-        project: Where to.
+        project: The target.
         source: The file.
         keep_data: See `LabelsResource.import_predictions`.
         how: See `LabelsResource.import_predictions`.
-        create_config: Whether a label configuration is made of the file if that of the project is
+        create_config: Whether to make a label configuration from the file if that of the project is
             empty.
     """
 
@@ -73,10 +73,10 @@ class LabelImport:
     created: LabelConfig | None = attrs.field(default=None, init=False)
     is_stopping: bool = attrs.field(default=False, init=False)
     is_reading: bool = attrs.field(default=False, init=False)
-    """Whether the file is waited for."""
+    """Whether it is waiting for the file."""
 
     async def finish(self, on_result: Callable[[ImportResult], None] | None) -> ImportedLabels:
-        """Bring it to its end; errors are those of `results`."""
+        """Run it to its end; errors as for `results`."""
         results: list[ImportResult] = []
         async with aclosing(self.results()) as given:
             async for result in given:
@@ -89,12 +89,12 @@ class LabelImport:
         )
 
     async def results(self) -> AsyncGenerator[ImportResult, None]:
-        """Give the result of each image, in the order of the file.
+        """Yield the result of each image, in the order of the file.
 
-        Where `is_stopping` is set, the batch that was begun is the last one.
+        After `is_stopping` is set, the current batch is the last one.
 
         Raises:
-            FormatError: The file is not of its format, or holds no image.
+            FormatError: The file does not have its format, or has no image.
             ConfigurationError: The label configuration is empty, and `create_config` is not set.
             APIError: The service cannot be reached any more.
         """
@@ -130,7 +130,7 @@ class LabelImport:
                 yield result
 
     async def _made(self) -> LabelConfig:
-        """Return the label configuration that the file needs, stored if this is no dry run."""
+        """Return the label configuration that the file needs, uploaded unless this is a dry run."""
         if not self.create_config:
             raise ConfigurationError(
                 f"The label configuration of {self.project.name!r} is empty, so that no label can "

@@ -1,10 +1,4 @@
-"""Files of predictions, and the media of their images.
-
-The formats of an import are JSON, JSON lines, an export, or COCO.
-
-Files of the service's own format are read piece by piece; those of COCO go through a database,
-because annotations may be anywhere in them.
-"""
+"""Files in all formats of an import, read piece by piece, and the media of their images."""
 
 from __future__ import annotations
 
@@ -44,43 +38,43 @@ if TYPE_CHECKING:
     Item: TypeAlias = LabeledImage | Mapping[str, Any]
 
 OWN_FORMATS: Final = ("json", "jsonl")
-"""Those of the service, whose labels have keys of entries and no classes."""
+"""The formats of the service, whose labels have keys of entries instead of classes."""
 _PIECE = 64 * 1024
 _KEYS = re.compile(rb'"(?:(?:in|ex)ternal_(?:media|image)_ID|label_classes|labelIteration)"')
 _MEMBER = re.compile(rb'"\s*:')
 _OWN = re.compile(rb'^\{[^{\[]*"internal_(?:media|image)_ID"')
 _AT_ONCE = 50
-"""Items read in one step in a thread: as many as go into one request."""
+"""Items read in one thread call: as many as go into one request."""
 
 
 @attrs.define(field_transformer=by_annotation)
 class PredictionFile:
-    """A file of labels in any of the forms that an import takes; it can be iterated again.
+    """A file of labels in any format of an import; it can be iterated several times.
 
-    Its images are values, or items as JSON where the format is the service's own.
+    It yields label values, or JSON items if the format is one of the service.
 
     Args:
-        path: The file, or the folder of the formats that have one.
-        format: How it holds them: ``"json"`` is an array of items of an import or an export of the
-            service; ``"jsonl"`` such an item a line, or a task as the service shows it (the
-            unfinished ones of a backup); else one of `FORMATS`. None to detect it.
-        mapping: What becomes what; of no use to the service's own formats.
-        config: The label configuration in which classes are found by name; None to give them the
-            keys that `label_config` gives them.
-        classes: Names of the classes by their numbers, or a file of them (see `classes_from`),
-            where labels have numbers alone.
+        path: The file or folder.
+        format: ``"json"``: an array of items of an import or export of the service. ``"jsonl"``:
+            one such item a line, or a task as the service shows it (the unfinished ones of a
+            backup). Or one of `FORMATS`. None to detect it.
+        mapping: How classes and shapes are mapped; not used for formats of the service.
+        config: The label configuration in which classes are found by name; None for the one that
+            `label_config` returns.
+        classes: Names of the classes by their numbers, or a file of them (see `classes_from`), if
+            labels have only numbers.
         split: See `read`.
         min_score: See `read`.
         zero_based: See `read`.
         images: See `read`.
-        unannotated: Whether images without any label are given. Where labels are replaced, that
-            deletes those that the images have.
-        emptied: Whether images whose labels are all lost are given, without labels.
-        in_shares: Whether labels of YOLO whose images are not there are given nevertheless: their
-            coordinates are shares of a width and height that an import asks the service for.
+        unannotated: Whether to yield images without labels. If labels are replaced, those images
+            lose theirs.
+        emptied: Whether to yield images whose labels are all lost, without labels.
+        in_shares: Whether to yield labels of YOLO without their images. Their coordinates are
+            shares of a width and height that an import gets from the service.
 
     Attributes:
-        skipped: How many images were not given for that; known when an iteration has ended.
+        skipped: The number of images that `unannotated` left out; known after an iteration.
     """
 
     path: Path = attrs.field(converter=Path)
@@ -98,16 +92,16 @@ class PredictionFile:
     skipped: int = attrs.field(default=0, init=False)
     _losses: Losses = attrs.field(factory=Losses, init=False)
     _opened: RawDataset | None = attrs.field(default=None, init=False)
-    """What a configuration was made of, for the next iteration."""
+    """The dataset of the last `label_config`, for the next iteration."""
 
     @property
     def losses(self) -> LossReport:
-        """Return what of the file, as far as it was iterated, did not become a label as it is."""
+        """Return what was lost or changed so far in the current iteration."""
         return self._losses.report()
 
     @property
     def found_format(self) -> str:
-        """Return the format as given, else as the file looks. Blocks for a moment.
+        """Return the format, detected if it was not given. Blocks for a moment.
 
         Raises:
             OSError: The file cannot be read.
@@ -132,14 +126,14 @@ class PredictionFile:
 
     @property
     def has_classes(self) -> bool:
-        """Return whether it names classes; the service's own formats have keys of entries."""
+        """Return whether it names classes; the formats of the service have keys of entries."""
         return self.found_format not in OWN_FORMATS
 
     def label_config(self, present: LabelConfig | None = None) -> LabelConfig:
-        """Return a label configuration that takes all of its labels. Blocks.
+        """Return a label configuration for all of its labels. Blocks.
 
         Args:
-            present: One that is kept, and gets what it lacks; None for a new one.
+            present: An existing one to complete; None for a new one.
 
         Raises:
             FormatError: It is broken, or in a format of the service, which names no classes.
@@ -158,7 +152,7 @@ class PredictionFile:
         return open_dataset(
             self.path,
             self.found_format,
-            classes=self._names(),
+            classes=(each.name for each in classes_from(self.classes)),
             split=self.split,
             min_score=self.min_score,
             zero_based=self.zero_based,
@@ -166,11 +160,8 @@ class PredictionFile:
             in_shares=in_shares,
         )
 
-    def _names(self) -> list[str]:
-        return [] if self.classes == () else [each.name for each in classes_from(self.classes)]
-
     async def __aiter__(self) -> AsyncGenerator[Item, None]:
-        """Give the items, read in a thread.
+        """Yield the items, read in a thread.
 
         Raises:
             FormatError: The file is broken; the text says where.
@@ -182,16 +173,15 @@ class PredictionFile:
                 for item in batch:
                     yield item
         finally:
-            # After a cancellation its thread may still use the file, which is then closed when that
-            # ends.
+            # After a cancellation its thread may still use the file, and closes it when it ends.
             with suppress(ValueError):
                 items.close()
 
     def _items(self) -> Generator[Item, None, None]:
-        # The spelling of names in the configuration just made is not reported again.
-        told = self._losses.report().items if self._opened else ()
+        # Losses of names in the configuration that was just made stay; they are not counted again.
+        counted = self._losses.report().items if self._opened else ()
         self._losses, self.skipped = Losses(), 0
-        for each in told:
+        for each in counted:
             if each.kind in (LossKind.SPELLED, LossKind.COLLISION):
                 self._losses.add(each.kind, *each.examples, count=each.count)
         if self.has_classes:

@@ -1,4 +1,4 @@
-"""`LabelConfig`, from its making to the body of its upload, and what differs between two."""
+"""`LabelConfig`, read and written, and the differences between two of them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _NAMED = 10
 
 @checked
 class LabelConfig(EntryList):
-    """A label configuration being made: what labellers draw and answer in a project.
+    """A label configuration that can be changed: what labellers draw and answer in a project.
 
     ::
 
@@ -49,24 +49,24 @@ class LabelConfig(EntryList):
         return f"<LabelConfig {', '.join(each.key for each in self.entries) or 'without entries'}>"
 
     def __eq__(self, other: object) -> bool:
-        """Return whether nothing differs; the order of entries and options is nothing."""
+        """Return whether nothing differs; the order of entries and options does not matter."""
         return diff(self, other).is_empty if isinstance(other, LabelConfig) else NotImplemented
 
     __hash__: ClassVar[None] = None  # type: ignore[assignment]  # it can change
 
     def problems(self) -> list[str]:
-        """Return what the service would refuse, drop or trip over, each as a sentence."""
+        """Return what the service would refuse or drop, each as a sentence."""
         return problems_of(self.entries)
 
     def warnings(self) -> list[str]:
-        """Return what the service takes and its own editor does not, each as a sentence."""
+        """Return what the service accepts but its editor does not, each as a sentence."""
         return warnings_of(self.entries)
 
     def validate(self) -> None:
-        """Make sure that there are no problems.
+        """Check that there are no problems.
 
         Raises:
-            LabelConfigError: There are; its `problems` has them all.
+            LabelConfigError: There are; its `problems` lists them all.
         """
         if problems := self.problems():
             named = " ".join(problems[:_NAMED])
@@ -142,7 +142,7 @@ def _yaml() -> Any:
     return extra_module("datagym_async.labels._config_yaml")
 
 
-# --- What differs between two; the order of entries and options is nothing -----------------------
+# --- Differences between two; the order of entries and options does not matter -------------------
 
 _COMPARED = ("value", "type", "color", "shortcut", "max_length", "required", "options")
 
@@ -153,8 +153,8 @@ class EntryChange:
 
     Args:
         path: Its key, after the keys of the entries it is nested in, joined by slashes.
-        before: What it was, or None if it is new.
-        after: What it is to be, or None if it goes.
+        before: The current entry, or None if it is new.
+        after: The wanted entry, or None if it is removed.
     """
 
     path: str
@@ -163,7 +163,7 @@ class EntryChange:
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """Return the attributes in which they differ; none for a new entry or one that goes."""
+        """Return the attributes that differ; none for a new or a removed entry."""
         before, after = self.before, self.after
         if before is None or after is None:
             return ()
@@ -191,11 +191,11 @@ class EntryChange:
 
 @attrs.frozen
 class ConfigDiff:
-    """What differs between two label configurations; false if nothing does.
+    """The differences between two label configurations; false if there are none.
 
     Args:
         added: The new entries, each before those nested in it.
-        removed: The entries that go.
+        removed: The entries that are removed.
         changed: The entries that stay and differ.
     """
 
@@ -212,17 +212,17 @@ class ConfigDiff:
         return not self.is_empty
 
     def __str__(self) -> str:
-        """Return a line for each difference: ``+`` new, ``-`` gone, ``~`` changed."""
+        """Return a line for each difference: ``+`` new, ``-`` removed, ``~`` changed."""
         return "\n".join(map(str, (*self.removed, *self.changed, *self.added)))
 
 
 @checked
 def diff(current: Entries, wanted: Entries) -> ConfigDiff:
-    """Return what has to change for one configuration to become another.
+    """Return the changes that make one configuration equal to another.
 
     Args:
-        current: The configuration as it is: a `LabelConfig`, what the service shows, or entries.
-        wanted: The configuration as it is to be.
+        current: The current configuration: a `LabelConfig`, a view of the service, or entries.
+        wanted: The wanted configuration.
     """
     changes = [*_compared(entries_of(current), entries_of(wanted), "")]
     return ConfigDiff(
@@ -233,7 +233,7 @@ def diff(current: Entries, wanted: Entries) -> ConfigDiff:
 
 
 def entries_of(given: Entries) -> tuple[ConfigEntry, ...]:
-    """Return the root entries of whatever holds some."""
+    """Return the root entries of a configuration, a view or entries."""
     found: Iterable[EntryLike] = given if not hasattr(given, "entries") else given.entries
     check(SEVERAL, entries=found)
     return tuple(map(ConfigEntry.of, found))

@@ -1,6 +1,6 @@
-"""Entries of a label configuration without ids: made and read.
+"""Entries of a label configuration without ids, and a builder for them.
 
-The ``add_*`` methods have the names and the order of arguments that users of DataGym know.
+The ``add_*`` methods have the names and arguments of the official SDK, in the same order.
 """
 
 from __future__ import annotations
@@ -54,12 +54,12 @@ def _children(given: Iterable[ConfigEntry]) -> tuple[ConfigEntry, ...]:
 class ConfigEntry:
     """One entry of a label configuration, with the entries nested in it.
 
-    Its values may break rules of the service; `LabelConfig.problems` says which.
+    Its values may break rules of the service, which `LabelConfig.problems` lists.
 
     Args:
         key: Its key in imports and exports; kept in lower case, as the service stores it.
         value: The text that labellers see.
-        type: What kind of label it asks for, also as a word in any case.
+        type: Its type, also as a word in any case.
         color: Colour of a geometry, for example ``"#3333FF"``, or None.
         shortcut: The digit that selects a geometry, as text or number, or None.
         max_length: Longest text, in characters, of a free text; None for other types.
@@ -80,7 +80,7 @@ class ConfigEntry:
 
     @classmethod
     def of(cls, entry: EntryLike | EntryHandle) -> ConfigEntry:
-        """Return an entry of the service, or of another kind, without its ids."""
+        """Return an entry of the service, or of a builder, as a value without ids."""
         if isinstance(entry, ConfigEntry):
             return entry
         if isinstance(entry, EntryHandle):
@@ -90,13 +90,13 @@ class ConfigEntry:
         return cls(**{**members, "children": map(cls.of, entry.children)})
 
     def walk(self) -> Iterator[ConfigEntry]:
-        """Give the entry and all that are nested in it, each before its children."""
+        """Yield the entry and all entries nested in it, each before its children."""
         yield self
         for child in self.children:
             yield from child.walk()
 
     def to_payload(self) -> dict[str, object]:
-        """Return the entry as the service takes it."""
+        """Return the entry as in the body of an upload."""
         named = {"entryKey": self.key, "entryValue": self.value, "type": self.type.value}
         optional = {"color": self.color, "shortcut": self.shortcut, "maxLength": self.max_length}
         payload: dict[str, object] = {**named}
@@ -110,20 +110,20 @@ class ConfigEntry:
 
 
 EntryLike: TypeAlias = ConfigEntry | LabelEntry
-"""An entry as somebody wants it, or as the service shows it."""
+"""An entry, or one as the service shows it."""
 
 
-# --- Entries being put together -------------------------------------------------------------------
+# --- The builder ----------------------------------------------------------------------------------
 
 Children: TypeAlias = "Iterable[EntryLike | EntryHandle] | None"
 
 
 @checked
 class EntryList:
-    """Entries that can be added to: those of a configuration, and those nested in one entry.
+    """The entries of a configuration, or those nested in one entry, to which others can be added.
 
-    Each ``add_*`` returns the new entry, to which others can be added in turn. A key that is there
-    already among its neighbours is a `LabelConfigError`, never passed over.
+    Each ``add_*`` returns the new entry, to which others can be added. Adding a key twice is a
+    `LabelConfigError`.
     """
 
     def __init__(self, entries: Iterable[EntryLike] = ()) -> None:
@@ -139,10 +139,10 @@ class EntryList:
         return len(self._handles)
 
     def entry(self, *keys: str) -> EntryHandle:
-        """Return the entry with a key, after the keys of those it is nested in, to add to it.
+        """Return the entry with a key, given after the keys of those it is nested in.
 
         Raises:
-            LabelConfigError: There is none.
+            LabelConfigError: There is no such entry.
         """
         first, *rest = keys
         found = self._find(first)
@@ -154,14 +154,14 @@ class EntryList:
     def append_entry(
         self, entry: EntryLike | EntryHandle, overwrite_duplicate: bool = False
     ) -> EntryHandle:
-        """Add an entry with all that is nested in it, and return it, to add to it.
+        """Add an entry with all entries nested in it, and return it.
 
         Args:
             entry: The entry; it is copied.
-            overwrite_duplicate: True to take the place of an entry with the same key.
+            overwrite_duplicate: Whether to replace an entry with the same key.
 
         Raises:
-            LabelConfigError: The key is there already.
+            LabelConfigError: The key exists already.
         """
         value = ConfigEntry.of(entry)
         handle, present = EntryHandle(value), self._find(value.key)
@@ -238,7 +238,7 @@ class EntryList:
         color: str | None = None,
         shortcut: str | int | None = None,
     ) -> EntryHandle:
-        """Add an image segmentation, which stands at the root and nests nothing."""
+        """Add an image segmentation, which must be at the root and has no nested entries."""
         kind = EntryType.IMAGE_SEGMENTATION
         return self._add(kind, entry_key, entry_value, None, color, shortcut)
 
@@ -302,7 +302,7 @@ class EntryList:
 
 @checked
 class EntryHandle(EntryList):
-    """An entry of a configuration that is being made: what is added to it is nested in it."""
+    """An entry of a builder: entries that are added to it are nested in it."""
 
     def __init__(self, entry: ConfigEntry) -> None:
         super().__init__(entry.children)

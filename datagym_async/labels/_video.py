@@ -1,4 +1,4 @@
-"""Labels of a video as values: objects, each with its keyframes, and where each of them is seen."""
+"""Labels of a video as values: objects with their keyframes and the frames that show them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from datagym_async.models._basics import count
 
 
 class FrameRange(NamedTuple):
-    """A run of frames, both ends included."""
+    """A range of frames, both ends included."""
 
     first: int
     last: int
@@ -33,14 +33,14 @@ class FrameRange(NamedTuple):
 
 @attrs.frozen(field_transformer=by_annotation)
 class Keyframe:
-    """What was newly drawn or answered about an object at one frame.
+    """The changes of an object at one frame.
 
     Args:
         frame: Number of the frame, counted from 0.
-        shape: The object's new shape, or None where only answers changed. Of a line or polygon the
-            service writes one point alone, which is kept as an `Incomplete` shape.
-        classifications: The answers that changed. One with ``()`` as its values did not change
-            itself: one nested in it did.
+        shape: The object's new shape, or None if only answers changed. The service writes only one
+            point of a line or polygon, which is kept as an `Incomplete` shape.
+        classifications: The answers that changed. If one has ``()`` as its values, only answers
+            nested in it changed.
         extra: As for `Annotation`.
         form: As for `Annotation`.
     """
@@ -70,11 +70,11 @@ class VideoObject:
 
     Args:
         id: UUID of its label value.
-        key: Key of its entry, or None where it is not known: the export does not say it, the task
-            does (`LabelsResource.export_video` with classes).
+        key: Key of its entry, or None if unknown: it is not in the export, but in the task
+            (`LabelsResource.export_video` with classes).
         keyframes: Its keyframes, in order.
-        visible: The runs of frames in which it is seen, in order; between them it is not. An object
-            that was never ended is seen nowhere.
+        visible: The ranges of frames that show it, in order. An object that was never ended has
+            none.
     """
 
     id: str
@@ -84,16 +84,16 @@ class VideoObject:
 
     @property
     def type(self) -> EntryType | None:
-        """Return the type of its shapes, or None where it has none."""
+        """Return the type of its shapes, or None if it has none."""
         shapes = (each.shape for each in self.keyframes)
         return next((shape.type for shape in shapes if shape is not None), None)
 
     def rectangle_at(self, frame: int) -> Rectangle | None:
-        """Return where a rectangle is in a frame; the service exports its keyframes alone.
+        """Return a rectangle in a frame, interpolated between keyframes.
 
-        Between two keyframes of one visible run each side moves evenly, as the editor shows it;
-        nothing is rounded. It is None where the object is not seen, is no rectangle, or has no
-        complete keyframe on both sides.
+        Between two keyframes of one visible range each side moves linearly, as in the editor;
+        nothing is rounded. None if the object is not visible or not a rectangle, or has no complete
+        keyframe on both sides.
         """
         run = next((each for each in self.visible if frame in each), None)
         drawn = [each for each in self.keyframes if run and each.shape and each.frame in run]
@@ -111,7 +111,7 @@ class VideoObject:
         return Rectangle(*(start + (end - start) * share for start, end in sides))
 
     def classifications_at(self, frame: int) -> tuple[Classification, ...]:
-        """Return the answers that hold in a frame: of each key the last one given until then."""
+        """Return the answers that are valid in a frame: the last one of each key until then."""
         held: dict[str, Classification] = {}
         for keyframe in (each for each in self.keyframes if each.frame <= frame):
             for each in keyframe.classifications:
@@ -120,7 +120,7 @@ class VideoObject:
 
 
 def _updated(old: Classification | None, new: Classification) -> Classification:
-    """Return an answer after a change, of which nested answers that did not change are absent."""
+    """Return an answer after a change, which has only the nested answers that changed."""
     if old is None:
         return new
     children = {each.key: each for each in old.children}
@@ -133,11 +133,11 @@ class VideoLabels:
     """The labels of one video.
 
     Args:
-        frames: Number of a frame (counted from 0) to the ids of the objects seen in it; a frame
-            that is absent shows none.
+        frames: Number of a frame (counted from 0) to the ids of the objects that it shows; absent
+            if it shows none.
         objects: Id of an object to the object.
-        notes: What the service is known to write wrongly and has written so here, a sentence each:
-            what was repaired, and what is lost.
+        notes: Known mistakes of the service in this export, a sentence each: what was repaired, and
+            what is lost.
         extra: As for `Annotation`.
         form: As for `Annotation`.
     """
