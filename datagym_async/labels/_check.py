@@ -43,19 +43,18 @@ if TYPE_CHECKING:
     from datagym_async.labels._config_entries import EntryLike
 
 _SENT = (ID, GLOBALS, LABELS)
-_ROUNDS = 3
-"""Without one part another can be wrong that was right before; so what is left is checked again."""
+_ROUNDS = 3  # leaving out one part can make another one wrong, so the rest is checked again
 
 
 @attrs.frozen
 class Prepared:
-    """A prediction made ready to be sent.
+    """A prediction in the form for import.
 
     Args:
-        prediction: What to send, without `keepData`.
+        prediction: The item to send, without `keepData`.
         errors: Why it cannot be sent; empty if it can.
-        left_out: What was left out so that the rest can be sent.
-        warnings: What the service stores, and somebody should look at all the same.
+        left_out: The parts that were left out so that the rest can be sent.
+        warnings: Parts that the service stores, but somebody should look at.
     """
 
     prediction: Mapping[str, object]
@@ -75,12 +74,12 @@ def check_prediction(
     *,
     keep_data: bool | None = None,
 ) -> tuple[Finding, ...]:
-    """Return what is wrong with a prediction as it stands, in the form in which it is sent.
+    """Return what is wrong with a prediction if it is sent unchanged.
 
     Args:
         prediction: One item of an import, as values or as JSON.
         entries: The root entries of the label configuration; None to check without one.
-        keep_data: Whether labels are appended, as the call says it; None if that is not known.
+        keep_data: Whether the call appends labels; None if unknown.
     """
     try:
         return tuple(_check(prediction, entries, keep_data)(_as_json(prediction)))
@@ -96,18 +95,18 @@ def prepare_prediction(
     partial: bool = False,
     beyond: bool = True,
 ) -> Prepared:
-    """Return a prediction in the form that goes in, and what cannot go.
+    """Return a prediction in the form for import, and what cannot be imported.
 
-    Keys become lower case, nested answers that are unset and members that the service does not
-    read are left out: nothing is lost by that.
+    Keys are converted to lower case. Nested answers that are unset, and members that the service
+    does not read, are left out, which loses nothing.
 
     Args:
-        prediction: One item of an import or a task as exported, as values or as JSON.
+        prediction: One item of an import, or an exported task, as values or as JSON.
         entries: As for `check_prediction`.
         keep_data: As for `check_prediction`.
-        partial: True to leave out the parts that cannot go, where the rest then can.
-        beyond: Whether shapes beyond the left or upper edge of their image, which the service
-            refuses, are left out without `partial`.
+        partial: Whether to leave out parts that cannot be imported, if the rest can.
+        beyond: Whether to leave out shapes beyond the left or upper edge of their image, which the
+            service refuses, even without `partial`.
     """
     check = _check(prediction, entries, keep_data)
     try:
@@ -133,7 +132,7 @@ def prepare_prediction(
 def _check(
     prediction: object, entries: Iterable[EntryLike] | None, keep_data: bool | None
 ) -> Callable[[object], Iterator[Finding]]:
-    """Return the check of a prediction as JSON, which may lack some of its parts already."""
+    """Return the check of a prediction as JSON, also without some of its parts."""
     check(SEVERAL, entries=() if entries is None else entries)
     size: Frame = (None, None)
     if isinstance(prediction, LabeledImage):
@@ -142,7 +141,7 @@ def _check(
 
 
 def _as_json(prediction: object) -> object:
-    """Return the item of an import; anything but our values is one already."""
+    """Return values as the item of an import, and anything else unchanged."""
     if not isinstance(prediction, LabeledImage):
         return prediction
     item = to_prediction(prediction)

@@ -27,7 +27,7 @@ from datagym_async.labels._values import FEWEST
 from datagym_async.models import EntryType
 
 PartPath: TypeAlias = tuple[str | int, ...]
-"""The way from a prediction to one of its parts: names of members and indexes of items."""
+"""The path to a part of a prediction: names of members and indexes of items."""
 
 _DRAWN = GEOMETRIES | {EntryType.IMAGE_SEGMENTATION}
 """Types of entries that labellers draw; the others are questions."""
@@ -46,25 +46,25 @@ class Severity(enum.StrEnum):
     """How bad a finding is."""
 
     ERROR = "error"
-    """The service refuses it, drops it in silence or stores something broken."""
+    """The service refuses it, drops it without an error or stores something broken."""
     WARNING = "warning"
-    """The service stores it; somebody should look at it all the same."""
+    """The service stores it, but somebody should look at it."""
 
 
 @attrs.frozen
 class Finding:
-    """One thing that is wrong with a prediction.
+    """A problem of a prediction.
 
     Args:
-        path: Where it is.
-        message: What is wrong there, and what the service makes of it.
+        path: Its place.
+        message: The problem, and what the service does with it.
         severity: How bad it is.
-        part: The smallest part to leave out so that the rest can go, or None if only the whole
-            prediction can be left out.
-        alone: Whether the part is always left out alone: one shape beyond the edge of an image does
-            not cost the image its other labels.
-        kind: The message without what differs from place to place, by which findings are counted
-            together: without its numbers and ids, unless something else is given.
+        part: The smallest part to leave out so that the rest can be imported; None if the whole
+            prediction must be left out.
+        alone: Whether the part is left out even without ``partial``: a shape beyond the edge of an
+            image does not affect its other labels.
+        kind: The message by which findings are counted together; by default without numbers and
+            ids.
     """
 
     path: PartPath
@@ -86,8 +86,8 @@ class Finding:
         return printable(f"{self.where}: {self.message}" if self.path else self.message)
 
 
-# Names in quotes stay: they are keys. An unclosed quote goes to the end of the text; an apostrophe
-# within a word does not begin one.
+# Names in quotes stay, because they are keys. An unclosed quote ends with the text; an apostrophe
+# in a word is not a quote.
 _DIFFERS = re.compile(
     r"""((?<!\w)'(?:[^'\\]|\\.)*+(?:'|\\?\Z)|"(?:[^"\\]|\\.)*+(?:"|\\?\Z))|"""
     r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|-?\b\d[\d,.]*(?:e[+-]?\d+)?(?<![.,])"
@@ -95,7 +95,7 @@ _DIFFERS = re.compile(
 
 
 def kind_of(message: str) -> str:
-    """Return a sentence with ``...`` for its numbers and ids."""
+    """Return a sentence with ``...`` in place of numbers and ids."""
     return _DIFFERS.sub(lambda found: found[1] or "...", message)
 
 
@@ -123,7 +123,7 @@ def _below(entry: EntryLike | None) -> Iterable[EntryLike] | None:
 
 
 def _unknown_key(key: str, known: Mapping[str, EntryLike], what: str) -> str:
-    """Return the sentence about a key that the configuration does not have there."""
+    """Return the sentence about a key that the configuration does not have in this place."""
     near = difflib.get_close_matches(key.lower(), known, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return (
@@ -135,9 +135,9 @@ def _unknown_key(key: str, known: Mapping[str, EntryLike], what: str) -> str:
 def check_answers(
     given: object, at: PartPath, entries: Iterable[EntryLike] | None
 ) -> Iterator[Finding]:
-    """Yield what is wrong with a value that should be an object of classifications.
+    """Yield the problems of a value that should be an object of classifications.
 
-    The entries are those that may be answered here, with or without geometries; None if unknown.
+    The entries may include geometries; None if they are unknown.
     """
     if not isinstance(given, Mapping):
         yield error(at, not_a("an object of classifications", given))
@@ -276,9 +276,9 @@ def check_geometries(
     *,
     nested: bool = False,
 ) -> Iterator[Finding]:
-    """Yield what is wrong with a value that should be an object of geometries.
+    """Yield the problems of a value that should be an object of geometries.
 
-    The entries are as for `check_answers`; `nested` ones are in another geometry.
+    Entries as for `check_answers`; `nested` geometries are in another one.
     """
     if not isinstance(given, Mapping):
         yield error(at, "an object of geometries was expected; the service refuses or ignores it")
@@ -351,7 +351,7 @@ def _check_shape(
 def _check_points(
     points: object, at: PartPath, shape: EntryType | None, frame: Frame
 ) -> Iterator[Finding]:
-    """Yield what is wrong with coordinates, for which the whole geometry is left out."""
+    """Yield the problems of coordinates, for which the whole geometry is left out."""
     part = at[:-1]
     if not isinstance(points, list | tuple):
         yield error(at, "an array of coordinates was expected; the service refuses it", part=part)
@@ -412,7 +412,7 @@ def _coordinate_problem(value: object) -> str:
         return "it is null, which exports write for missing coordinates; the service refuses it"
     if isinstance(value, bool) or not isinstance(value, int | float | Real):
         return f"a number was expected, not {type(value).__name__}; the service refuses it"
-    if not -LARGEST <= cast("float", value) <= LARGEST:  # nor is what is no number
+    if not -LARGEST <= cast("float", value) <= LARGEST:  # also NaN
         return "it is too large, or no finite number, which JSON cannot represent"
     return f"{value} {_NEGATIVE}" if value < 0 else ""
 

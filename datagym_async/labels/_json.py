@@ -10,19 +10,15 @@ from datagym_async._printable import printable
 from datagym_async.exceptions import ConfigurationError
 
 LARGEST: Final = 2**53 - 1
-"""The largest whole number that every reader of JSON takes for what it is (RFC 8259 section 6).
-
-What is larger is no count and no moment, and neither databases nor files of JSON would take it.
-"""
+"""The largest whole number that every reader of JSON reads exactly (RFC 8259 section 6)."""
 
 
 class ShapeError(ConfigurationError):
     """A JSON value is not of the expected kind.
 
     Args:
-        text: What was expected, and what came, in a few words.
-        path: Where below the value that was given, for example ``.labels.car[2]``; longer the
-            further up the error is caught.
+        text: What was expected, and what was found.
+        path: The place below the given value, for example ``.labels.car[2]``; `below` adds to it.
     """
 
     def __init__(self, text: str, *, path: str = "") -> None:
@@ -54,7 +50,7 @@ _KINDS: Mapping[type, str] = {
 }
 
 
-# Return a JSON value of a kind; refuse others.
+# Return a JSON value of a kind, or raise `ShapeError`.
 
 
 def as_object(value: object, *, path: str = "") -> dict[str, Any]:

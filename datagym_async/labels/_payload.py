@@ -1,7 +1,7 @@
-"""Exports and items of imports: classes, images, tasks, a whole export, and one of a video.
+"""Exports and items of imports: classes, images, tasks, whole exports, and exports of videos.
 
-Reading and writing again gives the file that was read, member by member: the members of older
-services, those that this package does not know, and empty lists are kept.
+An export that is read and written again is the same, member by member: members of older services,
+unknown ones and empty lists are kept.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ _TYPES = ("geometry_type", "classification_type")
 
 @attrs.frozen
 class LabelClass:
-    """One entry of the label configuration as an export lists it, without its place in the tree.
+    """An entry of the label configuration as an export lists it, without its place in the tree.
 
     Args:
-        name: Key of the entry; it repeats where a key is used in several trees.
+        name: Key of the entry; not unique if a key is used in several trees.
         geometry_type: Type of a geometry, or None.
         classification_type: Type of a classification, or None. Segmentations are listed here.
         extra: As for `Annotation`.
@@ -64,7 +64,7 @@ class LabelClass:
 
     @property
     def type(self) -> EntryType | None:
-        """Return its type, whichever member says it."""
+        """Return its type from either member."""
         return self.geometry_type or self.classification_type
 
 
@@ -85,7 +85,7 @@ def _parse_class(value: object, path: str) -> LabelClass:
         for member in _TYPES
         if item.get(member) is not None
     }
-    # Kept are unknown members, and words that a type does not give back.
+    # Unknown members are kept, and words that cannot be restored from a type.
     said = {"class_name": name, **{member: kind.value.lower() for member, kind in types.items()}}
     extra = {member: word for member, word in item.items() if said.get(member, item) != word}
     return LabelClass(name, **types, extra=extra)
@@ -117,11 +117,11 @@ def parse_task(element: object, classes: Iterable[LabelClass] | ClassTypes = ())
 
     Args:
         element: An element of an export, as JSON values; current or of an older service.
-        classes: The classes that the export lists, or (faster for many tasks) their `class_types`.
-            They say the types of classifications, and of shapes in older files.
+        classes: The classes that the export lists, or (faster for many tasks) their `class_types`,
+            for the types of classifications, and of shapes in older files.
 
     Raises:
-        ConfigurationError: The element is no exported task; the text says where it is not, for
+        ConfigurationError: The element is not an exported task; the text has the wrong place, for
             example ``labels.car[0].polygon[1].x``.
     """
     task = as_object(element)
@@ -133,11 +133,11 @@ def parse_task(element: object, classes: Iterable[LabelClass] | ClassTypes = ())
         video = {member: _optional(task, member, read) for member, read in VIDEO_MEMBERS.items()}
     word = as_text(task.get(_STATUS), path=f".{_STATUS}")
     state = TaskState(word)
-    # What the file had, where the value does not say how it was written.
+    # The content of the file, if the value does not show how it was written.
     raw = {member: (task[member], value) for member, value in video.items() if member in task}
     if state.value.lower() != word:
         raw[_STATUS] = (word, state)
-    # The id of the task is nowhere but in addresses.
+    # The id of the task is only in addresses.
     task_id = _TASK_ID.search(video.get("task_export_url") or (urls[0] if urls else ""))
     return LabeledTask(
         media_id=_first(task, ID),
@@ -160,7 +160,7 @@ def parse_image(item: object, classes: Iterable[LabelClass] | ClassTypes = ()) -
 
     Args:
         item: As JSON values. Members other than the media, labels and classifications are left out.
-        classes: See `parse_task`; so is what it raises.
+        classes: See `parse_task`, also for errors.
     """
     image = as_object(item)
     return LabeledImage(
@@ -199,7 +199,7 @@ def _optional(task: dict[str, Any], member: str, read: Callable[..., Any]) -> An
 
 @checked
 def to_payload(labels: LabeledImage) -> dict[str, Any]:
-    """Return labels as an export has them; a task that was read gives what was read.
+    """Return labels in the form of an export; a task that was read is unchanged.
 
     Raises:
         ConfigurationError: There are two classifications with one key.
@@ -228,14 +228,14 @@ def to_payload(labels: LabeledImage) -> dict[str, Any]:
 
 @checked
 def to_prediction(labels: LabeledImage, keep_data: bool | None = None) -> dict[str, Any]:
-    """Return labels as an import takes them, in the current form and without what it ignores.
+    """Return labels in the form for import, without members that the service ignores.
 
-    Shapes that cannot be imported (segmentations, incomplete ones) are written all the same;
-    whether the service takes a prediction is not decided here.
+    Shapes that cannot be imported (segmentations, incomplete ones) are included; `check_prediction`
+    finds them.
 
     Args:
         labels: An image or a task.
-        keep_data: Whether the service is to keep the labels it has; None leaves it out.
+        keep_data: Whether the service keeps the labels that it has; None leaves it out.
 
     Raises:
         ConfigurationError: There are two classifications with one key.
@@ -275,7 +275,7 @@ class LabelExport:
     form: Form | None = attrs.field(default=None, eq=False, repr=False)
 
     def to_payload(self) -> list[dict[str, Any]]:
-        """Return it as the service writes it; an export that was read gives what was read."""
+        """Return it in the form of the service; an export that was read is unchanged."""
         listed = []
         for each in self.label_classes:
             types = ((member, getattr(each, member)) for member in _TYPES)
@@ -299,10 +299,10 @@ class ExportReader:
     """How the file wrote the classes."""
 
     def read(self, element: object) -> LabeledTask | None:
-        """Return the task that an element holds, or None if it lists the classes.
+        """Return the task of an element, or None if it lists the classes.
 
         Raises:
-            ConfigurationError: It is neither; the text says where it is not.
+            ConfigurationError: It is neither; the text has the wrong place.
         """
         if isinstance(element, dict) and _CLASSES in element:
             path = f".{_CLASSES}"
@@ -319,7 +319,7 @@ def parse_export(document: object) -> LabelExport:
     """Return a whole export as values, from the JSON values of its file.
 
     Raises:
-        ConfigurationError: It is no export; the text says where it is not, for example
+        ConfigurationError: It is not an export; the text has the wrong place, for example
             ``[3].labels.car[0].polygon[1].x``.
     """
     reader = ExportReader()
@@ -334,7 +334,7 @@ def parse_export(document: object) -> LabelExport:
     return LabelExport(reader.classes, tasks, reader.form)
 
 
-# --- Videos, with what the service is known to write wrongly --------------------------------------
+# --- Videos, and known mistakes of the service ----------------------------------------------------
 
 # Observed in the service's source: of a line or polygon only the last point is written, and of
 # every point the ordinate as a capital Y; a rectangle that is not complete, a checklist without a
@@ -351,7 +351,7 @@ def parse_video(document: object) -> VideoLabels:
     """Return the export of one video as values, from the JSON values of its file.
 
     Raises:
-        ConfigurationError: It is no export of a video; the text says where it is not.
+        ConfigurationError: It is not an export of a video; the text has the wrong place.
     """
     video = as_object(document)
     frames = {}
@@ -417,9 +417,9 @@ def _keyframe(frame: int, value: dict[str, Any]) -> Keyframe:
 
 
 def _repaired(member: str, payload: object) -> tuple[Shape, bool]:
-    """Return a shape, with y for a capital Y, and whether it says all that the payload does."""
+    """Return a shape, with y for a capital Y, and whether it has the whole payload."""
     items, kind = as_list(payload), SHAPE_MEMBERS[member]
-    if {} in items:  # what the service writes of a shape without points
+    if {} in items:  # a shape without points
         return Incomplete(kind, payload), True
     repaired = [
         {"y" if name == "Y" else name: value for name, value in item.items()}
@@ -434,7 +434,7 @@ def _repaired(member: str, payload: object) -> tuple[Shape, bool]:
 
 
 def _without_null(answer: Classification) -> Classification:
-    """Return an answer without the text "null": unset, or not changed where a nested one was."""
+    """Return an answer without the text "null": unset, or unchanged if a nested one changed."""
     children = tuple(_without_null(each) for each in answer.children)
     unset: tuple[None, ...] = () if children else (None,)
     values = unset if answer.values == (_NULL,) else answer.values
@@ -442,7 +442,7 @@ def _without_null(answer: Classification) -> Classification:
 
 
 def _notes(objects: Iterable[VideoObject]) -> Iterator[str]:
-    """Give what was repaired and what is lost of each object, and in which frames."""
+    """Yield what was repaired or lost of each object, and in which frames."""
     for each in objects:
         cut, capital, unset = [], [], []
         for keyframe in each.keyframes:
@@ -469,10 +469,10 @@ def _notes(objects: Iterable[VideoObject]) -> Iterator[str]:
 
 @checked
 def with_keys(labels: VideoLabels, values: Iterable[LabelValue]) -> VideoLabels:
-    """Return a video's labels with what its export leaves out and its task says.
+    """Return a video's labels with keys and types from its task, which the export leaves out.
 
     Args:
-        labels: As exported.
+        labels: The exported labels.
         values: The label values of the task (`TaskDetail.label_iteration`); an object has the id
             of its value.
     """
@@ -501,9 +501,9 @@ def _with_type(answer: Classification, types: Mapping[str, EntryType]) -> Classi
 
 @checked
 def to_video_payload(labels: VideoLabels) -> dict[str, Any]:
-    """Return a video's labels as an export has them; what was read gives what was read.
+    """Return a video's labels in the form of an export, without the keys of objects.
 
-    The keys of objects have no place in it.
+    An export that was read is unchanged.
     """
     frames = {str(frame): [{_SEEN: key} for key in ids] for frame, ids in labels.frames.items()}
     objects = {

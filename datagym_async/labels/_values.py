@@ -1,8 +1,8 @@
-"""Labels as values: what a person, a model or a file says about one image.
+"""Labels as values.
 
-A `LabeledImage` is what goes in (a prediction), a `LabeledTask` what an export gives. Both hold
-`Annotation` values (a shape under the key of a label entry, with its classifications and the
-annotations nested in it) and the `Classification` values of the whole image.
+A `LabeledImage` is a prediction to import, a `LabeledTask` a task of an export. Both have
+`Annotation` values (a shape under the key of a label entry, with its classifications and nested
+annotations) and the `Classification` values of the whole image.
 """
 
 from __future__ import annotations
@@ -29,9 +29,8 @@ V = TypeVar("V")
 
 # --- Shapes on an image: pixels, origin top left, x to the right and y down -----------------------
 
-# Each has the `type` of the label entries that take it, its `bounds` and its `area` in square
-# pixels. A shape is always complete. What a service wrote without all of its coordinates is kept
-# as an `Incomplete` shape, so that nothing is made up and nothing is lost.
+# Each has the `type` of its label entries, its `bounds` and its `area` in square pixels. A shape is
+# always complete; one that a service wrote without all of its coordinates is an `Incomplete` shape.
 
 
 class Bounds(NamedTuple):
@@ -123,7 +122,7 @@ class _Points:
 
     @property
     def bounds(self) -> Bounds:
-        """Return what surrounds it. Raises ValueError when it has no point."""
+        """Return the smallest rectangle around it; `ValueError` without points."""
         return _bounds(self.points)
 
     def to_numpy(self) -> NDArray[np.float64]:
@@ -136,7 +135,7 @@ class Line(_Points):
     """An open line through points.
 
     Args:
-        points: Its points, as `Point` or (x, y), two at least when it is finished.
+        points: Its points, as `Point` or (x, y); at least two for the service.
     """
 
     type: ClassVar[EntryType] = EntryType.LINE
@@ -148,14 +147,14 @@ class Polygon(_Points):
     """A filled outline, not closed: the last point is joined to the first.
 
     Args:
-        points: Its points, as `Point` or (x, y), three at least when it is finished.
+        points: Its points, as `Point` or (x, y); at least three for the service.
     """
 
     type: ClassVar[EntryType] = EntryType.POLYGON
 
     @property
     def area(self) -> float:
-        """Return its area in square pixels, whichever way round its points go."""
+        """Return its area in square pixels."""
         return _area(self.points)
 
 
@@ -209,7 +208,7 @@ class Segmentation:
 
     @property
     def bounds(self) -> Bounds:
-        """Return what surrounds the outline. Raises ValueError when it has no point."""
+        """Return the smallest rectangle around the outline; `ValueError` without points."""
         return _bounds(self.rings[0] if self.rings else ())
 
     @property
@@ -225,14 +224,13 @@ class Segmentation:
 
 @attrs.frozen(field_transformer=by_annotation)
 class Incomplete:
-    """A shape of which coordinates are missing, as the service wrote it.
+    """A shape with missing coordinates, as the service wrote it.
 
-    The service writes null for all coordinates of a shape of which one was never set or is
-    negative.
+    The service writes null for all coordinates of a shape if one was never set or is negative.
 
     Args:
-        type: Type of the shape, or None where the file does not say (member ``geometry``).
-        payload: What the file has, as JSON values.
+        type: Type of the shape, or None if it is not in the file (member ``geometry``).
+        payload: The content of the file, as JSON values.
     """
 
     type: EntryType | None
@@ -244,7 +242,7 @@ Shape: TypeAlias = Point | Line | Polygon | Rectangle | Segmentation | Incomplet
 SHAPES: Final = get_args(Shape)
 _KINDS: Final = (EntryType, NoneType)
 FEWEST: Final = {EntryType.LINE: 2, EntryType.POLYGON: 3, EntryType.IMAGE_SEGMENTATION: 3}
-"""Points that a shape, or each ring of it, has at least where it is more than one point."""
+"""The fewest points of a shape, or of each of its rings."""
 
 
 def _bounds(points: Sequence[Point]) -> Bounds:
@@ -288,24 +286,24 @@ def _array(values: Sequence[object], *, width: int | None = None) -> NDArray[np.
 
 @attrs.frozen
 class Form:
-    """How a file wrote a value, so that the way back gives the same file."""
+    """How a file wrote a value, so that the same file can be written again."""
 
     members: tuple[str, ...] | None = None
-    """The members that were there, in order; None for a value that was made by hand."""
+    """The members in order; None for a value that does not come from a file."""
     keys: tuple[str, ...] = ()
-    """The keys below ``labels`` or ``nested_geometries``, in order, the empty ones too."""
+    """The keys below ``labels`` or ``nested_geometries`` in order, also empty ones."""
     raw: Mapping[str, tuple[Any, Any]] = attrs.field(factory=dict)
-    """Of members that a value does not give back: what the file had, and what it was read as."""
+    """For members that a value cannot restore: the content of the file, and the value read."""
 
     def written(self, member: str, value: V, write: Callable[[V], Any]) -> Any:
-        """Return what a member is to hold: what the file had, if it still means the value."""
+        """Return the content of a member: that of the file if the value is unchanged."""
         raw, read = self.raw.get(member, (None, self))
         return raw if read == value else write(value)
 
     def ordered(self, values: Mapping[str, Any], *, usual: Iterable[str]) -> dict[str, Any]:
-        """Return members in the file's order, and behind them those that it did not have.
+        """Return members in the order of the file, then those that it did not have.
 
-        Where there was no file, the usual ones are written even if they are empty.
+        Without a file, the usual ones are written even if they are empty.
         """
         always = set(usual if self.members is None else self.members)
         order = [*(name for name in self.members or () if name in values), *values]
@@ -331,15 +329,14 @@ def _values(given: Iterable[str | None]) -> tuple[str | None, ...]:
 class Classification:
     """An answer to a select, checklist or free text, with the answers nested in it.
 
-    Two are equal if key, values and children are: an export does not always say of which type an
-    answer is.
+    Two are equal if key, values and children are, because exports do not always have the type.
 
     Args:
         key: Key of the entry.
-        values: Keys of the chosen options, or the text. ``(None,)`` says that it is unset, as the
-            service writes it; ``()`` says nothing, and is sent as an empty list.
+        values: Keys of the chosen options, or the text. ``(None,)`` if it is unset, as the service
+            writes it; ``()`` is sent as an empty list.
         children: The answers nested in it, in order.
-        type: SELECT, CHECKLIST or FREETEXT (or RADIO in old exports), or None where it is unknown.
+        type: SELECT, CHECKLIST or FREETEXT (or RADIO in old exports), or None if unknown.
     """
 
     key: str
@@ -371,7 +368,7 @@ class Classification:
 
     @property
     def is_set(self) -> bool:
-        """Return whether somebody answered."""
+        """Return whether there is an answer."""
         return any(value is not None for value in self.values)
 
     @property
@@ -391,11 +388,11 @@ class Annotation:
 
     Args:
         key: Key of the entry.
-        shape: What it outlines.
+        shape: Its shape.
         classifications: The answers about it.
-        nested: The annotations nested in it; those have none themselves.
-        extra: Members of the file that this package does not know, kept for the way back.
-        form: How the file wrote it, or None; it does not count when two are compared.
+        nested: The annotations nested in it, one level deep.
+        extra: Members of the file that this package does not know, which are written again.
+        form: How the file wrote it, or None; ignored in comparisons.
     """
 
     key: str
@@ -420,8 +417,7 @@ class LabeledImage(Shown):
     """The labels of one image, to be imported or converted.
 
     Args:
-        media_id: UUID of the media, or the media; empty where it is not known yet (a file names
-            images only).
+        media_id: UUID of the media, or the media; empty if unknown (files have only names).
         media_name: Name of the media, decoded; not unique across datasets.
         annotations: Its annotations, in order.
         classifications: The answers about the whole image.
@@ -451,7 +447,7 @@ class LabeledImage(Shown):
         return next((each for each in self.classifications if each.key == key), None)
 
     def walk(self) -> Iterator[Annotation]:
-        """Give all annotations, each before those nested in it."""
+        """Yield all annotations, each before those nested in it."""
         for each in self.annotations:
             yield each
             yield from each.nested
@@ -465,10 +461,10 @@ class LabeledTask(LabeledImage):
         stored_media_name: Name of the media as the service stores it.
         labeler: User id of the labeler, or None.
         state: COMPLETED, SKIPPED or REVIEWED.
-        task_id: UUID of the task where the file lets it be known (by a bitmap's or a video's URL).
-        segmentations: URLs of the segmentation bitmaps, as the service writes them (its own idea
-            of its address). Use `LabelsResource.bitmap` to fetch one.
-        task_export_url: Where the labels of a video are; None for images.
+        task_id: UUID of the task, if a URL of a bitmap or video in the file has it.
+        segmentations: URLs of the segmentation bitmaps as the service writes them; their host may
+            be wrong. `LabelsResource.bitmap` downloads one.
+        task_export_url: URL of the labels of a video; None for images.
         video_height: Pixels, or None.
         video_width: Pixels, or None.
         video_total_frames: Number of frames, or None.
