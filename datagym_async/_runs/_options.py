@@ -7,9 +7,8 @@ from typing import Any
 
 import attrs
 
-from datagym_async._checks import above_zero, is_coroutine_function, one_or_more
+from datagym_async._checks import above_zero, one_or_more
 from datagym_async._logs import logger
-from datagym_async.exceptions import ConfigurationError
 
 _log = logger(__name__)
 
@@ -40,18 +39,6 @@ class Stops:
         if self.max_duration is not None and seconds >= self.max_duration:
             return f"max_duration: {self.max_duration:,g} s have passed"
         return ""
-
-
-def check_on_event(_: object, __: object, value: Any) -> None:
-    """Refuse a value that cannot be called with an event in the event loop."""
-    if value is None:
-        return
-    if not callable(value):
-        raise ConfigurationError(f"on_event is {value!r}; it must be a function of one event.")
-    if is_coroutine_function(value):
-        raise ConfigurationError(
-            "on_event is a coroutine function; it must be a plain function that returns quickly."
-        )
 
 
 class Listener:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 
 import attrs
 
 from datagym_async._checks import by_annotation, one_of, shown, to_path, to_tuple, within
-from datagym_async._runs._options import Stops, check_on_event
+from datagym_async._runs._options import Stops
 from datagym_async._runs._stores import check_store_options, store_options
 from datagym_async._wire._messages import MAX_IN_PIECES
-from datagym_async.downloads._events import OnDownloadEvent
+from datagym_async.downloads._events import DownloadEvent
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.formats import WrittenFormat, shares_of
 from datagym_async.models._ids import id_or_none
@@ -140,7 +141,7 @@ class DownloadConfig(Stops):
     verify: bool = False
     concurrency: int | None = attrs.field(default=None, validator=within(1, MAX_CONCURRENCY))
     max_bytes: int = attrs.field(default=MAX_IN_PIECES, validator=within(1, 1 << 60))
-    on_event: OnDownloadEvent | None = attrs.field(default=None, validator=check_on_event)
+    on_event: Callable[[DownloadEvent], object] | None = None
     max_problems: int = attrs.field(default=10_000, validator=within(0, 10_000_000))
 
     def __attrs_post_init__(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TypeAlias
 
 import attrs
@@ -35,5 +34,3 @@ class DownloadEnded:
 
 DownloadEvent: TypeAlias = DownloadStarted | MediaSettled | DownloadEnded
 """What `DownloadConfig.on_event` is called with; later versions may add to it."""
-
-OnDownloadEvent: TypeAlias = Callable[[DownloadEvent], object]

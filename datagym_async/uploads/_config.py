@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import attrs
@@ -19,12 +19,12 @@ from datagym_async._checks import (
 )
 from datagym_async._runs._decode import require_pillow
 from datagym_async._runs._disk import journal_files
-from datagym_async._runs._options import Stops, check_on_event
+from datagym_async._runs._options import Stops
 from datagym_async._runs._prepare import Steps, steps_in
 from datagym_async._runs._stores import Stores, check_store_options, store_options
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.models._ids import id_of
-from datagym_async.uploads._events import OnEvent
+from datagym_async.uploads._events import UploadEvent
 from datagym_async.uploads._screening import Check, Screening
 from datagym_async.uploads._values import Dedupe
 from datagym_async.uploads.sources._candidates import (
@@ -212,7 +212,7 @@ class UploadConfig(Stops):
     max_per_dataset: MaxPerDataset = attrs.field(default=None, validator=_spreading)
     attach_to: tuple[str, ...] = attrs.field(default=(), converter=_projects)
     max_bytes_in_flight: int | None = attrs.field(default=64 << 20, validator=above_zero)
-    on_event: OnEvent | None = attrs.field(default=None, validator=check_on_event)
+    on_event: Callable[[UploadEvent], object] | None = None
     verify: Verify = attrs.field(default=None, validator=one_of("sample", "all", None))
     verify_sample: int = attrs.field(default=100, validator=within(1, 1_000_000))
 

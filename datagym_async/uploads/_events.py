@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TypeAlias
 
 import attrs
@@ -66,5 +65,3 @@ UploadEvent: TypeAlias = (
     RunStarted | ItemSettled | DatasetCreated | LimitChanged | Paused | RunEnded
 )
 """What `UploadConfig.on_event` is called with; later versions may add to it."""
-
-OnEvent: TypeAlias = Callable[[UploadEvent], object]

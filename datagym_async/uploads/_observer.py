@@ -21,10 +21,10 @@ from datagym_async.uploads._events import (
     DatasetCreated,
     ItemSettled,
     LimitChanged,
-    OnEvent,
     Paused,
     RunEnded,
     RunStarted,
+    UploadEvent,
 )
 from datagym_async.uploads._growth import Course, Growth, Mark, growth_of
 from datagym_async.uploads._values import Outcome
@@ -53,7 +53,11 @@ class Observer(Listener):
     Without a client's meters there is no advice. `advice` is empty until the end.
     """
 
-    def __init__(self, on_event: OnEvent | None = None, meters: Meters | None = None) -> None:
+    def __init__(
+        self,
+        on_event: Callable[[UploadEvent], object] | None = None,
+        meters: Meters | None = None,
+    ) -> None:
         super().__init__(on_event, "upload")
         self.advice = ""
         self._limiter: LimiterState | None = None
