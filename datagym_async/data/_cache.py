@@ -1,9 +1,8 @@
 """`DiskCache`: media on disk, with a size limit, for any number of processes at once. Blocking.
 
 One file for each media: a header with the digest of the content, then the content. It is written
-under another name and renamed, so half of it is never read. It is checked at each reading: a
-damaged file is deleted and counts as absent. Reading sets the file's time, so the folder itself
-shows what was used when; there is no index that could be wrong.
+under another name and renamed, and checked at each reading: a damaged file is deleted and counts as
+absent. Reading sets the file's time, so the folder itself shows what was used when.
 
 The limit: a process adds up what it writes, and reads the whole folder again when it may have
 reached the limit, or has written a sixteenth of it. Then it deletes the least recently used files

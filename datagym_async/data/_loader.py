@@ -1,9 +1,8 @@
 """`DatasetLoader`: the samples of a dataset as an async iterator that can stop and resume anywhere.
 
-How it works: the listing and the labels are fetched once and stored compactly. An epoch is a global
-order (`Order`), of which this shard has its part (`Progress`); a `Prefetcher` loads it ahead of the
-consumer. Only yielded samples are marked, so the state says exactly what remains, wherever the
-loader is stopped.
+The listing and the labels are fetched once and stored compactly. An epoch is a global order
+(`Order`), of which this shard has its part (`Progress`); a `Prefetcher` loads it ahead of the
+consumer. Only yielded samples are marked, so the state says exactly what remains.
 """
 
 from __future__ import annotations
@@ -210,7 +209,6 @@ class DatasetLoader(NotCopied, Generic[T_co]):
         return self._samples
 
     async def _begin(self) -> Prefetcher:
-        """Begin to load the rest of the epoch."""
         samples = await self._fetched()
         progress = self._position.begin(samples.listing)
         epoch = self._position.epoch

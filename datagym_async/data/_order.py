@@ -110,7 +110,6 @@ class Progress:
     even: Even | None = None  # how all shards get the same number; None: they differ by at most one
 
     def __len__(self) -> int:
-        """Return how many samples the shard has in this rest."""
         if self.even == "drop":
             return len(self.rest) // self.shards
         begins_at = 0 if self.even == "pad" else self.shard

@@ -27,7 +27,7 @@ State: TypeAlias = "Mapping[str, object]"
 
 @attrs.frozen
 class Known:
-    """The data of a `Listing` for a position: the number of media, and their fingerprint."""
+    """What a position needs of a `Listing`."""
 
     media: int
     fingerprint: str
@@ -124,7 +124,7 @@ def resumption(
 
 
 def _of_one_loader(states: Sequence[LoaderState]) -> list[LoaderState]:
-    """Return the states of all shards in their order, all of one epoch."""
+    """Return the states of all shards in order, all of one epoch."""
     # A loader that has not begun has no listing; it uses that of the others.
     listed = next((state for state in states if state.listing), states[0])
     states = [
@@ -170,7 +170,6 @@ class Position:
         return f"epoch {self.epoch}, {passed} passed, shard {self._shard} of {self._shards}"
 
     def length(self, listing: Listing | Known) -> int:
-        """Return how many samples the shard has in a whole epoch."""
         return len(self._whole(len(listing)))
 
     def begin(self, listing: Listing | Known) -> Progress:
@@ -229,7 +228,6 @@ class Position:
             )
 
     def _whole(self, media: int) -> Progress:
-        """Return the progress of a shard at the beginning of an epoch."""
         return Progress(Rest(media), self._shard, self._shards, even=self._even)
 
 

@@ -31,11 +31,6 @@ def _classes(value: str | os.PathLike[str] | None) -> Path | None:
     return to_path("classes", value)
 
 
-def _split(_: object, __: object, value: str | None) -> None:
-    if value is not None:
-        shares_of(value)
-
-
 def _project(value: ProjectId | None) -> str | None:
     return id_or_none(value, "project id")
 
@@ -55,11 +50,6 @@ def bound_of(value: object) -> tuple[int, int]:
         f"shards is {shown(value)}; give the number of media in a shard, such as "
         "1000, or its size, such as '500M'."
     )
-
-
-def _bounded(_: object, __: object, value: int | str | None) -> None:
-    if value is not None:
-        bound_of(value)
 
 
 @attrs.frozen(kw_only=True, field_transformer=by_annotation)
@@ -129,10 +119,10 @@ class DownloadConfig(Stops):
     classes: Path | None = attrs.field(default=None, converter=_classes)
     clip: bool = False
     zero_based: bool = False
-    split: str | None = attrs.field(default=None, validator=_split)
+    split: str | None = None
     group: str | None = None
     bitmaps: bool = False
-    shards: int | str | None = attrs.field(default=None, validator=_bounded)
+    shards: int | str | None = None
     store_options: tuple[str, ...] = attrs.field(
         default=(), converter=store_options, validator=check_store_options, repr=False
     )
@@ -145,6 +135,10 @@ class DownloadConfig(Stops):
     max_problems: int = attrs.field(default=10_000, validator=within(0, 10_000_000))
 
     def __attrs_post_init__(self) -> None:
+        if self.split is not None:
+            shares_of(self.split)
+        if self.shards is not None:
+            bound_of(self.shards)
         if self.shards is not None and (self.bitmaps or set(self.labels) - {"json"}):
             raise ConfigurationError(
                 'Shards hold images and labels="json"; download bitmaps and other labels into a '

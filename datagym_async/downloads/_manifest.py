@@ -1,13 +1,11 @@
 """The manifest of a download: the listed media, their files and their outcomes.
 
-It is an SQLite database in the folder itself (``.datagym/manifest.sqlite3``), so that the plan of a
-large dataset takes no memory, and the same download resumes from it. Each media gets its file name
-before anything is fetched, permanently.
+It is an SQLite database in the folder itself (``.datagym/manifest.sqlite3``), from which the same
+download resumes. Each media gets its file name before anything is fetched, permanently.
 
 An outcome is written after the file is in its place: after a kill in between, the file is fetched
 again and replaced. The folder is locked while its manifest is open, and the manifest is checked
-when it is opened. At the end of a run it is exported as JSON Lines and CSV (`export_manifest`), one
-line for each media.
+when it is opened. At the end of a run it is exported as JSON Lines and CSV, a line for each media.
 
 Everything here blocks: call it in a thread.
 """
@@ -420,7 +418,7 @@ class Manifest(Planning):
 
 
 def export_manifest(manifest: Manifest) -> None:
-    """Write ``manifest.jsonl`` and ``manifest.csv`` into the folder, from the manifest.
+    """Write ``manifest.jsonl`` and ``manifest.csv`` into the folder.
 
     ``listed`` is false for media of earlier runs that the service no longer lists.
     """

@@ -37,10 +37,7 @@ SMALL = 4 << 20
 
 @attrs.frozen
 class Screening:
-    """How closely images are checked before they are sent (see `UploadConfig`).
-
-    Decoding is in `_decode`.
-    """
+    """How closely images are checked before they are sent (see `UploadConfig`)."""
 
     check: Check = "structure"
     max_bytes: int | None = None

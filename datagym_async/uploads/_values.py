@@ -42,15 +42,11 @@ def is_elsewhere(content: str) -> bool:
 
 
 def last_part(path: str) -> str:
-    """Return a file's own name."""
     return path.replace(os.sep, "/").rstrip("/").rpartition("/")[2]
 
 
 def url_name(url: str) -> str:
-    """Return the name under which the service keeps a link image.
-
-    It is the last part of the path, the text between the last ``/`` and the first ``?`` (observed).
-    """
+    """Return the service's name of a link image: the last part of its path (observed)."""
     return url.partition("?")[0].rpartition("/")[2]
 
 
@@ -350,17 +346,14 @@ class Double:
 
 
 def said_left_out(count: int) -> str:
-    """Return the sentence about files that patterns leave out; empty if there are none."""
     return f" Left out by include and exclude: {count:,}." if count else ""
 
 
 def said_repeated(count: int) -> str:
-    """Return the sentence about repeated items; empty if there are none."""
     return f" Named more than once, and taken once: {count:,}." if count else ""
 
 
 def said_turned(count: int) -> str:
-    """Return the sentence about images that look different in the service; empty if none."""
     if not count:
         return ""
     have = counted(count, "image has", "images have")

@@ -35,7 +35,6 @@ class Left:
     result: UploadResult  # its result when the answer was lost, with the outcome `FAILED`
 
     def uploaded(self) -> UploadResult:
-        """Return the result of an item that was found."""
         return attrs.evolve(
             self.result, outcome=Outcome.UPLOADED, reason="", status=None, key="", details=()
         )

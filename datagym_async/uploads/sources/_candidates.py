@@ -1,8 +1,8 @@
 """What a source yields: an item or the reason against it; names of files, and filters.
 
-**Names.** A policy is a word, a template or a function of the caller. It is checked at once
-(`check_name`), long before the first file. It names files and file-like items; an item with a name
-(`UploadItem("a.jpg", ...)`, the name column of a list) keeps it, and the service names links.
+**Names.** A policy is a word, a template or a function of the caller, checked by `check_name`. An
+item with a name (`UploadItem("a.jpg", ...)`, the name column of a list) keeps it, and the service
+names links.
 
 **Paths.** A file is identified by its full path (`Rules.full`), however it is given.
 
@@ -140,7 +140,6 @@ class Filters:
     left_out: int = attrs.field(default=0, init=False, eq=False)
 
     def takes(self, relative: str) -> bool:
-        """Return whether a file counts."""
         is_included = not self.include or _covering(self.include)(relative)
         return bool(is_included) and not self.prunes(relative)
 
