@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import attrs
 
 from datagym_async._checks import (
     above_zero,
     by_annotation,
+    check_one_or_more,
     one_of,
     one_or_more,
     shown,
@@ -51,12 +52,6 @@ MaxPerDataset: TypeAlias = int | Literal["auto"] | None
 AUTO: Final = "auto"
 
 
-def _separating(_: object, __: object, value: object) -> None:
-    if not isinstance(value, str) or any(not one.isprintable() for one in value):
-        msg = f"name_separator is {value!r}; it must be a printable text."
-        raise ConfigurationError(msg)
-
-
 def _projects(value: ProjectId | Iterable[ProjectId] | None) -> tuple[str, ...]:
     if value is None:
         return ()
@@ -71,20 +66,6 @@ def _globs(
         if not isinstance(pattern, str) or not pattern.strip("/ "):
             msg = f"{attribute.name} holds {pattern!r}; a pattern is a text such as '*.jpg'."
             raise ConfigurationError(msg)
-
-
-def _checking(instance: object, attribute: attrs.Attribute[str], value: str) -> None:
-    one_of("none", "signature", "structure", "decode")(instance, attribute, value)
-    if value == "decode":
-        require_pillow()
-
-
-def _spreading(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    if isinstance(value, str) and value != AUTO:
-        msg = f"max_per_dataset is {shown(value)}; give a number, {AUTO!r}, or None."
-        raise ConfigurationError(msg)
-    if not isinstance(value, str):
-        one_or_more(instance, attribute, value)
 
 
 @attrs.frozen(kw_only=True, field_transformer=by_annotation)
@@ -187,8 +168,8 @@ class UploadConfig(Stops):
         default=(), converter=store_options, validator=check_store_options, repr=False
     )
     batch_size: int = attrs.field(default=50, validator=within(1, MAX_BATCH_SIZE))
-    name: Name = attrs.field(default="basename", validator=lambda _, __, value: check_name(value))
-    name_separator: str = attrs.field(default="/", validator=_separating)
+    name: Name = "basename"
+    name_separator: str = "/"
     on_clash: Clashes = attrs.field(default="skip", validator=one_of("skip", "rename", "error"))
     skip_existing: bool = True
     include_hidden: bool = False
@@ -196,10 +177,10 @@ class UploadConfig(Stops):
     include: tuple[str, ...] = attrs.field(default=(), converter=to_tuple, validator=_globs)
     exclude: tuple[str, ...] = attrs.field(default=(), converter=to_tuple, validator=_globs)
     ignore_others: bool = False
-    check: Check = attrs.field(default="structure", validator=_checking)
-    prepare: tuple[str, ...] = attrs.field(
-        default=(), converter=steps_in, validator=lambda _, __, value: Steps.of(value)
+    check: Check = attrs.field(
+        default="structure", validator=one_of("none", "signature", "structure", "decode")
     )
+    prepare: tuple[str, ...] = attrs.field(default=(), converter=steps_in)
     dedupe: Dedupe = attrs.field(default=None, validator=one_of("report", "skip", None))
     check_links: bool = False
     allow_private_links: bool = False
@@ -209,12 +190,29 @@ class UploadConfig(Stops):
     fresh: bool = False
     identity: Identity = attrs.field(default="size+mtime", validator=one_of("size+mtime", "sha256"))
     remove_doubles: bool = False
-    max_per_dataset: MaxPerDataset = attrs.field(default=None, validator=_spreading)
+    max_per_dataset: MaxPerDataset = None
     attach_to: tuple[str, ...] = attrs.field(default=(), converter=_projects)
     max_bytes_in_flight: int | None = attrs.field(default=64 << 20, validator=above_zero)
     on_event: Callable[[UploadEvent], object] | None = None
     verify: Verify = attrs.field(default=None, validator=one_of("sample", "all", None))
     verify_sample: int = attrs.field(default=100, validator=within(1, 1_000_000))
+
+    def __attrs_post_init__(self) -> None:
+        check_name(self.name)
+        if not all(map(str.isprintable, self.name_separator)):
+            raise ConfigurationError(
+                f"name_separator is {self.name_separator!r}; it must be a printable text."
+            )
+        if self.check == "decode":
+            require_pillow()
+        Steps.of(self.prepare)
+        most: object = self.max_per_dataset
+        if isinstance(most, str) and most != AUTO:
+            raise ConfigurationError(
+                f"max_per_dataset is {shown(most)}; give a number, {AUTO!r}, or None."
+            )
+        if most is not None and not isinstance(most, str):
+            check_one_or_more("max_per_dataset", most)
 
 
 def rules_of(config: UploadConfig) -> Rules:
