@@ -152,12 +152,12 @@ def trouble_of(error: BaseException) -> tuple[Trouble, str]:
 
 
 _OF_MACHINES: Final = ("//169.254.", "//metadata.google", "/latest/api/token")
-"""Where machines in a cloud get credentials: who has none is asked for them there."""
+"""Where machines in a cloud get credentials; obstore looks there if there are none."""
 _REFUSED_LOGIN: Final = re.compile(
     "ExpiredToken|InvalidToken|TokenRefreshRequired|InvalidAccessKeyId|SignatureDoesNotMatch|"
     "RequestTimeTooSkewed|AuthenticationFailed"
 )
-"""Codes of S3 and Azure that have nothing to do with what was asked for."""
+"""Codes of S3 and Azure that have nothing to do with the object."""
 _NO_CREDENTIALS: Final = (
     "there are no credentials for the store; set them in the environment (AWS_ACCESS_KEY_ID and "
     "AWS_SECRET_ACCESS_KEY, GOOGLE_APPLICATION_CREDENTIALS, AZURE_STORAGE_ACCOUNT_KEY), or give "

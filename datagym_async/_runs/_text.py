@@ -27,7 +27,7 @@ from datagym_async._printable import printable
 from datagym_async._shown import Shown
 
 RESUMED = "done by an earlier run"
-"""How items are called that an earlier run has settled, wherever people read of them."""
+"""The words for items that an earlier run has settled."""
 _STARTS = frozenset("'=@+-\t\r")
 _FORMULA = re.compile(r"'*[=@+\-\t\r]")
 _MARKED = re.compile(r"'+[=@+\-\t\r]")
@@ -86,7 +86,7 @@ R = TypeVar("R", bound=BulkResult)
 
 
 def problem_row(result: BulkResult, **own: object) -> dict[str, Any]:
-    """Return a problem as a report writes it: its outcome, what is its own, and why."""
+    """Return a problem as a report writes it; `own` are its columns besides the common ones."""
     return {
         "outcome": result.outcome.value,
         **own,

@@ -34,7 +34,7 @@ class Order:
 
     count: int
     seed: int | None = None
-    epoch: int = 0  # each has a shuffle of its own
+    epoch: int = 0  # each is shuffled differently
     _keys: tuple[int, ...] = attrs.field(init=False, repr=False, eq=False)
 
     @_keys.default

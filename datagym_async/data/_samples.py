@@ -52,7 +52,7 @@ class Sample(Shown):
         mode: How a decoded image is stored, in Pillow's words: ``"RGB"``, ``"L"`` for gray,
             ``"P"`` for a palette, ``"RGBA"``; with ``";16"`` at 16 bits a value. Else None.
         orientation: EXIF orientation of a decoded image as it is stored, 1 to 8, or None; 1 is
-            upright, and what there is where it has none. The service ignores it (observed).
+            upright, also if it has none. The service ignores it (observed).
     """
 
     index: int

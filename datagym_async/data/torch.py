@@ -414,14 +414,14 @@ def _place(rank: int | None, world_size: int | None) -> tuple[int, int]:
     distributed = sys.modules.get("torch.distributed")
     if distributed is not None and distributed.is_available() and distributed.is_initialized():
         return distributed.get_rank(), distributed.get_world_size()
-    told = [os.environ.get(name) for name in ("RANK", "WORLD_SIZE")]
-    if told == [None, None]:
+    given = [os.environ.get(name) for name in ("RANK", "WORLD_SIZE")]
+    if given == [None, None]:
         return 0, 1
     try:
-        return int(told[0] or ""), int(told[1] or "")
+        return int(given[0] or ""), int(given[1] or "")
     except ValueError:
         raise ConfigurationError(
-            f"RANK is {told[0]!r} and WORLD_SIZE {told[1]!r} in the environment; set both to "
+            f"RANK is {given[0]!r} and WORLD_SIZE {given[1]!r} in the environment; set both to "
             "numbers, or pass rank and world_size"
         ) from None
 

@@ -103,7 +103,7 @@ class Fetcher:
     _tally: DownloadTally
     _patience: int  # media in a row without an answer, after which the service counts as gone
     _prefix: Prefix | None = None  # their final place: a store
-    shards: Shards | None = None  # or shards, wherever these are
+    shards: Shards | None = None  # or shards, in a folder or a store
     _unanswered: int = attrs.field(default=0, init=False)
     _links: LinkFetcher = attrs.field(init=False)
 
@@ -161,14 +161,14 @@ class Fetcher:
                     self._unanswered = self._unanswered + 1 if is_unanswered else 0
                     if self._unanswered >= self._patience:  # the service is gone
                         raise
-                    told = error if isinstance(error, APIStatusError) else None
+                    answer = error if isinstance(error, APIStatusError) else None
                     return result(
                         outcome=DownloadOutcome.FAILED,
                         reason=_reason(error, is_link=is_link),
                         attempts=max(attempts, getattr(error, "attempts", 0)),
                         seconds=clock() - began,
-                        status=told.status if told else None,
-                        key=told.key if told else "",
+                        status=answer.status if answer else None,
+                        key=answer.key if answer else "",
                     )
             else:
                 self._unanswered = 0

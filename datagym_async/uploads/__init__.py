@@ -7,7 +7,7 @@ In reading order:
 * `sources/`: paths, globs, lists and streams, split into items. `plan/`: the plan of a run, and its
   journal.
 * `_pictures`: arrays and PIL images as items.
-* `_feeder`: plans the sources and hands items out with backpressure; `_reading`, `_screening`:
+* `_feeder`: plans the sources and yields items with backpressure; `_reading`, `_screening`:
   small files are read ahead, and files that the service would certainly refuse are rejected.
   `_preparing`: images are prepared, in processes.
 * `_sending`: one request and its outcome; `_verdicts`: what an error means for an item.

@@ -46,7 +46,7 @@ class RunFacts:
     item_seconds: float = 0.0  # that items were under way, with all waits, summed over them
     disk_seconds: float = 0.0  # in which workers waited for files to be read, summed over them
     preparing_seconds: float = 0.0  # in which images were being prepared
-    paused_seconds: float = 0.0  # in which the service had asked to send nothing
+    paused_seconds: float = 0.0  # in which the service had requested a pause
     growth: Growth | None = None
     max_per_dataset: int | str | None = None  # the option
     rate_limit: float | None = None  # the client's requests a second

@@ -51,7 +51,7 @@ class Paused:
     """The service asked for a pause: nothing is sent for this many seconds."""
 
     seconds: float
-    why: str  # what asked for it
+    why: str  # the reason
 
 
 @attrs.frozen

@@ -1,7 +1,7 @@
 """How the time of an upload grows with the size of its dataset, and the best size for a dataset.
 
 A run gets a mark every so many images, so that nothing is computed for each image. A part of the
-run lies between two marks. The cost of an image in a part is the busy time of the client, divided
+run is between two marks. The cost of an image in a part is the busy time of the client, divided
 by the images stored: unlike the time of a request, it does not grow with the number in flight. A
 line over the parts, ordered by the size of the datasets, shows whether the cost grows with it. A
 part of the run that was slow for another reason (a pause, other users, larger images) is not

@@ -58,11 +58,11 @@ if TYPE_CHECKING:
 
 PORTION_ITEMS = 128
 PORTION_BYTES = 1 << 20
-"""More would lie in the processor's cache no longer when its turn to be sent comes."""
+"""With more, the first bytes would have left the processor's cache before they are sent."""
 PORTION_SECONDS = 0.02
 """Time after which a slow disk's portion is handed out as it is: nobody waits for the rest."""
 LONG_HEAD = 4096
-"""Bytes that are read of a larger one: its EXIF orientation lies in them."""
+"""First bytes that are read of a larger one: they contain its EXIF orientation."""
 _IMAGE_ENDINGS = (".jpg", ".jpeg", ".png")
 DECODERS = min(8, os.cpu_count() or 1)
 """Images decoded at once, where they are; also the items of a portion then."""
@@ -167,20 +167,20 @@ def _read_open_file(planned: Planned, file: Readable, screening: Screening) -> N
             _stream(planned, size, head, screening, lambda: body_of_open(file, head, size))
     except Exception as error:  # the caller's own file may raise anything; its item is at fault
         _reject_open_file(planned, error)
-    _tell_start(planned, start)
+    _note_start(planned, start)
 
 
-def _tell_start(planned: Planned, start: int) -> None:
+def _note_start(planned: Planned, start: int) -> None:
     """Say where an open file was read from if not its start: often a seek(0) was forgotten."""
     if start <= 0:
         return
-    told = (
+    remark = (
         f"It was read from byte {start:,} on, the position of the open file (seek(0) rewinds it)."
     )
     if planned.verdict is not None and not planned.verdict.is_clash:
-        planned.reject(f"{planned.verdict.reason} {told}")
+        planned.reject(f"{planned.verdict.reason} {remark}")
     else:
-        planned.warnings += (told,)
+        planned.warnings += (remark,)
 
 
 def _read_member(planned: Planned, address: str, screening: Screening, archives: Archives) -> None:
@@ -268,7 +268,7 @@ async def read_awaited(planned: Planned, screening: Screening = USUAL) -> Planne
             _screen(planned, len(found), found, found, screening)
     except Exception as error:  # as above
         return _reject_open_file(planned, error)
-    _tell_start(planned, start)
+    _note_start(planned, start)
     _judged(planned, screening)
     return await in_thread(decoded, planned) if screening.check == "decode" else planned
 
@@ -280,7 +280,7 @@ def _stream(
     screening: Screening,
     opened: Callable[[], tuple[Body, ByteSource]],
 ) -> None:
-    """Set what is sent of an image too large to be read whole, or the reason against it."""
+    """Set the body of an image too large to be read whole, or the reason against it."""
     planned.size = size
     if reason := screening.of_head(size or len(head), head):
         planned.reject(reason)
@@ -343,7 +343,7 @@ def _read_whole(file: int, size: int) -> bytes:
 def _screen(
     planned: Planned, size: int, head: bytes, data: bytes | None, screening: Screening
 ) -> None:
-    """Set what is sent for an item (without data, its file), or the reason against it."""
+    """Set the body of an item (without data, its file), or the reason against it."""
     planned.is_changed = planned.size != size
     planned.size = size
     if reason := screening.of_head(size, head):

@@ -67,7 +67,7 @@ class Sender:
         began, item, body, seq = clock(), work.item, work.body, work.seq
         if body is None:
             return None
-        dataset_id, size, is_let_in = "", body.size, False
+        dataset_id, size, is_admitted = "", body.size, False
         self.in_flight.add(seq)
         self._tally.in_flight += 1
 
@@ -75,7 +75,7 @@ class Sender:
         try:
             if not self._bytes.take(size):
                 await self._bytes.acquire(size)
-            is_let_in = True
+            is_admitted = True
             # Room in a dataset comes after the bytes: an image that waits for the bytes of others
             # must not make a dataset full.
             room = self._target.room() or await self._target.room_made()
@@ -122,7 +122,7 @@ class Sender:
             )
         finally:
             self._tally.in_flight -= 1
-            if is_let_in:
+            if is_admitted:
                 self._bytes.release(size)
         self.in_flight.discard(seq)
         return sent
@@ -250,7 +250,7 @@ class BytesInFlight:
             if waiter.cancelled():
                 self._admit()  # the one that left may have been the large one at the front
             else:
-                self.release(size)  # let in and cancelled in the same turn of the loop
+                self.release(size)  # admitted and cancelled in the same turn of the loop
             raise
 
     def release(self, size: int) -> None:
@@ -282,7 +282,7 @@ class Prober(Protocol):
 
 
 async def dead_links(prober: Prober, urls: Sequence[str]) -> dict[int, str]:
-    """Return what is wrong with dead links, by their index."""
+    """Return the reasons against dead links, by their index."""
     reasons: dict[int, str] = {}
 
     async def ask(link: tuple[int, str]) -> None:

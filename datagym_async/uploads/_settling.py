@@ -63,11 +63,11 @@ class SharedListing:
         If a listing fails, all calls that wait for it get its `APIError`.
         """
         wanted = fold_written(name)
-        asked = self._begun
+        before = self._begun
         self._wanted[wanted] += 1
         try:
             async with self._listing:
-                if self._begun == asked or self._found is None:
+                if self._begun == before or self._found is None:
                     await self._list()
                 found = self._found
         finally:

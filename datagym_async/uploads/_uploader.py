@@ -222,10 +222,10 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
 
     async def _next_work(self) -> Work | None:
         """Wait for work, and measure how long the disk was the reason."""
-        asked, read = self._now(), self._tally.reading_seconds
+        began, read = self._now(), self._tally.reading_seconds
         work = await super()._next_work()
         if work is not None:
-            waited, reading = self._now() - asked, self._tally.reading_seconds - read
+            waited, reading = self._now() - began, self._tally.reading_seconds - read
             self._tally.disk_seconds += min(waited, reading)
         return work
 
@@ -238,7 +238,7 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
         self._plan.outcomes.flush()
 
     async def _finish(self) -> None:
-        """Settle and confirm, unless the run broke off: then the service cannot be asked."""
+        """Settle and confirm, unless an error has ended the run."""
         if self.error is not None:
             return
         await self._settler.at_end(any_lost=self._listing.was_used)

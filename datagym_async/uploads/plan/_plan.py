@@ -64,7 +64,7 @@ NOWHERE = ("", "")  # ids of an unknown dataset and media
 
 @attrs.define
 class Planned:
-    """One item of the plan in flight; what is read of it is stored in it."""
+    """One item of the plan in flight, and later its bytes."""
 
     item: UploadItem
     size: int | None = None
@@ -74,7 +74,7 @@ class Planned:
     is_held: bool = False  # the target had its name before the first run
     warnings: tuple[str, ...] = ()  # warnings, whatever its outcome
     there: tuple[str, str] = NOWHERE  # the dataset and media of its name, for one that is skipped
-    mtime: int | None = None  # in nanoseconds, where a journal asks for it
+    mtime: int | None = None  # in nanoseconds, if a journal needs it
     # Once it is read:
     body: Body | None = None  # what to send; None for links and items that are not sent
     source: ByteSource | None = None  # of the body's bytes, if the body is not a file

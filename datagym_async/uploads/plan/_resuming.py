@@ -60,7 +60,7 @@ class Resuming:
     """Find candidates among the items of earlier runs."""
 
     last: int  # number of the last item that they wrote
-    finds_equals: bool = False  # the bytes of what is done are noted
+    finds_equals: bool = False  # whether the hashes of finished items are noted
 
     def sort_out(
         self, database: sqlite3.Connection, rows: Sequence[Row], in_memory: dict[int, UploadItem]

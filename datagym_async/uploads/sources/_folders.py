@@ -1,8 +1,8 @@
 """Walk folders and match globs: blocking, streamed, to be called in a thread.
 
 Every regular file counts, whatever its suffix: its bytes decide later. Hidden files and folders (a
-leading dot) do not count unless asked for. Links to files are followed; links to folders are
-rejected unless asked for, and then each folder is read once, so that no link leads in a circle.
+leading dot) count only if `include_hidden` is set. Links to files are followed; links to folders
+are rejected unless they are wanted, and then each folder is read once, also if links form a circle.
 Entries come in sorted runs, with their paths for sorting, because sorting a folder of a million
 here would need too much memory.
 """
@@ -195,7 +195,7 @@ def _met(
 def _in_order(entries: Iterator[os.DirEntry[str]]) -> Iterator[os.DirEntry[str]]:
     """Yield entries in sorted runs.
 
-    The plan hands items out in the order of their paths. If they were written in the order of the
+    The plan yields items in the order of their paths. If they were written in the order of the
     disk, each would be on another page, which has to be read, changed and written separately.
     """
     while run := sorted(itertools.islice(entries, _RUN), key=attrgetter("name")):

@@ -231,8 +231,8 @@ def _parse_csv(lines: Iterator[tuple[int, str]], folder: Path) -> Iterator[Line]
         if text.strip():
             break
     delimiter = _delimiter(begun[-1]) if begun else ","
-    if begun and (told := re.fullmatch(r"\s*sep=([,;\t])\s*", begun[-1], re.IGNORECASE)):
-        delimiter, begun[-1] = told[1], "\n"  # what Excel writes
+    if begun and (found := re.fullmatch(r"\s*sep=([,;\t])\s*", begun[-1], re.IGNORECASE)):
+        delimiter, begun[-1] = found[1], "\n"  # what Excel writes
     rows = csv.reader(itertools.chain(begun, texts), delimiter=delimiter)
     header: list[str] | None = None
     while True:
