@@ -114,10 +114,11 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
         self._shards: Shards | None = None
         if is_stored(address):
             self._prefix = Prefix.of(address, config.store_options, *attrs.astuple(job))
-            self._root, self.place = self._prefix.root, self._prefix.at.address
+            self._root, place = self._prefix.root, self._prefix.at.address
         else:
             self._root = from_home(folder).absolute()
-            self.place = str(self._root)
+            place = str(self._root)
+        self.place: str = place  # the full path of the folder, or the address of the prefix
         self._tally = DownloadTally(config.max_problems)
         self._listing = Listing(job, sources, config, self._tally, only)
         policy = retry or RetryPolicy()
