@@ -24,7 +24,7 @@ element is limited.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Generator, Iterable, Iterator
 from typing import Any, Final, cast
 
 import attrs
@@ -358,36 +358,6 @@ class Portion:
     media: list[Any]
 
 
-@attrs.define
-class _Reading:
-    """The text that was not cut off yet, and the cutter's position in it."""
-
-    text: bytes = b""
-    at: int = 0
-    # Up to here guesses were wrong, and are not made again: for many datasets that would take the
-    # square of their number.
-    sure_from: int = 0
-
-    def next(self) -> bytes:
-        """Skip blanks and return the next byte; empty at the end."""
-        if blank := _BLANKS.match(self.text, self.at):
-            self.at = blank.end()
-        return self.text[self.at : self.at + 1]
-
-    def list_end(self) -> _Cut | None:
-        if self.next() == b"]":
-            return _Cut(self.at, self.at, is_last=True)
-        end = self.text.find(b"}]", self.at) + 1
-        return _Cut(end, end, is_last=True) if end else None
-
-    def media(self, cut: _Cut) -> list[Any] | None:
-        """Return the media up to a place, or None if it is not the end of one."""
-        try:
-            return cast("list[Any]", orjson.loads(b"[%b]" % self.text[self.at : cut.end]))
-        except orjson.JSONDecodeError:
-            return None
-
-
 class ListingCutter:
     """Takes a listing piece by piece, and returns portions of it; each dataset has at least one.
 
@@ -400,15 +370,17 @@ class ListingCutter:
         self._portion = portion
         self._pieces: list[bytes] = []
         self._due = portion
-        self._reading = _Reading()
+        self._text, self._at = b"", 0  # what was not cut off yet, and the position in it
+        # Up to here guesses were wrong, and are not made again: for many datasets that would take
+        # the square of their number.
+        self._sure_from = 0
+        self._reading = self._read()
         self._has_ended = False
-        self._is_open = False
-        self._step: Callable[[], bool] = self._begin
+        self._is_open = False  # whether the array has begun
+        self._is_uncut = False  # whether the rest is read as a whole
+        self._is_complete = False
         self._ready: list[Portion] = []
         self._dataset = 0
-        self._fields: dict[str, Any] = {}
-        self._first = 0
-        self._last_media: list[Any] = []
         self._depth = DepthGuard()
         self._since_last = 0
         self.size = 0
@@ -423,16 +395,16 @@ class ListingCutter:
     def cut(self) -> list[Portion]:
         """Return what can be cut off now."""
         self._join()
-        while self._step():
-            pass
+        next(self._reading, None)
         ready, self._ready = self._ready, []
         # Endless text without media, also blanks, is refused.
         self._since_last = 0 if ready else self._since_last
         longest = MAX_VALUE if self._is_uncut else LONGEST_ELEMENT
         if self._since_last > longest:
             raise BrokenTextError(f"more than {longest >> 20} MiB of it are not a list of media")
-        self._reading = _Reading(self._reading.text[self._reading.at :])
-        self.size = len(self._reading.text)
+        self._text = self._text[self._at :]
+        self._at = self._sure_from = 0
+        self.size = len(self._text)
         # Text without a complete media is checked again when it is twice as long.
         self._due = max(self._portion, 2 * self.size)
         return ready
@@ -441,7 +413,7 @@ class ListingCutter:
         """Return the rest at the end of the text, except what is `uncut`."""
         self._has_ended = True
         ready = self.cut()
-        if not self._is_uncut and self._step != self._end:
+        if not (self._is_uncut or self._is_complete):
             raise BrokenTextError("it is cut off")
         return ready
 
@@ -454,115 +426,121 @@ class ListingCutter:
         if not self._is_uncut:
             return None
         self._join()
-        text = self._reading.text
-        return self._dataset, b"[" + text if self._is_open else text
-
-    @property
-    def _is_uncut(self) -> bool:
-        return self._step == self._leave
+        return self._dataset, b"[" + self._text if self._is_open else self._text
 
     def _join(self) -> None:
         new = b"".join(self._pieces)
         self._pieces.clear()
         _look_at_depth(self._depth, new)
         self._since_last += len(new)
-        self._reading.text += new
+        self._text += new
 
-    # The steps: each returns whether the next one can follow; False waits for more text.
+    def _read(self) -> Iterator[None]:
+        """Read the text as far as it can be cut; yield to wait for more of it."""
+        while not (sign := self._next()):
+            if self._has_ended:
+                self._is_uncut = True
+                return
+            yield
+        if self._many:
+            if sign != b"[":
+                self._is_uncut = True
+                return
+            self._at += 1
+            self._is_open = True
+        while not self._many or (yield from self._is_another()):
+            fields = yield from self._head()
+            if fields is None:
+                self._is_uncut = True
+                return
+            yield from self._rest_of_dataset(fields)
+            if not self._many:
+                break
+        self._is_complete = True
+        while not self._next():
+            yield
+        raise BrokenTextError("there is more text after its end")
 
-    def _begin(self) -> bool:
-        if not (sign := self._reading.next()):
-            return self._go(self._leave) if self._has_ended else False
-        if not self._many:
-            return self._go(self._head)
-        if sign != b"[":
-            return self._go(self._leave)
-        self._reading.at += 1
-        self._is_open = True
-        return self._go(self._between)
-
-    def _between(self) -> bool:
-        """Go to the next dataset, or to the end of the array."""
-        sign = self._reading.next()
-        if not sign:
-            return False
+    def _is_another(self) -> Generator[None, None, bool]:
+        """Go to the next dataset of the array, and return whether there is one."""
+        while not (sign := self._next()):
+            yield
         if sign != b"]" and not self._dataset:
-            return self._go(self._head)
+            return True
         if sign not in {b"]", b","}:
             raise BrokenTextError("a comma is missing between two datasets")
-        self._reading.at += 1
-        return self._go(self._end if sign == b"]" else self._head)
+        self._at += 1
+        return sign == b","
 
-    def _head(self) -> bool:
-        here = self._reading
-        if not here.next():
-            return False
-        found = _MEDIA.search(here.text, here.at)
-        if found is None:
-            is_long = len(here.text) - here.at > _LONGEST_HEAD
-            return self._go(self._leave) if is_long or self._has_ended else False
+    def _head(self) -> Generator[None, None, dict[str, Any] | None]:
+        """Read a dataset up to its media; None if that is impossible."""
+        while not (self._next() and (found := _MEDIA.search(self._text, self._at))):
+            is_long = len(self._text) - self._at > _LONGEST_HEAD
+            if is_long or (self._has_ended and self._next()):
+                return None
+            yield
         try:
-            fields = orjson.loads(here.text[here.at : found.end()] + b"]}")
+            fields = orjson.loads(self._text[self._at : found.end()] + b"]}")
         except orjson.JSONDecodeError:  # the list belongs to another object
-            return self._go(self._leave)
-        self._fields, self._first = _without_media(fields), 0
-        here.at = found.end()
-        return self._go(self._media)
+            return None
+        self._at = found.end()
+        return _without_media(fields)
 
-    def _media(self) -> bool:
-        here = self._reading
-        is_due = self._has_ended or len(here.text) >= self._portion
-        if here.at >= here.sure_from:
-            # The end of the list is searched for in short texts, too: most datasets are small.
-            guess = here.list_end() or (_last_meeting(here.text, here.at) if is_due else None)
-            if guess is not None and (media := here.media(guess)) is not None:
-                return self._take(guess, media)
-            if guess is None and not is_due:
-                return False
-            here.sure_from = len(here.text) if guess is None else guess.end
-        if (found := _scanned(here.text, here.at)) is None:
-            return False
-        return self._take(found, _loads(b"[%b]" % here.text[here.at : found.end]))
-
-    def _take(self, cut: _Cut, media: list[Any]) -> bool:
-        self._reading.at = cut.following
-        if not cut.is_last:
-            self._give(media)
-            return True
-        self._last_media = media
-        return self._go(self._tail)
-
-    def _tail(self) -> bool:
-        here = self._reading
+    def _rest_of_dataset(self, fields: dict[str, Any]) -> Iterator[None]:
+        first = 0
+        while True:
+            found = self._media()
+            if found is None:
+                yield
+                continue
+            cut, media = found
+            self._at = cut.following
+            if cut.is_last:
+                break
+            self._ready.append(Portion(self._dataset, fields, first, media))
+            first += len(media)
         # It ends where the brackets close the list and the dataset.
-        if not (end := next((at for depth, at in _brackets(here.text, here.at) if depth == -2), 0)):
-            return False
-        tail = _loads(b'{"media":[' + here.text[here.at : end])
+        while not (end := self._dataset_end()):
+            yield
+        tail = _loads(b'{"media":[' + self._text[self._at : end])
         if tail["media"]:
             raise BrokenTextError("the media of a dataset are listed twice")
-        self._fields |= _without_media(tail)
-        self._give(self._last_media)
-        self._last_media = []
-        here.at = end
+        self._ready.append(Portion(self._dataset, fields | _without_media(tail), first, media))
+        self._at = end
         self._dataset += 1
-        return self._go(self._between if self._many else self._end)
 
-    def _end(self) -> bool:
-        if self._reading.next():
-            raise BrokenTextError("there is more text after its end")
-        return False
+    def _media(self) -> tuple[_Cut, list[Any]] | None:
+        """Return the next media and their end, by a guess or else by a scan, or None to wait."""
+        is_due = self._has_ended or len(self._text) >= self._portion
+        if self._at >= self._sure_from:
+            # The end of the list is searched for in short texts, too: most datasets are small.
+            guess = self._list_end() or (_last_meeting(self._text, self._at) if is_due else None)
+            if guess is not None:
+                try:
+                    return guess, orjson.loads(b"[%b]" % self._text[self._at : guess.end])
+                except orjson.JSONDecodeError:
+                    pass
+            elif not is_due:
+                return None
+            self._sure_from = len(self._text) if guess is None else guess.end
+        if (cut := _scanned(self._text, self._at)) is None:
+            return None
+        return cut, _loads(b"[%b]" % self._text[self._at : cut.end])
 
-    def _leave(self) -> bool:
-        """Stop here: the rest is read as a whole."""
-        return False
+    def _list_end(self) -> _Cut | None:
+        if self._next() == b"]":
+            return _Cut(self._at, self._at, is_last=True)
+        end = self._text.find(b"}]", self._at) + 1
+        return _Cut(end, end, is_last=True) if end else None
 
-    def _go(self, step: Callable[[], bool]) -> bool:
-        self._step = step
-        return True
+    def _dataset_end(self) -> int:
+        return next((at for depth, at in _brackets(self._text, self._at) if depth == -2), 0)
 
-    def _give(self, media: list[Any]) -> None:
-        self._ready.append(Portion(self._dataset, dict(self._fields), self._first, media))
-        self._first += len(media)
+    def _next(self) -> bytes:
+        """Skip blanks and return the next byte; empty at the end."""
+        if blank := _BLANKS.match(self._text, self._at):
+            self._at = blank.end()
+        return self._text[self._at : self._at + 1]
 
 
 def _without_media(fields: dict[str, Any]) -> dict[str, Any]:
