@@ -144,11 +144,16 @@ class Part:
 
         The umask applies to `mode`, here and below.
         """
+        with contextlib.suppress(OSError):  # else there is no file to replace
+            mode &= target.stat().st_mode
         for number in range(_MOST):
             swept(path := _aside(target, number))
-            if (descriptor := _begun(path)) is not None:
+            if (descriptor := _begun(path, mode)) is not None:
                 for other in range(number + 1, _NUMBERS):
                     swept(_aside(target, other))
+                mode = stat.S_IMODE(os.fstat(descriptor).st_mode)  # less the umask
+                if sys.platform != "win32":
+                    os.fchmod(descriptor, PRIVATE)
                 return cls(path, os.fdopen(descriptor, "wb"), target, mode)
         raise FileExistsError(errno.EEXIST, "too many write to it at once", str(target))
 
@@ -163,7 +168,9 @@ class Part:
         if not self.file.closed:
             self.file.flush()
             if self._mode is not None and sys.platform != "win32":
-                os.fchmod(self.file.fileno(), _mode_at(self.target, self._mode))
+                with contextlib.suppress(OSError):  # else there is no file to replace
+                    self._mode = stat.S_IMODE(self.target.stat().st_mode)
+                os.fchmod(self.file.fileno(), self._mode)
         if sys.platform == "win32":  # which renames nothing that is open
             self.file.close()
         try:
@@ -326,11 +333,11 @@ def _aside(target: Path, number: int) -> Path:
     return target.with_name(f".datagym-{mark}-{number}{PART_SUFFIX}")
 
 
-def _begun(path: Path) -> int | None:
+def _begun(path: Path, mode: int) -> int | None:
     """Return the descriptor of a new locked file, or None if there is one."""
     while True:
         try:
-            descriptor = os.open(path, _NEW, PRIVATE)
+            descriptor = os.open(path, _NEW, mode)
         except FileExistsError:
             return None
         if lock(descriptor) is not False and is_open_at(descriptor, path):
@@ -352,17 +359,3 @@ def _remove_folder(part: Path) -> None:
             if not (part.parent / old.name).exists():
                 old.rename(part.parent / old.name)
     shutil.rmtree(outer, ignore_errors=True)
-
-
-def _mode_at(target: Path, mode: int) -> int:
-    """Return the mode of an existing file, else the given one without the umask."""
-    with contextlib.suppress(OSError):
-        return target.stat().st_mode & 0o777
-    # Only Linux tells the umask; elsewhere it has to be set for a moment, for all threads.
-    with contextlib.suppress(OSError, ValueError):
-        for line in Path("/proc/self/status").read_text("ascii", "replace").splitlines():
-            if line.startswith("Umask:"):
-                return mode & ~int(line.split()[1], 8)
-    found = os.umask(0o077)
-    os.umask(found)
-    return mode & ~found
