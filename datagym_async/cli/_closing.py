@@ -20,10 +20,10 @@ from datagym_async.cli._errors import (
     hint_in_shell_words,
     in_shell_words,
 )
-from datagym_async.cli._screen import Column, Output
 from datagym_async.uploads import Outcome, UploadReport, UploadResult
 
 if TYPE_CHECKING:
+    from datagym_async.cli._screen import Output
     from datagym_async.look._pages import RunRecord
 
 RESUME: Final = "The same command resumes where this one stopped."
@@ -59,18 +59,13 @@ def doubled(report: UploadReport) -> int:
 
 def tell(output: Output, report: UploadReport, totals: Totals) -> None:
     output.table(
-        (Column("Outcome"), Column("Items", "right"), Column("Size", "right")),
+        ("Outcome", ">Items", ">Size"),
         list(outcome_rows(report, totals)),
     )
     if len(report.datasets) > 1:
         output.result("")
         output.table(
-            (
-                Column("Dataset"),
-                Column("Held before", "right"),
-                Column("Uploaded", "right"),
-                Column("", whole=True),
-            ),
+            ("Dataset", ">Held before", ">Uploaded", "!"),
             list(dataset_rows(report)),
         )
     output.result("")

@@ -15,7 +15,7 @@ from datagym_async.cli._import import READING, By, Outlined, source_of
 from datagym_async.cli._lookup import project_of
 from datagym_async.cli._option_table import Given
 from datagym_async.cli._options import ProjectArgument, Yes, argument, flag
-from datagym_async.cli._screen import Column, Output, plain
+from datagym_async.cli._screen import Output, plain
 from datagym_async.cli._signals import on_stop_signals
 from datagym_async.exceptions import LabelConfigError
 from datagym_async.labels import ConfigDiff, ConfigEntry, LabelConfig, diff
@@ -55,9 +55,9 @@ def show(
     elif not len(present):
         invocation.output.message(f"The label configuration of {project!r} is empty.")
     else:
-        columns = (Column("Key", whole=True), Column("Type", whole=True), Column("Text"))
+        columns = ("Key!", "Type!", "Text")
         rows = [row for entry in present.entries for row in _rows(entry, 0)]
-        invocation.output.table((*columns, Column("Details")), rows)
+        invocation.output.table((*columns, "Details"), rows)
     return WELL
 
 

@@ -8,7 +8,7 @@ from datagym_async.cli._connect import address_of, with_client
 from datagym_async.cli._errors import WELL, CommandError
 from datagym_async.cli._lookup import Outline, outlines, whole_dataset_of
 from datagym_async.cli._options import DatasetArgument, argument, flag
-from datagym_async.cli._screen import Column, Output, local_time, plain
+from datagym_async.cli._screen import Output, local_time, plain
 from datagym_async.exceptions import AlreadyExistsError
 from datagym_async.models import Dataset
 
@@ -19,12 +19,7 @@ app = group("datasets")
 def list_datasets(invocation: Invocation) -> int:
     """List the datasets with the number of their media."""
     datasets = with_client(invocation, outlines)
-    columns = (
-        Column("Id", whole=True),
-        Column("Name"),
-        Column("Media", "right"),
-        Column("Projects", "right"),
-    )
+    columns = ("Id!", "Name", ">Media", ">Projects")
     rows = [
         (
             each.dataset.id,
@@ -108,7 +103,7 @@ def show_dataset(output: Output, dataset: Dataset, *, limit: int) -> int:
     listed = media[: limit or None]
     if listed:
         output.result("")
-        columns = (Column("Media id", whole=True), Column("Name"), Column("Source"))
+        columns = ("Media id!", "Name", "Source")
         rows = [
             (each.id, each.name, each.source_type.value.lower().replace("_", " "))
             for each in listed

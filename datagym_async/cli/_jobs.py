@@ -15,7 +15,7 @@ from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._errors import WELL, CommandError
 from datagym_async.cli._job_options import UPLOAD
 from datagym_async.cli._options import OF_CLIENTS, Yes, argument, flag, parse_seconds
-from datagym_async.cli._screen import Column, local_time, plain
+from datagym_async.cli._screen import local_time, plain
 from datagym_async.models._names import fold_name
 from datagym_async.uploads import JobSummary, clean_jobs, jobs_folder, list_jobs, show_job
 
@@ -109,15 +109,7 @@ _DONE: Final = ("uploaded", "skipped", "rejected")
 def list_(invocation: Invocation) -> int:
     """List the jobs whose journals lie in the state folder, the one written last first."""
     jobs, today = list_jobs(), datetime.now().astimezone().date()
-    columns = (
-        Column("Job", whole=True),
-        Column("Dataset"),
-        Column("Sources"),
-        Column("Done", "right"),
-        Column("Left", "right"),
-        Column("Last active", whole=True),
-        Column("State", whole=True),
-    )
+    columns = ("Job!", "Dataset", "Sources", ">Done", ">Left", "Last active!", "State!")
     documents, names = [job_document(each) for each in jobs], [each.path.stem for each in jobs]
     rows = []
     for job in jobs:

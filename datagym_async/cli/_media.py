@@ -11,7 +11,7 @@ from datagym_async.cli._connect import with_client
 from datagym_async.cli._errors import SOME_FAILED, WELL, CommandError, sentence_of
 from datagym_async.cli._lookup import is_id, whole_dataset_of
 from datagym_async.cli._options import DatasetArgument, Yes, argument, flag
-from datagym_async.cli._screen import Column, plain
+from datagym_async.cli._screen import plain
 from datagym_async.exceptions import DataGymError
 from datagym_async.models import DatasetMedia
 from datagym_async.models._names import fold_written
@@ -33,7 +33,7 @@ def list_media(
     shown = media[:limit] if limit else media
     invocation.output.listing(
         [plain(each) for each in shown],
-        (Column("Id", whole=True), Column("Name"), Column("Source")),
+        ("Id!", "Name", "Source"),
         [(each.id, each.name, each.source_type.value.lower()) for each in shown],
         empty=f"The dataset {found.name!r} holds no media.",
     )

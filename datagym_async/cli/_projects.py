@@ -6,7 +6,7 @@ from datagym_async.cli._connect import address_of, with_client
 from datagym_async.cli._errors import WELL
 from datagym_async.cli._lookup import dataset_of, project_of, whole_dataset_of
 from datagym_async.cli._options import DatasetArgument, ProjectArgument, Yes
-from datagym_async.cli._screen import Column, plain
+from datagym_async.cli._screen import plain
 from datagym_async.models import Dataset, Project
 
 app = group("projects")
@@ -26,13 +26,7 @@ def list_projects(invocation: Invocation) -> int:
         )
         for project in projects
     ]
-    columns = (
-        Column("Id", whole=True),
-        Column("Name"),
-        Column("Type"),
-        Column("Datasets", "right"),
-        Column("Media", "right"),
-    )
+    columns = ("Id!", "Name", "Type", ">Datasets", ">Media")
     invocation.output.listing(
         [plain(each) for each in projects],
         columns,

@@ -18,7 +18,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import attrs
 import typer
@@ -59,15 +59,6 @@ def plain(value: attrs.AttrsInstance) -> dict[str, Any]:
         return str(value) if isinstance(value, Path) else value
 
     return attrs.asdict(value, value_serializer=serialised)
-
-
-@attrs.frozen
-class Column:
-    """A column of a table; one that is `whole` is never cut or folded."""
-
-    title: str
-    align: Literal["left", "right"] = "left"
-    whole: bool = False
 
 
 def _below_here() -> re.Pattern[str]:
@@ -136,11 +127,15 @@ class Output:
         """Print a line of the result unchanged: the only way to show a token (`serve`)."""
         self._print(self._out, Text(text))
 
-    def table(self, columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
+    def table(self, titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Print a table; ``>Title`` aligns a column right, ``Title!`` is never cut or folded."""
         table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-        for column in columns:
+        for title in titles:
             table.add_column(
-                column.title, justify=column.align, no_wrap=column.whole, overflow="fold"
+                title.removeprefix(">").removesuffix("!"),
+                justify="right" if title.startswith(">") else "left",
+                no_wrap=title.endswith("!"),
+                overflow="fold",
             )
         for row in rows:
             table.add_row(*(self._text(cell) for cell in row))
@@ -157,7 +152,7 @@ class Output:
     def listing(
         self,
         document: Sequence[object],
-        columns: Sequence[Column],
+        titles: Sequence[str],
         rows: Sequence[Sequence[str]],
         *,
         empty: str,
@@ -168,7 +163,7 @@ class Output:
         elif not rows:
             self.message(empty)
         else:
-            self.table(columns, rows)
+            self.table(titles, rows)
         # Here the output is all of the job; but who has left (`| head`) has seen enough.
         match getattr(self._out.file, "lost", None):
             case BrokenPipeError() as left:

@@ -14,7 +14,7 @@ from datagym_async.cli._connect import with_client
 from datagym_async.cli._errors import SOME_FAILED, WELL, CommandError
 from datagym_async.cli._lookup import lies_here, subject_of
 from datagym_async.cli._options import argument, flag
-from datagym_async.cli._screen import Column, Output
+from datagym_async.cli._screen import Output
 from datagym_async.look import LabelStatistics
 from datagym_async.look import stats as stats_of_file
 from datagym_async.look._pages import few, statistics_page, statistics_svg
@@ -112,9 +112,9 @@ def _tell(output: Output, found: LabelStatistics) -> None:
         output.result(note)
     if found.classes:
         output.result("")
-        columns = ("Class", "Images", "Objects", "Smallest", "Mean", "Largest")
+        columns = ("Class", ">Images", ">Objects", ">Smallest", ">Mean", ">Largest")
         output.table(
-            [Column(name, "right" if at else "left") for at, name in enumerate(columns)],
+            columns,
             [
                 (
                     each.key,
@@ -132,7 +132,7 @@ def _tell(output: Output, found: LabelStatistics) -> None:
     if found.answers:
         output.result("")
         output.table(
-            (Column("Question"), Column("Answers"), Column("Without", "right")),
+            ("Question", "Answers", ">Without"),
             [
                 (
                     each.key,
@@ -147,7 +147,7 @@ def _tell(output: Output, found: LabelStatistics) -> None:
         (each.kind, f"{each.count:,}", each.text, "; ".join(each.examples[:1]))
         for each in found.findings
     ]
-    output.table((Column("Findings"), Column("", "right"), Column(""), Column("First")), rows)
+    output.table(("Findings", ">", "", "First"), rows)
 
 
 def _bars(output: Output, title: str, rows: Histogram) -> None:
@@ -157,6 +157,6 @@ def _bars(output: Output, title: str, rows: Histogram) -> None:
     most = max(count for _, count in shown)
     output.result("")
     output.table(
-        (Column(title), Column("", "right"), Column("")),
+        (title, ">", ""),
         [(label, f"{count:,}", mark * round(_BAR * count / (most or 1))) for label, count in shown],
     )

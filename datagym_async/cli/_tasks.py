@@ -13,7 +13,7 @@ from datagym_async.cli._errors import INTERRUPTED, SOME_FAILED, WELL, CommandErr
 from datagym_async.cli._lookup import project_of
 from datagym_async.cli._options import ProjectArgument, Yes, argument, flag
 from datagym_async.cli._progress import ProblemLines, Step, showing
-from datagym_async.cli._screen import Column, Output, plain
+from datagym_async.cli._screen import Output, plain
 from datagym_async.cli._signals import run_in_loop
 from datagym_async.models import Task
 from datagym_async.resources import TaskOutcome, TasksReport
@@ -79,7 +79,7 @@ def list_tasks(
     tasks = with_client(invocation, work)
     invocation.output.listing(
         [plain(each) for each in tasks],
-        (Column("Id", whole=True), Column("State"), Column("Image"), Column("Labeller")),
+        ("Id!", "State", "Image", "Labeller"),
         [
             (each.id, each.state.value.lower(), each.media_name, each.labeler or "")
             for each in tasks

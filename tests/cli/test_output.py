@@ -11,7 +11,6 @@ import pytest
 
 from datagym_async._groups import first_of
 from datagym_async.cli import (
-    Column,
     CommandError,
     LogHandler,
     Output,
@@ -35,7 +34,7 @@ SECRET = "secret-4711"
         Output.error,
         Output.trace,
         Output.document,
-        lambda output, text: output.table([Column("Name")], [[text]]),
+        lambda output, text: output.table(["Name"], [[text]]),
     ],
 )
 def test_secrets_are_taken_out(
@@ -62,7 +61,7 @@ def test_nothing_is_markup(capsys: pytest.CaptureFixture[str]) -> None:
     """File names may look like markup or emoji."""
     output = Output()
     output.result("[red]a[/] :smile:.jpg")
-    output.table([Column("Name")], [["[b]x[/b]"]])
+    output.table(["Name"], [["[b]x[/b]"]])
     said = capsys.readouterr().out
     assert "[red]a[/] :smile:.jpg" in said
     assert "[b]x[/b]" in said
@@ -71,7 +70,7 @@ def test_nothing_is_markup(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_table_in_a_pipe_is_a_line_a_row(capsys: pytest.CaptureFixture[str]) -> None:
     """Names of any length stay whole, and no line ends with blanks."""
     name = "a long name " * 40 + "end"
-    Output().table([Column("Name"), Column("Type")], [[name, "image"], ["b", ""]])
+    Output().table(["Name", "Type"], [[name, "image"], ["b", ""]])
 
     assert capsys.readouterr().out.split("\n") == [
         f"{'Name':{len(name)}}  Type",
