@@ -234,7 +234,12 @@ class DataGymClient(NotCopied, ClientReading):
         """Close the client and its connections; may be called again.
 
         A client returned by `with_options` closes nothing.
+
+        Raises:
+            ClientClosedError: It was opened in another event loop; close it there.
         """
+        if self._open is not None and not self._is_view:
+            self._open.session.check_closing()
         opened, self._open, self._closed = self._open, None, True
         if opened is not None and not self._is_view:
             await opened.session.aclose()

@@ -115,6 +115,7 @@ class Session:
         self._quota = RetryQuota(retry.quota) if retry.quota is not None else None
         self._deadlines = Deadlines()
         self._home = Home("The client")
+        self._home.check()  # from now on it is this loop, also before the first request
         self._counts = _Counts()
         self._heeded: Mapping[str, str] | None = None
 
@@ -230,6 +231,11 @@ class Session:
             return self._retry.settle_after
         least, most = _SETTLE_SECONDS
         return min(most, max(least, 4 * self._limits.waited.percentile(0.95)))
+
+    def check_closing(self) -> None:
+        """Raise `ClientClosedError` in another event loop, which cannot close the connections."""
+        if self._home.is_in_process:
+            self._home.check()
 
     async def aclose(self) -> None:
         """Close the transport, except in a forked process: the connections are not of that one."""

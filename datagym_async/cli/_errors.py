@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import os
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -110,6 +111,11 @@ def sentence_of(error: BaseException) -> str:
                 f"The folder {path.parent} cannot be written to ({error.strerror}); choose another."
             )
         return f"{path} cannot be used ({error.strerror}); choose another path."
+    if isinstance(error, UnicodeEncodeError) and sys.getfilesystemencoding() != "utf-8":
+        return (
+            f"The locale of this system has no bytes for a name ({error.encoding}); set the "
+            "variable PYTHONUTF8 to 1."
+        )
     kind = type(error).__name__
     return f"Unexpected error ({kind}: {error}); add --debug for details."
 

@@ -212,6 +212,16 @@ def test_errors_of_the_disk(error: OSError, sentence: str) -> None:
     assert sentence_of(error) == sentence
 
 
+def test_a_locale_that_cannot_name_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the locale that is at fault, and a variable is the way out."""
+    monkeypatch.setattr(sys, "getfilesystemencoding", lambda: "ascii")
+
+    said = sentence_of(UnicodeEncodeError("ascii", "ü", 0, 1, "ordinal not in range"))
+
+    assert said.startswith("The locale of this system has no bytes for a name (ascii)")
+    assert said.endswith("set the variable PYTHONUTF8 to 1.")
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="raises POSIX signals")
 @pytest.mark.parametrize("handler", [signal.default_int_handler, signal.SIG_IGN])
 @pytest.mark.parametrize("name", ["projects", "tasks"])

@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from datagym_async import DataGymClient
 from datagym_async._home import Home
 from datagym_async.exceptions import ClientClosedError
 
@@ -35,6 +36,19 @@ async def test_another_threads_loop_is_refused() -> None:
 
     await asyncio.to_thread(elsewhere)
     home.check()
+
+
+async def test_a_client_is_of_the_loop_that_opened_it() -> None:
+    """Also before its first request; another loop can neither use nor close it."""
+    async with DataGymClient("token", "http://127.0.0.1:9") as client:
+
+        def elsewhere() -> None:
+            for call in (client.projects.list, client.aclose):
+                with pytest.raises(ClientClosedError, match="belongs to another event loop"):
+                    asyncio.run(call())
+
+        await asyncio.to_thread(elsewhere)
+        assert "open" in repr(client)
 
 
 def test_a_loop_may_go_on_in_another_thread() -> None:
