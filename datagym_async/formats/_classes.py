@@ -1,10 +1,10 @@
-"""The identity of classes: a class is identified by its name, never by its place or number.
+"""Keys and texts of classes, which are identified by name, never by place or number.
 
-Names are compared in Unicode's composed form (NFC) and otherwise as they are: ``Car`` and ``car``
-are two classes. The service allows few characters in keys and texts, so names are converted:
+Names are compared in Unicode's composed form (NFC) and otherwise unchanged: ``Car`` and ``car`` are
+two classes. The service allows few characters in keys and texts, so names are converted:
 
-* `service_key` depends on the name alone: ASCII letters, lower case, ``_`` for the rest, 30 at
-  most. If that loses something that distinguishes names, a short hash of the name is part of it.
+* `service_key` depends only on the name: ASCII letters, lower case, ``_`` for the rest, 30 at most.
+  If that loses something that distinguishes names, it gets a short hash of the name.
 * In a set of names (`keys_of`, `entry_texts`, `option_texts`) those with the same key or text get
   their hash, except one that is itself that key or text.
 * `Entries` finds the entry of a name in an existing configuration, by text and by key.
@@ -35,7 +35,7 @@ _HASHED: Final = re.compile(rf"_[0-9a-f]{{{_HASH_LENGTH}}}$")
 # Separators of words, which never distinguish names for people; `C` and `C++` are two.
 _SEPARATORS: Final = re.compile(r"[\s_./\\,:;|()\[\]{}'\"`-]+")
 _UNKNOWN: Final = "="
-"""For a letter that cannot be transliterated: a sign that is lost."""
+"""For a letter that cannot be transliterated: it counts as a lost sign."""
 # Latin letters that are not a letter with an accent.
 _LATIN: Final = str.maketrans(
     {"ß": "ss", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L"}
@@ -49,7 +49,7 @@ def composed(name: str) -> str:
 
 @checked
 def service_key(name: str, reserved: Collection[str] = ()) -> str:
-    """Return a key for a name, the same for the same name, whatever else there is.
+    """Return the key of a name, which depends on nothing else.
 
     ``"Traffic Light"`` gives ``"traffic_light"``, ``"Äpfel (grün)"`` gives ``"apfel_grun"``,
     ``"кошка"`` gives ``"koshka"``. A hash of the name is appended if nothing is left of it, if it

@@ -97,7 +97,7 @@ class Sheet:
 
 
 def number(value: float) -> str:
-    """Return a number with as many decimals as it needs, ten at most, and no exponent."""
+    """Return a number with up to ten decimals and without an exponent."""
     text = f"{value:.10f}".rstrip("0").rstrip(".")
     return "0" if text == "-0" else text
 
@@ -109,7 +109,7 @@ def number(value: float) -> str:
 
 
 def _line(sheet: Sheet, shown: Shown, pairs: Iterable[Sequence[float]]) -> str:
-    """Return a line of x and y (or width and height) in pixels; further words stay unchanged."""
+    """Return a line from pairs in pixels; further numbers of a pair stay unchanged."""
     width, height = sheet.image.width or 1, sheet.image.height or 1
     shares = ((x / width, y / height, *rest) for x, y, *rest in pairs)
     return " ".join([str(shown.kind.at), *(number(each) for share in shares for each in share)])
@@ -126,7 +126,7 @@ def yolo(sheet: Sheet) -> str:
 
 
 def yolo_seg(sheet: Sheet) -> str:
-    """Outlines, one for each part: the format has neither holes nor objects of several parts."""
+    """Outlines, one for each part: the format has no holes and no objects of several parts."""
     lines = []
     for each in sheet.shown():
         if len(each.parts) > 1:
@@ -149,9 +149,9 @@ def yolo_pose(sheet: Sheet) -> str:
 
 
 def yolo_obb(sheet: Sheet) -> str:
-    """Rotated boxes by their four corners: for an outline the smallest one around it.
+    """Rotated boxes by their four corners: for an outline the smallest box around it.
 
-    If shapes have to stay in the image and it would leave it, the upright box.
+    If that extends beyond the image and shapes are clipped, the upright box.
     """
     lines = []
     width, height = sheet.image.width or math.inf, sheet.image.height or math.inf
@@ -216,7 +216,7 @@ _WORD: Final = re.compile(r"left|right|(?<![a-z])[lr](?![a-z])", re.IGNORECASE)
 
 
 def flipped(names: Sequence[str]) -> list[int] | None:
-    """Return the place of each keypoint in a mirrored image, or None if names do not show it."""
+    """Return the place of each keypoint in a mirrored image; None if names do not show it."""
 
     def other(found: re.Match[str]) -> str:
         word = _SIDES[found[0].lower()]
@@ -232,8 +232,8 @@ def flipped(names: Sequence[str]) -> list[int] | None:
 def data_yaml(classes: Classes, folders: Mapping[str, str], joints: Sequence[str]) -> str:
     """Return the ``data.yaml`` of a dataset.
 
-    For Ultralytics an empty `path` is the folder of this file, even after it was moved; it looks
-    for ``.`` and other relative ones below the working directory, and then in its own folder.
+    For Ultralytics an empty `path` is the folder of this file, even after it was moved. Other
+    relative paths, also ``.``, are first looked for below the working directory.
     """
     lines = ["# An empty path is the folder of this file.", "path: ''"]
     lines += (f"{part}: {folder}" for part, folder in folders.items())
@@ -259,7 +259,7 @@ def _quoted(text: str) -> str:
 
 
 def voc(sheet: Sheet) -> str:
-    """Boxes. Edges that are not whole numbers have decimals, as some of VOC's own."""
+    """Boxes. Edges that are not whole numbers have decimals, as in some files of VOC."""
     root = Element("annotation")
     _add(root, "folder", "JPEGImages")
     _add(root, "filename", sheet.name)
@@ -314,9 +314,9 @@ def kitti(sheet: Sheet) -> str:
 
 
 def cvat(sheet: Sheet) -> str:
-    """Every shape with its answers as attributes, nested ones in its group, and tags.
+    """Every shape with its answers as attributes, nested ones in a group with it.
 
-    A tag is an answer about the whole image.
+    Answers about the image are tags.
     """
     image, losses, classes = sheet.image, sheet.run.losses, sheet.run.classes
     width, height = map(str, sheet.size())

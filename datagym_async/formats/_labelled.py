@@ -1,7 +1,6 @@
 """Convert the results of all readers to label values.
 
-The entry of a class decides the shape of its objects (`_mapping`), and each part of an object is
-independent.
+The entry of a class decides the shape of its objects (`_mapping`).
 """
 
 from __future__ import annotations
@@ -60,11 +59,11 @@ def images_of(
         dataset: The result of a reader.
         mapping: How classes and shapes are mapped.
         losses: Counts what the service, or the configuration, cannot store.
-        config: An existing label configuration. Its entries decide the shapes: an entry of the type
-            polygon gets outlines, one of the type rectangle boxes. Classes without an entry are
-            left out and counted by name. None for the one that `config_of` makes.
-        emptied: Whether to give images whose labels are all lost. An import must not take them for
-            images without labels.
+        config: An existing label configuration, which decides the shapes: an entry of the type
+            polygon gets outlines, a rectangle boxes. Classes without an entry are left out and
+            counted by name. None for that of `config_of`.
+        emptied: Whether to yield images whose labels are all lost, which look like images without
+            labels.
 
     Raises:
         FormatError: The file is broken, or the extra ``formats`` is needed and not installed.
@@ -90,7 +89,7 @@ class _Mapper:
     _losses: Losses
     _places: Places
     _texts: Mapping[str, int] | None
-    """Key of each free text to its longest answer; None where any key will be there."""
+    """Longest answer of each free text by its key; None if every key exists."""
     _told: set[Names] = attrs.field(factory=set, init=False)
 
     def image(self, raw: RawImage) -> LabeledImage:

@@ -1,7 +1,6 @@
-"""How a file of labels is mapped: the configuration that it needs, and the place of each class.
+"""The mapping of a file to labels: the configuration that it needs, and the place of each class.
 
-Each class is looked for by its name in a label configuration: an existing one, or the one that
-`config_of` makes.
+Classes are found by name in a label configuration: an existing one, or that of `config_of`.
 """
 
 from __future__ import annotations
@@ -93,10 +92,10 @@ _AREAS: Final = frozenset(_TYPES.values())
 _NESTING: Final = frozenset({EntryType.RECTANGLE, EntryType.POLYGON})
 _DRAWN: Final = _AREAS | {EntryType.LINE}
 _BESIDE: Final = {EntryType.LINE: " (line)", EntryType.POINT: " (point)"}
-"""What is behind the name of an entry for lines and points, where one for areas has the name."""
+"""Suffixes of entries for lines and points, if one for areas has the same name."""
 _ORDER: Final = (EntryType.RECTANGLE, *_BESIDE)
 _CAPTIONS: Final = 10
-"""Captions of an image whose keys no class is given."""
+"""Captions of an image whose keys no class may have."""
 
 
 def config_of(
@@ -105,18 +104,15 @@ def config_of(
     losses: Losses | None = None,
     present: LabelConfig | None = None,
 ) -> LabelConfig:
-    """Return a label configuration that takes all labels of a file.
+    """Return a label configuration for all labels of a file.
 
     It has an entry for each supercategory or category (`LabelMapping.by`), in the order of the
-    file, with a select of what is below it, points for keypoints in the category's order, and a
-    free text for each caption that an image has at most. Classes that are also drawn as lines or
-    points have further entries for these. Names with the same key or text get a hash.
+    file, with a select of the classes in it, points for keypoints in the category's order, and a
+    free text for each caption that an image has at most. Classes that are also lines or points have
+    further entries for these. Names with the same key or text get a hash.
 
-    Args:
-        dataset, mapping: As for `images_of`.
-        losses: Counts unreadable parts, names with the same key, and names that labellers will see
-            in other letters.
-        present: A configuration that is kept and completed; None for a new one.
+    Losses count unreadable parts, names with the same key, and names that labellers see in other
+    letters. If a configuration is `present`, it is kept and completed.
     """
     losses = losses or Losses()
     drawn: dict[Names, set[EntryType]] = {}
@@ -159,9 +155,9 @@ def _with_points(entry: ConfigEntry, names: Collection[str]) -> ConfigEntry:
 def _added(
     present: Mapping[str, ConfigEntry], needed: Iterable[ConfigEntry], least: int = 1
 ) -> list[ConfigEntry]:
-    """Return the existing entries and the needed ones: options are added to their select.
+    """Return the existing and the needed entries; options are added to an existing select.
 
-    A needed class has no place yet, so its entry is new even if there is a similar one.
+    The entry of a needed class is new, even if there is a similar one.
     """
     found = dict(present)
     for each in needed:
@@ -281,21 +277,16 @@ def keypoint_names(category: Category) -> tuple[str, ...]:
 
 @attrs.frozen(kw_only=True)
 class Place:
-    """Where the objects of a class go.
-
-    Args:
-        key: Key of the entry.
-        type: Its type.
-        select: Key of the nested select that says the class; empty if there is none.
-        option: Key of the answer to it.
-        points: Name to the key of the point for each keypoint of the class that has one.
-    """
+    """The entry for the objects of a class."""
 
     key: str
     type: EntryType
     select: str = ""
+    """The key of the nested select whose answer is the class, if there is one."""
     option: str | None = None
+    """The key of that answer."""
     points: Mapping[str, str] = attrs.field(factory=dict)
+    """The keys of points, by the names of keypoints."""
 
 
 @attrs.frozen
@@ -307,7 +298,7 @@ class NoPlace:
 
 
 Places: TypeAlias = Mapping[tuple[Names, EntryType], "Place | NoPlace"]
-"""By class, and by what it is drawn as: RECTANGLE (all that has an area), LINE or POINT."""
+"""By class and kind of shape: RECTANGLE (all shapes with an area), LINE or POINT."""
 
 
 def places_of(
@@ -318,11 +309,10 @@ def places_of(
 ) -> Places:
     """Find each class in a label configuration, by default in the one that these classes need.
 
-    A class is the option by its name in the entry by its supercategory, or the other way round
-    (`LabelMapping.by` says which comes first); else the entry by its name; else the one option of
-    the select for classes that has its name; else the option that has it behind its entry's.
-    If two classes match one place, neither gets it, unless one match is more certain
-    (`Entries.find`).
+    A class is the option with its name in the entry of its supercategory, or the other way round
+    (`LabelMapping.by` says which comes first); else the entry with its name; else the only option
+    with its name in any select for classes; else the option whose entry and text are its name.
+    If two classes match one place, neither gets it, unless one match is surer (`Entries.find`).
     """
     classes: dict[Names, list[Category]] = {}
     for each in categories:
@@ -377,7 +367,7 @@ def _as_the_sdk(names: Names, mapping: LabelMapping) -> Place:
 
 
 def _shared(hits: Mapping[K, tuple[Hashable, int]]) -> dict[K, K]:
-    """Return the names with the same place as others, each with another one; a sure one has it."""
+    """Return names that share a place, each with another one of them; the surest one keeps it."""
     meant: dict[Hashable, list[K]] = {}
     for name, (target, _) in hits.items():
         meant.setdefault(target, []).append(name)

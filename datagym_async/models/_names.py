@@ -1,10 +1,9 @@
-"""Media names as they travel: one reversible rule, and the service's idea of equal names.
+"""Media names: how they are encoded in requests, and which names the service holds for equal.
 
-The service reads the ``X-filename`` header as Latin-1 and decodes nothing, so that it would store a
-name in UTF-8 as garbage and cannot take others at all (observed). So printable ASCII travels as it
-is, while ``%``, outer blanks (HTTP strips them) and everything else travel as percent-encoded
-UTF-8, composed (NFC). Systems write ``ü`` as one character or as two, and the service, which sees
-other bytes, would store both.
+The service reads the ``X-filename`` header as Latin-1 and decodes nothing, so it would store a name
+in UTF-8 as garbage (observed). So printable ASCII is sent unchanged; ``%``, outer blanks (which
+HTTP strips) and everything else are sent as percent-encoded UTF-8, composed (NFC): systems write
+``ü`` as one character or as two, and the service would store both.
 """
 
 from __future__ import annotations
@@ -37,10 +36,10 @@ def _percent(match: re.Match[str]) -> str:
 
 
 def encode_name(name: str) -> str:
-    """Return a media name in the form in which it travels and is stored: composed, and encoded.
+    """Return a media name in its stored form: composed and encoded.
 
     Raises:
-        ConfigurationError: The name is empty, too long in its encoded form, or no text.
+        ConfigurationError: The name is empty, too long in its encoded form, or not valid Unicode.
     """
     if not name:
         raise ConfigurationError("A media name is empty; give each media a name.")
@@ -61,9 +60,9 @@ def encode_name(name: str) -> str:
 
 
 def decode_name(stored: str) -> str:
-    """Return the name behind a stored one, or the stored one itself if this rule did not make it.
+    """Return the decoded name of a stored one, or the stored one itself if it was not encoded here.
 
-    It may have been stored by another client or from a URL.
+    Other clients and URLs store names without this rule.
     """
     if "%" not in stored or not stored.isascii():
         return stored
@@ -75,11 +74,11 @@ def decode_name(stored: str) -> str:
 
 
 def fold_name(encoded: str) -> str:
-    """Return the form in which the service compares names, of one as it travels or is listed.
+    """Return the form of an encoded name in which the service compares names.
 
-    Case, accents and trailing blanks do not count, letter by letter: it is the collation
-    ``utf8mb4_general_ci`` of the service's database (observed). So ``ß`` is ``s`` and not ``ss``,
-    ``ﬁ`` is not ``fi``, and all characters beyond the basic plane are one.
+    Case, accents and trailing blanks are ignored, letter by letter: it is the collation
+    ``utf8mb4_general_ci`` of the service's database (observed). So ``ß`` equals ``s`` and not
+    ``ss``, ``ﬁ`` is not ``fi``, and all characters beyond the basic plane are equal.
     """
     if encoded.isascii():
         return encoded.rstrip(" ").lower()
@@ -97,10 +96,10 @@ def _weight(letter: str) -> str:
 
 
 def name_key(stored: str) -> str:
-    """Return what a name is known by here: as `fold_name`, and one for both forms of ``ü``.
+    """Return a stored name for comparison: as `fold_name`, but equal for both forms of ``ü``.
 
-    To the service they are two names. But what an earlier run or another program has stored
-    decomposed is the same image.
+    For the service they are two names. But a name that an earlier run or another program stored
+    decomposed is that of the same image.
     """
     return fold_name(_ESCAPED.sub(_composed, stored) if "%" in stored else stored)
 
@@ -114,18 +113,18 @@ def _composed(match: re.Match[str]) -> str:
 
 
 def fold_written(name: str) -> str:
-    """Return what a name is known by as people write it; for errors see `encode_name`."""
-    # As nearly all names are: it travels as it is.
+    """Return a written name for comparison; errors as for `encode_name`."""
+    # Nearly all names are sent unchanged.
     if 0 < len(name) <= MAX_NAME_LENGTH and _PLAIN.fullmatch(name):
         return name.lower()
     return fold_name(encode_name(name))
 
 
 def fold_link(url: str) -> str:
-    """Return the form in which the service compares links: letter by letter, without case alone.
+    """Return the form in which the service compares links: letter by letter, ignoring case.
 
-    It compares them itself, as Java does (observed): ``Ü`` is ``ü`` and a dotless ``i`` is ``i``,
-    but ``é`` is not ``e``.
+    It compares them like Java (observed): ``Ü`` is ``ü`` and a dotless ``i`` is ``i``, but ``é`` is
+    not ``e``.
     """
     if url.isascii():
         return url.lower()
@@ -144,23 +143,23 @@ class NamedMedia(Protocol):
 
 @attrs.define
 class MediaIndex:
-    """Media by id and by name, compared in the form in which names travel.
+    """Media by id and by name, compared in encoded form.
 
-    Composed and decomposed letters (``ü`` as one character or as two) are the same.
+    Composed and decomposed letters (``ü`` as one character or as two) are equal.
     """
 
     _ids: set[str] = attrs.field(factory=set, init=False)
     # One id, or a tuple of several: there may be a million names.
     _by_name: dict[str, str | tuple[str, ...]] = attrs.field(factory=dict, init=False)
     _by_escaped: dict[str, str | tuple[str, ...]] = attrs.field(factory=dict, init=False)
-    # The names without their ending, from when one is looked for by it.
+    # Names without suffix, made when the first such name is looked for.
     _by_stem: dict[str, list[str]] = attrs.field(factory=dict, init=False)
 
     def __contains__(self, media_id: str) -> bool:
         return media_id in self._ids
 
     def add(self, media: Iterable[NamedMedia]) -> None:
-        """Take media in; one that is listed twice, in two datasets or projects, is one."""
+        """Add media; one that is listed in two datasets or projects counts once."""
         self._by_stem.clear()
         for each in media:
             if each.id in self._ids:
@@ -175,12 +174,12 @@ class MediaIndex:
                 table[key] = (*others, each.id) if others else each.id
 
     def ids_of(self, name: str) -> list[str]:
-        """Return the ids of the media of a name.
+        """Return the ids of the media with a name.
 
-        It is looked for as it is, then by its last part. Other tools escape names (``a%20b.jpg`` is
-        ``a b.jpg``), so that it is then tried decoded, and last among media whose names are
-        escaped. A name without the ending of an image (``n01440764_10040``, as ImageNet has it) is
-        that of the image that has it before its own.
+        The name is looked for unchanged, then without folders. Other tools escape names
+        (``a%20b.jpg`` for ``a b.jpg``), so then it is tried decoded, and last among media with
+        escaped names. A name without the suffix of an image (``n01440764_10040`` in ImageNet)
+        matches the image with any suffix.
         """
         plain = unquote(name)
         for table, written in (
