@@ -7,10 +7,14 @@ import hashlib
 import importlib.util
 import shlex
 import tempfile
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
+from urllib.parse import quote
 
 import attrs
+from aiohttp import web
 
 from datagym_async._client import DataGymClient
 from datagym_async._extras import how_to_install
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
 
 DATASET: Final = "Demo photographs"
 _LISTED: Final = 8
+_LINKS: Final = 12
 
 app = group("demo")
 
@@ -38,6 +43,7 @@ app = group("demo")
 @attrs.define
 class DemoRun:
     files: UploadReport | None = None
+    links: UploadReport | None = None
     verified: str = ""
     gallery: str = ""
 
@@ -57,23 +63,30 @@ def demo(
 ) -> int:
     """Show the main job on this machine: no account, no network.
 
-    Uploads photographs to a local server, lists them, downloads one and compares its bytes, and
-    makes a gallery of labels to open in a browser. The gallery stays on disk.
+    Uploads photographs to a local server, lists them, downloads one and compares its bytes, uploads
+    links, and makes a gallery of labels to open in a browser. The gallery stays on disk.
     """
     output, play = invocation.output, DemoRun()
     if folder is not None and not folder.is_dir():
         raise CommandError(f"The folder {folder} does not exist.")
-    sources = [str(folder)] if folder is not None else [*map(str, photographs())]
+    sources = photographs() if folder is None else (folder,)
     try:
-        asyncio.run(_demo(output, data, sources, play))
+        asyncio.run(_demo(output, data, sources, _served(sources), play))
     except KeyboardInterrupt:
         output.warning("Interrupted.")
         return INTERRUPTED
     _close(output, play, data)
-    return WELL if play.files is None or play.files.ok else SOME_FAILED
+    reports = (play.files, play.links)
+    return WELL if all(each is None or each.ok for each in reports) else SOME_FAILED
 
 
-async def _demo(output: Output, data: Path | None, sources: list[str], play: DemoRun) -> None:
+async def _demo(
+    output: Output,
+    data: Path | None,
+    sources: Sequence[Path],
+    served: dict[str, Path],
+    play: DemoRun,
+) -> None:
     _heading(output, "1. Start a DataGym-compatible server on this machine")
     async with running_server(data) as server:
         output.keep_secret(server.token)
@@ -87,10 +100,8 @@ async def _demo(output: Output, data: Path | None, sources: list[str], play: Dem
             output.tell(f"Dataset {dataset.name!r} is attached to project {projects[0].name!r}.")
 
             _heading(output, "2. Upload files: checked, sent concurrently, and reported")
-            account = Account()
-            await run_upload(client, output, client.uploader(dataset.id, sources), account)
+            account = await _upload(client, output, dataset.id, [*map(str, sources)])
             play.files = account.report
-            output.tell(play.files.summary() if play.files else "")
 
             _heading(output, "3. List the dataset")
             held = await client.datasets.get(dataset.id)
@@ -100,8 +111,53 @@ async def _demo(output: Output, data: Path | None, sources: list[str], play: Dem
             _heading(output, "4. Download one image and compare it byte for byte")
             play.verified = await _read_back(client, output, account.totals.uploaded)
 
-            _heading(output, "5. Label some photographs and make a gallery")
-            play.gallery = await _look(client, output, projects[0], data)
+            _heading(output, "5. Upload links: the service stores the address, not the bytes")
+            async with _photo_server(served) as links:
+                if links:
+                    output.tell(f"{counted(len(links), 'URL')}, the first is {links[0]}")
+                    play.links = (await _upload(client, output, dataset.id, links)).report
+
+                _heading(output, "6. Label some photographs and make a gallery")
+                play.gallery = await _look(client, output, projects[0], data)
+
+
+async def _upload(
+    client: DataGymClient, output: Output, dataset_id: str, sources: list[str]
+) -> Account:
+    account = Account()
+    await run_upload(client, output, client.uploader(dataset_id, sources), account)
+    output.tell(account.report.summary() if account.report else "")
+    return account
+
+
+def _served(sources: Sequence[Path]) -> dict[str, Path]:
+    """Return some of the files, by the names of their links, which differ from theirs."""
+    files: list[Path] = []
+    for each in sources:
+        files += sorted(each.rglob("*")) if each.is_dir() else [each]
+    images = (each for each in files if each.suffix.lower() in {".jpg", ".jpeg", ".png"})
+    named = {f"link-{each.name}": each for each in images if each.name.isprintable()}
+    return dict([*named.items()][:_LINKS])
+
+
+@asynccontextmanager
+async def _photo_server(served: dict[str, Path]) -> AsyncIterator[list[str]]:
+    """Serve files on loopback, and yield their URLs."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        path = served.get(request.match_info["name"])
+        return web.FileResponse(path) if path else web.Response(status=404)
+
+    site = web.Application()
+    site.router.add_get("/{name}", answer)
+    runner = web.AppRunner(site, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        port = runner.addresses[0][1]
+        yield [f"http://127.0.0.1:{port}/{quote(name)}" for name in served]
+    finally:
+        await runner.cleanup()
 
 
 async def _look(
@@ -151,6 +207,7 @@ def _close(output: Output, play: DemoRun, data: Path | None) -> None:
         output.document(
             {
                 "files": play.files.to_dict() if play.files else None,
+                "links": play.links.to_dict() if play.links else None,
                 "verified": play.verified,
                 "data": None if data is None else str(data),
                 "gallery": play.gallery or None,

@@ -24,7 +24,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 def test_the_demo_shows_the_whole_way(cli: Cli, tmp_path: Path) -> None:
-    """With no folder: real photographs in, listed, one compared, and where to go next.
+    """With no folder: real photographs in, listed, one compared, links in, and where to go next.
 
     The last line is the path of a gallery with their labels, which stays.
     """
@@ -37,6 +37,7 @@ def test_the_demo_shows_the_whole_way(cli: Cli, tmp_path: Path) -> None:
         "Demo photographs",
         "sha256",
         "the same",
+        "12 uploaded",
         "datagym-async serve --data",
         "datagym-async upload FOLDER",
         "docs/cli.md",
@@ -62,9 +63,10 @@ def test_the_demo_with_a_folder_and_kept_data(cli: Cli, photos: Path, tmp_path: 
     data = tmp_path / "data"
     first = cli("demo", photos, "--data", data, "--json")
     assert first.status == 0
-    files = first.document["files"]
+    files, links = first.document["files"], first.document["links"]
     assert isinstance(files, dict)
-    assert files["uploaded"] == 4
+    assert isinstance(links, dict)
+    assert (files["uploaded"], links["uploaded"]) == (4, 4)
     assert first.document["verified"] in {"a.jpg", "b.jpg", "c.png", "ü.jpg"}
     assert first.document["data"] == str(data)
     assert first.document["gallery"] == str(data / "gallery" / "index.html")
