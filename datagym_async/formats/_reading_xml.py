@@ -6,6 +6,7 @@ label file needs them, and a few lines can fill any memory (defusedxml).
 
 from __future__ import annotations
 
+import io
 import math
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -153,10 +154,13 @@ class _Builder(ContentHandler):
                 self.done.append(element)
 
 
-def elements(path: Path, root: str, wanted: Collection[str]) -> Iterator[Element]:
+def elements(
+    path: Path, root: str, wanted: Collection[str], text: str | None = None
+) -> Iterator[Element]:
     """Yield the elements with the wanted tags when they end, each with its content.
 
-    The shapes of a ``<track>`` are separate elements, before it.
+    The shapes of a ``<track>`` are separate elements, before it. `text` is read instead of the
+    file if it is given.
 
     Raises:
         BrokenError: It is not XML, or has another root; the text says the line.
@@ -170,7 +174,8 @@ def elements(path: Path, root: str, wanted: Collection[str]) -> Iterator[Element
 
     tags, since = 0, 0
     try:
-        with open(path, "rb", opener=regular_only) as file:
+        held = None if text is None else io.BytesIO(text.encode("utf-8", "replace"))
+        with held or open(path, "rb", opener=regular_only) as file:
             while piece := file.read(_PIECE):
                 parser.feed(piece)
                 if builder.root and builder.root != root:
@@ -396,7 +401,22 @@ class _Cvat:
                 name, parent = label.said("name"), label.said("parent")
                 if name and not parent:
                     parts = tuple(it.said("name") for it in labels if it.said("parent") == name)
-                    self._classes.of(name, keypoints=parts)
+                    edges = self._skeleton(label.said("svg"), parts)
+                    self._classes.of(name, keypoints=parts, skeleton=edges)
+
+    def _skeleton(self, svg: str, names: Sequence[str]) -> tuple[tuple[int, int], ...]:
+        """Return the pairs that are joined in the drawing of a skeleton."""
+        try:
+            drawn = [*elements(Path(self._file), "svg", {"circle", "line"}, f"<svg>{svg}</svg>")]
+        except BrokenError:
+            return ()
+        at = {each.given.get("data-node-id"): each.given.get("data-label-name") for each in drawn}
+        ends = ("data-node-from", "data-node-to")
+        pairs = [
+            [at.get(each.given.get(end)) for end in ends] for each in drawn if each.tag == "line"
+        ]
+        known = [pair for pair in pairs if all(name in names for name in pair)]
+        return tuple((names.index(str(a)) + 1, names.index(str(b)) + 1) for a, b in known)
 
     def image(self, whole: Element) -> Iterator[RawImage]:
         where = f"{self._file}, line {whole.line}"

@@ -10,8 +10,8 @@ VOC: Final = (
     "</bndbox><polygon><x1>1</x1><y1>2</y1></polygon></object></annotation>"
 )
 CVAT: Final = (
-    "<annotations><meta><task><labels><label><name>car</name></label><label><name>p</name>"
-    "</label></labels></task></meta>"
+    "<annotations><meta><task><labels><label><name>car</name></label><label><name>p</name><svg>"
+    '&lt;line data-node-from="1"&gt;&lt;/line&gt;</svg></label></labels></task></meta>'
     '<image name="a.png" width="200" height="100"><box label="car" xtl="1" ytl="2" xbr="3" ybr="4" '
     'rotation="3"/><mask label="car" rle="1,2,1" left="1" top="1" width="2" height="2"/>'
     '<skeleton label="p"><points label="x" points="1,2"/></skeleton></image>'

@@ -325,7 +325,11 @@ def test_parts_of_voc(tmp_path: Path) -> None:
 
 LABELS = """
 <label><name>car</name><type>any</type></label>
-<label><name>person</name><type>skeleton</type></label>
+<label><name>person</name><type>skeleton</type><svg>
+&lt;line x1="3" data-type="edge" data-node-from="2" data-node-to="1"&gt;&lt;/line&gt;
+&lt;circle data-type="element node" data-node-id="1" data-label-name="nose"&gt;&lt;/circle&gt;
+&lt;circle data-type="element node" data-node-id="2" data-label-name="tail"&gt;&lt;/circle&gt;
+</svg></label>
 <label><name>nose</name><type>points</type><parent>person</parent></label>
 <label><name>tail</name><type>points</type><parent>person</parent></label>
 <label><name>unused</name></label>"""
@@ -356,6 +360,7 @@ def test_cvat_boxes(tmp_path: Path) -> None:
     dataset = open_dataset(tmp_path / "annotations.xml")
     assert [each.name for each in dataset.categories] == ["car", "person", "unused"]
     assert dataset.categories[1].keypoints == ("nose", "tail")
+    assert dataset.categories[1].skeleton == ((2, 1),)
 
 
 def test_cvat_turned_boxes(tmp_path: Path) -> None:
@@ -509,7 +514,7 @@ def test_cvat_that_is_cut_off(tmp_path: Path) -> None:
     text(tmp_path / "annotations.xml", cvat(good).replace("</annotations>", "\n<image"))
     images, losses = told(open_dataset(tmp_path))
     assert len(images) == 1
-    assert "annotations.xml: line 9: it is not XML" in str(losses.report())
+    assert "annotations.xml: line 13: it is not XML" in str(losses.report())
     text(tmp_path / "annotations.xml", "<annotations>&nothing;")
     with pytest.raises(FormatError, match=r"no images; looked for <image> or <track>.*not XML"):
         open_dataset(tmp_path)
