@@ -6,6 +6,7 @@ shards, and `Position` is that of a loader, from its first listing on.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from operator import attrgetter
 from typing import TYPE_CHECKING, TypeAlias
@@ -236,15 +237,13 @@ def rounds(left: Sequence[int], values: int) -> list[int]:
 
     `left` is how many each of them still has; a ``DataLoader`` takes them in this order.
     """
+    if values > sum(left):
+        more = f"{values - sum(left)} batches more than there are in the epoch were given"
+        raise ConfigurationError(f"{more}; count one epoch")
     given = [0] * len(left)
-    while values:
-        active = [number for number, most in enumerate(left) if given[number] < most]
-        if not active:
-            msg = f"{values} batches more than there are in the epoch were given; count one epoch"
-            raise ConfigurationError(msg)
-        shortest = min(left[number] - given[number] for number in active)
-        whole = min(shortest, values // len(active))
-        for number in active if whole else active[:values]:
-            given[number] += whole or 1
-        values -= whole * len(active) or values
+    for number in itertools.cycle(range(len(left))):
+        if not values:
+            return given
+        if given[number] < left[number]:
+            given[number], values = given[number] + 1, values - 1
     return given
