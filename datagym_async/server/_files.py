@@ -23,10 +23,6 @@ from datagym_async._threads import in_thread
 from datagym_async.server._images import size_of
 from datagym_async.server._store import StoreError
 
-# Folders with this prefix are deleted with their server, or after a kill by the next one.
-TEMPORARY: Final = "datagym-temporary-"
-_TRIES: Final = 10
-
 # Bytes of a body that stay in memory, and those that show its type.
 _IN_MEMORY: Final = 1 << 20
 _HEAD: Final = 512
@@ -44,11 +40,15 @@ class DataFolder:
     def open(cls, path: Path | None) -> Self:
         """Make the folder if needed (None: a temporary one), and lock it.
 
-        Half received files of an earlier run are deleted, and temporary folders of servers that
-        were killed. A folder that cannot be used is a `StoreError`.
+        Half received files of an earlier run are deleted. A folder that cannot be used is a
+        `StoreError`.
         """
-        sweep_temporary()
-        opened = cls(*_temporary(), True) if path is None else cls(path, _locked(path))
+        if is_temporary := path is None:
+            try:
+                path = Path(tempfile.mkdtemp(prefix="datagym-temporary-"))
+            except OSError as error:
+                raise StoreError(f"There is no folder for temporary files: {error}.") from None
+        opened = cls(path, _locked(path), is_temporary)
         try:
             # The database is private before SQLite opens it; its logs get the same mode.
             with contextlib.suppress(OSError):  # opening it gives a better error
@@ -106,40 +106,9 @@ class DataFolder:
     def close(self) -> None:
         """Unlock the folder, and remove a temporary one."""
         # The file of the lock stays, or two servers could lock two files of one name.
-        if self.temporary:  # before it is unlocked, since another server deletes unlocked ones
-            shutil.rmtree(self.path, ignore_errors=True)
         os.close(self._lock)
-        if self.temporary:  # on systems that cannot delete open files
+        if self.temporary:
             shutil.rmtree(self.path, ignore_errors=True)
-
-
-def sweep_temporary() -> None:
-    """Remove the temporary folders of servers that were killed: nobody holds their locks."""
-    with contextlib.suppress(OSError):
-        for folder in Path(tempfile.gettempdir()).glob(f"{TEMPORARY}*"):
-            with contextlib.suppress(OSError):  # it is of another user, in use, or just deleted
-                if folder.is_symlink() or not (folder / "lock").is_file():
-                    continue
-                lock = os.open(folder / "lock", os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
-                try:
-                    _lock(lock)
-                    shutil.rmtree(folder, ignore_errors=True)
-                finally:
-                    os.close(lock)
-
-
-def _temporary() -> tuple[Path, int]:
-    """Return a new folder and its lock."""
-    for _ in range(_TRIES):
-        folder = Path(tempfile.mkdtemp(prefix=TEMPORARY))
-        # Another server may delete it before its lock is taken.
-        with contextlib.suppress(StoreError):
-            lock = _locked(folder)
-            if (folder / "lock").exists():
-                return folder, lock
-            os.close(lock)
-        shutil.rmtree(folder, ignore_errors=True)
-    raise StoreError(f"No folder for temporary files can be used in {tempfile.gettempdir()}.")
 
 
 def _locked(folder: Path) -> int:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import sqlite3
 import sys
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -213,29 +211,3 @@ async def test_the_demo_is_seeded_once(tmp_path: Path) -> None:
         projects = (await client.ask("GET", "/project")).items
     assert [project.id for project in first] == [project.id for project in again]
     assert {str(project["mediaType"]) for project in projects} == {"IMAGE", "VIDEO"}
-
-
-async def test_the_folder_of_a_killed_server_is_swept_by_the_next(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A temporary one, known by its name and a lock that nobody holds; those in use stay."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    (tmp_path / "datagym-mine").mkdir()
-    script = (
-        "import asyncio, os, signal; from datagym_async.server import Server\n"
-        "async def main():\n"
-        "    async with Server():\n"
-        "        os.kill(os.getpid(), signal.SIGKILL)\n"
-        "asyncio.run(main())"
-    )
-    environment = os.environ | {"TMPDIR": str(tmp_path)}
-    killed = await asyncio.create_subprocess_exec(sys.executable, "-c", script, env=environment)
-    assert await killed.wait() == -signal.SIGKILL
-    (dead,) = (each.name for each in tmp_path.glob("datagym-temporary-*"))
-
-    async with Server(), Server():
-        names = [each.name for each in tmp_path.iterdir()]
-        assert len(names) == 3
-        assert dead not in names
-
-    assert [each.name for each in tmp_path.iterdir()] == ["datagym-mine"]
