@@ -14,8 +14,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import attrs
-
 from datagym_async._extras import missing_extra
 from datagym_async.exceptions import (
     AuthenticationError,
@@ -73,13 +71,8 @@ _REFUSED: Final[Mapping[type[DataGymError], str]] = {
 }
 
 
-@attrs.define(init=False)
 class CommandError(Exception):
     """Stops a command with a sentence that says what to do, and perhaps further lines."""
-
-    sentence: str
-    further: tuple[str, ...]
-    status: int
 
     def __init__(self, sentence: str, *further: str, status: int = STOPPED) -> None:
         super().__init__(sentence)

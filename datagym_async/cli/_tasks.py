@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
-from typing import Annotated, Final, Literal, NamedTuple
+from typing import Annotated, Final, Literal
 
 from datagym_async._client import DataGymClient
 from datagym_async._runs._text import counted
@@ -52,16 +52,6 @@ OfProject = Annotated[
 ]
 
 
-class Chosen(NamedTuple):
-    """The chosen tasks: named one by one, or all of a project in some states."""
-
-    tasks: list[str] | None
-    project: str | None
-    state: list[str] | None
-    search: str | None
-    yes: bool
-
-
 @command(app, "list")
 def list_tasks(
     invocation: Invocation,
@@ -102,7 +92,7 @@ def complete(
 
     It asks first, unless tasks are named; --yes skips the question.
     """
-    return _settle(invocation, Chosen(tasks, project, state, search, yes), "complete")
+    return _settle(invocation, "complete", tasks, project, state, search, yes=yes)
 
 
 @command(app, "skip")
@@ -118,19 +108,45 @@ def skip(
 
     It asks first, unless tasks are named; --yes skips the question.
     """
-    return _settle(invocation, Chosen(tasks, project, state, search, yes), "skip")
+    return _settle(invocation, "skip", tasks, project, state, search, yes=yes)
 
 
-def _settle(invocation: Invocation, chosen: Chosen, verb: Verb) -> int:
+def _settle(
+    invocation: Invocation,
+    verb: Verb,
+    tasks: list[str] | None,
+    project: str | None,
+    state: list[str] | None,
+    search: str | None,
+    *,
+    yes: bool,
+) -> int:
     output = invocation.output
-    task_ids = _tasks_of(invocation, chosen, verb)
+    if tasks:
+        if project or state or search:
+            raise CommandError("Use either task ids or --project with --state, not both.")
+        task_ids: Sequence[str] = tasks
+    elif project is None or not state:
+        raise CommandError(
+            f"There are no tasks to {verb}: give their ids, or --project and --state."
+        )
+    else:
+        invocation.require_consent(yes=yes)
+
+        async def find(client: DataGymClient) -> list[str]:
+            found = await project_of(client, project)
+            return [
+                task.id async for task in client.tasks.iter(found.id, state=state, search=search)
+            ]
+
+        task_ids = with_client(invocation, find)
     if not task_ids:
         output.message(
             "No tasks are in the given states; nothing was changed. `datagym-async tasks list` "
             "shows all."
         )
         return _say(output, TasksReport(), verb)
-    if not chosen.tasks and not chosen.yes:
+    if not tasks and not yes:
         how_many = counted(len(task_ids), "task")
         if not output.ask(f"{verb.capitalize()} {how_many}?"):
             return WELL
@@ -164,26 +180,6 @@ def _settle(invocation: Invocation, chosen: Chosen, verb: Verb) -> int:
     if interrupted:
         output.warning("Interrupted. The same command continues with the remaining tasks.")
     return INTERRUPTED if interrupted else status
-
-
-def _tasks_of(invocation: Invocation, chosen: Chosen, verb: Verb) -> Sequence[str]:
-    project = chosen.project
-    if chosen.tasks:
-        if project or chosen.state or chosen.search:
-            raise CommandError("Use either task ids or --project with --state, not both.")
-        return chosen.tasks
-    if project is None or not chosen.state:
-        raise CommandError(
-            f"There are no tasks to {verb}: give their ids, or --project and --state."
-        )
-    invocation.require_consent(yes=chosen.yes)
-
-    async def work(client: DataGymClient) -> list[str]:
-        found = await project_of(client, project)
-        tasks = client.tasks.iter(found.id, state=chosen.state, search=chosen.search)
-        return [task.id async for task in tasks]
-
-    return with_client(invocation, work)
 
 
 def _reason(outcome: TaskOutcome) -> str:
