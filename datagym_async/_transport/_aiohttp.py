@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Final, Self, TypeAlias, TypeVar, cast
-from urllib.parse import SplitResult, quote, unquote, urlencode, urlsplit
+from urllib.parse import quote, unquote, urlencode, urlsplit
 from urllib.request import getproxies
 
 import aiohttp
@@ -482,11 +482,16 @@ def _secrets_of(proxy: Secret, session: aiohttp.ClientSession | None = None) -> 
     urls = [proxy.reveal(), getattr(session, "_default_proxy", None)]
     if session is not None and session.trust_env:
         urls += getproxies().values()
-    found = [secret for url in filter(None, urls) for secret in _credentials(str(url))]
+    pairs: list[tuple[str, str]] = []
+    for url in filter(None, urls):
+        with suppress(ValueError):
+            parts = urlsplit(str(url))
+            pairs.append((unquote(parts.username or ""), unquote(parts.password or "")))
     auth: aiohttp.BasicAuth | None = getattr(session, "_default_proxy_auth", None)
     if auth is not None:
-        found += _with_pair(auth.login, auth.password)
-    return Secrets(*found)
+        pairs.append((auth.login, auth.password))
+    # User, password, and both as a Basic header encodes them.
+    return Secrets(*(each for a, b in pairs for each in (a, b, f"{a}:{b}")))
 
 
 def _proxy_field(proxy: Secret) -> HiddenField | None:
@@ -494,17 +499,3 @@ def _proxy_field(proxy: Secret) -> HiddenField | None:
     if not proxy or (url := URL(proxy.reveal())).user is None:
         return None
     return HiddenField(aiohttp.encode_basic_auth(url.user or "", url.password or ""))
-
-
-def _credentials(url: str) -> Iterator[str]:
-    """Give user and password of a URL, as they are sent."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        parts = SplitResult("", "", "", "", "")
-    return _with_pair(unquote(parts.username or ""), unquote(parts.password or ""))
-
-
-def _with_pair(user: str, password: str) -> Iterator[str]:
-    """Give user, password, and both as a Basic header encodes them."""
-    yield from (user, password, f"{user}:{password}")
