@@ -57,7 +57,7 @@ T = TypeVar("T")
 _log = logger(__name__)
 
 _SETTLE_SECONDS = (2.0, 60.0)
-# An upload has a limit of its own; a download may take as long as its bytes arrive.
+# An upload has its own limit; a download may take as long as its bytes arrive.
 _UPLOAD: Final = Lane.UPLOAD  # to ask an enum for its member costs as much as a call
 _END_BY_THEMSELVES = frozenset({_UPLOAD, Lane.DOWNLOAD})
 _OVERLOADS = frozenset({429, 500, 503, 504})

@@ -1,7 +1,7 @@
 """The aiohttp adapter: the only place of the client that touches aiohttp; in reading order.
 
-- `_base`: the seam. A `Transport` sends a request once and returns the whole answer, or hands over
-  the open one, or fetches a foreign URL without credentials.
+- `_base`: what the client needs. A `Transport` sends a request once and returns the whole answer,
+  or the open one, or fetches a foreign URL without credentials.
 - `_options`: address, token and time limits, checked before they are used.
 - `_aiohttp`: `AiohttpTransport`, the real one.
 - `_direct`: the short way: a request on a connection of aiohttp, without its session around.

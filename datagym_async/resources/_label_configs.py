@@ -114,7 +114,7 @@ class LabelConfigsResource(Resource):
         project**; nothing is sent if nothing differs. Before, the present configuration and the
         labels are saved to a new folder in `backup`. Whatever goes wrong then, a cancellation
         included, the project is left with the old or the new configuration as long as the service
-        can be asked at all. One upload of a client goes on at a time; see to it that no other
+        can be asked at all. A client runs one upload at a time; see to it that no other
         client does one, since configurations stored at once are stored twice (observed).
 
         Args:

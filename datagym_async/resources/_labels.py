@@ -55,7 +55,7 @@ def of_videos(project: str) -> ConfigurationError:
 
 
 class ImportOptions(TypedDict, total=False):
-    """Options of `LabelsResource.import_predictions`, as `client.import_labels` hands them on."""
+    """Options of `LabelsResource.import_predictions`, as `client.import_labels` passes them."""
 
     partial: bool
     strict: bool
