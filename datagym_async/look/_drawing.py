@@ -180,7 +180,8 @@ def _paint(canvas: Image, mark: Mark, rings: list[_Pairs], color: str, wide: flo
 def _write(canvas: Image, mark: Mark, color: str, wide: float, scale: float) -> None:
     from PIL import ImageDraw
 
-    pen, font = ImageDraw.Draw(canvas), font_of(max(10, round(6 * wide)), mark.caption)
+    is_ascii = mark.caption.rstrip("…").isascii()
+    pen, font = ImageDraw.Draw(canvas), font_of(max(10, round(6 * wide)), is_ascii)
     left, top, right, bottom = pen.textbbox((0, 0), mark.caption, font=font)
     pad = max(1, round(wide))
     width, height = right - left + 2 * pad, bottom - top + 2 * pad
@@ -191,13 +192,9 @@ def _write(canvas: Image, mark: Mark, color: str, wide: float, scale: float) -> 
     pen.text((x + pad - left, y + pad - top), mark.caption, fill=ink_on(color), font=font)
 
 
-def font_of(size: int, text: str) -> FreeTypeFont | ImageFont:
-    """Return a font of this size in pixels, if possible with the letters of the text."""
-    return _font(size, text.rstrip("…").isascii())
-
-
 @lru_cache(maxsize=16)
-def _font(size: int, is_ascii: bool) -> FreeTypeFont | ImageFont:
+def font_of(size: int, is_ascii: bool) -> FreeTypeFont | ImageFont:
+    """Return a font of this size in pixels, if possible with other letters than ASCII."""
     from PIL import ImageFont
 
     for name in () if is_ascii else _FONTS:

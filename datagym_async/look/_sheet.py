@@ -164,7 +164,7 @@ def _cell(
     if image is None:
         pen.rectangle((0, 0, _CELL[0], _CELL[1]), fill=_BROKEN)
         words = f"{words} (cannot be read)"
-    font = font_of(14, words)
+    font = font_of(14, words.isascii())
     while len(words) > 4 and pen.textlength(words, font=font) > _CELL[0]:
         words = words[: max(1, min(len(words) - 2, int(len(words) * 0.9)))].rstrip("…") + "…"
     pen.text((0, _CELL[1] + 4), words, fill=_INK, font=font)

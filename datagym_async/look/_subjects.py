@@ -39,6 +39,7 @@ from datagym_async.look._stats import LabelStatistics, StatisticsTally
 from datagym_async.models import MediaSourceType, Project
 from datagym_async.models._names import MediaIndex
 from datagym_async.resources import LabelConfigsResource, TasksResource
+from datagym_async.resources._projects import chosen
 from datagym_async.resources._tasks import begun, finished
 from datagym_async.resources._values import labels_of
 
@@ -148,9 +149,7 @@ async def _found(
     """Return the name of a project or dataset, and the projects that have its labels."""
     projects = [*await sources.library.projects.list()]
     if project_id is not None:
-        projects = [each for each in projects if each.id == project_id.lower()]
-        if not projects:
-            raise NotFoundError(f"There is no project {project_id}", status=404)
+        projects = [chosen(projects, project_id)]
         if dataset_id is None:
             return projects[0].name, projects
     attached = [
