@@ -147,6 +147,14 @@ class Settler:
                     self._tally.unsettled -= 1
                     await self._give_out(each.seq, each.uploaded() if listed else each.result)
         await in_thread(outcomes.flush)
+        any_removed = False
+        for double in await in_thread(outcomes.doubles):
+            removed = await self._remove(double) if self._removes_doubles else ()
+            self._tally.doubles.append(attrs.evolve(double, removed=removed))
+            any_removed = any_removed or bool(removed)
+        if any_removed:
+            # Another run at the same time may have removed our copies as extras of its own.
+            await self._target.list_again(self._plan.listed)
         # The listing also decides about uploads that were answered.
         while left := await in_thread(outcomes.vanished, PORTION):
             for each in left:
@@ -154,9 +162,6 @@ class Settler:
                 self._tally.vanished(result)
                 outcomes.note(each.seq, result)
             await in_thread(outcomes.flush)
-        for double in await in_thread(outcomes.doubles):
-            removed = await self._remove(double) if self._removes_doubles else ()
-            self._tally.doubles.append(attrs.evolve(double, removed=removed))
 
     async def _remove(self, double: Double) -> tuple[str, ...]:
         """Delete the extra copies and return their ids; images with other bytes are not copies."""

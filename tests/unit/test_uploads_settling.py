@@ -199,6 +199,29 @@ async def test_extra_copies_are_told_and_removed(
     assert report.to_dict()["doubles"][0]["extras"] == ("copy",)
 
 
+async def test_two_runs_that_remove_the_copies_of_each_other_lose_none_silently(
+    service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other run takes ours for the extra copy: that is noticed, and the image has failed."""
+    lose = losing(service, "b.jpg")
+
+    async def before(what: str) -> None:
+        service.copies["copy"] = ("A.JPG", JPEG)
+        await lose(what)
+
+    async def delete(_: FakeService, media_id: str) -> bool:
+        service.stored.pop("a.jpg")
+        return service.copies.pop(media_id, None) is not None
+
+    service.before = before
+    monkeypatch.setattr(FakeService, "delete", delete)
+
+    report = await upload(service, remove_doubles=True)
+
+    assert (report.uploaded, report.failed, report.complete) == (2, 1, True)
+    assert [each.name for each in report.failures] == ["a.jpg"]
+
+
 async def test_what_has_vanished_failed_after_all(service: FakeService) -> None:
     """The listing at the end has the last word."""
     lose = losing(service, "c.jpg")
