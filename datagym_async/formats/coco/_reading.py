@@ -11,16 +11,16 @@ left out and counted: the last one never wins.
 
 from __future__ import annotations
 
+import io
 import json
 import sqlite3
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from functools import partial
 from itertools import chain, groupby
 from operator import itemgetter
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
+from typing import IO, TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 import attrs
 import orjson
@@ -210,12 +210,8 @@ class _File:
 
     def parts(self, wanted: Sequence[str]) -> Iterator[tuple[str, Sequence[Any]]]:
         """Yield the wanted lists, in parts."""
-        with ExitStack() as stack:
-            if isinstance(self.source, str | Path):
-                file = stack.enter_context(open(self.source, "rb", opener=regular_only))
-                pieces = iter(partial(file.read, _PIECE), b"")
-            else:
-                pieces = iter([self._dumped()])
+        with self._opened() as file:
+            pieces = iter(partial(file.read, _PIECE), b"")
             try:
                 members = MemberCutter(in_utf8(pieces), loads_of_python).members(wanted)
                 for member, part in members:
@@ -229,8 +225,10 @@ class _File:
                 why = "it is not in UTF-8; save it as UTF-8" if is_other else error
                 raise FormatError(f"{self.where} is not JSON: {why}") from None
 
-    def _dumped(self) -> bytes:
-        """Return a document as JSON, so that it is read like a file."""
+    def _opened(self) -> IO[bytes]:
+        """Open the file; a document is made JSON, and read like one."""
+        if isinstance(self.source, str | Path):
+            return open(self.source, "rb", opener=regular_only)
 
         def plain(value: Any) -> object:
             if isinstance(value, bytes):  # of masks, as pycocotools has them
@@ -240,7 +238,7 @@ class _File:
             return value.tolist()  # arrays and numbers of numpy
 
         try:
-            return json.dumps(self.source, default=plain).encode()
+            return io.BytesIO(json.dumps(self.source, default=plain).encode())
         except (AttributeError, RecursionError, TypeError, ValueError) as error:
             raise FormatError(f"{self.where} is not JSON: {error}") from None
 
