@@ -11,6 +11,7 @@ import errno
 import hashlib
 import os
 import re
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Final, TypeAlias
@@ -135,6 +136,9 @@ def journal_files(journal: str | os.PathLike[str] | bool | None) -> frozenset[st
     return frozenset(str(each) for each in (path, lock_path(path), *sides))
 
 
+_MOMENT: Final = 0.02  # seconds
+
+
 @attrs.define
 class JournalLock:
     """The lock of one journal, until `release` or any end of the process."""
@@ -149,8 +153,11 @@ class JournalLock:
             flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
             descriptor = os.open(lock_path(journal), flags, PRIVATE)
             if not lock(descriptor):
-                os.close(descriptor)
-                return None
+                # Who only asks whether it is taken (`is_locked`) has it for a moment.
+                time.sleep(_MOMENT)
+                if not lock(descriptor):
+                    os.close(descriptor)
+                    return None
             if is_open_at(descriptor, lock_path(journal)):
                 return cls(descriptor, lock_path(journal))
             os.close(descriptor)  # another process has deleted the file in between

@@ -101,7 +101,7 @@ SUBJECTS: Final = {
     "unit/test_uploads_advice.py": {"uploads._advice", "uploads._growth"},
     "unit/test_uploads_events.py": {"uploads._observer"},
     "unit/test_uploads_holdings.py": {"uploads._target"},
-    "unit/test_uploads_journal.py": {"uploads.plan._journal"},
+    "unit/test_uploads_journal.py": {"_files", "_runs._disk", "uploads.plan._journal"},
     "unit/test_uploads_open_files.py": {"uploads._reading"},
     "unit/test_uploads_prepare.py": {
         "_runs._prepare",

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from datagym_async._runs import lock_path
+from datagym_async._files import lock
+from datagym_async._runs import _disk, lock_path
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.uploads import UploadItem
 from datagym_async.uploads.plan import (
@@ -275,6 +276,18 @@ def test_what_lies_among_journals_hides_none(tmp_path: Path) -> None:
     assert [job.path.stem for job in clean_jobs(tmp_path, unfinished=True)] == ["a"]
     with pytest.raises(ConfigurationError, match=r"pipe\.journal cannot be read \(Not a dir"):
         list_jobs(tmp_path / "pipe.journal")
+
+
+def test_who_only_looks_at_a_journal_keeps_nobody_from_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`jobs list` has the lock for a moment; an upload that begins just then waits that long."""
+    others = [False]
+    monkeypatch.setattr(_disk, "lock", lambda file: others.pop() if others else lock(file))
+
+    opened(path).close()
+
+    assert others == []
 
 
 def test_a_journal_that_is_open_elsewhere(tmp_path: Path) -> None:
