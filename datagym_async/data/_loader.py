@@ -14,6 +14,7 @@ from typing import Generic, Self, TypeVar, cast
 from datagym_async._checks import listed
 from datagym_async._home import Home
 from datagym_async._public import NotCopied
+from datagym_async._runs._engine import keep_freed_memory
 from datagym_async._threads import in_thread
 from datagym_async.data._cache import DiskCache
 from datagym_async.data._config import LoaderConfig, refuse_coroutines
@@ -217,6 +218,7 @@ class DatasetLoader(NotCopied, Generic[T_co]):
         def load(number: int) -> Awaitable[Loaded]:
             return samples.load(order.at(progress.position(number)), epoch=epoch)
 
+        keep_freed_memory()
         config, lane = self._config, self._library.lane
         # As many workers as requests may ever be in flight; the lane decides how many are.
         workers = min(config.prefetch, config.concurrency or lane.most)
