@@ -241,7 +241,8 @@ UPLOAD: Final = OptionTable(
             Option(
                 "--watch",
                 "Keep running until Ctrl-C and upload files that appear in one folder, each once "
-                "it has stopped changing. Needs the extra `watch`.",
+                "it has stopped changing. It also ends if the service is gone for too long; the "
+                "same command resumes. Needs the extra `watch`.",
             ),
             Option("--settle-after TIME", "", hidden=True),
         ),
