@@ -64,7 +64,7 @@ def syntax_error(body: bytes) -> str:
     else:  # Python's parser accepts NaN and any depth
         return "line: 1, column: 1\nThe document is not JSON"
     if kind.startswith("Illegal trailing comma"):  # Python 3.13 names its place; before, the next
-        at += 1
+        at += 1 + len(text[at + 1 :]) - len(text[at + 1 :].lstrip())
     word = re.match(r"[A-Za-z_$][\w$]*", text[at:])
     if kind.startswith("Unterminated string") or at >= len(text):
         at, words = len(text), "Unexpected end-of-input in field name"

@@ -249,10 +249,12 @@ class Speaker:
 
     async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_head(reader)
-        writer.write(self._text)
-        await writer.drain()
-        if self._hangs:
-            await reader.read()
+        try:
+            writer.write(self._text)
+            await writer.drain()
+            if self._hangs:
+                await reader.read()
+        finally:  # who leaves before all is sent resets the connection
             self.left.set()
 
 
