@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import attrs
 
@@ -13,7 +13,7 @@ from datagym_async.resources import LabelsResource, MediaResource, TasksResource
 if TYPE_CHECKING:
     from datagym_async._wire._messages import Body
     from datagym_async.labels import LabeledTask
-    from datagym_async.models import Dataset, Media, Project, UrlResult
+    from datagym_async.models import Dataset, DatasetMedia, Project, UrlResult
 
 T = TypeVar("T")
 
@@ -27,14 +27,14 @@ class MediaUploads(Protocol):
     def settle_after(self) -> float:
         """Return the seconds within which the service may still be storing a lost upload."""
 
-    async def upload_body(
+    def upload_body(
         self,
         dataset_id: str,
         name: str,
         body: Body,
         *,
-        settle: Callable[[], Awaitable[Media | None]] | None = None,
-    ) -> Media:
+        settle: Callable[[], Awaitable[DatasetMedia | None]],
+    ) -> Coroutine[Any, Any, DatasetMedia]:
         """Store one image, retried, and settled by `settle`; the name is unencoded."""
 
     async def upload_urls(

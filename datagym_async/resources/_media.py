@@ -10,12 +10,20 @@ from __future__ import annotations
 import asyncio
 import os
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+    Sequence,
+)
 from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from io import BufferedReader
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast
 from urllib.parse import urlsplit
 
 import attrs
@@ -36,7 +44,7 @@ from datagym_async.exceptions import (
     FileChangedError,
     NotFoundError,
 )
-from datagym_async.models import Dataset, DatasetId, Media, MediaId, UrlResult
+from datagym_async.models import Dataset, DatasetId, DatasetMedia, Media, MediaId, UrlResult
 from datagym_async.models._names import fold_name, fold_written
 from datagym_async.resources._base import ApiSession, OpenAnswer, Resource
 from datagym_async.resources._urls import DEFAULT_BATCH, upload_in_batches
@@ -44,6 +52,8 @@ from datagym_async.resources._urls import DEFAULT_BATCH, upload_in_batches
 if TYPE_CHECKING:
     from aiofiles.threadpool.binary import AsyncBufferedReader
 
+
+T = TypeVar("T")
 
 _log = logger(__name__)
 
@@ -109,40 +119,52 @@ class MediaResource(Resource):
         if isinstance(source, bytes | bytearray | memoryview):
             if name is None:
                 raise ConfigurationError("Bytes need a name; pass name=...")
-            return await self.upload_body(dataset_id, name, Body.of_bytes(bytes(source)))
-        if not isinstance(source, str | os.PathLike):
+            body = Body.of_bytes(bytes(source))
+        elif not isinstance(source, str | os.PathLike):
             raise ConfigurationError(
                 f"upload_file takes a path or bytes, not {type(source).__name__}; client.upload "
                 "takes open files, arrays and PIL images as UploadItem(name, ...)"
             )
-        check(PATH, source=source)
-        path = Path(source)
-        body = await asyncio.to_thread(_body_of, path)
-        return await self.upload_body(dataset_id, path.name if name is None else name, body)
+        else:
+            check(PATH, source=source)
+            path = Path(source)
+            name = path.name if name is None else name
+            body = await asyncio.to_thread(_body_of, path)
+        look_up = partial(self._look_up, dataset_id, name)
+        return await self._store(dataset_id, name, body, Media, look_up)
 
     @of_each_file
-    async def upload_body(
+    def upload_body(
         self,
         dataset_id: DatasetId,
         name: str,
         body: Body,
         *,
-        settle: Callable[[], Awaitable[Media | None]] | None = None,
-    ) -> Media:
+        settle: Callable[[], Awaitable[DatasetMedia | None]],
+    ) -> Coroutine[Any, Any, DatasetMedia]:
         """Store one image whose body is ready to be sent. For its errors see `upload_file`.
 
         Args:
             name: Name of the media, as people write it.
             body: The body's recipe; opened again for each attempt. Its errors come out as they are.
             settle: Looks an upload up whose answer was lost, and returns its media, or None if it
-                is not there; None lists the dataset for this upload alone.
+                is not there.
         """
+        return self._store(dataset_id, name, body, DatasetMedia, settle)
+
+    async def _store(
+        self,
+        dataset_id: DatasetId,
+        name: str,
+        body: Body,
+        kind: type[T],
+        settle: Callable[[], Awaitable[T | None]],
+    ) -> T:
         dialect = self._known or await self._dialect()
         request = routes.upload_file(dataset_id, name, body, dialect=dialect)
-        look_up = settle or partial(self._look_up, dataset_id, name)
-        answer = await self._session.request_or_settle(request, look_up)
+        answer = await self._session.request_or_settle(request, settle)
         # Always small, and called for each file: so not by `read`, which checks the size.
-        return decode(request, answer, Media) if isinstance(answer, Response) else answer
+        return decode(request, answer, kind) if isinstance(answer, Response) else answer
 
     async def upload_urls(
         self, dataset_id: DatasetId, urls: Iterable[str], *, batch_size: int = DEFAULT_BATCH

@@ -23,7 +23,7 @@ from datagym_async._logs import logger
 from datagym_async._runs._needs import MediaUploads
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import APIError
-from datagym_async.models import DatasetMedia, Media
+from datagym_async.models import DatasetMedia
 from datagym_async.models._names import fold_written
 from datagym_async.uploads._tally import Tally
 from datagym_async.uploads._target import Target
@@ -57,7 +57,7 @@ class SharedListing:
     def was_used(self) -> bool:
         return self._begun > 0
 
-    async def find(self, name: str) -> Media | None:
+    async def find(self, name: str) -> DatasetMedia | None:
         """Return the media of an unencoded name, by a listing that begins after this call, or None.
 
         If a listing fails, all calls that wait for it get its `APIError`.
@@ -74,15 +74,7 @@ class SharedListing:
             self._wanted -= Counter((wanted,))
         if isinstance(found, APIError):
             raise found
-        if not found or (listed := found.get(wanted)) is None:
-            return None
-        return Media(
-            id=listed.id,
-            timestamp=listed.timestamp,
-            source_type=listed.source_type,
-            name=listed.name,
-            stored_name=listed.stored_name,
-        )
+        return found.get(wanted) if found else None
 
     async def _list(self) -> None:
         # Uploads that lost their answers together call this one after the other: wait for them.

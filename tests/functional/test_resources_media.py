@@ -131,7 +131,7 @@ async def test_a_lost_answer_is_settled_by_looking(name: str, stored_name: str) 
     """The media is found in the listing by its folded stored name and not sent again."""
     listing = {**LISTING, "media": [{**STORED, "mediaName": stored_name}]}
     session = FakeSession([LostAnswerError(), answer(listing)])
-    stored = await media(session).upload_body("D", name, Body.of_bytes(JPEG))
+    stored = await media(session).upload_file("D", JPEG, name=name)
     assert (stored.id, stored.stored_name) == ("M", stored_name)
     assert session.sent == [("POST", "media/D/file"), ("GET", "dataset/D")]
 
@@ -139,7 +139,7 @@ async def test_a_lost_answer_is_settled_by_looking(name: str, stored_name: str) 
 async def test_a_lost_upload_is_sent_again() -> None:
     """What the dataset does not hold was not stored."""
     session = FakeSession([LostAnswerError(), answer({**LISTING, "media": []}), answer(STORED)])
-    assert (await media(session).upload_body("D", "täst.jpg", Body.of_bytes(JPEG))).id == "M"
+    assert (await media(session).upload_file("D", JPEG, name="täst.jpg")).id == "M"
     assert [method for method, _ in session.sent] == ["POST", "GET", "POST"]
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import attrs
 
 from datagym_async.exceptions import AlreadyExistsError, NotFoundError
-from datagym_async.models import Dataset, DatasetMedia, Media, MediaSourceType, UrlResult, UrlStatus
+from datagym_async.models import Dataset, DatasetMedia, MediaSourceType, UrlResult, UrlStatus
 from datagym_async.models._names import encode_name, fold_name
 from tests.helpers.parts import parts_of
 
@@ -99,8 +99,8 @@ class FakeService:
         name: str,
         body: Body,
         *,
-        settle: Callable[[], Awaitable[Media | None]] | None = None,
-    ) -> Media:
+        settle: Callable[[], Awaitable[DatasetMedia | None]],
+    ) -> DatasetMedia:
         """Store an image under its encoded name."""
         del settle
         stored_name = encode_name(name)
@@ -116,9 +116,7 @@ class FakeService:
         finally:
             self.in_flight -= 1
         assert dataset_id == DATASET_ID
-        return Media(
-            id=self._id(stored_name), timestamp=0, source_type=MediaSourceType.LOCAL, name=name
-        )
+        return DatasetMedia(self._id(stored_name), 0, MediaSourceType.LOCAL, name)
 
     async def upload_urls(
         self, dataset_id: str, urls: Sequence[str], *, batch_size: int

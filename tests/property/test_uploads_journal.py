@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from datagym_async.exceptions import AlreadyExistsError, APIConnectionError
-from datagym_async.models import Media, MediaSourceType
+from datagym_async.models import DatasetMedia, MediaSourceType
 from datagym_async.uploads import UploadConfig, Uploader
 from datagym_async.uploads.plan import show_job
 from tests.helpers.fake_service import DATASET_ID, FakeService
@@ -49,8 +49,8 @@ class Stubborn(FakeService):
         name: str,
         body: Body,
         *,
-        settle: Callable[[], Awaitable[Media | None]] | None = None,
-    ) -> Media:
+        settle: Callable[[], Awaitable[DatasetMedia | None]],
+    ) -> DatasetMedia:
         """Store an image; every now and then its answer is lost for good."""
         del dataset_id
         await asyncio.sleep(0)
@@ -62,11 +62,11 @@ class Stubborn(FakeService):
         number = self._arrived
         await asyncio.sleep(0)
         if number in self.lose:
-            found = await settle() if settle and number % 2 else None
+            found = await settle() if number % 2 else None
             if found is None:
                 raise APIConnectionError("No answer", request_sent=True, unknown=True)
             return found
-        return Media(id=f"m-{name}", timestamp=0, source_type=MediaSourceType.LOCAL, name=name)
+        return DatasetMedia(f"m-{name}", 0, MediaSourceType.LOCAL, name)
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,7 @@ from tests.helpers.killed import copy, restore
 
 if TYPE_CHECKING:
     from datagym_async._wire import Body
-    from datagym_async.models import Media
+    from datagym_async.models import DatasetMedia
 
 JPEG = b"\xff\xd8\xff\xe0"
 NAMES = st.sampled_from([f"{letter}.jpg" for letter in "abcdef"] + ["Größe 1.jpg", "100%.jpg"])
@@ -51,16 +51,16 @@ class Lossy(FakeService):
         name: str,
         body: Body,
         *,
-        settle: Callable[[], Awaitable[Media | None]] | None = None,
-    ) -> Media:
+        settle: Callable[[], Awaitable[DatasetMedia | None]],
+    ) -> DatasetMedia:
         """Store an image, perhaps, and answer, perhaps."""
         self.sent += 1
         how = self.lost.pop(0) if self.lost else ""
         found = None
         if how != "before":
-            found = await FakeService.upload_body(self, dataset_id, name, body)
+            found = await FakeService.upload_body(self, dataset_id, name, body, settle=settle)
         if found is None or how:
-            found = await settle() if settle else None
+            found = await settle()
             if found is None:
                 raise APIConnectionError("No answer", request_sent=True, unknown=True)
         return found
