@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import attrs
 
 from datagym_async._checks import checked, is_coroutine_function
-from datagym_async._client_jobs import BASE_URL_VARIABLE, DEFAULT_BASE_URL, TOKEN_VARIABLE
+from datagym_async._client_jobs import TOKEN_VARIABLE, checked_address
 from datagym_async._client_reading import ClientReading
 from datagym_async._public import NotCopied
 from datagym_async._retry import RetryPolicy
 from datagym_async._transport import (
     Auth,
     Timeout,
-    check_base_url,
     check_kind,
     check_session,
     check_token,
@@ -164,7 +163,7 @@ class DataGymClient(NotCopied, ClientReading):
                 "session comes with a proxy and certificates of its own; give proxy and ca_file to "
                 "aiohttp.ClientSession and its connector instead"
             )
-        address = check_base_url(base_url or os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL)
+        address = checked_address(base_url)
         own = session is None
         self._settings = Settings(
             token=source or check_token(given),

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from datagym_async._checks import checked, listed
-from datagym_async._transport import check_kind
+from datagym_async._transport import check_base_url, check_kind
 from datagym_async._wire._messages import Lane
 from datagym_async.exceptions import ClientClosedError
 
@@ -53,6 +53,13 @@ DEFAULT_BASE_URL = "https://app.datagym.ai"
 TOKEN_VARIABLE = "DATAGYM_TOKEN"  # noqa: S105 -- the name of a variable, not a secret
 BASE_URL_VARIABLE = "DATAGYM_BASE_URL"
 BITMAPS_AT_ONCE = 16
+
+
+def checked_address(base_url: str | None = None) -> str:
+    """Return the checked address of the service: given, of the environment, or the usual one."""
+    if not base_url and (base_url := os.environ.get(BASE_URL_VARIABLE)):
+        return check_base_url(base_url, BASE_URL_VARIABLE)
+    return check_base_url(base_url or DEFAULT_BASE_URL)
 
 
 @checked

@@ -13,12 +13,12 @@ import attrs
 from datagym_async._checks import checked
 from datagym_async._client_jobs import (
     BASE_URL_VARIABLE,
-    DEFAULT_BASE_URL,
     TOKEN_VARIABLE,
     ClientJobs,
+    checked_address,
 )
 from datagym_async._public import showing
-from datagym_async._transport import check_base_url, check_kind
+from datagym_async._transport import check_kind
 from datagym_async._wire._messages import Lane
 from datagym_async.exceptions import ConfigurationError
 
@@ -335,8 +335,7 @@ class ClientReading(ClientJobs):
         others = self._others
         if others is not None:
             client = client or others.connect
-        environment = os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL
-        is_same = check_base_url(environment) == self.base_url and TOKEN_VARIABLE in os.environ
+        is_same = checked_address() == self.base_url and TOKEN_VARIABLE in os.environ
         if processes and client is None and others is None and not is_same:
             raise ConfigurationError(
                 f"Worker processes open clients of their own, and {BASE_URL_VARIABLE} and "

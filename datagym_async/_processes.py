@@ -12,7 +12,10 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import parent_process
 from multiprocessing.context import SpawnContext, SpawnProcess
 from threading import Thread
-from typing import Any
+from typing import Any, Final
+
+GUARD: Final = 'A program that starts some runs its own code below `if __name__ == "__main__":`'
+"""For the error if worker processes end as they start: each of them runs the program's file."""
 
 
 class _Remembering(SpawnContext):

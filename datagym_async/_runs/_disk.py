@@ -148,7 +148,14 @@ class JournalLock:
 
     @classmethod
     def take(cls, journal: Path) -> JournalLock | None:
-        """Return the lock, or None if another process has it."""
+        """Return the lock, or None if another process has it.
+
+        A folder, pipe or device in the place of the journal is a `ConfigurationError`.
+        """
+        if journal.exists() and (kind := kind_of(journal.stat().st_mode)):
+            raise ConfigurationError(
+                f"{printable(str(journal))} is {kind}, and not a file; give another path."
+            )
         while True:
             flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
             descriptor = os.open(lock_path(journal), flags, PRIVATE)

@@ -77,31 +77,28 @@ class Timeout:
         return attrs.evolve(self, upload_rate=min(self.upload_rate, rate / _SHARERS))
 
 
-def check_base_url(base_url: str) -> str:
+def check_base_url(base_url: str, option: str = "base_url") -> str:
     """Return the address with its scheme and exactly one slash at its end, or raise.
 
-    A trailing ``/api/v1`` is removed, because people copy it from the documentation.
+    A trailing ``/api/v1`` is removed, because people copy it from the documentation. `option` is
+    the name of the address in errors.
     """
-    check_kind("base_url", base_url, str, or_none=False)
-    parts = _parts_of(base_url.strip())
+    check_kind(option, base_url, str, or_none=False)
+    parts, wrong = _parts_of(base_url.strip()), ""
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        msg = (
-            f"base_url {_without_secrets(base_url)!r} is not a valid address; "
-            "write it like https://app.datagym.ai"
+        wrong = "is not a valid address; write it like https://app.datagym.ai"
+    elif not is_host(parts.hostname):
+        wrong = (
+            f"names no host; give a name whose parts have 1 to {_LABEL} characters, or an address "
+            "of four numbers"
         )
-        raise ConfigurationError(msg)
-    if not is_host(parts.hostname):
-        msg = (
-            f"base_url {_without_secrets(base_url)!r} names no host; give a name whose parts have "
-            f"1 to {_LABEL} characters, or an address of four numbers"
+    elif parts.username is not None or parts.query or parts.fragment:
+        wrong = (
+            "holds credentials, a query or a fragment; give host and path alone, and the token as "
+            "token or DATAGYM_TOKEN"
         )
-        raise ConfigurationError(msg)
-    if parts.username is not None or parts.query or parts.fragment:
-        msg = (
-            f"base_url {_without_secrets(base_url)!r} holds credentials, a query or a fragment; "
-            "give host and path alone, and the token as token or DATAGYM_TOKEN"
-        )
-        raise ConfigurationError(msg)
+    if wrong:
+        raise ConfigurationError(f"{option} {_without_secrets(base_url)!r} {wrong}")
     path = parts.path.rstrip("/").removesuffix("/api/v1").rstrip("/")
     address = urlunsplit((parts.scheme, parts.netloc, f"{path}/", "", ""))
     if address.isascii():
@@ -111,7 +108,7 @@ def check_base_url(base_url: str) -> str:
     try:
         return str(URL(address))  # as it travels: xn--... and %C3%BC
     except ValueError:
-        raise ConfigurationError(f"base_url {base_url!r} names no host; check it") from None
+        raise ConfigurationError(f"{option} {base_url!r} names no host; check it") from None
 
 
 def is_host(host: str) -> bool:

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 import attrs
 
 from datagym_async._client import DataGymClient
-from datagym_async._client_jobs import BASE_URL_VARIABLE, DEFAULT_BASE_URL
+from datagym_async._client_jobs import BASE_URL_VARIABLE, DEFAULT_BASE_URL, checked_address
 from datagym_async._files import (
     PRIVATE,
     from_home,
@@ -28,7 +28,7 @@ from datagym_async._files import (
 from datagym_async._printable import quoted
 from datagym_async._regular_files import regular_only
 from datagym_async._retry import RetryPolicy
-from datagym_async._transport import Timeout, check_base_url
+from datagym_async._transport import Timeout
 from datagym_async.cli._command import TOKEN_VARIABLE, Invocation
 from datagym_async.cli._errors import CommandError
 from datagym_async.cli._signals import run_in_loop
@@ -131,14 +131,14 @@ async def waiting(
 def address_of(invocation: Invocation) -> str:
     """Return the address of the service: from the option, the environment or the profile."""
     given = invocation.shared.base_url
-    if not (given or _is_profile_typed(invocation)):
-        given = os.environ.get(BASE_URL_VARIABLE)
-    return _spelled(given or _profile(invocation).get("base_url") or DEFAULT_BASE_URL)
+    if not given and (_is_profile_typed(invocation) or not os.environ.get(BASE_URL_VARIABLE)):
+        given = _profile(invocation).get("base_url") or DEFAULT_BASE_URL
+    return _spelled(given)
 
 
-def _spelled(address: str) -> str:
+def _spelled(address: str | None) -> str:
     """Return an address in the form in which addresses are stored and compared."""
-    return check_base_url(address).rstrip("/")
+    return checked_address(address).rstrip("/")
 
 
 def _is_profile_typed(invocation: Invocation) -> bool:

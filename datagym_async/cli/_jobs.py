@@ -6,7 +6,7 @@ import os
 import re
 import shlex
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -15,7 +15,7 @@ from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._errors import WELL, CommandError
 from datagym_async.cli._job_options import UPLOAD
 from datagym_async.cli._options import OF_CLIENTS, Yes, argument, flag, parse_seconds
-from datagym_async.cli._screen import local_time, plain
+from datagym_async.cli._screen import local, local_time, plain
 from datagym_async.models._names import fold_name
 from datagym_async.uploads import JobSummary, clean_jobs, jobs_folder, list_jobs, show_job
 
@@ -108,12 +108,12 @@ _DONE: Final = ("uploaded", "skipped", "rejected")
 @command(app, "list", client=False)
 def list_(invocation: Invocation) -> int:
     """List the jobs whose journals lie in the state folder, the one written last first."""
-    jobs, today = list_jobs(), datetime.now().astimezone().date()
+    jobs, today = list_jobs(), local(datetime.now(UTC)).date()
     columns = ("Job!", "Dataset", "Sources", ">Done", ">Left", "Last active!", "State!")
     documents, names = [job_document(each) for each in jobs], [each.path.stem for each in jobs]
     rows = []
     for job in jobs:
-        full, when = job.path.stem, job.last_active and job.last_active.astimezone()
+        full, when = job.path.stem, job.last_active and local(job.last_active)
         # What a row has to say fits into 80 columns: the beginning of a name that no other has, the
         # end of long sources, and the time of today's jobs. --json has all of it.
         lengths = range(_SHORT, len(full))

@@ -41,8 +41,19 @@ def clock(seconds: float | None) -> str:
     return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
 
 
+def local(moment: datetime) -> datetime:
+    """Return a moment in the zone of this machine, or unchanged if that cannot show it.
+
+    It cannot at the ends of the calendar, or if `TZ` is a day or more away from UTC.
+    """
+    try:
+        return moment.astimezone()
+    except (ValueError, OverflowError, OSError):
+        return moment
+
+
 def local_time(moment: datetime) -> str:
-    return f"{moment.astimezone():%Y-%m-%d %H:%M}"
+    return f"{local(moment):%Y-%m-%d %H:%M}"
 
 
 def plain(value: attrs.AttrsInstance) -> dict[str, Any]:

@@ -89,9 +89,11 @@ async def thumbnails(size: int, workers: int | None) -> AsyncIterator[Maker]:
             submitted = await in_thread(pool.submit, make, source, target, size)
             return await asyncio.wrap_future(submitted)
         except BrokenExecutor:
+            from datagym_async._processes import GUARD
+
             raise ConfigurationError(
-                "The processes that make thumbnails ended. A program that starts some runs its "
-                'own code below `if __name__ == "__main__":`; or make them in threads, workers=0'
+                f"The processes that make thumbnails ended. {GUARD}; or make them in threads, "
+                "workers=0"
             ) from None
 
     try:

@@ -213,13 +213,14 @@ async def in_processes(job: Job, processes: int) -> AsyncIterator[tuple[Runner, 
     places = asyncio.Semaphore(processes)
 
     def begin() -> WorkerProcesses:
-        pools.add(pool := _pool())  # known at once: a cancelled caller does not get it
+        from datagym_async._processes import GUARD, WorkerProcesses  # in a thread, see there
+
+        pools.add(pool := WorkerProcesses(1))  # known at once: a cancelled caller does not get it
         try:
             pool.submit(int).result()  # no image is to blame for a worker that ends as it starts
         except BrokenExecutor as error:
             raise ConfigurationError(
-                "The worker processes end as they start. A program that starts some runs its own "
-                'code below `if __name__ == "__main__":`; or use processes=0'
+                f"The worker processes end as they start. {GUARD}; or use processes=0"
             ) from error
         return pool
 
@@ -244,12 +245,6 @@ async def in_processes(job: Job, processes: int) -> AsyncIterator[tuple[Runner, 
         yield run, processes
     finally:
         await in_thread(end)
-
-
-def _pool() -> WorkerProcesses:
-    from datagym_async._processes import WorkerProcesses  # in a thread, see there
-
-    return WorkerProcesses(1)
 
 
 # --- The run --------------------------------------------------------------------------------------

@@ -195,6 +195,14 @@ def test_the_options_have_the_names_of_the_shell(at_service: Cli) -> None:
     one_sentence(ran, "--base-url 'http://127.0.0.1:99999' is not a valid address")
 
 
+def test_the_variable_is_named_if_its_address_is_wrong(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody gave `--base-url`, so it would be looked for in vain."""
+    monkeypatch.setenv("DATAGYM_BASE_URL", " ")
+    one_sentence(cli("projects", "list"), "DATAGYM_BASE_URL ' ' is not a valid address")
+
+
 @pytest.mark.parametrize(
     ("error", "sentence"),
     [

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import json
 import logging
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 
 import pytest
 
@@ -15,6 +17,7 @@ from datagym_async.cli import (
     LogHandler,
     Output,
     choose,
+    local_time,
     sentence_of,
     status_of,
 )
@@ -22,6 +25,32 @@ from datagym_async.exceptions import ConfigurationError, PermissionDeniedError, 
 from datagym_async.models import Dataset
 
 SECRET = "secret-4711"
+
+
+@pytest.fixture
+def zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A time zone of the system."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", request.param)
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("zone", "moment", "shown"),
+    [
+        ("UTC-2", datetime(2026, 7, 1, 23, tzinfo=UTC), "2026-07-02 01:00"),
+        ("UTC-25", datetime(2026, 7, 1, 23, tzinfo=UTC), "2026-07-01 23:00"),
+        ("UTC-2", datetime.max.replace(tzinfo=UTC), "9999-12-31 23:59"),
+        ("UTC+2", datetime.min.replace(tzinfo=UTC), "0001-01-01 00:00"),
+    ],
+    indirect=["zone"],
+)
+@pytest.mark.usefixtures("zone")
+def test_a_time_that_the_zone_cannot_show_is_shown_in_utc(moment: datetime, shown: str) -> None:
+    """A zone may be a day from UTC, and a service may send any number as a time."""
+    assert local_time(moment).zfill(16) == shown
 
 
 @pytest.mark.parametrize(

@@ -345,6 +345,8 @@ async def test_a_journal_is_of_one_job(tmp_path: Path) -> None:
         text.write_text("buy milk, and much more of it than fits on this one line of text")
         with pytest.raises(ConfigurationError, match="not the journal of a prediction"):
             await there.predict(journal=text)
+        with pytest.raises(ConfigurationError, match="is a folder, and not a file; give another"):
+            await there.predict(journal=tmp_path)
 
 
 @pytest.mark.parametrize(

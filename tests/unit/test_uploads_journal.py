@@ -141,6 +141,14 @@ def test_a_damaged_journal(path: Path) -> None:
     opened(path, fresh=True).close()
 
 
+def test_a_folder_is_no_journal(path: Path) -> None:
+    """It is said what is there, and nothing is left beside it."""
+    path.mkdir(parents=True)
+
+    assert refusal(path) == "PATH is a folder, and not a file; give another path."
+    assert [*path.parent.iterdir()] == [path]
+
+
 def test_another_database_is_left_alone(path: Path) -> None:
     """A path given by mistake loses nothing."""
     path.parent.mkdir()
