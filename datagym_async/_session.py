@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from datagym_async._home import Home
-from datagym_async._limits import SessionStatistics, Slot, pause_asked
+from datagym_async._limits import SessionStatistics, Slot
 from datagym_async._logs import logger
 from datagym_async._retry import (
     RetryLoop,
@@ -32,6 +32,7 @@ from datagym_async._retry import (
     Trouble,
     classify,
     parse_retry_after,
+    pause_asked,
 )
 from datagym_async._transport import Deadline, Deadlines
 from datagym_async._wire._codec import decode_with, unreadable

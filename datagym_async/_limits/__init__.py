@@ -1,10 +1,10 @@
 """How many requests at once and how often, in reading order.
 
 - `_limits`: `Limits` gives out slots for attempts; its options are `LimitsConfig`.
-- `_lanes`: a lane has as many slots as its limit: a fixed number, a pin, or an adaptive number.
+- `_lanes`: who waits for room; a lane has as many slots as its limit: a fixed number, a pin, or an
+  adaptive number.
 - `_adaptive`: the controller of that number.
 - `_pacer`: requests and bytes a second.
-- `_pause`: the pause of a whole client, and the header fields that ask for one.
 - `_statistics`: how long requests waited for all of this.
 """
 
@@ -18,14 +18,14 @@ from datagym_async._public import when_asked
 
 if TYPE_CHECKING:
     from datagym_async._limits._adaptive import Gradient, LimiterState
+    from datagym_async._limits._lanes import Admission
     from datagym_async._limits._limits import Limits, LimitsConfig, Slot
-    from datagym_async._limits._pause import PauseGate, pause_asked
     from datagym_async._limits._statistics import SessionStatistics
 else:
     __getattr__, __dir__, _ = when_asked(
         __name__,
         _adaptive="Gradient LimiterState",
+        _lanes="Admission",
         _limits="Limits LimitsConfig Slot",
-        _pause="PauseGate pause_asked",
         _statistics="SessionStatistics",
     )

@@ -1,11 +1,11 @@
-"""One lane: its slots, the controller of their number, and its pins."""
+"""Who waits for room: `Admission`, and a lane with the controller of its limit and its pins."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from datagym_async._checks import check_one_or_more
 from datagym_async._limits._adaptive import Gradient, LimiterState
@@ -13,61 +13,80 @@ from datagym_async._limits._adaptive import Gradient, LimiterState
 _UNOBSERVED = -1
 
 
-class BoundedLane:
+class Admission:
+    """Admit sizes in the order in which they come, up to a limit together.
+
+    One above the limit is admitted alone. Nobody overtakes, so that a large one gets its turn.
+    After the limit has fallen, none is admitted until enough have left.
+    """
+
+    __slots__ = ("_waiters", "held", "limit")
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.held = 0
+        self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    def take(self, size: int = 1) -> bool:
+        """Admit a size if that needs no wait, and return whether it was admitted."""
+        held = self.held + size
+        if self._waiters or (self.held and held > self.limit):
+            return False
+        self.held = held
+        return True
+
+    async def acquire(self, size: int = 1) -> None:
+        """Wait until a size is admitted, until `release`. Safe to cancel: nothing is lost."""
+        if self.take(size):
+            return
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.append((size, waiter))
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            if waiter.cancelled():
+                with suppress(ValueError):
+                    self._waiters.remove((size, waiter))
+                self._admit()  # it may have been the large one at the front
+            else:
+                self.release(size)  # admitted and cancelled in the same turn of the loop
+            raise
+
+    def release(self, size: int = 1) -> None:
+        self.held -= size
+        if self._waiters:
+            self._admit()
+
+    def _admit(self) -> None:
+        while self._waiters:
+            size, waiter = self._waiters[0]
+            if not waiter.done():  # otherwise it was cancelled
+                if self.held and self.held + size > self.limit:
+                    return
+                self.held += size
+                waiter.set_result(None)
+            self._waiters.popleft()
+
+
+class BoundedLane(Admission):
     """Limits the requests of one kind: by a fixed number, or by one that a controller finds.
 
-    Requests enter in the order in which they came. After the limit has fallen, none enters until
-    enough have left. While the lane is pinned, its limit is the largest of its pins, and nothing is
-    observed; after the last one the controller resumes with its own number. A `pin` that is given
-    at the start stays.
+    While the lane is pinned, its limit is the largest of its pins, and nothing is observed; after
+    the last one the controller resumes with its own number. A `pin` that is given at the start
+    stays.
     """
+
+    __slots__ = ("_gradient", "_most", "_pins", "active")
 
     def __init__(self, most: int, *, adaptive: bool, pin: int | None = None) -> None:
         self._gradient = Gradient(most) if adaptive else None
         self._most = most
         self._pins: list[int] = [] if pin is None else [pin]
-        self._waiters: deque[asyncio.Future[None]] = deque()
-        self.limit = self._wanted()
-        self.held = 0  # slots in use
+        super().__init__(self._wanted())
         self.active = 0  # requests that have begun; the others wait for a pause or the rate
 
     def __repr__(self) -> str:
         return f"{self.held}/{self.limit}, {len(self._waiters)} waiting"
-
-    def take(self) -> bool:
-        """Take a slot if one is free, and return whether it was."""
-        if self.held >= self.limit or self._waiters:
-            return False
-        self.held += 1
-        return True
-
-    async def acquire(self) -> None:
-        """Wait for a slot. Safe to cancel: nothing is lost."""
-        if self.take():
-            return
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
-        try:
-            await waiter
-        except asyncio.CancelledError:
-            if not waiter.cancelled():
-                # It got a slot and was cancelled in the same turn of the loop.
-                self.release()
-            elif waiter in self._waiters:
-                self._waiters.remove(waiter)
-            raise
-
-    def release(self) -> None:
-        self.held -= 1
-        if self._waiters:
-            self._admit()
-
-    def _admit(self) -> None:
-        while self._waiters and self.held < self.limit:
-            waiter = self._waiters.popleft()
-            if not waiter.done():
-                self.held += 1
-                waiter.set_result(None)
 
     def begin(self) -> int:
         """Count a request that begins now, and return its epoch for the controller."""

@@ -12,7 +12,6 @@ import attrs
 from datagym_async._checks import check_one_or_more, is_number, shown
 from datagym_async._limits._lanes import BoundedLane
 from datagym_async._limits._pacer import Pacer, watched
-from datagym_async._limits._pause import PauseGate
 from datagym_async._limits._statistics import Waited
 from datagym_async._wire._messages import Lane
 from datagym_async.exceptions import ConfigurationError
@@ -25,6 +24,8 @@ _RATES = {"rate": ("rate_limit", "requests"), "upload_rate": ("max_upload_rate",
 _UPLOAD: Final = Lane.UPLOAD  # to ask an enum for its member costs as much as a call
 _SAME_PAUSE = 1.0
 """Pauses that end within this many seconds of each other are one."""
+_TICK = 1e-4
+"""A timer may fire one step of the clock early; do not wait again for that step."""
 
 
 def _check_lane(_: object, attribute: attrs.Attribute[int], value: Any) -> None:
@@ -78,7 +79,7 @@ class Limits:
         }
         self._rate = Pacer(config.rate) if config.rate is not None else None
         self._pacer = Pacer(config.upload_rate) if config.upload_rate is not None else None
-        self._gate = PauseGate()
+        self._paused_until = 0.0  # by the event loop's clock
         self.waited = Waited()
         self.clock = asyncio.get_running_loop().time
         # Called with the seconds and the reason of each new pause; must not raise.
@@ -108,10 +109,12 @@ class Limits:
         return self._lanes[lane].pin(limit)
 
     def pause(self, seconds: float, why: str = "") -> None:
-        """Begin no request of any lane for so many seconds; a new pause calls `on_pause`."""
-        now = self.clock()
-        is_new = seconds > self._gate.left(now) + _SAME_PAUSE
-        self._gate.pause(seconds, now=now)
+        """Begin no request of any lane for so many seconds; a new pause calls `on_pause`.
+
+        A longer pause stays.
+        """
+        is_new = seconds > self._pause_left() + _SAME_PAUSE
+        self._paused_until = max(self._paused_until, self.clock() + seconds)
         if is_new:
             for tell in tuple(self.on_pause):
                 tell(seconds, why)
@@ -131,7 +134,11 @@ class Limits:
     def free_slot(self, lane: Lane) -> Slot | None:
         """Return a slot if that needs no wait, or None."""
         bound, rate, now = self._lanes[lane], self._rate, self.clock()
-        if self._gate.until > now or (rate is not None and rate.free_at > now) or not bound.take():
+        if (
+            self._paused_until > now
+            or (rate is not None and rate.free_at > now)
+            or not bound.take()
+        ):
             return None
         if rate is not None:
             rate.take(now)
@@ -157,14 +164,18 @@ class Limits:
     async def _moment(self) -> None:
         """Wait for the end of a pause and for a turn of the rate."""
         while True:
-            while left := self._gate.left(self.clock()):
+            while left := self._pause_left():
                 self.waited.pause += left
                 await asyncio.sleep(left)
             if self._rate is not None:
                 self.waited.rate += await self._rate.begin()
             # If a pause began meanwhile, the turn is given up, or all would start at once after it.
-            if not self._gate.left(self.clock()):
+            if not self._pause_left():
                 return
+
+    def _pause_left(self) -> float:
+        left = self._paused_until - self.clock()
+        return left if left > _TICK else 0.0
 
 
 class Slot:

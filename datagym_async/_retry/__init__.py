@@ -1,8 +1,8 @@
 """What happens after a failure; in reading order.
 
 - `_table`: the decision, pure: failure and kind of request lead to an action.
-- `_delays`: the policy and the arithmetic of waiting, pure: backoff with full jitter, Retry-After
-  in seconds and as a date.
+- `_delays`: the policy and the arithmetic of waiting, pure: backoff with full jitter, Retry-After,
+  and the header fields that ask for a pause of the whole client.
 - `_loop`: `RetryLoop` runs both on tenacity; `RetryQuota` is the retry budget of the whole client.
 """
 
@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 from datagym_async._public import when_asked
 
 if TYPE_CHECKING:
-    from datagym_async._retry._delays import RetryPolicy, parse_retry_after
+    from datagym_async._retry._delays import RetryPolicy, parse_retry_after, pause_asked
     from datagym_async._retry._loop import SEEMS_DOWN, RetryLoop, RetryQuota
     from datagym_async._retry._table import Action, Trouble, classify, decide
 else:
     __getattr__, __dir__, _ = when_asked(
         __name__,
-        _delays="RetryPolicy parse_retry_after",
+        _delays="RetryPolicy parse_retry_after pause_asked",
         _loop="SEEMS_DOWN RetryLoop RetryQuota",
         _table="Action Trouble classify decide",
     )

@@ -1,8 +1,13 @@
-"""How long to wait before the next attempt. Pure: wall clock and chance are arguments."""
+"""How long to wait: the policy, and the header fields that ask for it.
+
+Pure: wall clock and chance are arguments.
+"""
 
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -11,6 +16,16 @@ import attrs
 
 from datagym_async._checks import is_number, shown
 from datagym_async.exceptions import ConfigurationError
+
+# Reset fields contain the seconds left, or, with some services, a time since 1970.
+_EPOCH_SECONDS = 1e9
+_EPOCH_MILLISECONDS = 1e11
+_LONGEST_FIELD = 1_000
+_REMAINING = ("ratelimit-remaining", "x-ratelimit-remaining")
+
+# A string without an end ends with the field.
+_STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"?')
+_PARAMETER = re.compile(r"(?<![\w.*-])(r|t|remaining|reset)\s*=\s*([^;,\s]*)")
 
 
 def _check_not_negative(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -92,3 +107,52 @@ def parse_retry_after(value: str | None, *, now: datetime) -> float | None:
         except (ValueError, OverflowError):  # no date, or of no calendar: a year 10000
             return None
     return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+def pause_asked(headers: Mapping[str, str], *, now: Callable[[], float]) -> float | None:
+    """Return the seconds until the rate limit is reset, if no request remains; else None.
+
+    Three generations are read: the structured field ``RateLimit: "name";r=0;t=30``
+    (draft-ietf-httpapi-ratelimit-headers-09), ``RateLimit: limit=10, remaining=0, reset=30``
+    (its draft 07), and ``RateLimit-Remaining`` with ``RateLimit-Reset``, with or without ``X-``.
+    Names in `headers` are in lower case; `now` returns the seconds since 1970.
+    """
+    if (field := headers.get("ratelimit")) is not None:
+        asked = [_wait(left, reset, now()) for left, reset in _members(field[:_LONGEST_FIELD])]
+        return max((seconds for seconds in asked if seconds is not None), default=None)
+    for name in _REMAINING:
+        if (remaining := headers.get(name)) is not None:
+            return _wait(remaining, headers.get(name.replace("remaining", "reset")), now())
+    return None
+
+
+def _members(field: str) -> Iterator[tuple[str | None, str | None]]:
+    """Yield what remains and the seconds to the reset, as they are written, for each quota."""
+    plain = _STRING.sub("", field)
+    if "remaining" in plain:  # one quota, with commas between its parts
+        members, left, reset = [plain], "remaining", "reset"
+    else:
+        members, left, reset = plain.split(","), "r", "t"
+    for member in members:
+        found = dict(_PARAMETER.findall(member))
+        yield found.get(left), found.get(reset)
+
+
+def _wait(remaining: str | None, reset: str | None, now: float) -> float | None:
+    left, seconds = _number(remaining), _number(reset)
+    if left is None or left > 0 or seconds is None:
+        return None
+    if seconds >= _EPOCH_MILLISECONDS:
+        seconds = seconds / 1000 - now
+    elif seconds >= _EPOCH_SECONDS:
+        seconds -= now
+    return seconds if seconds > 0 else None
+
+
+def _number(text: str | None) -> float | None:
+    """Return a number; older fields may contain several, of which the first counts."""
+    try:
+        number = float((text or "").partition(",")[0].partition(";")[0])
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None

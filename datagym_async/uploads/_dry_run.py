@@ -197,7 +197,7 @@ class DryRun:
         for work in portion:
             if isinstance(work, tuple):
                 urls = [str(each.item.content) for each in work]
-                dead = {} if self._prober is None else await dead_links(self._prober, urls)
+                dead = await dead_links(self._prober, urls)
                 for at, each in enumerate(work):
                     action: Action = "reject" if at in dead else "send"
                     reason = dead.get(at, "")

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import attrs
 
 from datagym_async._groups import first_of
+from datagym_async._limits import Admission
 from datagym_async._threads import in_thread, in_thread_left_behind
 from datagym_async.uploads._preparing import PORTION, Preparer
 from datagym_async.uploads._reading import (
@@ -29,7 +30,6 @@ from datagym_async.uploads._reading import (
     read_stored,
 )
 from datagym_async.uploads._screening import SMALL, Screening
-from datagym_async.uploads._sending import BytesInFlight
 from datagym_async.uploads._tally import Tally
 from datagym_async.uploads.plan._plan import Plan, Planned
 from datagym_async.uploads.sources._archives import Archives
@@ -78,7 +78,7 @@ class Feeder:
     _preparer: Preparer | None = attrs.field(default=None, init=False)
     _screening: Screening = attrs.field(init=False)
     _archives: Archives = attrs.field(init=False)
-    _ahead: BytesInFlight = attrs.field(factory=lambda: BytesInFlight(READ_AHEAD), init=False)
+    _ahead: Admission = attrs.field(factory=lambda: Admission(READ_AHEAD), init=False)
     _looking: asyncio.Semaphore = attrs.field(
         factory=lambda: asyncio.Semaphore(DECODERS), init=False
     )

@@ -1,18 +1,19 @@
 """Send one piece of work, and return what happened to each of its items.
 
-Also here: the limit of bytes in flight, and the check for dead links, which the service accepts.
+Also here: the check for dead links, which the service accepts.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import attrs
 
+from datagym_async._limits import Admission
 from datagym_async._runs._needs import MediaUploads
 from datagym_async._transport import LinkProber
 from datagym_async.exceptions import AlreadyExistsError, APIError, DataGymError
@@ -54,11 +55,11 @@ class Sender:
     _prober: Prober | None = None  # requests links before they are sent
     in_flight: set[int] = attrs.field(factory=set, init=False)
     """Items that are being sent; those that are left there were cut off."""
-    _bytes: BytesInFlight = attrs.field(init=False)
+    _bytes: Admission = attrs.field(init=False)  # of the bytes in flight
     _clock: Callable[[], float] | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._bytes = BytesInFlight(self._config.max_bytes_in_flight)
+        self._bytes = Admission(self._config.max_bytes_in_flight or sys.maxsize)
 
     async def send_file(self, work: Planned) -> Sent | None:
         """Send an image; None if no dataset can be made for it."""
@@ -150,7 +151,7 @@ class Sender:
         began = clock()
         try:
             urls = [str(each.item.content) for each in links]
-            dead = {} if self._prober is None else await dead_links(self._prober, urls)
+            dead = await dead_links(self._prober, urls)
             took = clock() - began
             sent = [_rejected(links[at], reason, "", took) for at, reason in sorted(dead.items())]
             homes: dict[int | None, list[Planned]] = {}
@@ -213,64 +214,6 @@ def _rejected(link: Planned, reason: str, dataset_id: str, seconds: float = 0.0)
     return Sent(link.seq, result)
 
 
-class BytesInFlight:
-    """Admit bodies in the order in which they come, up to `most` bytes together.
-
-    A body above the limit is sent alone. Nobody overtakes, so that a large one gets its turn.
-    """
-
-    __slots__ = ("_held", "_most", "_waiters")
-
-    def __init__(self, most: int | None) -> None:
-        self._most = most
-        self._held = 0
-        self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
-
-    @property
-    def held(self) -> int:
-        return self._held
-
-    def take(self, size: int) -> bool:
-        """Return whether a body of this size may be sent at once, and then admit it."""
-        held = self._held + size
-        if self._waiters or (self._most is not None and self._held and held > self._most):
-            return False
-        self._held = held
-        return True
-
-    async def acquire(self, size: int) -> None:
-        """Wait until a body of this size may be sent, until `release`."""
-        if self.take(size):
-            return
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters.append((size, waiter))
-        try:
-            await waiter
-        except asyncio.CancelledError:
-            if waiter.cancelled():
-                self._admit()  # the one that left may have been the large one at the front
-            else:
-                self.release(size)  # admitted and cancelled in the same turn of the loop
-            raise
-
-    def release(self, size: int) -> None:
-        self._held -= size
-        if self._waiters:
-            self._admit()
-
-    def _admit(self) -> None:
-        while self._waiters:
-            size, waiter = self._waiters[0]
-            if waiter.done():  # cancelled
-                self._waiters.popleft()
-            elif self._most is None or not self._held or self._held + size <= self._most:
-                self._waiters.popleft()
-                self._held += size
-                waiter.set_result(None)
-            else:
-                return
-
-
 WORKERS = 16  # links of one batch that are requested at once; the prober limits all batches
 
 
@@ -281,9 +224,11 @@ class Prober(Protocol):
     async def aclose(self) -> None: ...
 
 
-async def dead_links(prober: Prober, urls: Sequence[str]) -> dict[int, str]:
-    """Return the reasons against dead links, by their index."""
+async def dead_links(prober: Prober | None, urls: Sequence[str]) -> dict[int, str]:
+    """Return the reasons against dead links, by their index; none without a prober."""
     reasons: dict[int, str] = {}
+    if prober is None:
+        return reasons
 
     async def ask(link: tuple[int, str]) -> None:
         if reason := await prober.probe(link[1]):

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 from collections.abc import AsyncIterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datagym_async.uploads._sending import BytesInFlight
+from datagym_async._limits import Admission
 
 
 @contextlib.asynccontextmanager
-async def held(bound: BytesInFlight, size: int) -> AsyncIterator[None]:
+async def held(bound: Admission, size: int) -> AsyncIterator[None]:
     """Hold the bytes of a body for the length of a block, as a sender does."""
     if not bound.take(size):
         await bound.acquire(size)
@@ -33,7 +34,7 @@ async def test_never_above_the_bound_and_nothing_lost(
     most: int, sizes: list[int], cancelled: list[tuple[int, int]]
 ) -> None:
     """Bodies together stay below the bound, or one goes alone; all that are not cancelled go."""
-    bound = BytesInFlight(most)
+    bound = Admission(most)
     inside: list[int] = []
     done: list[int] = []
 
@@ -66,7 +67,7 @@ async def test_never_above_the_bound_and_nothing_lost(
 
 async def test_a_large_one_waits_for_its_turn_and_goes_alone() -> None:
     """Small ones that come after a large one do not overtake it."""
-    bound, order = BytesInFlight(10), list[int]()
+    bound, order = Admission(10), list[int]()
 
     async def send(size: int) -> None:
         async with held(bound, size):
@@ -82,8 +83,8 @@ async def test_a_large_one_waits_for_its_turn_and_goes_alone() -> None:
 
 @pytest.mark.parametrize("sizes", [(10**12, 10**12), (0, 0)])
 async def test_without_a_bound_nobody_waits(sizes: tuple[int, int]) -> None:
-    """None is no bound."""
-    bound = BytesInFlight(None)
+    """The largest number is no bound."""
+    bound = Admission(sys.maxsize)
 
     async with held(bound, sizes[0]), held(bound, sizes[1]):
         assert bound.held == sum(sizes)

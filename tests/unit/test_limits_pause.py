@@ -1,4 +1,4 @@
-"""The header fields that ask for a pause, and the pause itself."""
+"""The header fields that ask for a pause, and the pause itself, in virtual time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datagym_async._limits import PauseGate, pause_asked
+from datagym_async._limits import Limits, LimitsConfig
+from datagym_async._retry import pause_asked
+from datagym_async._wire import Lane
 
 NOW = 1_795_000_000.0
 
@@ -68,19 +70,26 @@ def test_a_very_long_field_is_read_in_no_time() -> None:
     assert pause_asked({"ratelimit": '"a";r=0;t=3' + ', "\\\\' * 50_000}, now=_now) == 3
 
 
-def test_a_longer_pause_stays() -> None:
+@pytest.mark.looptime
+async def test_a_longer_pause_stays() -> None:
     """A shorter pause that is asked for later does not end the one that is on."""
-    gate = PauseGate()
-    gate.pause(30, now=100)
-    gate.pause(5, now=110)
+    limits = Limits(LimitsConfig(rate=None))
+    clock = limits.clock
+    began = clock()
+    limits.pause(30)
+    limits.pause(5)
 
-    assert gate.left(110) == 20
-    assert gate.left(131) == 0
+    (await limits.slot(Lane.CALL)).__exit__()
+
+    assert clock() - began == 30
 
 
-def test_a_step_of_the_clock_is_no_pause() -> None:
+@pytest.mark.looptime
+async def test_a_step_of_the_clock_is_no_pause() -> None:
     """A timer that fired a step early ends the wait: who looks again must not sleep for nothing."""
-    gate = PauseGate()
-    gate.pause(2.3456784, now=0)
+    limits = Limits(LimitsConfig(rate=None))
+    limits.pause(1e-5)
 
-    assert gate.left(2.345678) == 0
+    (await limits.slot(Lane.CALL)).__exit__()
+
+    assert limits.waited.pause == 0

@@ -31,7 +31,6 @@ SUBJECTS: Final = {
     "helpers/picture.py": {"look._subjects"},
     "helpers/simulated_run.py": {"_session", "uploads._observer"},
     "isolated/test_predict_processes.py": {"_processes"},
-    "property/test_bytes_in_flight.py": {"uploads._sending"},
     "property/test_file_names.py": {"_file_names"},
     "property/test_fitted_labels.py": {"labels._geometry"},
     "property/test_formats.py": {"formats._masks"},
