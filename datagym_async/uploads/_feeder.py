@@ -97,7 +97,7 @@ class Feeder:
         finally:
             await in_thread(self._archives.close)
             if self._preparer is not None:
-                await in_thread(self._preparer.close)
+                await in_thread(self._preparer.workers.close)
 
     async def _feed(self, source: object) -> None:
         # Items left by earlier runs come first, before a million files are walked again.
@@ -235,7 +235,7 @@ class Feeder:
         if not self._waiting:
             return []
         most = (PORTION_ITEMS, PORTION_BYTES) if self._preparer is None else PORTION
-        portion = next_portion(self._plan, self._waiting, self._screening, most, self._archives)
+        portion = next_portion(self._waiting, self._screening, most, self._archives)
         self._plan.note_read(portion)
         return portion
 

@@ -66,15 +66,15 @@ class Course:
         self.next = mark.uploaded + self._step
 
     def parts(self) -> list[Part]:
-        return [_between(*pair) for pair in itertools.pairwise(self._marks)]
-
-
-def _between(one: Mark, two: Mark) -> Part:
-    count = two.uploaded - one.uploaded
-    # With more than one request at a time, the times of requests add up to more than the clock:
-    # then the client was always busy. With less, it was idle in between.
-    busy = min(two.seconds - one.seconds, two.sending - one.sending)
-    return Part((two.held - one.held) / count, busy / count, (two.bytes - one.bytes) / count, count)
+        found = []
+        for one, two in itertools.pairwise(self._marks):
+            count = two.uploaded - one.uploaded
+            # With more than one request at a time, the times of requests add up to more than the
+            # clock: then the client was always busy. With less, it was idle in between.
+            busy = min(two.seconds - one.seconds, two.sending - one.sending)
+            held, size = (two.held - one.held) / count, (two.bytes - one.bytes) / count
+            found.append(Part(held, busy / count, size, count))
+        return found
 
 
 @attrs.frozen

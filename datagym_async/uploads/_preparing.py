@@ -125,7 +125,7 @@ class Preparer:
     """
 
     def __init__(self, steps: Steps, screening: Screening) -> None:
-        self._workers = Workers(steps)
+        self.workers = Workers(steps)
         self._screening = screening
         check = "structure" if screening.check == "decode" else screening.check
         self.rough: Screening = attrs.evolve(screening, max_bytes=None, check=check)
@@ -154,7 +154,7 @@ class Preparer:
             given: bytes | str = as_stream(source, body.size).read()
         else:
             given = str(planned.item.content) if body.data is None else body.data
-        found = self._workers.prepare(given)
+        found = self.workers.prepare(given)
         if found.reason:
             outcome = Outcome.FAILED if found.may_pass else Outcome.REJECTED
             planned.reject(found.reason, outcome)
@@ -179,7 +179,3 @@ class Preparer:
         planned.size = size
         sent = given if data is None else data
         return hashlib.sha256(sent).digest() if isinstance(sent, bytes) else None
-
-    def close(self) -> None:
-        """End the processes, busy or not; blocks for a moment, and closing twice is fine."""
-        self._workers.close()

@@ -53,7 +53,7 @@ from datagym_async.uploads.sources._open_files import (
 
 if TYPE_CHECKING:
     from datagym_async.uploads._values import Readable
-    from datagym_async.uploads.plan._plan import Plan, Planned
+    from datagym_async.uploads.plan._plan import Planned
 
 
 PORTION_ITEMS = 128
@@ -70,19 +70,16 @@ USUAL = Screening()
 
 
 def next_portion(
-    plan: Plan,
     waiting: list[Planned],
     screening: Screening = USUAL,
     most: tuple[int, int] = (PORTION_ITEMS, PORTION_BYTES),
     archives: Archives | None = None,
 ) -> list[Planned]:
-    """Return the next portion of the plan's items, read; it takes about `PORTION_SECONDS`.
+    """Return the next portion of the waiting items, read; it takes about `PORTION_SECONDS`.
 
-    `waiting` are items taken from the plan and not read yet; the caller keeps them and `archives`
-    between calls. `most` are the items of a portion, and about how many bytes.
+    The caller keeps those that still wait, and `archives`, between calls. `most` are the items of a
+    portion, and about how many bytes.
     """
-    if not waiting:
-        waiting.extend(plan.take(PORTION_ITEMS))
     is_decoding = screening.check == "decode"
     portion: list[Planned] = []
     weight, until = 0, monotonic() + PORTION_SECONDS
@@ -164,7 +161,7 @@ def _read_open_file(planned: Planned, file: Readable, screening: Screening) -> N
         if len(head) <= SMALL:
             _screen(planned, len(head), head, head, screening)
         else:
-            _stream(planned, size, head, screening, lambda: body_of_open(file, head, size))
+            _screen(planned, size, head, lambda: body_of_open(file, head, size), screening)
     except Exception as error:  # the caller's own file may raise anything; its item is at fault
         _reject_open_file(planned, error)
     _note_start(planned, start)
@@ -195,10 +192,10 @@ def _read_member(planned: Planned, address: str, screening: Screening, archives:
                 _screen(planned, member.size, head, head, screening)
             elif (raw := member.raw) is not None:
                 body = body_of(raw, member.size)
-                _stream(planned, member.size, head, screening, lambda: (body, raw))
+                _screen(planned, member.size, head, lambda: (body, raw), screening)
             else:
                 unpacked = partial(body_of_open, file, head, None)
-                _stream(planned, member.size, head, screening, unpacked)
+                _screen(planned, member.size, head, unpacked, screening)
         archives.stores.noted(None)
     except Exception as error:  # any error of a foreign archive is a verdict on its member
         _not_read(planned, address, error, archives.stores)
@@ -230,7 +227,7 @@ async def read_stored(planned: Planned, stores: Stores, screening: Screening = U
         if reason:
             planned.reject(reason)
         elif size > SMALL:
-            _stream(planned, size, head, screening, lambda: (found.body(size), found))
+            _screen(planned, size, head, lambda: (found.body(size), found), screening)
         else:
             _screen(planned, size, data, data, screening)
     except StoreError as error:
@@ -261,9 +258,8 @@ async def read_awaited(planned: Planned, screening: Screening = USUAL) -> Planne
         found = await spooled(file, SMALL)
         if isinstance(found, Spool):
             head = await in_thread(found.read_at, 0, LONG_HEAD)
-            _stream(
-                planned, found.size, head, screening, lambda: (body_of(found, found.size), found)
-            )
+            opened = body_of(found, found.size), found
+            _screen(planned, found.size, head, lambda: opened, screening)
         else:
             _screen(planned, len(found), found, found, screening)
     except Exception as error:  # as above
@@ -271,28 +267,6 @@ async def read_awaited(planned: Planned, screening: Screening = USUAL) -> Planne
     _note_start(planned, start)
     _judged(planned, screening)
     return await in_thread(decoded, planned) if screening.check == "decode" else planned
-
-
-def _stream(
-    planned: Planned,
-    size: int | None,
-    head: bytes,
-    screening: Screening,
-    opened: Callable[[], tuple[Body, ByteSource]],
-) -> None:
-    """Set the body of an image too large to be read whole, or the reason against it."""
-    planned.size = size
-    if reason := screening.of_head(size or len(head), head):
-        planned.reject(reason)
-        return
-    body, source = opened()
-    planned.size = body.size
-    if reason := screening.of_size(body.size):
-        planned.reject(reason)
-        return
-    planned.body, planned.source = body, source
-    planned.is_turned = screening.look(head[:LONG_HEAD])[1]
-    planned.warnings += warnings_of(body.size)
 
 
 def _reject_open_file(planned: Planned, error: Exception) -> Planned:
@@ -326,7 +300,8 @@ def _read_file(planned: Planned, path: str, screening: Screening) -> None:
         outcome = Outcome.REJECTED if is_of_file else Outcome.FAILED
         planned.reject(refusal(path, error), outcome)
         return
-    _screen(planned, size, head, whole, screening)
+    content = whole if whole is not None else lambda: (file_body(path, size), None)
+    _screen(planned, size, head, content, screening)
     if planned.verdict is not None and is_archive(path):
         planned.reject(
             f"{planned.verdict.reason} Its members are uploaded if it is named as a source."
@@ -341,26 +316,35 @@ def _read_whole(file: int, size: int) -> bytes:
 
 
 def _screen(
-    planned: Planned, size: int, head: bytes, data: bytes | None, screening: Screening
+    planned: Planned,
+    size: int | None,
+    head: bytes,
+    whole: bytes | Callable[[], tuple[Body, ByteSource | None]],
+    screening: Screening,
 ) -> None:
-    """Set the body of an item (without data, its file), or the reason against it."""
-    planned.is_changed = planned.size != size
-    planned.size = size
-    if reason := screening.of_head(size, head):
+    """Set the body of an item, or the reason against it.
+
+    An image too large to be read whole is opened by a function.
+    """
+    planned.is_changed, planned.size = planned.size != size, size
+    if reason := screening.of_head(len(head) if size is None else size, head):
         planned.reject(reason)
         return
-    if data is None:
-        planned.body = file_body(str(planned.item.content), size)
-        planned.is_turned = screening.look(head)[1]
-    elif len(data) != size:
-        change = "grew" if len(data) > size else "shrank"
+    if not isinstance(whole, bytes):
+        body, planned.source = whole()
+        planned.body, planned.size = body, body.size
+        reason, planned.is_turned = (
+            screening.of_size(body.size),
+            screening.look(head[:LONG_HEAD])[1],
+        )
+    elif len(whole) != size:
+        change = "grew" if len(whole) > (size or 0) else "shrank"
         planned.reject(f"{planned.item.source} {change} while it was read.")
         return
     else:
-        reason, planned.is_turned = screening.look(data)
-        if reason:
-            planned.reject(reason)
-            return
-        planned.body = Body.of_bytes(data)
-    if size > WARN_BYTES:
-        planned.warnings += warnings_of(size)
+        planned.body = body = Body.of_bytes(whole)
+        reason, planned.is_turned = screening.look(whole)
+    if reason:
+        planned.reject(reason)
+    elif body.size > WARN_BYTES:
+        planned.warnings += warnings_of(body.size)

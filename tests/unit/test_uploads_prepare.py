@@ -347,7 +347,7 @@ def prepared(item: Planned, steps: Steps = ALL, **screening: Any) -> list[tuple[
     try:
         return preparer.prepare([item])
     finally:
-        preparer.close()
+        preparer.workers.close()
 
 
 def test_limits_are_of_what_is_sent() -> None:

@@ -150,12 +150,12 @@ def test_a_clash_that_is_no_image_is_told_so(tmp_path: Path) -> None:
 
 def portions_of(folder: Path, count: int) -> list[list[str]]:
     """Return the names in each portion of a plan of so many files, ``0.jpg`` and so on."""
-    waiting: list[Planned] = []
     portions = []
     with Plan() as plan:
         plan.add((0, Candidate(UploadItem(None, folder / f"{n}.jpg"))) for n in range(count))
         plan.settle()
-        while portion := reading.next_portion(plan, waiting):
+        waiting = plan.take(count)
+        while portion := reading.next_portion(waiting):
             portions.append([ready.item.name for ready in portion])
     return portions
 
@@ -170,7 +170,7 @@ def test_portions_are_bounded_by_count_and_bytes(
 
     portions = portions_of(tmp_path, 200)
 
-    assert [len(portion) for portion in portions] == [4, 4, 4, 4, 4, 108, 72]
+    assert [len(portion) for portion in portions] == [4, 4, 4, 4, 4, 128, 52]
     assert list(chain.from_iterable(portions)) == [f"{number}.jpg" for number in range(200)]
 
 
