@@ -3,8 +3,7 @@
 In reading order:
 
 * `_downloader`: the `Downloader`, a run of the engine from the listing to the labels.
-* `_config`, `_report`, `_events`: its options; results, progress, report and tally; the events of
-  `on_event`.
+* `_config`, `_report`: its options; results, progress, report, events and tally.
 * `_listing`: the listing of the service, and the project of a dataset.
 * `_plan`: which file each media gets.
 * `_manifest`: the state of a folder, and its export.
@@ -18,17 +17,15 @@ from __future__ import annotations
 from datagym_async._public import publish
 from datagym_async.downloads._config import DownloadConfig
 from datagym_async.downloads._downloader import Downloader
-from datagym_async.downloads._events import (
+from datagym_async.downloads._report import (
     DownloadEnded,
     DownloadEvent,
-    DownloadStarted,
-    MediaSettled,
-)
-from datagym_async.downloads._report import (
     DownloadOutcome,
     DownloadProgress,
     DownloadReport,
     DownloadResult,
+    DownloadStarted,
+    MediaSettled,
 )
 
 __all__ = [

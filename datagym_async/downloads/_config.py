@@ -14,7 +14,7 @@ from datagym_async._checks import by_annotation, one_of, shown, to_path, to_tupl
 from datagym_async._runs._options import Stops
 from datagym_async._runs._stores import check_store_options, store_options
 from datagym_async._wire._messages import MAX_IN_PIECES
-from datagym_async.downloads._events import DownloadEvent
+from datagym_async.downloads._report import DownloadEvent
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.formats import WrittenFormat, shares_of
 from datagym_async.models._ids import id_or_none

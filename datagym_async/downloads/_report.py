@@ -1,9 +1,9 @@
-"""The values of a bulk download: results, progress and report, and their tally."""
+"""The values of a download: results, progress, report and events, and their tally."""
 
 from __future__ import annotations
 
 import enum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import attrs
 
@@ -206,6 +206,36 @@ class DownloadReport(BulkReport):
             ],
             "problems_omitted": self.failed - len(self.problems),
         }
+
+
+# Events, handed to one callable.
+
+
+@attrs.frozen
+class DownloadStarted:
+    """The media are listed, and the downloads begin."""
+
+    name: str  # of the dataset or the project
+    folder: str
+    planned: int  # media, including those that exist already
+
+
+@attrs.frozen
+class MediaSettled:
+    """A media has its outcome: the same result that the iteration yields."""
+
+    result: DownloadResult
+
+
+@attrs.frozen
+class DownloadEnded:
+    """The run has ended: complete, stopped, left early or with an error."""
+
+    report: DownloadReport
+
+
+DownloadEvent: TypeAlias = DownloadStarted | MediaSettled | DownloadEnded
+"""What `DownloadConfig.on_event` is called with; later versions may add to it."""
 
 
 @attrs.define

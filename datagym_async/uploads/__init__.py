@@ -3,7 +3,7 @@
 In reading order:
 
 * `_uploader`: the `Uploader`, a run of the engine from the sources to the report.
-* `_config`, `_values`, `_tally`, `_events`: options; items, results and report; counts; events.
+* `_config`, `_values`, `_tally`: options; items, results, report and events; counts.
 * `sources/`: paths, globs, lists and streams, split into items. `plan/`: the plan of a run, and its
   journal.
 * `_pictures`: arrays and PIL images as items.
@@ -23,21 +23,19 @@ from __future__ import annotations
 from datagym_async._public import publish
 from datagym_async.uploads._config import UploadConfig
 from datagym_async.uploads._dry_run import DryRun, PlannedUpload, PlanSummary
-from datagym_async.uploads._events import (
+from datagym_async.uploads._uploader import Uploader
+from datagym_async.uploads._values import (
     DatasetCreated,
+    DatasetShare,
+    Double,
     ItemSettled,
     LimitChanged,
+    Mismatch,
+    Outcome,
     Paused,
     RunEnded,
     RunStarted,
     UploadEvent,
-)
-from datagym_async.uploads._uploader import Uploader
-from datagym_async.uploads._values import (
-    DatasetShare,
-    Double,
-    Mismatch,
-    Outcome,
     UploadItem,
     UploadProgress,
     UploadReport,

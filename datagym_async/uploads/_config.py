@@ -25,9 +25,8 @@ from datagym_async._runs._prepare import Steps, steps_in
 from datagym_async._runs._stores import Stores, check_store_options, store_options
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.models._ids import id_of
-from datagym_async.uploads._events import UploadEvent
 from datagym_async.uploads._screening import Check, Screening
-from datagym_async.uploads._values import Dedupe
+from datagym_async.uploads._values import Dedupe, UploadEvent
 from datagym_async.uploads.sources._candidates import (
     Clashes,
     Filters,

@@ -17,17 +17,17 @@ import attrs
 from datagym_async._limits import LimiterState, SessionStatistics
 from datagym_async._runs._options import Listener
 from datagym_async.uploads._advice import RunFacts, advise
-from datagym_async.uploads._events import (
+from datagym_async.uploads._growth import Course, Growth, Mark, growth_of
+from datagym_async.uploads._values import (
     DatasetCreated,
     ItemSettled,
     LimitChanged,
+    Outcome,
     Paused,
     RunEnded,
     RunStarted,
     UploadEvent,
 )
-from datagym_async.uploads._growth import Course, Growth, Mark, growth_of
-from datagym_async.uploads._values import Outcome
 
 if TYPE_CHECKING:
     from datagym_async.uploads._tally import Tally
