@@ -342,13 +342,10 @@ class ClientReading(ClientJobs):
                 f"{TOKEN_VARIABLE} do not name this service; set them, or pass client="
             )
         return await predicting.predict(
-            predicting.PredictParts(
-                base_url=self.base_url,
-                client=self,
-                library=self._library(),
-                tasks=self.tasks,
-                labels=self.labels,
-            ),
+            self,
+            self._library(),
+            self.tasks,
+            self.labels,
             id_of(project_id, "project id"),
             predicting.PredictOptions(
                 model=model,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from datagym_async._runs._database import Database
     from datagym_async._runs._decode import Findings, decode
     from datagym_async._runs._disk import HashedPart, lock_path
-    from datagym_async._runs._engine import BulkRun, is_fatal, is_unreachable
+    from datagym_async._runs._engine import BulkRun, is_fatal
     from datagym_async._runs._options import Stops
     from datagym_async._runs._stores import Stores
     from datagym_async._runs._text import counted, csv_cells, plain_cell, share_of_bytes, size
@@ -34,7 +34,7 @@ else:
         _database="Database",
         _decode="Findings decode",
         _disk="HashedPart lock_path",
-        _engine="BulkRun is_fatal is_unreachable",
+        _engine="BulkRun is_fatal",
         _options="Stops",
         _stores="Stores",
         _text="counted csv_cells plain_cell share_of_bytes size",

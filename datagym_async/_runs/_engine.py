@@ -274,12 +274,13 @@ class BulkRun(NotCopied, ABC, Generic[Work, Result, Report]):
         self.stop()
 
     def _judge(self, error: Exception | None) -> None:
-        """Stop the run for an error that every other item would get as well; None is an answer."""
-        if error is None:
-            self._unanswered = 0
-            return
-        self._unanswered = self._unanswered + 1 if is_unreachable(error) else 0
-        if is_fatal(error) or self._unanswered >= self._patience:
+        """Stop the run for an error that every other item would get as well; None is an answer.
+
+        After some errors without an answer in a row the service counts as gone.
+        """
+        is_unanswered = isinstance(error, APIConnectionError)
+        self._unanswered = self._unanswered + 1 if is_unanswered else 0
+        if error is not None and (is_fatal(error) or self._unanswered >= self._patience):
             self._stop(error)
 
     def _has_reached_a_limit(self, seconds: float | None = None) -> bool:
@@ -424,8 +425,3 @@ def is_fatal(error: Exception) -> bool:
         or getattr(error, "ends_run", False)
         or getattr(error, "remark", "") == SEEMS_DOWN
     )
-
-
-def is_unreachable(error: Exception) -> bool:
-    """Return whether there was no answer: after some in a row the service counts as gone."""
-    return isinstance(error, APIConnectionError)

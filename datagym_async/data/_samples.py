@@ -9,28 +9,21 @@ from typing import Any
 import attrs
 
 from datagym_async._logs import logger
-from datagym_async._retry import SEEMS_DOWN
-from datagym_async._runs._engine import UNREACHABLE_AFTER
+from datagym_async._runs._engine import UNREACHABLE_AFTER, is_fatal
 from datagym_async._shown import Shown
 from datagym_async._threads import in_thread
 from datagym_async.data._cache import DiskCache
 from datagym_async.data._config import LoaderConfig
-from datagym_async.data._images import Decoded, decoded, turned
+from datagym_async.data._images import decoded, turned
 from datagym_async.data._listing import Listing, Media, PackedLabels
 from datagym_async.data._prefetch import Loaded
-from datagym_async.exceptions import (
-    APIConnectionError,
-    AuthenticationError,
-    ClientClosedError,
-    PermissionDeniedError,
-)
+from datagym_async.exceptions import APIConnectionError, NotFoundError
 from datagym_async.labels import LabeledTask
 from datagym_async.models import DatasetMedia, MediaSourceType
 
 _log = logger(__name__)
 
 _BUFFERS = (bytes, bytearray, memoryview)
-_FATAL = (AuthenticationError, PermissionDeniedError, ClientClosedError)
 
 
 def _shown(data: object) -> str:
@@ -137,7 +130,10 @@ class SampleLoader:
             sample = Sample(index, epoch, media, data, labels)
         else:
             image = decoded(data, self._config)
-            self._tell_losses(media, image)
+            if image.loss and image.loss not in self._told:
+                self._told.add(image.loss)
+                text = '%s of media %s (%s); dtype="keep" keeps it if Pillow can. Shown once.'
+                _log.warning(text, image.loss, media.id, media.name)
             if labels is not None and self._config.orientation == "apply":
                 labels = turned(labels, image.orientation, image.size)
             shown = image.data, labels, image.mode, image.orientation
@@ -146,13 +142,6 @@ class SampleLoader:
             return Loaded(sample, weigh(sample.data))
         value = self._transform(sample)
         return Loaded(value, weigh(value))
-
-    def _tell_losses(self, media: DatasetMedia, image: Decoded) -> None:
-        """Log once for each kind that arrays have less than the stored image."""
-        if image.loss and image.loss not in self._told:
-            self._told.add(image.loss)
-            text = '%s of media %s (%s); dtype="keep" keeps it if Pillow can. Shown once.'
-            _log.warning(text, image.loss, media.id, media.name)
 
     def _judge(self, media: DatasetMedia, error: Exception) -> Loaded:
         """Return the result of `on_error` for an error.
@@ -164,14 +153,10 @@ class SampleLoader:
         self._unreachable = self._unreachable + 1 if is_lost else 0
         error.add_note(f"while media {media.id} ({media.name!r}) was loaded")
         on_error = self._config.on_error
-        is_fatal = (
-            isinstance(error, _FATAL)
-            or getattr(error, "remark", "") == SEEMS_DOWN
-            or self._unreachable >= UNREACHABLE_AFTER
-        )
-        if on_error == "raise" or is_fatal:
+        is_of_all = is_fatal(error) and not isinstance(error, NotFoundError)
+        if on_error == "raise" or is_of_all or self._unreachable >= UNREACHABLE_AFTER:
             return Loaded(error=error)
-        if on_error == "skip" or isinstance(on_error, str):
+        if isinstance(on_error, str):
             return Loaded(skipped=True)
         try:
             value = on_error(media, error)

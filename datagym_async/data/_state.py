@@ -93,6 +93,13 @@ class LoaderState:
         return Progress(rest, self.shard, self.shards, self.passed, self.ahead)
 
 
+def states_in(given: State | Sequence[State]) -> list[LoaderState]:
+    states = [LoaderState.of(each) for each in ([given] if isinstance(given, Mapping) else given)]
+    if not states:
+        raise ConfigurationError("The list of states is empty; pass what state_dict() returned")
+    return states
+
+
 def resumption(
     given: State | Sequence[State], *, shard: int, shards: int
 ) -> tuple[LoaderState, Progress]:
@@ -102,9 +109,7 @@ def resumption(
     all have passed the same number in order; or the states of all shards. States that do not belong
     together, or are not enough, raise a `ConfigurationError`.
     """
-    states = [LoaderState.of(each) for each in ([given] if isinstance(given, Mapping) else given)]
-    if not states:
-        raise ConfigurationError("The list of states is empty; pass what state_dict() returned")
+    states = states_in(given)
     first = states[0]
     own = [each for each in states if (each.shard, each.shards) == (shard, shards)]
     if len(own) == 1 and 1 < len(states) < shards:  # of one of several trainings

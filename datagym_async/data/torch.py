@@ -37,7 +37,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar
 import attrs
 
 from datagym_async.data._config import LoaderConfig
-from datagym_async.data._state import Known, LoaderState, Position, rounds
+from datagym_async.data._state import Known, LoaderState, Position, rounds, states_in
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.models._ids import id_or_none
 
@@ -401,10 +401,7 @@ class LoaderDataset(IterableDataset[object]):
 
 
 def _epoch_of(state: State | Sequence[State]) -> int:
-    states = [state] if isinstance(state, Mapping) else state
-    if not states:
-        raise ConfigurationError("The list of states is empty; pass what state_dict() returned")
-    return min(LoaderState.of(each).epoch for each in states)
+    return min(each.epoch for each in states_in(state))
 
 
 def _place(rank: int | None, world_size: int | None) -> tuple[int, int]:

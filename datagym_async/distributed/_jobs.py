@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import attrs
 
@@ -26,7 +26,6 @@ from datagym_async.predict._models import Job, run_chunk
 
 if TYPE_CHECKING:
     from datagym_async import DataGymClient
-    from datagym_async._retry import RetryPolicy
     from datagym_async._transport import StreamedResponse, Timeout
     from datagym_async._wire import Request
     from datagym_async.downloads import DownloadConfig, DownloadResult
@@ -111,8 +110,20 @@ async def through(
             config = attrs.evolve(config, on_event=None)
 
             async def fetch(wanted: Wanted) -> DownloadResult:
+                """Have a media fetched; if its worker is lost, by another one."""
+                lost = 0
                 with await limits.slot(Lane.DOWNLOAD):
-                    return await _fetched(actors, place, wanted, config, retry)
+                    while True:
+                        arguments = (place, wanted, config, retry)
+                        try:
+                            found = await actors.ask(wanted.media_id, "fetch", *arguments)
+                        except APIConnectionError as error:
+                            lost += 1
+                            # Without a cause the service is gone, not the worker.
+                            if lost == _ATTEMPTS or error.__cause__ is None:
+                                raise
+                        else:
+                            return cast("DownloadResult", found)
 
             return fetch
 
@@ -179,19 +190,3 @@ def _run_chunk(
     """Run a chunk on a worker, or return the versions there if they are different."""
     theirs = versions()
     return run_chunk(job, media) if theirs[:2] == ours[:2] else theirs
-
-
-async def _fetched(
-    actors: WorkerActors, place: str, wanted: Wanted, config: DownloadConfig, retry: RetryPolicy
-) -> DownloadResult:
-    """Have a media fetched; if its worker is lost, by another one."""
-    lost = 0
-    while True:
-        try:
-            arguments = (place, wanted, config, retry)
-            found: DownloadResult = await actors.ask(wanted.media_id, "fetch", *arguments)
-            return found
-        except APIConnectionError as error:
-            lost += 1
-            if lost == _ATTEMPTS or error.__cause__ is None:  # the service is gone, not the worker
-                raise

@@ -150,22 +150,19 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
     async def _open(self) -> None:
         await in_thread(require_extras, self._config)
         await in_thread(self._open_manifest)
-        await self._listing.enter(self._opened_manifest)
-        if self._config.shards is not None:
-            await self._begin_shards(bound_of(self._config.shards))
+        manifest, config = self._opened_manifest, self._config
+        await self._listing.enter(manifest)
+        if config.shards is not None:
+            parts = bound_of(config.shards), manifest, self._prefix, self._tally
+            self._shards = await in_thread(Shards, *parts, bool(config.labels))
+            self._fetcher.shards = self._shards
+            if config.labels and (project := self._listing.project) is not None:
+                async with aclosing(self._sources.labels.iter_export(project.id)) as tasks:
+                    await self._shards.take_labels(tasks)
         if self._prefix is not None:
-            await in_thread(self._prefix.begin_state, self._opened_manifest.database)
+            await in_thread(self._prefix.begin_state, manifest.database)
         started = DownloadStarted(self._listing.name, self.place, self._tally.planned)
         self._listener.tell(started)
-
-    async def _begin_shards(self, bound: tuple[int, int]) -> None:
-        config, project = self._config, self._listing.project
-        self._shards = self._fetcher.shards = await in_thread(
-            Shards, bound, self._opened_manifest, self._prefix, self._tally, bool(config.labels)
-        )
-        if config.labels and project is not None:
-            async with aclosing(self._sources.labels.iter_export(project.id)) as tasks:
-                await self._shards.take_labels(tasks)
 
     def _open_manifest(self) -> None:
         if self._prefix is not None:

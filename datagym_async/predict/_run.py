@@ -151,17 +151,6 @@ class WorkerLostError(Exception):
     """A worker ended before it answered for a chunk."""
 
 
-@attrs.frozen(kw_only=True)
-class PredictParts:
-    """The parts of an open client that a prediction needs."""
-
-    base_url: str
-    client: Loading
-    library: Library
-    tasks: TasksResource
-    labels: LabelsResource
-
-
 @attrs.frozen(kw_only=True, field_transformer=by_annotation)
 class PredictOptions:
     """The options of ``DataGymClient.predict``, which explains them."""
@@ -251,17 +240,23 @@ async def in_processes(job: Job, processes: int) -> AsyncIterator[tuple[Runner, 
 
 
 async def predict(
-    parts: PredictParts,
+    client: Loading,
+    library: Library,
+    tasks: TasksResource,
+    labels: LabelsResource,
     project_id: str,
     options: PredictOptions,
     elsewhere: Callable[[Job], Workers] | None = None,
 ) -> PredictReport:
-    """Predict the images of a project, on this machine if there are no workers elsewhere."""
+    """Predict the images of a project, on this machine if there are no workers elsewhere.
+
+    The first four are parts of an open client, or itself.
+    """
     loader = {**options.loader, "batch_size": options.batch_size}
     attrs.evolve(LoaderConfig(), **loader)  # refuses what a loader would refuse
     job = Job(
         key=uuid4().hex,
-        base_url=parts.base_url,
+        base_url=client.base_url,
         model=options.model,
         setup=options.setup,
         connect=options.connect,
@@ -272,16 +267,20 @@ async def predict(
     elif options.processes:
         workers = in_processes(job, options.processes)
     else:
-        workers = in_this_process(parts.client, job)
+        workers = in_this_process(client, job)
     # The images of tasks in these states.
     states: Any = [*OPEN] if options.states == "open" else options.states
-    async with aclosing(parts.tasks.iter(project_id, state=states)) as tasks:
-        wanted = {task.media_id async for task in tasks}
-    listing = await list_media(parts.library, None, project_id, links="service")
+    async with aclosing(tasks.iter(project_id, state=states)) as found:
+        wanted = {task.media_id async for task in found}
+    listing = await list_media(library, None, project_id, links="service")
     listing = await in_thread(lambda: Listing([pack(it) for it in listing if it.id in wanted]))
-    about = {"base_url": parts.base_url, "project": project_id, "keep_data": str(options.keep_data)}
+    about = {
+        "base_url": client.base_url,
+        "project": project_id,
+        "keep_data": str(options.keep_data),
+    }
     journal = PredictJournal(options.journal, about, (SENDING, *PredictOutcome))
-    run = _Run(parts, project_id, options, journal, len(listing))
+    run = _Run(labels, project_id, options, journal, len(listing))
     try:
         await in_thread(journal.open)
         async with workers as (runner, count), asyncio.TaskGroup() as group:
@@ -304,7 +303,7 @@ async def predict(
 class _Run:
     """The state of a prediction that runs."""
 
-    _parts: PredictParts
+    _labels: LabelsResource
     _project_id: str
     _options: PredictOptions
     _journal: PredictJournal
@@ -329,8 +328,11 @@ class _Run:
     async def ask(self, runner: Runner, listing: Listing, at_once: int) -> None:
         """Show all images to the model, and put its answers into the queue."""
         # Whole batches, so that only the last is short.
-        batch_size = self._options.batch_size
-        chunks = _chunks(listing, -(-_CHUNK // batch_size) * batch_size)
+        size = -(-_CHUNK // self._options.batch_size) * self._options.batch_size
+        chunks = (
+            [listing[at] for at in range(start, min(start + size, len(listing)))]
+            for start in range(0, len(listing), size)
+        )
         async with asyncio.TaskGroup() as group:
             for _ in range(at_once):
                 group.create_task(self._work(runner, chunks))
@@ -380,7 +382,7 @@ class _Run:
                     self._names[each.media_id] = each.name
                     yield each.labels
 
-        results = self._parts.labels.iter_import_predictions(
+        results = self._labels.iter_import_predictions(
             self._project_id,
             predictions(),
             keep_data=options.keep_data,
@@ -423,11 +425,6 @@ _OUTCOMES: Final = {
     ImportOutcome.FAILED: PredictOutcome.FAILED,
     ImportOutcome.UNKNOWN: PredictOutcome.UNKNOWN,
 }
-
-
-def _chunks(listing: Listing, size: int) -> Iterator[Sequence[DatasetMedia]]:
-    for start in range(0, len(listing), size):
-        yield [listing[at] for at in range(start, min(start + size, len(listing)))]
 
 
 async def _answers(runner: Runner, media: Sequence[DatasetMedia]) -> list[Predicted]:

@@ -15,7 +15,7 @@ import pytest
 from datagym_async.exceptions import ClientClosedError, ConfigurationError
 from datagym_async.models import Dataset, DatasetMedia, MediaSourceType
 from datagym_async.uploads import Double, Outcome, UploadItem, UploadResult
-from datagym_async.uploads.plan import Claim, Holder, Job, Plan, Verdict, journal, judge
+from datagym_async.uploads.plan import Claim, Job, Plan, Verdict, journal, judge
 from datagym_async.uploads.sources import Candidate, Rules
 from tests.helpers.fake_service import DATASET_ID, list_held
 
@@ -390,7 +390,7 @@ def test_a_closed_plan_says_so(plan: Plan) -> None:
         plan.settle()
 
 
-def no_holder(seq: int) -> Holder:
+def no_holder(seq: int) -> UploadItem:
     """Fail where nobody should be looked up."""
     raise AssertionError(seq)
 

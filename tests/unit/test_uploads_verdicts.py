@@ -6,7 +6,7 @@ import errno
 
 import pytest
 
-from datagym_async._runs import is_fatal, is_unreachable
+from datagym_async._runs import is_fatal
 from datagym_async.exceptions import (
     AlreadyExistsError,
     APIConnectionError,
@@ -109,13 +109,6 @@ def test_a_taken_name_fails_where_it_is_not_to_be_skipped() -> None:
     found = result(TAKEN, skip_existing=False)
 
     assert (found.outcome, found.status, found.key) == (Outcome.FAILED, 412, "ex_alreadyexists")
-
-
-def test_only_missing_answers_count_as_unreachable() -> None:
-    """A service that answers with errors is there."""
-    errors = [APIConnectionError("x"), APITimeoutError("x"), InternalServerError("x", status=502)]
-
-    assert [is_unreachable(error) for error in errors] == [True, True, False]
 
 
 @pytest.mark.parametrize(

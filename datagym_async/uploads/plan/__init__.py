@@ -20,7 +20,7 @@ from datagym_async.uploads.plan._journal import (
     journal,
     journal_path,
 )
-from datagym_async.uploads.plan._names import Claim, Holder, Verdict, judge, numbered
+from datagym_async.uploads.plan._names import Claim, Verdict, judge, numbered
 from datagym_async.uploads.plan._plan import Plan, Planned
 from datagym_async.uploads.plan._rows import Added
 from datagym_async.uploads.plan._tables import OF_ONE_RUN, SCHEMA, State, stated

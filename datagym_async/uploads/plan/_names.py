@@ -50,15 +50,6 @@ class Claim:
 
 
 @attrs.frozen
-class Holder:
-    """The item that has the name: its name, its path or URL, and its origin."""
-
-    name: str
-    content: str = ""
-    origin: str = ""
-
-
-@attrs.frozen
 class Verdict:
     """An outcome that needs no sending, with its reason as a sentence."""
 
@@ -69,7 +60,7 @@ class Verdict:
     the second README.txt of a folder."""
 
 
-def judge(item: UploadItem, claim: Claim, holder: Callable[[int], Holder]) -> Verdict | None:
+def judge(item: UploadItem, claim: Claim, holder: Callable[[int], UploadItem]) -> Verdict | None:
     """Return the verdict against sending an item, or None if it may be sent.
 
     The owner of a name is looked up by its number, and only if there is a clash.
@@ -77,14 +68,14 @@ def judge(item: UploadItem, claim: Claim, holder: Callable[[int], Holder]) -> Ve
     if claim.refusal:
         return Verdict(Outcome.REJECTED, claim.refusal)
     if claim.link_holder not in {None, claim.seq}:
-        known = printable(holder(claim.link_holder or 0).content)
-        reason = f"{item.source} is {known} to the service, which ignores case."
+        known = holder(claim.link_holder or 0)
+        reason = f"{item.source} is {known.source} to the service, which ignores case."
         return Verdict(Outcome.REJECTED, reason)
     other = claim.name_holder if claim.name_holder != claim.seq else None
     # Also if the dataset has the name: it belongs to the first item, not to this one.
     if other is not None and not (claim.is_link and claim.name_holder_is_link):
         first = holder(other)
-        shown = printable(first.content or first.origin or first.name)
+        shown = first.source or printable(first.name)
         is_same = normalize("NFC", item.name) == normalize("NFC", first.name)
         same = "" if is_same else f", which the service takes for {first.name!r}"
         return Verdict(
@@ -131,7 +122,7 @@ class _Clash(NamedTuple):
     """An item whose name another one has; a journal identifies it by its path or hash."""
 
     turn: int
-    holder: str
+    holder: str  # safe to print
     row: Row
     identity: bytes | None
 
@@ -143,7 +134,8 @@ def _clashes(database: sqlite3.Connection, after_turn: int) -> Iterator[_Clash]:
             identity = None if row.sha is None else b"h" + row.sha
             if row.content is not None:
                 identity = b"p" + row.content
-            yield _Clash(after_turn, text(content or origin or name), row, identity)
+            holder = printable(text(content or origin or name))
+            yield _Clash(after_turn, holder, row, identity)
 
 
 def numbered(name: str, number: int) -> str:
@@ -192,8 +184,9 @@ def number_clashes(
         ).fetchone():
             number += 1
         new_name = numbered(name, number)
-        holder = printable(clash.holder)
-        reason = f"It is named {quoted(new_name)}, since {holder} has the name {quoted(name)}."
+        reason = (
+            f"It is named {quoted(new_name)}, since {clash.holder} has the name {quoted(name)}."
+        )
         stored = blob(new_name)
         database.execute(sql.RENAME, (stored, key, reason, stored, row.seq))
         database.execute(sql.CLAIM, (key, row.seq))
@@ -218,7 +211,7 @@ def refuse_clashes(
         count += 1
         if count <= SHOWN:
             named = item.source or item.name
-            shown.append(f"{named} and {printable(clash.holder)} (both {quoted(item.name)})")
+            shown.append(f"{named} and {clash.holder} (both {quoted(item.name)})")
     if count:
         more = f", and {count - SHOWN:,} more" if count > SHOWN else ""
         raise ConfigurationError(

@@ -33,7 +33,6 @@ from datagym_async.uploads.plan import _journal as journal_file
 from datagym_async.uploads.plan import _tables as sql
 from datagym_async.uploads.plan._names import (
     Claim,
-    Holder,
     Verdict,
     drop_repeats,
     judge,
@@ -303,8 +302,8 @@ class Plan:
             is_held=is_there and self._skips,
         )
 
-        def of(holder: int) -> Holder:
-            return Holder(*map(text, database.execute(sql.HOLDER, (holder,)).fetchone()))
+        def of(holder: int) -> UploadItem:
+            return item_of(*database.execute(sql.HOLDER, (holder,)).fetchone())
 
         planned.verdict = judge(item, wanted, of)
         if planned.verdict is not None and planned.verdict.outcome is Outcome.SKIPPED:

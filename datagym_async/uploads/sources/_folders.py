@@ -37,16 +37,6 @@ class _Folder(NamedTuple):
     is_link: bool = False
 
 
-class _File(NamedTuple):
-    """A file, or an entry that cannot be one, before it is named."""
-
-    path: str
-    relative: str
-    size: int = 0
-    refusal: str = ""
-    mtime: int | None = None
-
-
 def in_folder(folder: str, rules: Rules) -> Iterator[Candidate]:
     """Yield every file below a folder that counts."""
     but = "" if rules.include_hidden else " (hidden ones do not count)"
@@ -123,13 +113,11 @@ def walk(
             with os.scandir(here.path) as entries:
                 for entry in _in_order(entries):
                     one = _met(entry, here, rules, depth, matches)
-                    if isinstance(one, _File):
+                    if isinstance(one, Candidate):
                         nothing = None
-                        yield rules.file(*one)
-                    elif isinstance(one, _Folder) and one.is_link:
-                        links.append(one)
+                        yield one
                     elif one is not None:
-                        waiting.append(one)
+                        (links if one.is_link else waiting).append(one)
         except OSError as error:
             reason = f"The folder {refusal(here.path, error)}"
             if here.relative:
@@ -148,7 +136,7 @@ def _met(
     rules: Rules,
     depth: int | None,
     matches: Callable[[str], object] | None,
-) -> _Folder | _File | None:
+) -> _Folder | Candidate | None:
     """Return what an entry is, or None if it does not count."""
     filters, name = rules.filters, entry.name
     if name.startswith(".") and not rules.include_hidden:
@@ -178,7 +166,7 @@ def _met(
     try:
         if entry.is_file():
             status = entry.stat()
-            return _File(entry.path, relative, status.st_size, "", status.st_mtime_ns)
+            return rules.file(entry.path, relative, status.st_size, "", status.st_mtime_ns)
         words = f"{kind_of(entry.stat().st_mode)}, not a regular file."
         if entry.is_dir():
             words = "a link to a folder, which is not followed; name it as a source, or upload with"
@@ -189,7 +177,7 @@ def _met(
         reason = dead if entry.is_symlink() else refusal(entry.path, error)
     except OSError as error:
         reason = refusal(entry.path, error)
-    return _File(entry.path, relative, 0, reason)
+    return rules.file(entry.path, relative, 0, reason)
 
 
 def _in_order(entries: Iterator[os.DirEntry[str]]) -> Iterator[os.DirEntry[str]]:
