@@ -19,6 +19,7 @@ import attrs
 
 from datagym_async._checks import checked
 from datagym_async._printable import printable
+from datagym_async.formats._losses import answers_set
 from datagym_async.labels import (
     Annotation,
     Bounds,
@@ -123,10 +124,7 @@ def caption_of(annotation: Annotation) -> str:
 
 def answers_of(roots: Iterable[Classification]) -> Iterator[tuple[str, str]]:
     """Give key and answer of each question with an answer, nested ones after their parent."""
-    for each in roots:
-        if each.is_set:
-            yield each.key, " + ".join(each.options)
-        yield from answers_of(each.children)
+    return ((each.key, " + ".join(each.options)) for _, each in answers_set("", roots))
 
 
 def number(value: float) -> str:

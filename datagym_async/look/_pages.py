@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from datagym_async._limits import LimiterState
     from datagym_async._runs._text import BulkReport
     from datagym_async._session import SessionStatistics
+    from datagym_async.downloads import DownloadProgress
     from datagym_async.look._stats import Histogram, LabelStatistics
+    from datagym_async.uploads import UploadProgress
 
 _BARS: Final = 24  # bars of a chart; the rest is one more
 
@@ -94,19 +96,6 @@ _COUNTS: Final = frozenset(
 )
 
 
-class Progress(Protocol):
-    """The progress of an upload or a download."""
-
-    @property
-    def seconds(self) -> float: ...
-    @property
-    def items_done(self) -> int: ...
-    @property
-    def bytes_done(self) -> int: ...
-    @property
-    def in_flight(self) -> int: ...
-
-
 @attrs.frozen
 class Moment:
     """The progress and the limit at one moment."""
@@ -129,7 +118,10 @@ class RunRecord:
     _every: float = 0.25
 
     def note(
-        self, progress: Progress, limiter: LimiterState, statistics: SessionStatistics
+        self,
+        progress: UploadProgress | DownloadProgress,
+        limiter: LimiterState,
+        statistics: SessionStatistics,
     ) -> None:
         """Record the run at this moment."""
         if self.moments and progress.seconds < self.moments[-1].seconds + self._every:

@@ -22,6 +22,7 @@ from PIL import Image
 
 from datagym_async import (
     DownloadOutcome,
+    DownloadProgress,
     DownloadReport,
     DownloadResult,
     LimiterState,
@@ -40,6 +41,7 @@ SHOTS = os.environ.get("DATAGYM_SCREENSHOTS")
 HOSTILE = "\"><img src=x onerror='hacked=1'><script>hacked=1<.jpg"
 CLASSES = ("car", "</script><script>hacked=1</script>", "person")
 IMAGES = 500
+STILL: dict[str, Any] = dict.fromkeys((each.name for each in attrs.fields(DownloadProgress)), 0)
 
 pytestmark = pytest.mark.slow
 
@@ -113,7 +115,9 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     record = RunRecord()
     for at in range(9):
         limiter = LimiterState(limit=at + 1, in_flight=at, reason="", maximum=16)
-        record.note(Going(at / 4, 10 * at, 999 * at, at), limiter, SessionStatistics(p50=at / 9))
+        done = {"seconds": at / 4, "items_done": 10 * at, "bytes_done": 999 * at, "in_flight": at}
+        progress = DownloadProgress(**{**STILL, **done})
+        record.note(progress, limiter, SessionStatistics(p50=at / 9))
         record.took(at / 100)
     problems = [
         DownloadResult(
@@ -139,16 +143,6 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("report") / "run.html"
     path.write_text(run_page(whole, record))
     return path
-
-
-@attrs.frozen
-class Going:
-    """How far a run is."""
-
-    seconds: float
-    items_done: int
-    bytes_done: int
-    in_flight: int
 
 
 @attrs.frozen

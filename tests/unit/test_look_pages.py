@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import attrs
 import pytest
 
-from datagym_async import LimiterState, SessionStatistics, UploadReport
+from datagym_async import DownloadProgress, LimiterState, SessionStatistics, UploadReport
 from datagym_async.look._pages import RunRecord, run_page
 
 STILL = SessionStatistics()
 
 
-@attrs.frozen
-class Going:
-    """How far a run is."""
-
-    seconds: float
-    items_done: int = 0
-    bytes_done: int = 0
-    in_flight: int = 0
+def going(seconds: float, items: int = 0, size: int = 0) -> DownloadProgress:
+    """Return how far a run is."""
+    known: dict[str, Any] = dict.fromkeys((it.name for it in attrs.fields(DownloadProgress)), 0)
+    known |= {"seconds": seconds, "items_done": items, "bytes_done": size}
+    return DownloadProgress(**known)
 
 
 def limiter(limit: int = 8) -> LimiterState:
@@ -49,7 +47,7 @@ def test_moments_are_apart_and_bounded() -> None:
     """A run of hours has as many as one of minutes; of looks in between none is kept."""
     record = RunRecord()
     for at in range(100_000):
-        record.note(Going(at / 10), limiter(), STILL)
+        record.note(going(at / 10), limiter(), STILL)
 
     apart = [
         after.seconds - before.seconds
@@ -64,7 +62,7 @@ def test_charts_show_what_was_noted() -> None:
     """The rate is that between two moments, and the limit that of each."""
     record = RunRecord()
     for at, items in enumerate((0, 10, 30)):
-        record.note(Going(float(at), items, items * 1000), limiter(at + 1), STILL)
+        record.note(going(float(at), items, items * 1000), limiter(at + 1), STILL)
         record.took(0.1)
 
     page = run_page(report(), record)
