@@ -25,19 +25,9 @@ from __future__ import annotations
 
 from datagym_async._public import publish
 from datagym_async.formats._classes import service_key
-from datagym_async.formats._losses import (
-    Conversion,
-    FormatError,
-    Loss,
-    LossKind,
-    LossReport,
-)
+from datagym_async.formats._losses import Conversion, FormatError, Loss, LossKind, LossReport
 from datagym_async.formats._mapping import By, LabelMapping, Shape
-from datagym_async.formats._prediction_files import (
-    Matching,
-    PredictionFile,
-    match,
-)
+from datagym_async.formats._prediction_files import Matching, PredictionFile, match
 from datagym_async.formats._raw import Category
 from datagym_async.formats._splits import shares_of, split_of
 from datagym_async.formats._table import FORMATS, FormatInfo, FormatName, label_config, read, sniff

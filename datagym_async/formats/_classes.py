@@ -48,7 +48,7 @@ def composed(name: str) -> str:
 
 
 @checked
-def service_key(name: str, reserved: Collection[str] = ()) -> str:
+def service_key(name: str) -> str:
     """Return the key of a name, which depends on nothing else.
 
     ``"Traffic Light"`` gives ``"traffic_light"``, ``"Äpfel (grün)"`` gives ``"apfel_grun"``,
@@ -58,21 +58,10 @@ def service_key(name: str, reserved: Collection[str] = ()) -> str:
 
     Args:
         name: Any text.
-        reserved: Keys that are not allowed; ``_`` is appended to such a key.
 
     Raises:
         FormatError: It is not in Latin letters, and the extra ``formats`` is not installed.
     """
-    return _free(name, _plain_key(name), reserved)
-
-
-def _free(name: str, key: str, reserved: Collection[str]) -> str:
-    if key not in reserved:
-        return key
-    return f"{key}_" if len(key) < MAX_KEY_LENGTH else hashed_key(name)
-
-
-def _plain_key(name: str) -> str:
     letters = _in_ascii(name)
     key = _STRANGE.sub("_", letters.lower()).strip("_")
     is_whole = key and len(key) <= MAX_KEY_LENGTH and not _signs(letters, "")
@@ -138,14 +127,16 @@ def keys_of(
 
     Args:
         names: Any texts.
-        reserved: As for `service_key`.
+        reserved: Keys that are not allowed; ``_`` is appended to such a key.
         losses: Counts names with a hash because of others with the same key.
     """
-    found = _told_apart(names, _plain_key, hashed_key)
-    for name, key in found.items() if losses else ():
-        if losses and key != _plain_key(name):
+    found = _told_apart(names, service_key, hashed_key)
+    for name, key in found.items():
+        if losses and key != service_key(name):
             losses.add(LossKind.COLLISION, f"{name!r} is {key}")
-    return {name: _free(name, key, reserved) for name, key in found.items()}
+        if key in reserved:
+            found[name] = f"{key}_" if len(key) < MAX_KEY_LENGTH else hashed_key(name)
+    return found
 
 
 def entry_texts(names: Iterable[str]) -> dict[str, str]:
@@ -203,12 +194,12 @@ def class_names(classes: Iterable[Names]) -> dict[Names, str]:
     every = dict.fromkeys((composed(name), composed(group)) for name, group in classes)
     often = Counter(name for name, _ in every)
     scoped = {(name, group): f"{group} {name}" for name, group in every if group}
-    keys = Counter(_plain_key(name) for name, _ in every) if scoped else Counter[str]()
-    keys += Counter(map(_plain_key, scoped.values()))
+    keys = Counter(service_key(name) for name, _ in every) if scoped else Counter[str]()
+    keys += Counter(map(service_key, scoped.values()))
     found: dict[Names, str] = {}
     for names in every:
         text = scoped.get(names, names[0])
-        is_scoped = often[names[0]] > 1 or (names[1] and keys[_plain_key(text)] > 1)
+        is_scoped = often[names[0]] > 1 or (names[1] and keys[service_key(text)] > 1)
         found[names] = text if is_scoped else names[0]
     often = Counter(found.values())
     return {

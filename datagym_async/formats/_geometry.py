@@ -46,29 +46,6 @@ def digits_tolerance(numbers: Iterable[str], size: float) -> float:
     return size * 10.0 ** -min(max(decimals, 3), 6)
 
 
-# --- Edges of Pascal VOC --------------------------------------------------------------------------
-
-# They are numbers of pixels, counted from 1, and the last one belongs to the box: a box over a
-# whole image is 1 1 WIDTH HEIGHT (VOC2012 development kit, section 3). So the left edge is one less
-# than ``xmin``, and the right edge is ``xmax``. Tools that write them 0-based mean the edges.
-
-
-def from_voc(
-    left: float, top: float, right: float, bottom: float, *, zero_based: bool = False
-) -> tuple[float, float, float, float]:
-    """Return the edges in pixels of ``xmin``, ``ymin``, ``xmax`` and ``ymax``."""
-    first = 0 if zero_based else 1
-    return left - first, top - first, right, bottom
-
-
-def to_voc(
-    left: float, top: float, right: float, bottom: float, *, zero_based: bool = False
-) -> tuple[float, float, float, float]:
-    """Return ``xmin``, ``ymin``, ``xmax`` and ``ymax`` of edges in pixels."""
-    first = 0 if zero_based else 1
-    return left + first, top + first, right, bottom
-
-
 # --- Outlines of shapes that the service does not have --------------------------------------------
 
 

@@ -13,18 +13,12 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring  # only 
 import attrs
 import orjson
 
-from datagym_async.formats._geometry import snapped, to_voc
+from datagym_async.formats._geometry import snapped
 from datagym_async.formats._losses import Losses, LossKind, answers_set, outlines_of, writable
 from datagym_async.formats._mapping import LabelMapping
 from datagym_async.formats._reading_kitti import KITTI_MARKS
-from datagym_async.formats._reading_xml import VOC_MARKS
-from datagym_async.formats._written import (
-    Classes,
-    Shown,
-    carried,
-    count_answers,
-    shown_on,
-)
+from datagym_async.formats._reading_xml import FIRST_PIXEL, VOC_MARKS
+from datagym_async.formats._written import Classes, Shown, carried, count_answers, shown_on
 from datagym_async.labels import Bounds, LabeledImage, Line, Point, Polygon, Rectangle
 from datagym_async.labels._geometry import sticks_out
 
@@ -268,7 +262,8 @@ def voc(sheet: Sheet) -> str:
         _add(size, name, str(pixels))
     _add(root, "segmented", "0")
     for each, box in sheet.boxes():
-        edges = to_voc(*box, zero_based=sheet.run.zero_based)
+        first = 0 if sheet.run.zero_based else FIRST_PIXEL
+        edges = (box.left + first, box.top + first, box.right, box.bottom)
         left, top, right, bottom = map(int, edges)
         if box.width > 0 and box.height > 0 and (left >= right or top >= bottom):
             sheet.run.losses.add(LossKind.FLAT, each.where)

@@ -7,7 +7,6 @@ its file and line.
 from __future__ import annotations
 
 import io
-import math
 import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -99,15 +98,26 @@ def lines_of(path: Path) -> Iterator[tuple[int, list[str]]]:
             yield number, words
 
 
+def number_in(value: object) -> float | None:
+    """Return the number of a value (``640``, ``640.0``, ``"640"``), or None.
+
+    Infinite numbers, and those too large for other readers (2**53), do not count.
+    """
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return value if -LARGEST <= value <= LARGEST else None
+
+
 def number_of(value: object, what: str = "a coordinate") -> float:
-    """Return a finite number, also one written as a text; otherwise raise a `BrokenError`."""
-    try:
-        number = float(value) if isinstance(value, str | int | float) else math.nan
-    except (ValueError, OverflowError):
-        number = math.nan
-    if isinstance(value, bool) or not -LARGEST <= number <= LARGEST:
+    """Return the number of a value as `number_in`; raise a `BrokenError` if there is none."""
+    if (number := number_in(value)) is None:
         raise BrokenError(f"{str(value)[:20]!r} is not a number for {what}")
-    return number
+    return float(number)
 
 
 def is_number(word: str) -> bool:
@@ -128,12 +138,9 @@ def first_words(path: Path) -> list[str]:
 
 
 def pixels_of(value: object) -> int | None:
-    """Return a width or height: a whole number above 0, also as a text or as 640.0; else None."""
-    try:
-        number = number_of(value)
-    except BrokenError:
-        return None
-    return int(number) if number > 0 and number == int(number) else None
+    """Return a width or height: a whole number above 0 (`number_in`), or None."""
+    number = number_in(value)
+    return int(number) if number and number > 0 and number == int(number) else None
 
 
 # --- Files ----------------------------------------------------------------------------------------

@@ -13,10 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import orjson
-
 from datagym_async._extras import extra_module
-from datagym_async._json import BOM, loads
+from datagym_async._json import in_utf8, loads
 from datagym_async._regular_files import regular_only
 from datagym_async.formats._geometry import ellipse_ring
 from datagym_async.formats._losses import BrokenError, FormatError, Losses, LossKind
@@ -45,11 +43,9 @@ _MOST_OF_A_LINE: Final = 16 * 2**20  # bytes
 
 def _object_of(text: bytes) -> Mapping[str, Any]:
     """Return the object in a text, or raise `BrokenError`."""
-    if text.startswith((b"\xff\xfe", b"\xfe\xff")):
-        text = text.decode("utf-16", "replace").encode("utf-8", "replace")
     try:
-        found = loads(text.removeprefix(BOM))
-    except orjson.JSONDecodeError as error:
+        found = loads(b"".join(in_utf8([text])))
+    except ValueError as error:  # also of an encoding
         raise BrokenError(f"it is not JSON: {error}") from None
     if not isinstance(found, dict):
         raise BrokenError("an object was expected at its root")
@@ -68,10 +64,6 @@ def _members(holder: object, member: str) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {}
 
 
-def _folder_of(path: Path) -> Path:
-    return path.parent if path.is_file() else path
-
-
 # --- LabelMe --------------------------------------------------------------------------------------
 
 # A file an image, with imagePath, imageWidth, imageHeight, maybe the image itself, and shapes:
@@ -82,7 +74,7 @@ _IMAGE_DATA: Final = re.compile(rb'(?<!\\)"imageData"\s*:\s*"[^"\\]*+"')
 
 def open_labelme(path: Path, options: Options) -> RawDataset:
     """Open a folder of LabelMe's files, or one of them."""
-    folder = _folder_of(path)
+    folder = path.parent if path.is_file() else path
     files = [path] if path.is_file() else files_below(path, {".json"})
     files = of_part(files, folder, folder / f"{options.split}.txt", options)
     pictures = Pictures.of_labels(folder, options, folder.parent)
@@ -97,7 +89,9 @@ def open_labelme(path: Path, options: Options) -> RawDataset:
             raise BrokenError("it has no imagePath, and no image of its name is beside it")
         name = named_as_found(name, stem, pictures, str(file), losses)
         image = RawImage(name=below(folder, file, name), where=str(file))
-        image.width, image.height = (pixels_of(said.get(f"image{it}")) for it in _SIZES)
+        image.width, image.height = (
+            pixels_of(said.get(side)) for side in ("imageWidth", "imageHeight")
+        )
         measure(image, picture or pictures.of(Path(name).stem), losses)
         answers(file, [*_set(said.get("flags")), *(["tags"] if said.get("tags") else [])], losses)
         image.is_labelled = bool(shapes)
@@ -106,9 +100,6 @@ def open_labelme(path: Path, options: Options) -> RawDataset:
 
     looked_for = ".json files with the member shapes"
     return gathered(path, files, read, options, looked_for, file_each=True)
-
-
-_SIZES: Final = ("Width", "Height")
 
 
 def _set(flags: object) -> list[str]:
@@ -208,15 +199,6 @@ def _mask(text: object, left: float, top: float) -> list[list[Ring]]:
     return segments_at(trace(filled), left, top)
 
 
-def _box(numbers: Sequence[object]) -> tuple[float, float, float, float]:
-    if len(numbers) != 4:
-        raise BrokenError(f"a box has 4 numbers, not {len(numbers)}")
-    left, top, width, height = map(number_of, numbers)
-    if width < 0 or height < 0:
-        raise BrokenError("its width or height is negative")
-    return left, top, width, height
-
-
 # --- Labelbox -------------------------------------------------------------------------------------
 
 # A line an image: data_row, media_attributes, and for each project its labels, each of which has
@@ -294,7 +276,11 @@ def _labelbox_object(each: object, where: str, classes: ReadClasses) -> RawObjec
         return [(number_of(point.get("x")), number_of(point.get("y"))) for point in points]
 
     if box := _members(each, "bounding_box"):
-        found.box = _box([box.get(side) for side in ("left", "top", "width", "height")])
+        sides = ("left", "top", "width", "height")
+        left, top, width, height = (number_of(box.get(side)) for side in sides)
+        if width < 0 or height < 0:
+            raise BrokenError("its width or height is negative")
+        found.box = (left, top, width, height)
     elif "polygon" in each:
         found.parts = [[pairs("polygon")]]
     elif "line" in each:

@@ -6,7 +6,6 @@ label file needs them, and a few lines can fill any memory (defusedxml).
 
 from __future__ import annotations
 
-import io
 import math
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -23,7 +22,7 @@ import orjson
 
 from datagym_async._extras import extra_module
 from datagym_async._regular_files import regular_only
-from datagym_async.formats._geometry import ellipse_ring, from_voc, snapped, turned_box
+from datagym_async.formats._geometry import ellipse_ring, snapped, turned_box
 from datagym_async.formats._losses import BrokenError, FormatError, Losses, LossKind
 from datagym_async.formats._masks import MOST_PIXELS, trace
 from datagym_async.formats._raw import (
@@ -154,13 +153,10 @@ class _Builder(ContentHandler):
                 self.done.append(element)
 
 
-def elements(
-    path: Path, root: str, wanted: Collection[str], text: str | None = None
-) -> Iterator[Element]:
+def elements(path: Path, root: str, wanted: Collection[str]) -> Iterator[Element]:
     """Yield the elements with the wanted tags when they end, each with its content.
 
-    The shapes of a ``<track>`` are separate elements, before it. `text` is read instead of the
-    file if it is given.
+    The shapes of a ``<track>`` are separate elements, before it.
 
     Raises:
         BrokenError: It is not XML, or has another root; the text says the line.
@@ -174,8 +170,7 @@ def elements(
 
     tags, since = 0, 0
     try:
-        held = None if text is None else io.BytesIO(text.encode("utf-8", "replace"))
-        with held or open(path, "rb", opener=regular_only) as file:
+        with open(path, "rb", opener=regular_only) as file:
             while piece := file.read(_PIECE):
                 parser.feed(piece)
                 if builder.root and builder.root != root:
@@ -205,6 +200,10 @@ def elements(
 
 VOC_MARKS: Final = {"pose": "Unspecified", "truncated": "0", "difficult": "0", "occluded": "0"}
 """What VOC says of objects besides, and what it says where there is nothing to say."""
+FIRST_PIXEL: Final = 1
+"""VOC counts pixels from 1, and the last one belongs to the box: a box over a whole image is 1 1
+WIDTH HEIGHT (VOC2012 development kit, section 3). So the left edge is one less than ``xmin``, and
+the right edge is ``xmax``. Tools that write them 0-based mean the edges."""
 _OF_CVAT: Final = ("track_id", "keyframe", "occluded", "outside")
 """Attributes that CVAT gives each object, and nobody's answers."""
 _NOTHING: Final = ("", "0", "false")
@@ -303,7 +302,9 @@ class _Voc:
                 self._losses.add(LossKind.PART, f"{found.where}: {error}")
         if box:
             sides = [number_of(box.said(side), f"<{side}>") for side in _SIDES]
-            left, top, *ends = from_voc(*sides, zero_based=self._zero_based)
+            left, top, *ends = sides
+            if not self._zero_based:
+                left, top = left - FIRST_PIXEL, top - FIRST_PIXEL
             is_upright = not turn % 360
             if is_upright and not self._zero_based and min(sides[:2]) < 1 and min(left, top) >= -1:
                 # If the first pixel is 1, there is no pixel 0.
@@ -400,23 +401,8 @@ class _Cvat:
             for label in (labels := whole.all("labels", "label")):
                 name, parent = label.said("name"), label.said("parent")
                 if name and not parent:
-                    parts = tuple(it.said("name") for it in labels if it.said("parent") == name)
-                    edges = self._skeleton(label.said("svg"), parts)
-                    self._classes.of(name, keypoints=parts, skeleton=edges)
-
-    def _skeleton(self, svg: str, names: Sequence[str]) -> tuple[tuple[int, int], ...]:
-        """Return the pairs that are joined in the drawing of a skeleton."""
-        try:
-            drawn = [*elements(Path(self._file), "svg", {"circle", "line"}, f"<svg>{svg}</svg>")]
-        except BrokenError:
-            return ()
-        at = {each.given.get("data-node-id"): each.given.get("data-label-name") for each in drawn}
-        ends = ("data-node-from", "data-node-to")
-        pairs = [
-            [at.get(each.given.get(end)) for end in ends] for each in drawn if each.tag == "line"
-        ]
-        known = [pair for pair in pairs if all(name in names for name in pair)]
-        return tuple((names.index(str(a)) + 1, names.index(str(b)) + 1) for a, b in known)
+                    parts = (it.said("name") for it in labels if it.said("parent") == name)
+                    self._classes.of(name, keypoints=parts)
 
     def image(self, whole: Element) -> Iterator[RawImage]:
         where = f"{self._file}, line {whole.line}"

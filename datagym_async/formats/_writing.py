@@ -40,15 +40,7 @@ if TYPE_CHECKING:
     from datagym_async.labels._config import Entries
 
 WrittenFormat: TypeAlias = Literal[
-    "coco",
-    "yolo",
-    "yolo-seg",
-    "yolo-pose",
-    "yolo-obb",
-    "voc",
-    "kitti",
-    "cvat",
-    "imagefolder",
+    "coco", "yolo", "yolo-seg", "yolo-pose", "yolo-obb", "voc", "kitti", "cvat", "imagefolder"
 ]
 """What `write` writes."""
 
@@ -153,12 +145,6 @@ def check_target(path: Path, format: str, *, overwrite: bool) -> None:  # noqa: 
         raise FormatError(text)
 
 
-def kept_folders(name: str) -> str:
-    """Return the name of a media as a file name, with its folders."""
-    parts = [part for part in re.split(r"[/\\]", name) if part not in {"", ".", ".."}]
-    return "/".join(map(safe_name, parts)) or safe_name(name)
-
-
 # --- From label values to files -------------------------------------------------------------------
 
 
@@ -179,7 +165,6 @@ def write(
     group: str | None = None,
     captions: bool = True,
     overwrite: bool = False,
-    file_name: Callable[[str], str] = kept_folders,
 ) -> LossReport:
     """Write label values as files of a format, and return what these cannot hold.
 
@@ -210,8 +195,6 @@ def write(
             expression for names: its first group, or its whole match, is the same.
         captions: For ``"coco"``: whether captions get a file; otherwise they are left out.
         overwrite: Whether to replace a folder that is not empty, once the new one is complete.
-        file_name: Returns the name of an image's file, by default that of the media with its
-            folders. The label file has the same stem, shortened if its suffix does not fit.
 
     Raises:
         FormatError: The folder is not empty or is a file, there is no such format, classes or
@@ -245,7 +228,7 @@ def write(
             continue
         name: str | None = image.media_name
         if not is_file:
-            name = _named(image.media_name, file_name, source, layout, taken, losses)
+            name = _named(image.media_name, source, layout, taken, losses)
         if name is None:
             continue
         # COCO keeps shapes beyond an image unchanged, and counts them itself.
@@ -380,15 +363,15 @@ def _measured(image: LabeledImage, source: Path, losses: Losses) -> LabeledImage
 
 
 def _named(
-    media_name: str,
-    file_name: Callable[[str], str],
-    source: Path | None,
-    layout: _Layout,
-    taken: set[str],
-    losses: Losses,
+    media_name: str, source: Path | None, layout: _Layout, taken: set[str], losses: Losses
 ) -> str | None:
-    """Return the name of an image's file, or None if another image has its label file."""
-    whole = wanted = writable(file_name(media_name))
+    """Return the name of an image's file, or None if another image has its label file.
+
+    It is that of the media with its folders. The label file has the same stem, shortened if its
+    suffix does not fit.
+    """
+    parts = [part for part in re.split(r"[/\\]", media_name) if part not in {"", ".", ".."}]
+    whole = wanted = writable("/".join(map(safe_name, parts)) or safe_name(media_name))
     if layout.suffix == ".txt" and layout.only_part:  # trainers replace the last `images` of a path
         whole = re.sub(r"(?<![^/])images(?=/)", "images_", whole)
     if source is not None and not PurePosixPath(whole).suffix:
@@ -397,13 +380,13 @@ def _named(
     path = PurePosixPath(name)
     # If the image is put beside its label, another name for both does no harm.
     tried = count(2)
-    while folded_name(label := _label_file(path, layout)) in taken:
+    while (label := folded_name(_label_file(path, layout))) in taken:
         if source is None:
             losses.add(LossKind.SAME_FILE, media_name)
             return None
         whole_name = PurePosixPath(name).name
         path = PurePosixPath(name).with_name(numbered_file(whole_name, next(tried)))
-    taken.add(folded_name(label))
+    taken.add(label)
     if name != whole:
         losses.add(LossKind.LONG_NAME, f"{media_name[:40]!r}...")
     if writable(media_name) != media_name:

@@ -11,9 +11,7 @@ from hypothesis import strategies as st
 from datagym_async.formats._geometry import (
     digits_tolerance,
     ellipse_ring,
-    from_voc,
     snapped,
-    to_voc,
     turned_box,
 )
 from datagym_async.labels import (
@@ -147,14 +145,6 @@ def test_nested_shapes_change_as_well() -> None:
     assert [each.key for each in first.nested] == ["a"]
     assert second.nested == ()
     assert reshaped(Annotation("far", Rectangle(500, 0, 1, 1), nested=whole.nested), cut) == []
-
-
-def test_pixels_of_voc_are_counted_from_one() -> None:
-    """A box over all of an image of 500 by 375 is 1 1 500 375; what is 0-based has its edges."""
-    assert to_voc(0, 0, 500, 375) == (1, 1, 500, 375)
-    assert from_voc(1, 1, 500, 375) == (0, 0, 500, 375)
-    assert from_voc(7, 9, 7, 9) == (6, 8, 7, 9)  # one pixel
-    assert from_voc(*to_voc(1, 2, 3, 4, zero_based=True), zero_based=True) == (1, 2, 3, 4)
 
 
 def test_a_turned_box_is_its_four_corners() -> None:

@@ -710,7 +710,7 @@ def test_no_character_breaks_a_format(tmp_path: Path, name: WrittenFormat) -> No
         image(f"{odd}.png", car(BOX, odd), car(BOX, "a_______b")),
         image("plain.png", car(BOX, "plain")),
     ]
-    lost = formats.write(given, tmp_path / "out", name, classes=["\x07", "_"], file_name=str)
+    lost = formats.write(given, tmp_path / "out", name, classes=["\x07", "_"])
     assert lost.count(LossKind.CHARACTERS) == 3  # two classes and an image
     assert lost.count(LossKind.COLLISION) == 2  # both classes have a twin, which gets a number
     assert "a_______b_2" in str(lost)

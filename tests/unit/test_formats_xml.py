@@ -360,7 +360,6 @@ def test_cvat_boxes(tmp_path: Path) -> None:
     dataset = open_dataset(tmp_path / "annotations.xml")
     assert [each.name for each in dataset.categories] == ["car", "person", "unused"]
     assert dataset.categories[1].keypoints == ("nose", "tail")
-    assert dataset.categories[1].skeleton == ((2, 1),)
 
 
 def test_cvat_turned_boxes(tmp_path: Path) -> None:

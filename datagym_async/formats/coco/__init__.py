@@ -14,13 +14,6 @@ from datagym_async._public import publish
 from datagym_async.formats.coco._reading import label_config, read
 from datagym_async.formats.coco._writing import CocoDocument, sdk_items, to_document, write
 
-__all__ = [
-    "CocoDocument",
-    "label_config",
-    "read",
-    "sdk_items",
-    "to_document",
-    "write",
-]
+__all__ = ["CocoDocument", "label_config", "read", "sdk_items", "to_document", "write"]
 
 publish(globals())

@@ -15,7 +15,7 @@ from datagym_async.formats._geometry import turned_box
 from datagym_async.formats._losses import BrokenError, FormatError
 from datagym_async.formats._masks import MOST_PIXELS, check_mask, compress
 from datagym_async.formats._raw import Category, RawObject, Ring
-from datagym_async.formats._reading import OF_IMAGES, is_there
+from datagym_async.formats._reading import OF_IMAGES, is_there, number_in
 from datagym_async.labels._json import LARGEST
 
 _READ: Final = frozenset((
@@ -32,24 +32,8 @@ _HIDDEN, _SEEN = 1, 2
 # --- Numbers: also as texts, and whole ones with a point ------------------------------------------
 
 
-def number(value: object) -> float | None:
-    """Return the number of a JSON value (``640``, ``640.0``, ``"640"``), or None.
-
-    Infinite numbers, and those too large for other readers (2**53), do not count.
-    """
-    if isinstance(value, str):
-        try:
-            value = float(value)
-        except ValueError:
-            return None
-    if type(value) is not int and (isinstance(value, bool) or not isinstance(value, int | float)):
-        return None
-    return value if -LARGEST <= value <= LARGEST else None
-
-
-def whole(value: object) -> int | None:
-    """Return the whole number of a JSON value, or None."""
-    found = number(value)
+def _whole(value: object) -> int | None:
+    found = number_in(value)
     return int(found) if found is not None and found == int(found) else None
 
 
@@ -80,7 +64,7 @@ def numbers(values: object) -> Sequence[float] | None:
             break
     else:
         return values
-    found = [*map(number, values)]
+    found = [*map(number_in, values)]
     return None if None in found else [each for each in found if each is not None]
 
 
@@ -93,7 +77,7 @@ def category_of(raw: Mapping[str, Any], faults: list[str]) -> Category:
     Raises:
         BrokenError: It has no name, or no number.
     """
-    name, own = raw.get("name"), whole(raw.get("id"))
+    name, own = raw.get("name"), _whole(raw.get("id"))
     if isinstance(name, int) and not isinstance(name, bool):
         name = str(name)
     if not isinstance(name, str) or not name or own is None:
@@ -114,7 +98,7 @@ def _is_list(value: object) -> bool:
 def _skeleton(skeleton: object, count: int, faults: list[str]) -> tuple[tuple[int, int], ...]:
     """Return the pairs of joined keypoints, counted from 1; many files count from 0."""
     listed = skeleton if isinstance(skeleton, list | tuple) else [skeleton]
-    pairs = [[*map(whole, each)] if isinstance(each, list | tuple) else [] for each in listed]
+    pairs = [[*map(_whole, each)] if isinstance(each, list | tuple) else [] for each in listed]
     first = 0 if any(0 in each for each in pairs) else 1
     known: set[int | None] = {*range(first, first + count)}
     kept = [each for each in pairs if len(each) == 2 and known.issuperset(each)]
@@ -147,11 +131,11 @@ def object_of(
     Raises:
         BrokenError: Nothing of it can be read.
     """
-    score, crowd = number(raw.get("score")), raw.get("iscrowd")
+    score, crowd = number_in(raw.get("score")), raw.get("iscrowd")
     found = RawObject(
         category=category,
         where=where,
-        crowd=crowd is True or bool(crowd and number(crowd)),
+        crowd=crowd is True or bool(crowd and number_in(crowd)),
         score=score,
         extra={} if _READ.issuperset(raw) else {n: v for n, v in raw.items() if n not in _READ},
     )
@@ -175,7 +159,7 @@ def object_of(
     elif segmentation is not None:
         found.parts = [[ring] for ring in _outlines(segmentation, faults)]
     about = raw.get("attributes")  # of CVAT, also the rotation of a box
-    turn = (number(about.get("rotation")) or 0) % 360 if isinstance(about, Mapping) else 0
+    turn = (number_in(about.get("rotation")) or 0) % 360 if isinstance(about, Mapping) else 0
     if turn and about and found.box and not found.parts and found.mask is None:
         left, top, width, height = found.box
         found.parts = [[turned_box(left, top, left + width, top + height, turn)]]

@@ -33,6 +33,7 @@ from datagym_async.formats._labelled import images_of
 from datagym_async.formats._losses import BrokenError, Conversion, FormatError, Losses, LossKind
 from datagym_async.formats._mapping import LabelMapping, config_of
 from datagym_async.formats._raw import Category, RawDataset, RawImage, room_on_disk
+from datagym_async.formats._reading import pixels_of
 from datagym_async.formats.coco._objects import (
     category_of,
     folder_of_pngs,
@@ -41,7 +42,6 @@ from datagym_async.formats.coco._objects import (
     object_of,
     segments_of,
     text,
-    whole,
 )
 
 if TYPE_CHECKING:
@@ -350,9 +350,7 @@ class _Opened:
             at = self.files[space].place(index, "images")
             self._losses.add(LossKind.RECORD, f"{at}: it needs id and file_name")
             return
-        size = [
-            n if (n := whole(raw.get(each))) and n > 0 else None for each in ("width", "height")
-        ]
+        size = [pixels_of(raw.get(each)) for each in ("width", "height")]
         names, execute = (name, text(raw.get("media_id")) or ""), self._database.execute
         found = execute(
             "SELECT row, latest, width, height FROM images WHERE name = ? AND media_id = ?", names

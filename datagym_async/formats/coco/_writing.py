@@ -12,13 +12,7 @@ import orjson
 
 from datagym_async._checks import checked
 from datagym_async._files import write_file
-from datagym_async.formats._losses import (
-    FormatError,
-    Loss,
-    Losses,
-    LossKind,
-    LossReport,
-)
+from datagym_async.formats._losses import FormatError, Loss, Losses, LossKind, LossReport
 from datagym_async.formats._mapping import LabelMapping
 from datagym_async.formats._masks import MOST_PIXELS, encode
 from datagym_async.formats._written import (
