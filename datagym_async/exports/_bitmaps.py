@@ -199,8 +199,6 @@ class BitmapSample(NamedTuple):
 
 @attrs.frozen
 class BitmapSource:
-    """The bitmaps of one project."""
-
     labels: LabelsResource
     tasks: TasksResource
     project_id: str
@@ -249,7 +247,6 @@ async def save_bitmaps(
     concurrency: int,
     on_result: Callable[[BitmapResult], None] | None,
 ) -> BitmapReport:
-    """Download all bitmaps into a folder and return the report."""
     check_format(wanted)
     target = Path(folder)
     results: list[BitmapResult] = []

@@ -18,13 +18,7 @@ TOLERANCE: Final = 0.01
 
 
 def snapped(value: float, size: float, tolerance: float = TOLERANCE) -> float:
-    """Return a coordinate, moved to the edge if it is beyond it by no more than a tolerance.
-
-    Args:
-        value: Pixels from the left or upper edge.
-        size: Width or height of the image.
-        tolerance: Pixels.
-    """
+    """Return a coordinate, moved to the edge of its image if it is hardly beyond it."""
     if -tolerance <= value < 0:
         return 0.0
     return float(size) if size < value <= size + tolerance else value
@@ -34,12 +28,8 @@ def digits_tolerance(numbers: Iterable[str], size: float) -> float:
     """Return the tolerance in pixels for shares of a width or height that were rounded to digits.
 
     If a middle and half a width are each rounded to the last digit, an edge is off by up to three
-    quarters of that digit. So the tolerance is one unit of the last decimal of any of the numbers,
-    from a millionth to a thousandth of the size.
-
-    Args:
-        numbers: The numbers of one object as written in the file.
-        size: Width or height of the image in pixels.
+    quarters of that digit. So the tolerance is one unit of the last decimal of any of the numbers
+    of an object, from a millionth to a thousandth of the size.
     """
     fractions = (each.lower().partition("e")[0].partition(".")[2] for each in numbers)
     decimals = max(map(len, fractions), default=0)
@@ -69,11 +59,7 @@ def turned(point: Pair, about: Pair, degrees: float) -> Pair:
 def ellipse_ring(middle: Pair, across: float, down: float, degrees: float = 0) -> list[Pair]:
     """Return an outline of an ellipse that is never off by more than a tenth of a pixel.
 
-    Args:
-        middle: x and y.
-        across: Half its width.
-        down: Half its height.
-        degrees: Its clockwise rotation.
+    `across` and `down` are half its width and height; it is rotated clockwise.
     """
     largest = max(across, down)
     # A chord over the angle a is off by r (1 - cos(a / 2)).

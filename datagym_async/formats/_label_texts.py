@@ -34,29 +34,20 @@ class Run:
     mapping: LabelMapping
     zero_based: bool
     clip: bool
-    captions: bool
-    """Whether captions of COCO get a file."""
+    captions: bool  # whether captions of COCO get a file
     losses: Losses = attrs.field(factory=Losses)
     classes: Classes = attrs.field(init=False)
-    joints: tuple[str, ...] = ()
-    """Names of the keypoints of all classes, if a format has one list."""
-    captioned: bool = False
-    """Whether any image has a caption."""
+    joints: tuple[str, ...] = ()  # keypoints of all classes, if a format has one list
+    captioned: bool = False  # whether any image has a caption
 
 
 @attrs.frozen(kw_only=True)
 class Sheet:
-    """An image that is written."""
-
     image: LabeledImage
-    name: str
-    """The name of its file below the folder of images."""
-    source: Path | None
-    """Its file, which is put there."""
-    part: str
-    """Its part of the dataset; empty if there is only one."""
-    number: int
-    """Its number in the dataset, from 0."""
+    name: str  # the name of its file below the folder of images
+    source: Path | None  # its file, which is put there
+    part: str  # of the dataset; empty if there is only one
+    number: int  # its number in the dataset, from 0
     run: Run
 
     def size(self) -> tuple[int, int]:
@@ -80,7 +71,6 @@ class Sheet:
     def boxes(
         self, *, kept: Collection[str] = (), with_joints: bool = False
     ) -> Iterator[tuple[Shown, Bounds]]:
-        """Yield each object with the box around it."""
         for each in self.shown(kept=kept, with_joints=with_joints):
             box = each.bounds
             if not each.is_box:
@@ -330,7 +320,11 @@ def cvat(sheet: Sheet) -> str:
                 losses.add(LossKind.NESTING, f"{image.media_name}: {each.key}")
             if drawn := _cvat_shape(each, sheet):
                 tag, place = drawn
-                label, marks = _cvat_label(each, outer, classes), carried(each)
+                if each is not outer and isinstance(each.shape, Point):
+                    label = classes.of(outer, None).point(each.key)
+                else:
+                    label = classes.of(each, None if each is outer else outer).text
+                marks = carried(each)
                 is_hidden = marks.get("v") == 1 or marks.get("occluded") == "1"
                 own = {"label": label, "source": "manual"}
                 own |= {"occluded": str(int(is_hidden)), **place, "z_order": "0"}
@@ -364,13 +358,6 @@ def _cvat_shape(annotation: Annotation, sheet: Sheet) -> tuple[str, dict[str, st
         sheet.run.losses.add(LossKind.INCOMPLETE, where)
         return None
     return tag, {"points": ";".join(f"{number(each.x)},{number(each.y)}" for each in points)}
-
-
-def _cvat_label(annotation: Annotation, outer: Annotation, classes: Classes) -> str:
-    parent = None if annotation is outer else outer
-    if parent and isinstance(annotation.shape, Point):
-        return classes.of(parent, None).point(annotation.key)
-    return classes.of(annotation, parent).text
 
 
 def cvat_head(classes: Classes) -> str:

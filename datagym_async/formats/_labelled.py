@@ -55,15 +55,10 @@ def images_of(
 ) -> Iterator[LabeledImage]:
     """Yield the labels of a file as label values, one image after the other.
 
-    Args:
-        dataset: The result of a reader.
-        mapping: How classes and shapes are mapped.
-        losses: Counts what the service, or the configuration, cannot store.
-        config: An existing label configuration, which decides the shapes: an entry of the type
-            polygon gets outlines, a rectangle boxes. Classes without an entry are left out and
-            counted by name. None for that of `config_of`.
-        emptied: Whether to yield images whose labels are all lost, which look like images without
-            labels.
+    An existing label configuration decides the shapes: an entry of the type polygon gets outlines,
+    a rectangle boxes. Classes without an entry are left out and counted by name. Without one it is
+    that of `config_of`. Images whose labels are all lost, which look like images without labels,
+    are given only if they are wanted (`emptied`).
 
     Raises:
         FormatError: The file is broken, or the extra ``formats`` is needed and not installed.
@@ -83,8 +78,6 @@ def images_of(
 
 @attrs.define
 class _Mapper:
-    """Makes values from the results of readers."""
-
     _mapping: LabelMapping
     _losses: Losses
     _places: Places
@@ -217,7 +210,6 @@ class _Mapper:
         return parts
 
     def _keypoints(self, found: RawObject, place: Place, where: str) -> list[Annotation]:
-        """Return the keypoints that are labelled."""
         points: list[Annotation] = []
         if not found.keypoints or self._mapping.sdk:
             return points

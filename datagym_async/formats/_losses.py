@@ -37,7 +37,6 @@ class LossKind(enum.StrEnum):
     is_loss: bool
 
     def __new__(cls, value: str, text: str, is_loss: bool = False) -> Self:
-        """Make a kind from its name, its meaning, and whether labels or images are lost."""
         kind = str.__new__(cls, value)
         kind._value_, kind.text, kind.is_loss = value, text, is_loss
         return kind
@@ -128,7 +127,6 @@ class Loss:
     examples: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """Return it as one line."""
         is_more = self.count > len(self.examples)
         if self.kind in _NAMED:  # each class is listed once, however often it occurs
             is_more = len(self.examples) >= _CLASSES
@@ -148,7 +146,6 @@ class LossReport:
     items: tuple[Loss, ...] = attrs.field(default=(), converter=tuple[Loss, ...])
 
     def __bool__(self) -> bool:
-        """Return whether anything was lost."""
         return bool(self.items)
 
     @property
@@ -157,14 +154,12 @@ class LossReport:
         return any(item.kind.is_loss for item in self.items)
 
     def __add__(self, other: LossReport) -> LossReport:
-        """Return the losses of two conversions, one after the other."""
         losses = Losses()
         for item in (*self.items, *other.items):
             losses.add(item.kind, *item.examples, count=item.count)
         return losses.report()
 
     def __str__(self) -> str:
-        """Return a line for each kind."""
         return "\n".join(map(str, self.items)) or "Nothing was lost."
 
     def count(self, kind: LossKind) -> int:
@@ -196,7 +191,6 @@ class Losses:
             self.add(kind, f"{where}: {error}")
 
     def report(self) -> LossReport:
-        """Return what was counted so far."""
         return LossReport(self._found.values())
 
 

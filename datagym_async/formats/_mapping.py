@@ -281,12 +281,9 @@ class Place:
 
     key: str
     type: EntryType
-    select: str = ""
-    """The key of the nested select whose answer is the class, if there is one."""
-    option: str | None = None
-    """The key of that answer."""
-    points: Mapping[str, str] = attrs.field(factory=dict)
-    """The keys of points, by the names of keypoints."""
+    select: str = ""  # key of the nested select whose answer is the class, if any
+    option: str | None = None  # key of that answer
+    points: Mapping[str, str] = attrs.field(factory=dict)  # their keys, by names of keypoints
 
 
 @attrs.frozen

@@ -174,9 +174,7 @@ def decode(
 ) -> NDArray[np.uint8]:
     """Return a mask, shape (height, width), 1 where the object is.
 
-    Args:
-        rle: Members ``size`` (height, width) and ``counts`` (a list, or text in compressed form).
-            width, height: Those of its image, if known.
+    It has ``size`` (height, width) and ``counts`` (a list, or text in compressed form).
 
     Raises:
         BrokenError: It is not a mask, or one of an image of another size.

@@ -264,7 +264,6 @@ class Matching:
     unannotated: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """Return what was found in a sentence or two."""
         parts = [f"{len(self.images):,} images have a media"]
         for names, what in (
             (self.unmatched, "have none"),

@@ -70,25 +70,17 @@ class RawObject:
     """An object on an image. Its parts are independent: broken ones are not here."""
 
     category: Category
-    where: str
-    """Its place, for people: file and line, or ``annotations[12]``."""
-    box: tuple[float, float, float, float] | None = None
-    """Left, top, width and height; None if the file has none."""
-    parts: Sequence[Sequence[Ring]] = ()
-    """For each part of the object its outline, and then the holes in it."""
-    mask: Mapping[str, Any] | None = None
-    """A mask of COCO (RLE) instead of `parts`; decoded only if an outline is needed."""
-    line: Ring = ()
-    """The points of an object that is an open line."""
-    point: Pair | None = None
-    """The place of an object that is a point."""
+    where: str  # its place, for people: file and line, or ``annotations[12]``
+    box: tuple[float, float, float, float] | None = None  # left, top, width, height
+    parts: Sequence[Sequence[Ring]] = ()  # for each its outline, and then the holes in it
+    mask: Mapping[str, Any] | None = None  # of COCO (RLE), instead of `parts`; decoded if needed
+    line: Ring = ()  # the points of an object that is an open line
+    point: Pair | None = None  # the place of an object that is a point
     keypoints: Sequence[tuple[float, float, int] | None] = ()
     """x, y and visibility (1: hidden, 2: seen) for each of the category's; None if not labelled."""
-    number: int | str | None = None
-    """Its number, the same in several files; None if it has none."""
+    number: int | str | None = None  # the same in several files; None if it has none
     crowd: bool = False
-    score: float | None = None
-    """From 0 to 1, of results of a model."""
+    score: float | None = None  # from 0 to 1, of results of a model
     extra: Mapping[str, Any] = attrs.field(factory=dict)
     """Members of the file that the service does not know, which writers write again."""
 
@@ -97,33 +89,26 @@ class RawObject:
 class RawImage:
     """An image and all its data in the files."""
 
-    name: str
-    """The name in the file, with folders."""
-    where: str = ""
-    """The file, and the place in it."""
+    name: str  # in the file, with folders
+    where: str = ""  # the file, and the place in it
     width: int | None = None
     height: int | None = None
     media_id: str = ""
     objects: list[RawObject] = attrs.field(factory=list)
     captions: list[str] = attrs.field(factory=list)
-    is_labelled: bool = False
-    """Whether the file has labels for it, readable or not."""
-    in_shares: bool = False
-    """Whether its coordinates are shares of an unknown width and height, as in YOLO."""
+    is_labelled: bool = False  # whether the file has labels for it, readable or not
+    in_shares: bool = False  # of an unknown width and height, as in YOLO
 
 
 @attrs.frozen(kw_only=True)
 class RawDataset:
     """An opened file or folder of labels."""
 
-    where: str
-    """The file or folder, for people."""
-    categories: tuple[Category, ...]
-    """All classes in the order of the file, also those that are not used."""
+    where: str  # the file or folder, for people
+    categories: tuple[Category, ...]  # in the order of the file, also unused ones
     images: Callable[[Losses], Iterator[RawImage]]
     """Reads the images one by one, each time it is called, and counts losses."""
-    outlines: bool = False
-    """Whether it has outlines without boxes, so that boxes would lose something."""
+    outlines: bool = False  # whether boxes would lose outlines
 
 
 @contextlib.contextmanager

@@ -53,12 +53,7 @@ class Options:
 
 
 def bytes_of(path: Path, most: int = MOST_BYTES) -> bytes:
-    """Return the content of a file.
-
-    Raises:
-        BrokenError: It is larger than this many bytes.
-        OSError: It cannot be read, or is not a regular file.
-    """
+    """Return the content of a regular file; `BrokenError` if it is larger than this, `OSError`."""
     with open(path, "rb", opener=regular_only) as file:
         if os.fstat(file.fileno()).st_size > most:
             raise BrokenError(f"it is larger than {most >> 20} MB, which no such file is")
@@ -121,7 +116,6 @@ def number_of(value: object, what: str = "a coordinate") -> float:
 
 
 def is_number(word: str) -> bool:
-    """Return whether a word is a number."""
     try:
         float(word)
     except ValueError:
@@ -177,17 +171,9 @@ def files_below(folder: Path, suffixes: Collection[str]) -> list[Path]:
 
 
 def of_part(files: list[Path], folder: Path, listed: Path, options: Options) -> list[Path]:
-    """Return the files of the requested part of a dataset, by default all.
+    """Return the label files of the requested part of a dataset, by default all; or `FormatError`.
 
-    Args:
-        files: Label files.
-        folder: Where they are.
-        listed: The file that lists the images of the part, which is looked for first; then a folder
-            with its name is enough.
-        options: The options.
-
-    Raises:
-        FormatError: There is no such part.
+    The file that lists its images is looked for first; then a folder with its name is enough.
     """
     part = options.split
     if not part:
@@ -345,7 +331,6 @@ class ReadClasses:
         return self._found[name]
 
     def all(self) -> tuple[Category, ...]:
-        """Return all of them, in order."""
         return tuple(self._found.values())
 
 
@@ -360,16 +345,9 @@ def gathered(
 ) -> RawDataset:
     """Return a dataset of files that are read once before, for their classes and images.
 
-    Args:
-        where: The file or folder, for people.
-        files: The label files.
-        read: Yields the images of one of them, with categories of the given classes.
-        options: Its classes come first.
-        looked_for: What was looked for, for the error if there is no image.
-        file_each: Whether each image has its own file, which says its name.
-
-    Raises:
-        FormatError: There is no image.
+    `read` yields the images of one of them, with categories of the given classes; those of the
+    options come first. If there is no image, a `FormatError` says what was looked for. `file_each`
+    says that each image has its own file, with its name.
     """
 
     def every(classes: ReadClasses, losses: Losses) -> Iterator[RawImage]:

@@ -66,8 +66,7 @@ class _Yolo:
 
     categories: Mapping[int, Category]
     keypoints: int = 0
-    dimensions: int = 3
-    """Numbers of a keypoint: x, y and, if there are three, its visibility."""
+    dimensions: int = 3  # of a keypoint: x, y and maybe its visibility
 
     @property
     def pose(self) -> int:

@@ -64,18 +64,14 @@ _JOINED: Final = ("track", "skeleton")
 
 @attrs.define
 class Element:
-    """An element with its content."""
-
     tag: str
     line: int
-    given: dict[str, str]
-    """Its attributes."""
+    given: dict[str, str]  # its attributes
     text: str = ""
     children: list[Element] = attrs.field(factory=list)
     around: Element | None = attrs.field(default=None, repr=False)
     """The unfinished track of a shape, which is not among its children."""
-    shapes: int = 0
-    """The number of shapes of a track so far."""
+    shapes: int = 0  # of a track so far
 
     def all(self, *tags: str) -> list[Element]:
         """Return all elements at the end of a way down."""
@@ -381,12 +377,10 @@ class _Cvat:
     _file: str
     _classes: ReadClasses
     _losses: Losses
-    _apart: str
-    """The folder in the names of frames if there are several files."""
+    _apart: str  # folder in the names of frames if there are several files
     _sizes: dict[str, tuple[int | None, int | None]] = attrs.field(factory=dict)
     """The sizes of frames by the number of their task, which is empty outside projects."""
-    _is_project: bool = False
-    """Whether names of images need the folder of their subset."""
+    _is_project: bool = False  # whether names need the folder of their subset
 
     def learn(self, meta: Element) -> None:
         """Read the labels, and the size of frames, of a task, a project or a job."""

@@ -57,23 +57,16 @@ ImagesFrom: TypeAlias = Mapping[str, Path] | Callable[[LabeledImage], Path | Non
 class _Layout:
     """The places and the content of a format's files; ``{part}`` is the part of the dataset."""
 
-    text: Callable[[Sheet], str] | None
-    """Returns the text for an image; None for COCO, which is written as a whole."""
-    labels: str
-    """The folder of the label files, or the one file for all."""
+    text: Callable[[Sheet], str] | None  # for an image; None for COCO, which is written as a whole
+    labels: str  # the folder of label files, or the one file for all
     images: str
-    suffix: str = ""
-    """The suffix of label files; empty if there is one file for all."""
-    only_part: str = ""
-    """The value of ``{part}`` if there is only one."""
-    sets: str = ""
-    """The file that lists the images of a part."""
-    own_file: str = ""
-    """A file beside the images, whose name none of them may have."""
+    suffix: str = ""  # of label files; empty if there is one file for all
+    only_part: str = ""  # the value of ``{part}`` if there is only one
+    sets: str = ""  # the file that lists the images of a part
+    own_file: str = ""  # a file beside the images, whose name none of them may have
     needs_size: bool = False
     types: frozenset[EntryType] = COVERING
-    word: Callable[[str], str] | None = writable
-    """Returns a name of a class in the characters of the format; see `classes_of`."""
+    word: Callable[[str], str] | None = writable  # a class in the format's characters
 
 
 def _yolo(text: Callable[[Sheet], str]) -> _Layout:
@@ -271,7 +264,6 @@ def _write_coco(run: Run, sheets: Iterable[Sheet], instances: Path, captions: Pa
 
 
 def _fill(run: Run, root: Path, sheets: Sequence[Sheet], parts: Sequence[str]) -> None:
-    """Write all label files, and the files beside them."""
     layout = _LAYOUTS[run.format]
     folders = {part: part or layout.only_part for part in parts}
     files = {part: root / layout.labels.format(part=folders[part]) for part in parts}
@@ -328,7 +320,6 @@ def _new(path: Path) -> TextIO:
 
 
 def _source(image: LabeledImage, images_from: ImagesFrom, losses: Losses) -> Path | None:
-    """Return the file of an image, or None if there is none."""
     if callable(images_from):
         found = images_from(image)
     else:
@@ -380,7 +371,7 @@ def _named(
     path = PurePosixPath(name)
     # If the image is put beside its label, another name for both does no harm.
     tried = count(2)
-    while (label := folded_name(_label_file(path, layout))) in taken:
+    while (label := folded_name(f"{path.with_suffix(layout.suffix or path.suffix)}")) in taken:
         if source is None:
             losses.add(LossKind.SAME_FILE, media_name)
             return None
@@ -394,10 +385,6 @@ def _named(
     elif str(path) not in {media_name, name} or whole != wanted or wanted != media_name:
         losses.add(LossKind.RENAMED, f"{media_name!r} is {str(path)!r}")
     return str(path)
-
-
-def _label_file(path: PurePosixPath, layout: _Layout) -> str:
-    return str(path.with_suffix(layout.suffix) if layout.suffix else path)
 
 
 def _put(source: Path, target: Path, placing: Placing, replaced: Path) -> None:

@@ -127,19 +127,12 @@ def _distinct(found: Iterable[Category], where: str) -> tuple[Category, ...]:
 
 @attrs.frozen(kw_only=True)
 class WrittenClass:
-    """A class in files."""
-
-    at: int
-    """Its place among all classes, from 0: its number in YOLO."""
-    category: Category
-    """As COCO has it."""
-    text: str
-    """Its name where a file has names alone: with the group before it if the name is not unique."""
-    points: Mapping[str, int]
-    """Keys of its keypoints, to their places in `category`."""
+    at: int  # its place among all classes, from 0: its number in YOLO
+    category: Category  # as COCO has it
+    text: str  # for files with names alone: with the group before it if needed
+    points: Mapping[str, int]  # keys of its keypoints, to their places in `category`
 
     def point(self, key: str) -> str:
-        """Return the name of one of its keypoints."""
         return self.category.keypoints[self.points[key]]
 
 
@@ -148,12 +141,9 @@ class _Known:
     """A class of the configuration, or one found in images."""
 
     names: Names
-    points: dict[str, str]
-    """Key to name of its keypoints, in order."""
-    around: str = ""
-    """The text of the entry that its own is nested in."""
-    is_rest: bool = False
-    """Whether it takes the objects of an entry that has a select and no answer to it."""
+    points: dict[str, str]  # key to name of its keypoints, in order
+    around: str = ""  # the text of the entry that its own is nested in
+    is_rest: bool = False  # of objects whose entry has a select that is not answered
 
 
 @attrs.frozen
@@ -166,7 +156,6 @@ class Classes:
     _known: Mapping[_Place, _Known]
 
     def of(self, annotation: Annotation, parent: Annotation | None) -> WrittenClass:
-        """Return the class of an annotation of one of the images."""
         return self._of[_place_of(annotation, parent, self._mapping, self._known)]
 
 
@@ -181,18 +170,9 @@ def classes_of(
 ) -> Classes:
     """Return the classes of a dataset; names that had to be changed for it are counted.
 
-    Args:
-        images: All images.
-        mapping: Which select tells the class.
-        config: The entries of the label configuration, or none.
-        fixed: The classes that come first.
-        losses: Where losses are counted.
-        types: Types of entries that are classes.
-        written: Gives a name in the characters that a format can hold; None for COCO, where a name
-            has its group beside it.
-
-    Raises:
-        FormatError: As for `classes_from`.
+    Those that are `fixed` come first; errors as for `classes_from`. Entries of these types are
+    classes. `written` gives a name in the characters that a format can hold; it is None for COCO,
+    where a name has its group beside it.
     """
     known: dict[_Place, _Known] = {}
     for entry in entries_of(config):
@@ -388,7 +368,6 @@ def _keypoints(
 
 
 def with_parents(image: LabeledImage) -> Iterator[tuple[Annotation, Annotation | None]]:
-    """Yield all annotations of an image, each with the one it is nested in."""
     for each in image.annotations:
         yield each, None
         for inner in each.nested:
@@ -401,8 +380,7 @@ class Shown:
 
     parts: Sequence[Annotation]
     kind: WrittenClass
-    where: str
-    """For people: the image and the key."""
+    where: str  # for people: the image and the key
 
     @property
     def is_box(self) -> bool:

@@ -95,7 +95,6 @@ _DIFFERS = re.compile(
 
 
 def kind_of(message: str) -> str:
-    """Return a sentence with ``...`` in place of numbers and ids."""
     return _DIFFERS.sub(lambda found: found[1] or "...", message)
 
 
@@ -236,7 +235,6 @@ def _check_values(
 
 
 def not_a(expected: str, value: object, refused: str = "the whole request") -> str:
-    """Return the sentence about a value of another kind."""
     kind = "null" if value is None else type(value).__name__
     return f"{expected} was expected, not {kind}; the service refuses {refused}"
 

@@ -19,7 +19,6 @@ from datagym_async.labels._check_parts import Finding, PartPath, Severity, is_be
 from datagym_async.labels._payload import LABELS
 from datagym_async.labels._values import (
     Annotation,
-    Bounds,
     Incomplete,
     LabeledImage,
     Line,
@@ -28,6 +27,7 @@ from datagym_async.labels._values import (
     Rectangle,
     Segmentation,
     Shape,
+    edges_of,
 )
 
 Pair: TypeAlias = tuple[float, float]  # x and y
@@ -35,21 +35,11 @@ Pair: TypeAlias = tuple[float, float]  # x and y
 
 def sticks_out(shape: Shape, width: float, height: float) -> bool:
     """Return whether a shape goes beyond an image of this many pixels."""
+    edges = [shape.bounds] if isinstance(shape, Rectangle) else map(edges_of, rings_of(shape))
     return any(
         not (left >= 0 and top >= 0) or is_beyond(right, width) or is_beyond(bottom, height)
-        for left, top, right, bottom in _all_bounds(shape)
+        for left, top, right, bottom in edges
     )
-
-
-def _all_bounds(shape: Shape) -> list[Bounds]:
-    match shape:
-        case Incomplete():
-            return []
-        case Segmentation(rings):
-            return [Polygon(ring).bounds for ring in rings if ring]
-        case Line(()) | Polygon(()):
-            return []
-    return [shape.bounds]
 
 
 def clipped(shape: Shape, width: float, height: float) -> list[Shape]:
@@ -139,7 +129,7 @@ def rings_of(shape: Shape) -> tuple[tuple[Point, ...], ...]:
             return tuple(ring for ring in shape.rings if ring)
         case Incomplete():
             return ()
-    return (shape.points,)
+    return (shape.points,) if shape.points else ()
 
 
 def moved(shape: Shape, move: Callable[[float, float], Point]) -> Shape:
@@ -214,11 +204,9 @@ def fitted(
 ) -> Fitted:
     """Return the labels of an image, compared with the size that it really has.
 
-    Args:
-        image: The labels, with the size that their file says, or none.
-        size: Width and height of the image as the service has it, in pixels; None if unknown.
-        rescale: Whether labels of an image of exactly the same ratio are scaled to it.
-        clip: Whether shapes are cut off at the edges.
+    `size` is the width and height of the image as the service has it, in pixels, or None. With
+    `rescale`, labels of an image of exactly the same ratio are scaled to it; with `clip`, shapes
+    are cut off at the edges.
     """
     found = Fitted(image)
     if isinstance(image, InShares) and None in (image.width, image.height):

@@ -288,8 +288,7 @@ def _array(values: Sequence[object], *, width: int | None = None) -> NDArray[np.
 class Form:
     """How a file wrote a value, so that the same file can be written again."""
 
-    members: tuple[str, ...] | None = None
-    """The members in order; None for a value that does not come from a file."""
+    members: tuple[str, ...] | None = None  # in order; None if it is of no file
     keys: tuple[str, ...] = ()
     """The keys below ``labels`` or ``nested_geometries`` in order, also empty ones."""
     raw: Mapping[str, tuple[Any, Any]] = attrs.field(factory=dict)

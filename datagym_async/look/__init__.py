@@ -22,13 +22,13 @@ from pathlib import Path
 
 from datagym_async._checks import checked
 from datagym_async._public import publish
-from datagym_async.look._drawing import draw, require_look
+from datagym_async.look._drawing import draw
 from datagym_async.look._gallery import Gallery, GalleryOptions, build_gallery
 from datagym_async.look._marks import colors_of, svg
 from datagym_async.look._overlap import Comparison, compare
 from datagym_async.look._sheet import Choice, build_sheet
 from datagym_async.look._stats import AnswerCount, ClassCount, FindingCount, LabelStatistics
-from datagym_async.look._subjects import file_statistics, of_folder
+from datagym_async.look._subjects import of_folder, stats
 
 __all__ = [
     "AnswerCount",
@@ -48,24 +48,6 @@ __all__ = [
     "stats",
     "svg",
 ]
-
-
-@checked
-async def stats(path: str | os.PathLike[str], *, tiny: float = 4.0) -> LabelStatistics:
-    """Return statistics of the labels in a file or folder.
-
-    Args:
-        path: A file or folder in any format that an import takes. Those of the service (an export,
-            predictions) are read as they arrive.
-        tiny: An object is tiny if a side has fewer pixels than this.
-
-    Raises:
-        FormatError: It has no known format.
-        ConfigurationError: An extra is not installed.
-        OSError: It cannot be read.
-    """
-    require_look("Counting labels")
-    return await file_statistics(Path(path), tiny=tiny)
 
 
 @checked

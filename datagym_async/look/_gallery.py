@@ -71,7 +71,6 @@ class GalleryOptions:
     on_progress: Callable[[int], None] = lambda _: None
 
     def __attrs_post_init__(self) -> None:
-        """Check the options."""
         if not 0 < self.least <= 1:
             raise ConfigurationError(f"least is {self.least}; use an IoU above 0, 1 at most")
 

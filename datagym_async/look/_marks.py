@@ -57,8 +57,6 @@ _SEEN: Final = 0.2  # luminance of a colour that is visible on a dark ground
 
 @attrs.frozen
 class Mark:
-    """One shape as it is drawn."""
-
     kind: MarkKind
     rings: tuple[tuple[Point, ...], ...]  # corners in pixels; of a mask the outline, then its holes
     bounds: Bounds
@@ -99,7 +97,6 @@ def marks_of(labels: LabeledImage, classes: Collection[str] | None = None) -> It
 
 
 def undrawn(labels: LabeledImage) -> int:
-    """Return the number of shapes that cannot be drawn."""
     return sum(bounds_of(each.shape) is None for each in labels.walk())
 
 

@@ -98,8 +98,6 @@ _COUNTS: Final = frozenset(
 
 @attrs.frozen
 class Moment:
-    """The progress and the limit at one moment."""
-
     seconds: float
     items: int
     bytes: int
@@ -123,7 +121,6 @@ class RunRecord:
         limiter: LimiterState,
         statistics: SessionStatistics,
     ) -> None:
-        """Record the run at this moment."""
         if self.moments and progress.seconds < self.moments[-1].seconds + self._every:
             return
         done = progress.seconds, progress.items_done, progress.bytes_done, progress.in_flight
@@ -132,7 +129,6 @@ class RunRecord:
             self.moments, self._every = self.moments[::2], self._every * 2
 
     def took(self, seconds: float) -> None:
-        """Count the time that an item took."""
         self.seconds[int(seconds * 1000).bit_length()] += 1
 
 

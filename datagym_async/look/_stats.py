@@ -149,8 +149,6 @@ _Box: TypeAlias = tuple[float, float, float, float, Annotation]
 
 @attrs.define
 class _Sums:
-    """Sums of one class."""
-
     images: int = 0
     objects: int = 0
     total: float = 0.0
@@ -161,8 +159,6 @@ class _Sums:
 
 @attrs.define
 class StatisticsTally:
-    """Counts labels."""
-
     name: str  # of the project, dataset or file
     tiny: float = 4.0  # pixels; a shorter side makes an object tiny
     states: Counter[str] = attrs.field(factory=Counter)
@@ -294,7 +290,6 @@ class StatisticsTally:
             examples.append(printable(text))
 
     def statistics(self) -> LabelStatistics:
-        """Return what was counted."""
         self._gather()
         examples = {**self._examples, "unanswered": self._unanswered}
         classes = [

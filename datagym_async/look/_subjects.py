@@ -6,6 +6,7 @@ loader); the bytes of an image are read when its turn comes.
 
 from __future__ import annotations
 
+import os
 from array import array
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
@@ -15,6 +16,7 @@ from typing import Any, Final, TypeAlias
 
 import attrs
 
+from datagym_async._checks import checked
 from datagym_async._runs._text import counted
 from datagym_async._threads import in_thread
 from datagym_async.data._listing import Library, Listing, PackedLabels, export_labels, list_media
@@ -34,6 +36,7 @@ from datagym_async.labels import (
     parse_image,
     parse_task,
 )
+from datagym_async.look._drawing import require_look
 from datagym_async.look._marks import Colors, colors_of
 from datagym_async.look._stats import LabelStatistics, StatisticsTally
 from datagym_async.models import MediaSourceType, Project
@@ -165,7 +168,22 @@ async def _found(
     return attached[0][1].name if attached else str(dataset_id), [each for each, _ in attached]
 
 
-async def file_statistics(path: Path, *, tiny: float) -> LabelStatistics:
+@checked
+async def stats(path: str | os.PathLike[str], *, tiny: float = 4.0) -> LabelStatistics:
+    """Return statistics of the labels in a file or folder.
+
+    Args:
+        path: A file or folder in any format that an import takes. Those of the service (an export,
+            predictions) are read as they arrive.
+        tiny: An object is tiny if a side has fewer pixels than this.
+
+    Raises:
+        FormatError: It has no known format.
+        ConfigurationError: An extra is not installed.
+        OSError: It cannot be read.
+    """
+    require_look("Counting labels")
+    path = Path(path)
     tally = StatisticsTally(path.name or str(path), tiny=tiny)
     async with aclosing(labels_in(path, tally.notes)) as images:
         async for image in images:

@@ -72,10 +72,9 @@ def numbers(values: object) -> Sequence[float] | None:
 
 
 def category_of(raw: Mapping[str, Any], faults: list[str]) -> Category:
-    """Return the category of a file; parts of it that cannot be read are added to the faults.
+    """Return the category of a file; `BrokenError` if it has no name or no number.
 
-    Raises:
-        BrokenError: It has no name, or no number.
+    Parts of it that cannot be read are added to the faults.
     """
     name, own = raw.get("name"), _whole(raw.get("id"))
     if isinstance(name, int) and not isinstance(name, bool):
@@ -118,18 +117,10 @@ def object_of(
     *,
     is_result: bool = False,
 ) -> RawObject:
-    """Return the object of an annotation.
+    """Return the object of an annotation; `BrokenError` if nothing of it can be read.
 
-    Args:
-        raw: The members of the annotation.
-        category: Its category.
-        where: Its place in the file.
-        faults: Gets a text for each part that cannot be read.
-        is_result: Whether it is a result of a model, whose keypoints have no marks of visibility
-            (https://cocodataset.org/#format-results).
-
-    Raises:
-        BrokenError: Nothing of it can be read.
+    Parts of it that cannot be read are added to the faults. Keypoints of a result of a model have
+    no marks of visibility (https://cocodataset.org/#format-results).
     """
     score, crowd = number_in(raw.get("score")), raw.get("iscrowd")
     found = RawObject(
@@ -228,11 +219,7 @@ def _keypoints(
 
 
 def folder_of_pngs(path: Path, example: str) -> Path:
-    """Return the folder of PNGs beside a file, found by the name of one of them.
-
-    Raises:
-        FormatError: There is none.
-    """
+    """Return the folder of PNGs beside a file, by the name of one of them; or `FormatError`."""
     tried = [path.with_suffix(""), path.parent, path.parent.parent / path.stem]
     others = sorted(each for each in path.parent.iterdir() if each.name.lower() not in OF_IMAGES)
     folders = [each for each in (*tried, *others) if is_there(each / example, as_file=True)]

@@ -187,8 +187,7 @@ class _File:
     """One of the files, or a document."""
 
     source: Source
-    prefix: str = ""
-    """Its name, before places in it if there are several files."""
+    prefix: str = ""  # its name, before places in it if there are several files
     categories: dict[int | str | None, Category | str] = attrs.field(factory=dict)
     """By number; a text if a number has two, which it names."""
     names: set[tuple[str, str]] = attrs.field(factory=set)
@@ -196,8 +195,7 @@ class _File:
     lengths: dict[int | str | None, set[int]] = attrs.field(factory=dict)
     """The lengths of the lists of keypoints in its annotations, by category."""
     has_results: bool = False
-    pngs: Path | None = None
-    """The folder of its panoptic segments."""
+    pngs: Path | None = None  # the folder of its panoptic segments
 
     @property
     def where(self) -> str:
@@ -282,7 +280,6 @@ class _Opened:
                 self._assign(0, alias, row)
 
     def add(self, source: Source, wanted: Sequence[str] = _MEMBERS) -> None:
-        """Read a file."""
         file, space = _File(source), len(self.files)
         has_prefix = self._several or wanted is not _MEMBERS
         file.prefix = f"{Path(file.where).name}: " if has_prefix else ""
@@ -461,7 +458,6 @@ class _Opened:
         )
 
     def images(self, losses: Losses) -> Iterator[RawImage]:
-        """Yield the images one by one, and count losses."""
         for each in self._losses.report().items:
             losses.add(each.kind, *each.examples, count=each.count)
         for _, rows in groupby(self._database.execute(_BY_IMAGE), itemgetter(0)):

@@ -153,8 +153,6 @@ def save(document: Mapping[str, Any], path: Path) -> None:
 
 @attrs.define
 class _Writer:
-    """Collects images and their objects."""
-
     _mapping: LabelMapping
     _classes: Classes
     _losses: Losses
@@ -224,7 +222,6 @@ class _Writer:
         return {"segmentation": flat, "iscrowd": 0}
 
     def _keypoints(self, shown: Shown) -> dict[str, Any]:
-        """Return the keypoints in the order of the category, if it has any."""
         names = shown.kind.category.keypoints
         drawn = shown.joints(self._losses)
         if not names:

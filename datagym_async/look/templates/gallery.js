@@ -213,8 +213,8 @@
   const press = (button, on) => button.setAttribute("aria-pressed", String(on));
   const toggleLabels = () => press(byId("labels"), !document.body.classList.toggle("unlabelled"));
   const toggleTheme = () => {
-    const dark = document.documentElement.dataset.theme || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
-    document.documentElement.dataset.theme = dark === "dark" ? "light" : "dark";
+    const style = document.documentElement.style, system = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+    style.colorScheme = (style.colorScheme || system) === "dark" ? "light" : "dark";
   };
   const begin = async () => {
     document.adoptedStyleSheets = [sheet];
