@@ -4,8 +4,7 @@ In reading order:
 
 * `_losses`: the result of a conversion: `Conversion`, `LossReport` with its kinds, `FormatError`;
   names made valid for a target
-* `_raw`: the results of readers; `_geometry`: shapes at the edges of their image; `_masks`: masks
-  to outlines with holes and back, pixel for pixel
+* `_raw`: the results of readers; `_masks`: masks to outlines with holes and back, pixel for pixel
 * `_classes`: keys by name, and names in a label configuration; `_mapping`: how classes and shapes
   are mapped (`LabelMapping`), and their places in a configuration; `_labelled`: label values;
   `_sdk`: results of the official SDK, for people who move from it

@@ -1,4 +1,4 @@
-"""What readers of label files share: texts, images beside labels, numbers, and classes.
+"""What readers of label files share: texts, images beside labels, numbers, shapes and classes.
 
 A record that cannot be read is a `BrokenError` or an `OSError`, which `Losses.counting` counts with
 its file and line.
@@ -7,6 +7,7 @@ its file and line.
 from __future__ import annotations
 
 import io
+import math
 import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -20,7 +21,7 @@ from datagym_async._extras import extra_module
 from datagym_async._regular_files import regular_only
 from datagym_async.formats._classes import composed
 from datagym_async.formats._losses import BrokenError, FormatError, Losses, LossKind
-from datagym_async.formats._raw import Category, RawDataset, RawImage, RawObject, Ring
+from datagym_async.formats._raw import Category, Pair, RawDataset, RawImage, RawObject, Ring
 from datagym_async.labels._json import LARGEST
 
 if TYPE_CHECKING:
@@ -311,6 +312,64 @@ def below(folder: Path, path: Path, name: str) -> str:
     """
     parent = path.parent.relative_to(folder)
     return name if "/" in name or "\\" in name else str(PurePosixPath(parent.as_posix(), name))
+
+
+# --- Shapes: noise at the edges, and outlines of those that the service does not have -------------
+
+# In pixels: an image is the square from (0, 0) to (width, height).
+
+TOLERANCE: Final = 0.01
+"""Pixels beyond an edge that are noise of rounding where a file has pixels: two decimals."""
+
+
+def snapped(value: float, size: float, tolerance: float = TOLERANCE) -> float:
+    """Return a coordinate, moved to the edge of its image if it is hardly beyond it."""
+    if -tolerance <= value < 0:
+        return 0.0
+    return float(size) if size < value <= size + tolerance else value
+
+
+def digits_tolerance(numbers: Iterable[str], size: float) -> float:
+    """Return the tolerance in pixels for shares of a width or height that were rounded to digits.
+
+    If a middle and half a width are each rounded to the last digit, an edge is off by up to three
+    quarters of that digit. So the tolerance is one unit of the last decimal of any of the numbers
+    of an object, from a millionth to a thousandth of the size.
+    """
+    fractions = (each.lower().partition("e")[0].partition(".")[2] for each in numbers)
+    decimals = max(map(len, fractions), default=0)
+    return size * 10.0 ** -min(max(decimals, 3), 6)
+
+
+def turned_box(left: float, top: float, right: float, bottom: float, degrees: float) -> list[Pair]:
+    """Return the corners of a box that is rotated clockwise about its middle.
+
+    They begin with the former upper left one.
+    """
+    middle = ((left + right) / 2, (top + bottom) / 2)
+    corners = ((left, top), (right, top), (right, bottom), (left, bottom))
+    return [turned(each, middle, degrees) for each in corners] if degrees else list(corners)
+
+
+def turned(point: Pair, about: Pair, degrees: float) -> Pair:
+    """Return a point rotated clockwise (as seen on the screen, y down) about another."""
+    sine, cosine = math.sin(math.radians(degrees)), math.cos(math.radians(degrees))
+    x, y = point[0] - about[0], point[1] - about[1]
+    return about[0] + x * cosine - y * sine, about[1] + x * sine + y * cosine
+
+
+def ellipse_ring(middle: Pair, across: float, down: float, degrees: float = 0) -> list[Pair]:
+    """Return an outline of an ellipse that is never off by more than a tenth of a pixel.
+
+    `across` and `down` are half its width and height; it is rotated clockwise.
+    """
+    largest = max(across, down)
+    # A chord over the angle a is off by r (1 - cos(a / 2)).
+    angle = 2 * math.acos(max(1 - 0.1 / largest, 0.5)) if largest else math.pi / 4
+    count = min(max(8, math.ceil(math.tau / angle)), 360)
+    steps = (math.tau * each / count for each in range(count))
+    flat = [(middle[0] + across * math.cos(a), middle[1] + down * math.sin(a)) for a in steps]
+    return [turned(each, middle, degrees) for each in flat] if degrees else flat
 
 
 # --- Classes and images that only the label files have --------------------------------------------

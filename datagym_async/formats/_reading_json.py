@@ -16,7 +16,6 @@ from typing import Any, Final
 from datagym_async._extras import extra_module
 from datagym_async._json import in_utf8, loads
 from datagym_async._regular_files import regular_only
-from datagym_async.formats._geometry import ellipse_ring
 from datagym_async.formats._losses import BrokenError, FormatError, Losses, LossKind
 from datagym_async.formats._masks import MOST_PIXELS, trace
 from datagym_async.formats._raw import Category, Pair, RawDataset, RawImage, RawObject, Ring
@@ -27,6 +26,7 @@ from datagym_async.formats._reading import (
     answers,
     below,
     bytes_of,
+    ellipse_ring,
     files_below,
     gathered,
     measure,

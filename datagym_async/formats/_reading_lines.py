@@ -19,13 +19,13 @@ import attrs
 
 from datagym_async._extras import extra_module
 from datagym_async.formats._classes import composed
-from datagym_async.formats._geometry import digits_tolerance, snapped
 from datagym_async.formats._losses import BrokenError, FormatError, Losses, LossKind
 from datagym_async.formats._raw import Category, Pair, RawDataset, RawImage, RawObject
 from datagym_async.formats._reading import (
     IMAGE_SUFFIXES,
     Options,
     Pictures,
+    digits_tolerance,
     files_below,
     first_words,
     is_number,
@@ -33,6 +33,7 @@ from datagym_async.formats._reading import (
     lines_of,
     names_of,
     number_of,
+    snapped,
     stem_of,
     text_of,
     upright_size,

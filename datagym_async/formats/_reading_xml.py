@@ -22,7 +22,6 @@ import orjson
 
 from datagym_async._extras import extra_module
 from datagym_async._regular_files import regular_only
-from datagym_async.formats._geometry import ellipse_ring, snapped, turned_box
 from datagym_async.formats._losses import BrokenError, FormatError, Losses, LossKind
 from datagym_async.formats._masks import MOST_PIXELS, trace
 from datagym_async.formats._raw import (
@@ -40,6 +39,7 @@ from datagym_async.formats._reading import (
     ReadClasses,
     answers,
     below,
+    ellipse_ring,
     files_below,
     gathered,
     measure,
@@ -48,7 +48,9 @@ from datagym_async.formats._reading import (
     of_part,
     pixels_of,
     segments_at,
+    snapped,
     stem_of,
+    turned_box,
 )
 
 _PIECE: Final = 256 * 1024

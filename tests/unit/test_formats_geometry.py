@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datagym_async.formats._geometry import (
+from datagym_async.formats._reading import (
     digits_tolerance,
     ellipse_ring,
     snapped,

@@ -61,7 +61,7 @@ SUBJECTS: Final = {
         "formats._table",
         "formats.coco._reading",
     },
-    "unit/test_formats_geometry.py": {"formats._geometry", "labels._geometry"},
+    "unit/test_formats_geometry.py": {"formats._reading", "labels._geometry"},
     "unit/test_formats_json.py": {"formats._table"},
     "unit/test_formats_mapping.py": {
         "formats._labelled",

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from datagym_async._extras import extra_module
-from datagym_async.formats._geometry import turned_box
 from datagym_async.formats._losses import BrokenError, FormatError
 from datagym_async.formats._masks import MOST_PIXELS, check_mask, compress
 from datagym_async.formats._raw import Category, RawObject, Ring
-from datagym_async.formats._reading import OF_IMAGES, is_there, number_in
+from datagym_async.formats._reading import OF_IMAGES, is_there, number_in, turned_box
 from datagym_async.labels._json import LARGEST
 
 _READ: Final = frozenset((
