@@ -20,6 +20,11 @@ from tests.helpers.server_thread import ServerThread
 
 data = pytest.importorskip("torch.utils.data")
 
+# What torch says of few cores, and of what torchdata calls.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:This DataLoader will create", "ignore:'set_vital' is deprecated"
+)
+
 COUNT = 23
 EPOCHS = 3
 WORKERS = [(0, False), (2, False), (3, True)]
