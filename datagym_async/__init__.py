@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from datagym_async._public import when_asked
 
+# ruff: noqa: F403 -- of these packages all that they export can be imported from here as well
 if TYPE_CHECKING:
     __all__: list[str]
     from datagym_async._client import DataGymClient as DataGymClient, RawAnswer as RawAnswer
@@ -27,60 +28,10 @@ if TYPE_CHECKING:
     from datagym_async._session import SessionStatistics as SessionStatistics
     from datagym_async._transport import Timeout as Timeout
     from datagym_async._version import __version__ as __version__
-    from datagym_async.data import (
-        DatasetLoader as DatasetLoader,
-        LoaderConfig as LoaderConfig,
-        Sample as Sample,
-    )
-    from datagym_async.downloads import (
-        DownloadConfig as DownloadConfig,
-        DownloadEnded as DownloadEnded,
-        Downloader as Downloader,
-        DownloadEvent as DownloadEvent,
-        DownloadOutcome as DownloadOutcome,
-        DownloadProgress as DownloadProgress,
-        DownloadReport as DownloadReport,
-        DownloadResult as DownloadResult,
-        DownloadStarted as DownloadStarted,
-        MediaSettled as MediaSettled,
-    )
-    from datagym_async.exceptions import (
-        AlreadyExistsError as AlreadyExistsError,
-        APIConnectionError as APIConnectionError,
-        APIError as APIError,
-        APIResponseValidationError as APIResponseValidationError,
-        APIStatusError as APIStatusError,
-        APITimeoutError as APITimeoutError,
-        AuthenticationError as AuthenticationError,
-        BadRequestError as BadRequestError,
-        ClientClosedError as ClientClosedError,
-        ConfigurationError as ConfigurationError,
-        ConflictError as ConflictError,
-        DataGymError as DataGymError,
-        ErrorDetail as ErrorDetail,
-        FileChangedError as FileChangedError,
-        FileWriteError as FileWriteError,
-        InternalServerError as InternalServerError,
-        LabelConfigError as LabelConfigError,
-        LimitReachedError as LimitReachedError,
-        NotFoundError as NotFoundError,
-        PayloadTooLargeError as PayloadTooLargeError,
-        PermissionDeniedError as PermissionDeniedError,
-        RateLimitError as RateLimitError,
-        RequestRefusedError as RequestRefusedError,
-        ServiceUnavailableError as ServiceUnavailableError,
-        StoreError as StoreError,
-        TransferError as TransferError,
-    )
-    from datagym_async.exports import (
-        Bitmap as Bitmap,
-        BitmapReport as BitmapReport,
-        BitmapResult as BitmapResult,
-        BitmapSample as BitmapSample,
-        BitmapStream as BitmapStream,
-        ExportedLabels as ExportedLabels,
-        ExportProgress as ExportProgress,
-    )
+    from datagym_async.data import *
+    from datagym_async.downloads import *
+    from datagym_async.exceptions import *
+    from datagym_async.exports import *
     from datagym_async.imports import ImportedLabels as ImportedLabels
     from datagym_async.labels import (
         Annotation as Annotation,
@@ -102,37 +53,7 @@ if TYPE_CHECKING:
         VideoLabels as VideoLabels,
         VideoObject as VideoObject,
     )
-    from datagym_async.models import (
-        AiSegResult as AiSegResult,
-        CompleteResult as CompleteResult,
-        ConfigBackup as ConfigBackup,
-        ConfigStakes as ConfigStakes,
-        Dataset as Dataset,
-        DatasetMedia as DatasetMedia,
-        EntryType as EntryType,
-        FrameType as FrameType,
-        LabelConfiguration as LabelConfiguration,
-        LabelEntry as LabelEntry,
-        LabelIteration as LabelIteration,
-        LabelValue as LabelValue,
-        Media as Media,
-        MediaInvalidReason as MediaInvalidReason,
-        MediaSourceType as MediaSourceType,
-        MediaType as MediaType,
-        OpenEnum as OpenEnum,
-        PointRing as PointRing,
-        PreLabelState as PreLabelState,
-        Project as Project,
-        ProjectDataset as ProjectDataset,
-        StoredPoint as StoredPoint,
-        Task as Task,
-        TaskDetail as TaskDetail,
-        TaskState as TaskState,
-        TaskType as TaskType,
-        UrlResult as UrlResult,
-        UrlStatus as UrlStatus,
-        ValueChange as ValueChange,
-    )
+    from datagym_async.models import *
     from datagym_async.resources import (
         ImportOutcome as ImportOutcome,
         ImportRemark as ImportRemark,
@@ -143,35 +64,7 @@ if TYPE_CHECKING:
         ValueOutcome as ValueOutcome,
         WriteReport as WriteReport,
     )
-    from datagym_async.uploads import (
-        DatasetCreated as DatasetCreated,
-        DatasetShare as DatasetShare,
-        Double as Double,
-        DryRun as DryRun,
-        FolderWatch as FolderWatch,
-        ItemSettled as ItemSettled,
-        JobSummary as JobSummary,
-        LimitChanged as LimitChanged,
-        Mismatch as Mismatch,
-        Outcome as Outcome,
-        Paused as Paused,
-        PlannedUpload as PlannedUpload,
-        PlanSummary as PlanSummary,
-        RunEnded as RunEnded,
-        RunStarted as RunStarted,
-        UploadConfig as UploadConfig,
-        Uploader as Uploader,
-        UploadEvent as UploadEvent,
-        UploadItem as UploadItem,
-        UploadProgress as UploadProgress,
-        UploadReport as UploadReport,
-        UploadResult as UploadResult,
-        clean_jobs as clean_jobs,
-        failed_items as failed_items,
-        jobs_folder as jobs_folder,
-        list_jobs as list_jobs,
-        show_job as show_job,
-    )
+    from datagym_async.uploads import *
 else:
     __getattr__, __dir__, __all__ = when_asked(
         __name__,
@@ -196,7 +89,7 @@ else:
         ),
         exports=(
             "Bitmap BitmapReport BitmapResult BitmapSample BitmapStream ExportedLabels "
-            "ExportProgress"
+            "ExportFormat ExportProgress"
         ),
         imports="ImportedLabels",
         labels=(
@@ -205,11 +98,11 @@ else:
             "Segmentation VideoLabels VideoObject"
         ),
         models=(
-            "AiSegResult CompleteResult ConfigBackup ConfigStakes Dataset DatasetMedia "
-            "EntryType FrameType LabelConfiguration LabelEntry LabelIteration LabelValue "
-            "Media MediaInvalidReason MediaSourceType MediaType OpenEnum PointRing "
-            "PreLabelState Project ProjectDataset StoredPoint Task TaskDetail TaskState "
-            "TaskType UrlResult UrlStatus ValueChange"
+            "AiSegResult CompleteResult ConfigBackup ConfigId ConfigStakes Dataset DatasetId "
+            "DatasetMedia EntryId EntryType FrameType LabelConfiguration LabelEntry "
+            "LabelIteration LabelValue Media MediaId MediaInvalidReason MediaSourceType MediaType "
+            "OpenEnum PointRing PreLabelState Project ProjectDataset ProjectId StoredPoint Task "
+            "TaskDetail TaskId TaskState TaskType UrlResult UrlStatus ValueChange ValueId"
         ),
         resources=(
             "ImportOutcome ImportRemark ImportReport ImportResult TaskOutcome TasksReport "
@@ -217,9 +110,9 @@ else:
         ),
         uploads=(
             "DatasetCreated DatasetShare Double DryRun FolderWatch ItemSettled JobSummary "
-            "LimitChanged Mismatch Outcome Paused PlannedUpload PlanSummary RunEnded "
-            "RunStarted UploadConfig Uploader UploadEvent UploadItem UploadProgress "
-            "UploadReport UploadResult clean_jobs failed_items jobs_folder list_jobs show_job"
+            "LimitChanged Mismatch Outcome Paused PlanSummary PlannedUpload RunEnded RunStarted "
+            "Source UploadConfig UploadEvent UploadItem UploadProgress UploadReport UploadResult "
+            "Uploader clean_jobs failed_items jobs_folder list_jobs show_job"
         ),
         formats="",
         look="",

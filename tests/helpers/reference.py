@@ -86,9 +86,8 @@ def pages() -> list[Page]:
                 waiting.append(module)
                 modules[module.path] = module
     names = {path: [str(name) for name in module.exports or ()] for path, module in modules.items()}
-    # The package itself exports what it imports of ours as itself.
-    ours = [name for name, of in whole.imports.items() if of.startswith(f"{PACKAGE}.")]
-    names[PACKAGE] = sorted({*ours} - {"when_asked"})
+    loader.expand_wildcards(whole)
+    names[PACKAGE] = [*importlib.import_module(PACKAGE).__all__]  # loads none of them
     homes: dict[str, str] = {}
     for path in sorted(modules, key=len):  # inner packages come last, and have the last word
         for name in names[path]:

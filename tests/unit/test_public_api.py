@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import inspect
 import pickle
 import pydoc
@@ -30,10 +31,13 @@ def test_what_is_loaded_late_is_what_type_checkers_see() -> None:
     imports = source.partition("if TYPE_CHECKING:")[2].partition("else:")[0]
     tree = ast.parse(textwrap.dedent(imports))
     seen = [
-        name.name
+        name
         for each in ast.walk(tree)
         if isinstance(each, ast.ImportFrom)
-        for name in each.names
+        for alias in each.names
+        for name in (
+            importlib.import_module(str(each.module)).__all__ if alias.name == "*" else [alias.name]
+        )
     ]
 
     assert sorted(seen) == datagym_async.__all__
