@@ -16,7 +16,7 @@ import attrs
 from multidict import CIMultiDict
 from yarl import URL
 
-from datagym_async._transport._base import Payload, StreamedResponse, bound_of, whole_answer
+from datagym_async._transport._base import StreamedResponse, bound_of, whole_answer
 from datagym_async._transport._connections import (
     LONGEST_FIELD,
     BodyInMemory,
@@ -93,7 +93,7 @@ class _Patience:
 
 
 @attrs.define
-class _Payload(Payload):
+class _Payload:
     """The body of an answer on its way, as an async iterator."""
 
     content: aiohttp.StreamReader  # what aiohttp has received of it
@@ -115,6 +115,10 @@ class _Payload(Payload):
         return piece
 
     async def rest(self, most: int) -> list[bytes]:
+        """Return what was not read yet; a little more than `most` bytes if that is not all.
+
+        It is in pieces, because joining them would take as much memory again. Bytes count unpacked.
+        """
         pieces, arrived = [], 0
         while arrived <= most and (piece := await self._some()):
             pieces.append(piece)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Protocol, Self
@@ -10,21 +9,10 @@ from typing import TYPE_CHECKING, Protocol, Self
 import attrs
 
 from datagym_async._wire._codec import too_large
-from datagym_async._wire._messages import MAX_ERROR, MAX_VALUE, Request, Response
+from datagym_async._wire._messages import MAX_ERROR, Request, Response
 
 if TYPE_CHECKING:
     from datagym_async._transport._options import Timeout
-
-
-class Payload(ABC):
-    """A body in pieces, the rest of which can be read at once."""
-
-    @abstractmethod
-    async def rest(self, most: int) -> list[bytes]:
-        """Return what was not read yet; a little more than `most` bytes if that is not all.
-
-        It is in pieces, because joining them would take as much memory again. Bytes count unpacked.
-        """
 
 
 @attrs.frozen
@@ -42,28 +30,18 @@ class StreamedResponse:
         """Return the body in pieces of at most about 64 KiB; can be iterated once."""
         return self._chunks
 
-    async def read(self, most: int = MAX_VALUE) -> bytes:
-        """Return the rest of the body; a little more than `most` bytes of it if that is not all."""
-        return b"".join(await self._pieces(most))
-
     async def whole(self, request: Request) -> Response:
         """Return the answer with its whole body; that of an error is cut at its bound.
 
         Longer than `request.max_bytes` is an `APIResponseValidationError`.
         """
-        pieces = await self._pieces(bound_of(request, self.status))
-        return whole_answer(request, self.status, self.headers, pieces)
-
-    async def _pieces(self, most: int) -> list[bytes]:
-        if isinstance(self._chunks, Payload):
-            return await self._chunks.rest(most)
-        pieces, arrived = [], 0
+        pieces, arrived, most = [], 0, bound_of(request, self.status)
         async for piece in self._chunks:
             pieces.append(piece)
             arrived += len(piece)
             if arrived > most:
                 break
-        return pieces
+        return whole_answer(request, self.status, self.headers, pieces)
 
 
 def bound_of(request: Request, status: int) -> int:

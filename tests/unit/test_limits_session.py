@@ -225,7 +225,7 @@ async def test_what_one_request_is_told_holds_for_the_client(
 
     await session.request(READ)
     async with session.stream(DOWNLOAD) as streamed:
-        await streamed.read()
+        await streamed.whole(DOWNLOAD)
 
     assert seconds() == pause
     assert session.statistics().pause_seconds == pause
@@ -287,7 +287,7 @@ async def test_downloads_find_their_limit_too() -> None:
     async def work() -> None:
         while seconds() < 5:
             async with session.stream(DOWNLOAD) as streamed:
-                await streamed.read()
+                await streamed.whole(DOWNLOAD)
 
     async with asyncio.TaskGroup() as group:
         for _ in range(16):
@@ -323,7 +323,7 @@ async def test_a_stream_that_times_out_is_a_sign_of_overload() -> None:
 
     with pytest.raises(APITimeoutError):
         async with session.stream(DOWNLOAD) as streamed:
-            await streamed.read()
+            await streamed.whole(DOWNLOAD)
 
     assert session.statistics().overloads == {"timeout": 1}
     assert session.limiter(Lane.DOWNLOAD).limit == 1

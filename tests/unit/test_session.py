@@ -426,7 +426,7 @@ async def test_a_stream_is_retried_until_its_headers_are_here() -> None:
     session = make_session(transport)
 
     async with session.stream(READ) as streamed:
-        body = await streamed.read()
+        body = (await streamed.whole(READ)).body
 
     assert body == b"abc"
     assert session.statistics().retries == 2
