@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 from urllib.parse import quote
 
-import attrs
 from aiohttp import web
 
 from datagym_async._client import DataGymClient
@@ -23,29 +22,21 @@ from datagym_async._threads import in_thread
 from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._datasets import show_dataset
 from datagym_async.cli._demo_labels import label_photographs, photographs
-from datagym_async.cli._errors import INTERRUPTED, SOME_FAILED, WELL, CommandError
+from datagym_async.cli._errors import SOME_FAILED, WELL, CommandError
 from datagym_async.cli._options import argument, flag
 from datagym_async.cli._serve import running_server
 from datagym_async.cli._upload import Account, run_upload
-from datagym_async.uploads import UploadReport, UploadResult
 
 if TYPE_CHECKING:
     from datagym_async.cli._screen import Output
     from datagym_async.server import SeededProject
+    from datagym_async.uploads import UploadReport, UploadResult
 
 DATASET: Final = "Demo photographs"
 _LISTED: Final = 8
 _LINKS: Final = 12
 
 app = group("demo")
-
-
-@attrs.define
-class DemoRun:
-    files: UploadReport | None = None
-    links: UploadReport | None = None
-    verified: str = ""
-    gallery: str = ""
 
 
 @command(app, "demo", client=False)
@@ -66,27 +57,16 @@ def demo(
     Uploads photographs to a local server, lists them, downloads one and compares its bytes, uploads
     links, and makes a gallery of labels to open in a browser. The gallery stays on disk.
     """
-    output, play = invocation.output, DemoRun()
     if folder is not None and not folder.is_dir():
         raise CommandError(f"The folder {folder} does not exist.")
     sources = photographs() if folder is None else (folder,)
-    try:
-        asyncio.run(_demo(output, data, sources, _served(sources), play))
-    except KeyboardInterrupt:
-        output.warning("Interrupted.")
-        return INTERRUPTED
-    _close(output, play, data)
-    reports = (play.files, play.links)
-    return WELL if all(each is None or each.ok for each in reports) else SOME_FAILED
+    return asyncio.run(_demo(invocation.output, data, sources, _served(sources)))
 
 
 async def _demo(
-    output: Output,
-    data: Path | None,
-    sources: Sequence[Path],
-    served: dict[str, Path],
-    play: DemoRun,
-) -> None:
+    output: Output, data: Path | None, sources: Sequence[Path], served: dict[str, Path]
+) -> int:
+    of_links: UploadReport | None = None
     _heading(output, "1. Start a DataGym-compatible server on this machine")
     async with running_server(data) as server:
         output.keep_secret(server.token)
@@ -101,7 +81,7 @@ async def _demo(
 
             _heading(output, "2. Upload files: checked, sent concurrently, and reported")
             account = await _upload(client, output, dataset.id, [*map(str, sources)])
-            play.files = account.report
+            of_files = account.report
 
             _heading(output, "3. List the dataset")
             held = await client.datasets.get(dataset.id)
@@ -109,16 +89,38 @@ async def _demo(
                 output.tell(f"... and {more:,} more.")
 
             _heading(output, "4. Download one image and compare it byte for byte")
-            play.verified = await _read_back(client, output, account.totals.uploaded)
+            verified = await _read_back(client, output, account.totals.uploaded)
 
             _heading(output, "5. Upload links: the service stores the address, not the bytes")
             async with _photo_server(served) as links:
                 if links:
                     output.tell(f"{counted(len(links), 'URL')}, the first is {links[0]}")
-                    play.links = (await _upload(client, output, dataset.id, links)).report
+                    of_links = (await _upload(client, output, dataset.id, links)).report
 
                 _heading(output, "6. Label some photographs and make a gallery")
-                play.gallery = await _look(client, output, projects[0], data)
+                gallery = await _look(client, output, projects[0], data)
+
+    if output.as_json:
+        output.document(
+            {
+                "files": of_files and of_files.to_dict(),
+                "links": of_links and of_links.to_dict(),
+                "verified": verified,
+                "data": None if data is None else str(data),
+                "gallery": gallery or None,
+            }
+        )
+    _heading(output, "Next steps")
+    for line in (
+        f"datagym-async serve --data {'DIR' if data is None else shlex.quote(str(data))}",
+        "    runs this server for as long as you like",
+        "datagym-async upload FOLDER --dataset NAME --create",
+        "    uploads your own images, here or to your account",
+        "docs/cli.md describes all commands, README.md the use in code.",
+        *([f"Open the gallery: {gallery}"] if gallery else ()),
+    ):
+        output.tell(line)
+    return WELL if all(each is None or each.ok for each in (of_files, of_links)) else SOME_FAILED
 
 
 async def _upload(
@@ -200,26 +202,3 @@ async def _read_back(client: DataGymClient, output: Output, uploaded: UploadResu
 def _heading(output: Output, text: str) -> None:
     output.tell("")
     output.tell(text, style="bold")
-
-
-def _close(output: Output, play: DemoRun, data: Path | None) -> None:
-    if output.as_json:
-        output.document(
-            {
-                "files": play.files.to_dict() if play.files else None,
-                "links": play.links.to_dict() if play.links else None,
-                "verified": play.verified,
-                "data": None if data is None else str(data),
-                "gallery": play.gallery or None,
-            }
-        )
-    _heading(output, "Next steps")
-    for line in (
-        f"datagym-async serve --data {'DIR' if data is None else shlex.quote(str(data))}",
-        "    runs this server for as long as you like",
-        "datagym-async upload FOLDER --dataset NAME --create",
-        "    uploads your own images, here or to your account",
-        "docs/cli.md describes all commands, README.md the use in code.",
-        *([f"Open the gallery: {play.gallery}"] if play.gallery else ()),
-    ):
-        output.tell(line)

@@ -15,13 +15,16 @@ A route passes all fields with their rules (`pattern`, `size`, ...) to `require`
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from itertools import islice
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 import attrs
 from aiohttp import web
 
 from datagym_async.server._json import Json, pretty
+
+N = TypeVar("N", int, float)
 
 # All other keys are 500: `ex_system` and all `ex_gen_…`.
 _STATUS_OF_KEY: Final = {
@@ -92,16 +95,13 @@ class Answer(Exception):  # noqa: N818 -- what is raised is the answer itself
         raise NotImplementedError
 
 
+@attrs.define
 class Refusal(Answer):
     """Shape A: an application error, always pretty-printed, with the status of its key."""
 
-    def __init__(
-        self, key: str, params: Sequence[str] = (), details: Sequence[Detail] = ()
-    ) -> None:
-        super().__init__(key, *params)
-        self.key = key
-        self.params = tuple(params)
-        self.details = tuple(details)
+    key: str
+    params: Sequence[str] = ()
+    details: Sequence[Detail] = ()
 
     def response(self, render: Callable[[Json], bytes]) -> web.Response:
         status = _STATUS_OF_KEY.get(self.key, 500)
@@ -111,14 +111,12 @@ class Refusal(Answer):
         return web.Response(status=status, body=pretty(body), headers=headers)
 
 
+@attrs.define
 class InvalidFields(Answer):
     """Shape B: fields of a readable JSON body, or query parameters, that break a rule."""
 
     chunked = True
-
-    def __init__(self, details: Sequence[Detail]) -> None:
-        super().__init__(*(detail.key for detail in details))
-        self.details = tuple(details)
+    details: Sequence[Detail]
 
     def response(self, render: Callable[[Json], bytes]) -> web.Response:
         body = _body("ex_validation", (), "Validation error.", 0, self.details)
@@ -126,27 +124,24 @@ class InvalidFields(Answer):
         return web.Response(status=400, body=render(body), headers=headers)
 
 
+@attrs.define
 class EmptyAnswer(Answer):
     """Shape C: a status, no body, no Content-Type."""
 
-    def __init__(self, status: int, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(status)
-        self.status = status
-        self.headers = dict(headers or {})
+    status: int
+    headers: Mapping[str, str] = attrs.field(factory=dict)
 
     def response(self, render: Callable[[Json], bytes]) -> web.Response:
         return web.Response(status=self.status, headers=self.headers)
 
 
+@attrs.define
 class UnknownRoute(Answer):
     """Shape D: there is no such route; the body has no `key`."""
 
     chunked = True
-
-    def __init__(self, path: str, timestamp: int) -> None:
-        super().__init__(path)
-        self.path = path
-        self.timestamp = timestamp
+    path: str
+    timestamp: int
 
     def response(self, render: Callable[[Json], bytes]) -> web.Response:
         head: dict[str, Json] = {"timestamp": self.timestamp, "status": 404, "error": "Not Found"}
@@ -225,6 +220,16 @@ def read_text(value: Json) -> str | None:
         return str(value).lower()
     if isinstance(value, int | float):
         return str(value)
+    raise EmptyAnswer(400)
+
+
+def read_number(value: Json, kind: Callable[[Any], N]) -> N | None:
+    """Return a number; its text is one, an empty text is none, and other values are 400."""
+    if value is None or value == "":
+        return None
+    if isinstance(value, int | float | str) and not isinstance(value, bool):
+        with suppress(ValueError, OverflowError):
+            return kind(value)
     raise EmptyAnswer(400)
 
 

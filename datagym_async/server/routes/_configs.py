@@ -5,7 +5,6 @@ fields are collected into one bean validation, and of wrong types, nesting or du
 is refused.
 """
 
-import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Final
@@ -22,6 +21,7 @@ from datagym_async.server._errors import (
     Rule,
     is_reserved,
     pattern,
+    read_number,
     read_text,
     refuse,
     require,
@@ -156,7 +156,7 @@ def _read(value: Json) -> tuple[EntryInput, ...]:
             type=kind.upper() if (kind := read_text(member.get("type"))) else kind,
             color=read_text(member.get("color")),
             shortcut=read_text(member.get("shortcut")),
-            max_length=_whole(member.get("maxLength")),
+            max_length=read_number(member.get("maxLength"), int),
             options=_options(member.get("options")),
             required=_flag(member.get("required")),
             children=_read(member["children"]) if "children" in member else (),
@@ -164,16 +164,6 @@ def _read(value: Json) -> tuple[EntryInput, ...]:
         for member in members
         if isinstance(member, Mapping)
     )
-
-
-def _whole(value: Json) -> int | None:
-    """Read a whole number, or a text of digits; a fraction is cut off."""
-    if value is None or value == "":
-        return None
-    if isinstance(value, int | float | str) and not isinstance(value, bool):
-        with contextlib.suppress(ValueError, OverflowError):
-            return int(value)
-    raise EmptyAnswer(400)
 
 
 def _flag(value: Json) -> bool:

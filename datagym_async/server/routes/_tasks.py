@@ -7,7 +7,15 @@ from typing import Final
 import attrs
 from aiohttp import web
 
-from datagym_async.server._errors import NOT_NULL, WORDS, EmptyAnswer, pattern, refuse, require
+from datagym_async.server._errors import (
+    NOT_NULL,
+    WORDS,
+    EmptyAnswer,
+    pattern,
+    read_number,
+    refuse,
+    require,
+)
 from datagym_async.server._json import Json, items_of
 from datagym_async.server._labels import (
     SEGMENTATION,
@@ -113,7 +121,9 @@ async def show(call: Call) -> web.StreamResponse:
 async def complete(call: Call) -> web.StreamResponse:
     """PUT /task/{task_id}/completeTask: from any state, if the values are complete."""
     body = await call.json_object("lastChangedConfig")
-    known = _milliseconds(body.get("lastChangedConfig"))
+    known = read_number(body.get("lastChangedConfig"), int)
+    if known is not None and abs(known) >= 1 << 63:
+        raise EmptyAnswer(400)
     require([("", known, NOT_NULL)])
     async with call.service.store.writing() as db:
         found = await find_label_task(db, call.ids["task_id"])
@@ -144,17 +154,6 @@ def _count_label(service: Service) -> None:
     if plan.label_limit is not None and plan.labels_used >= plan.label_limit:
         raise refuse("ex_limit", "Label", str(plan.label_limit + 1), str(plan.label_limit))
     service.plan = attrs.evolve(plan, labels_used=plan.labels_used + 1)
-
-
-def _milliseconds(value: Json) -> int | None:
-    """Read a whole number of 64 bits, or a text of digits."""
-    if value is None:
-        return None
-    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,19}", value):
-        value = int(value)
-    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1 << 63:
-        return int(value)
-    raise EmptyAnswer(400)
 
 
 def first_invalid(values: Iterable[Value], *, video: bool) -> Value | None:

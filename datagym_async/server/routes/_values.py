@@ -5,14 +5,22 @@ The members of a request are `x`, `y`, `width`, `height`, `points`, `pointsColle
 coordinates are stored.
 """
 
-import contextlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 import attrs
 from aiohttp import web
 
-from datagym_async.server._errors import NOT_EMPTY, NOT_NULL, EmptyAnswer, refuse, require, size
+from datagym_async.server._errors import (
+    NOT_EMPTY,
+    NOT_NULL,
+    EmptyAnswer,
+    read_number,
+    refuse,
+    require,
+    size,
+)
 from datagym_async.server._json import Json, as_list
 from datagym_async.server._labels import (
     EMPTY,
@@ -152,13 +160,7 @@ async def _find_value(db: Transaction, value_id: str) -> tuple[LabelTask, Entrie
     return found, entries, next(value for value in values if value.id == value_id.lower())
 
 
-def _number(value: Json) -> float | None:
-    if value is None:
-        return None
-    if isinstance(value, int | float | str) and not isinstance(value, bool):
-        with contextlib.suppress(ValueError):
-            return float(value)
-    raise EmptyAnswer(400)
+_number: Final = partial(read_number, kind=float)
 
 
 def _text(value: Json) -> str | None:
