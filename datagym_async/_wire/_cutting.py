@@ -83,11 +83,32 @@ def _brackets(text: bytes | bytearray, at: int) -> Iterator[tuple[int, int]]:
         yield depth, at
 
 
-def _loads(text: bytes | bytearray) -> Any:
+def _loads(text: bytes, loads: Callable[[bytes], Any] = orjson.loads) -> Any:
     try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise BrokenTextError(error.msg) from None
+        return loads(text)
+    except ValueError as error:
+        raise BrokenTextError(getattr(error, "msg", str(error))) from None
+
+
+def _cut_off(
+    text: bytes | bytearray,
+    at: int,
+    guess: _Cut | None,
+    loads: Callable[[bytes], Any] = orjson.loads,
+) -> tuple[_Cut, list[Any]] | None:
+    """Return where elements of a list end, and the elements; None if none is complete.
+
+    If the guess is wrong, or there is none, the text is scanned.
+    """
+    if guess is not None:
+        try:
+            return guess, loads(b"".join((b"[", text[at : guess.end], b"]")))
+        except ValueError:
+            pass
+    cut = _scanned(text, at)
+    if cut is None:
+        return None
+    return cut, _loads(b"".join((b"[", text[at : cut.end], b"]")), loads)
 
 
 def _look_at_depth(guard: DepthGuard, piece: bytes) -> None:
@@ -165,24 +186,15 @@ class ElementCutter:
         return True
 
     def _cut(self, is_due: bool) -> list[Any]:
-        """Cut off complete elements, by a guess or else by a scan."""
+        guess = None
         if self._guesses:
-            cut = self._last_beginning() if self._beginning else _last_meeting(self._text, 0)
-            if cut is None and not is_due:
+            guess = self._last_beginning() if self._beginning else _last_meeting(self._text, 0)
+            if guess is None and not is_due:
                 return []
-            if cut is not None:
-                try:
-                    elements: list[Any] = orjson.loads(b"[" + self._text[: cut.end] + b"]")
-                except orjson.JSONDecodeError:
-                    pass
-                else:
-                    del self._text[: cut.following]
-                    return elements
-        cut = _scanned(self._text, 0)
-        if cut is None or cut.is_last:
+        if (found := _cut_off(self._text, 0, guess)) is None:
             return []
-        self._guesses = False  # they do not work for this text
-        elements = _loads(b"[" + self._text[: cut.end] + b"]")
+        cut, elements = found
+        self._guesses = cut is guess  # else they do not work for this text
         del self._text[: cut.following]
         return elements
 
@@ -239,7 +251,7 @@ class MemberCutter:
                 if name in wanted and sign == b"[":
                     yield from ((name, part) for part in self._list())
                 elif name in wanted and sign != b"{":
-                    yield name, self._parsed(self._scalar())
+                    yield name, _loads(self._scalar(), self._loads)
                 else:
                     self._skip()
                     if name in wanted:
@@ -253,25 +265,17 @@ class MemberCutter:
         yield []
         guesses, is_last = True, False
         while not is_last:
-            cut = _last_meeting(self._text, self._at) if guesses else None
-            elements = None if cut is None else self._guessed(cut)
-            if cut is None or elements is None:
-                guess, cut = cut, _scanned(self._text, self._at)
-                if cut is None:
-                    self._more()
-                    continue
-                # The guess was wrong, or the list has ended before it.
-                guesses = guesses and (guess is None or cut.is_last)
-                elements = self._parsed(b"[" + self._text[self._at : cut.end] + b"]")
+            guess = _last_meeting(self._text, self._at) if guesses else None
+            found = _cut_off(self._text, self._at, guess, self._loads)
+            if found is None:
+                self._more()
+                continue
+            cut, elements = found
+            # If it is another cut, the guess was wrong, or the list has ended before it.
+            guesses = guesses and (guess is None or cut is guess or cut.is_last)
             self._at, is_last = cut.following, cut.is_last
             yield elements
         self._take(b"]")
-
-    def _guessed(self, cut: _Cut) -> list[Any] | None:
-        try:
-            return cast("list[Any]", self._loads(b"[" + self._text[self._at : cut.end] + b"]"))
-        except ValueError:
-            return None
 
     def _skip(self) -> None:
         """Skip a value of any length."""
@@ -330,12 +334,6 @@ class MemberCutter:
             if len(self._text) > 2 * size:
                 break
         return len(self._text) > size
-
-    def _parsed(self, text: bytes) -> Any:
-        try:
-            return self._loads(text)
-        except ValueError as error:
-            raise BrokenTextError(getattr(error, "msg", str(error))) from None
 
 
 # --- the media of datasets -----------------------------------------------------------------------
@@ -511,21 +509,17 @@ class ListingCutter:
 
     def _media(self) -> tuple[_Cut, list[Any]] | None:
         """Return the next media and their end, by a guess or else by a scan, or None to wait."""
+        if self._at < self._sure_from:
+            return _cut_off(self._text, self._at, None)
         is_due = self._has_ended or len(self._text) >= self._portion
-        if self._at >= self._sure_from:
-            # The end of the list is searched for in short texts, too: most datasets are small.
-            guess = self._list_end() or (_last_meeting(self._text, self._at) if is_due else None)
-            if guess is not None:
-                try:
-                    return guess, orjson.loads(b"[%b]" % self._text[self._at : guess.end])
-                except orjson.JSONDecodeError:
-                    pass
-            elif not is_due:
-                return None
-            self._sure_from = len(self._text) if guess is None else guess.end
-        if (cut := _scanned(self._text, self._at)) is None:
+        # The end of the list is searched for in short texts, too: most datasets are small.
+        guess = self._list_end() or (_last_meeting(self._text, self._at) if is_due else None)
+        if guess is None and not is_due:
             return None
-        return cut, _loads(b"[%b]" % self._text[self._at : cut.end])
+        found = _cut_off(self._text, self._at, guess)
+        if found is None or found[0] is not guess:
+            self._sure_from = len(self._text) if guess is None else guess.end
+        return found
 
     def _list_end(self) -> _Cut | None:
         if self._next() == b"]":
