@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -38,12 +37,6 @@ if TYPE_CHECKING:
     from datagym_async.predict._run import OpenStates
 
 T = TypeVar("T")
-
-
-def _loader_options() -> Iterable[inspect.Parameter]:
-    from datagym_async.data._config import loader_parameters
-
-    return loader_parameters()
 
 
 @checked
@@ -230,7 +223,7 @@ class ClientReading(ClientJobs):
         config: LoaderConfig | None,
         **options: Unpack[LoaderOptions],
     ) -> DatasetLoader[object]: ...
-    @showing(_loader_options)
+    @showing("datagym_async.data._config", "loader_parameters")
     def loader(
         self,
         dataset_id: DatasetId | None = None,

@@ -11,7 +11,7 @@ import importlib
 import inspect
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from types import FunctionType, MappingProxyType
 from typing import Any, NoReturn, SupportsIndex, TypeVar
 
@@ -71,11 +71,14 @@ def when_asked(
     return load, names, sorted(where)
 
 
-def showing(options: Callable[[], Iterable[inspect.Parameter]]) -> Callable[[F], F]:
-    """Make `help` and `inspect.signature` show the ``**options`` of a function as parameters."""
+def showing(module: str, options: str) -> Callable[[F], F]:
+    """Make `help` and `inspect.signature` show the ``**options`` of a function as parameters.
+
+    A function of a module, which is loaded when it is asked, returns them.
+    """
 
     def decorate(function: F) -> F:
-        function.__signature__ = _Shown(function, options)  # type: ignore[attr-defined]
+        function.__signature__ = _Shown(function, module, options)  # type: ignore[attr-defined]
         return function
 
     return decorate
@@ -86,9 +89,7 @@ class _Shown(inspect.Signature):
 
     __slots__ = ("_options", "_own")
 
-    def __init__(
-        self, function: Callable[..., object], options: Callable[[], Iterable[inspect.Parameter]]
-    ) -> None:
+    def __init__(self, function: Callable[..., object], *options: str) -> None:
         self._own = inspect.signature(function)
         self._options = options
         super().__init__(return_annotation=self._own.return_annotation)
@@ -96,7 +97,9 @@ class _Shown(inspect.Signature):
     @property
     def parameters(self) -> MappingProxyType[str, inspect.Parameter]:
         kept = [each for each in self._own.parameters.values() if each.kind is not each.VAR_KEYWORD]
-        more = [each for each in self._options() if each.name not in self._own.parameters]
+        module, name = self._options
+        options = getattr(importlib.import_module(module), name)()
+        more = [each for each in options if each.name not in self._own.parameters]
         return MappingProxyType({each.name: each for each in (*kept, *more)})
 
     def replace(self, **changes: Any) -> inspect.Signature:  # type: ignore[override]

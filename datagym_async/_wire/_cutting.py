@@ -498,7 +498,9 @@ class ListingCutter:
             self._ready.append(Portion(self._dataset, fields, first, media))
             first += len(media)
         # It ends where the brackets close the list and the dataset.
-        while not (end := self._dataset_end()):
+        while not (
+            end := next((at for depth, at in _brackets(self._text, self._at) if depth == -2), 0)
+        ):
             yield
         tail = _loads(b'{"media":[' + self._text[self._at : end])
         if tail["media"]:
@@ -526,9 +528,6 @@ class ListingCutter:
             return _Cut(self._at, self._at, is_last=True)
         end = self._text.find(b"}]", self._at) + 1
         return _Cut(end, end, is_last=True) if end else None
-
-    def _dataset_end(self) -> int:
-        return next((at for depth, at in _brackets(self._text, self._at) if depth == -2), 0)
 
     def _next(self) -> bytes:
         """Skip blanks and return the next byte; empty at the end."""

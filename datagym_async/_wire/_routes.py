@@ -312,7 +312,9 @@ def raw_request(
             "and the query as query={...}"
         )
     # A URL contains only text; None would be sent as "None", half a character not at all.
-    if not isinstance(query, Mapping) or not all(map(_is_text, (*query, *query.values()))):
+    if not isinstance(query, Mapping) or not all(
+        isinstance(each, str) and not _HALVES.search(each) for each in (*query, *query.values())
+    ):
         raise ConfigurationError('The query must map names to texts: query={"state": "OPEN"}')
     parts = path.strip("/").removeprefix("api/v1/").split("/")
     safe = method.upper() in {"GET", "HEAD"} if safe_to_repeat is None else safe_to_repeat
@@ -323,7 +325,3 @@ def raw_request(
         body=None if json is None else json_body(json),
         replay=Replay.SAFE if safe else Replay.NEVER,
     )
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and not _HALVES.search(value)

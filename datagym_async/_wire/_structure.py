@@ -124,12 +124,8 @@ def wire_names(cls: type[Any], field: str) -> tuple[str, ...]:
     stored = DECODED_NAMES.get(field)
     if stored is not None and stored in fields:
         return fields[stored]
-    return fields.get(field) or (_camel(field),)
-
-
-def _camel(field: str) -> str:
     first, *rest = field.split("_")
-    return first + "".join(word.capitalize() for word in rest)
+    return fields.get(field) or (first + "".join(word.capitalize() for word in rest),)
 
 
 Hook: TypeAlias = Callable[[Any, Any], Any]
@@ -142,7 +138,7 @@ def make_converter() -> Converter:
         converter.register_structure_hook(kind, hook)
     converter.register_structure_hook_factory(attrs.has, lambda cls: _model_hook(converter, cls))
     converter.register_structure_hook_func(_is(tuple), _tuple_hook(converter))
-    converter.register_structure_hook(OpenEnum, _enum)
+    converter.register_structure_hook(OpenEnum, lambda value, kind: kind(_text(value, str)))
     converter.register_structure_hook_func(_is(dict, Mapping), _dictionary)
     return converter
 
@@ -252,10 +248,6 @@ _SCALARS: Mapping[type, Hook] = {
     float: lambda value, _: as_number(value),
     bool: _truth,
 }
-
-
-def _enum(value: object, kind: type[OpenEnum]) -> OpenEnum:
-    return kind(_text(value, str))
 
 
 # --- containers ----------------------------------------------------------------------------------

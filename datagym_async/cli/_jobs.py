@@ -117,12 +117,13 @@ def list_(invocation: Invocation) -> int:
         # What a row has to say fits into 80 columns: the beginning of a name that no other has, the
         # end of long sources, and the time of today's jobs. --json has all of it.
         lengths = range(_SHORT, len(full))
-        starts = (full[:size] for size in lengths if _is_one(full[:size], names))
+        starts = (full[:size] for size in lengths)
+        short = (each for each in starts if sum(name.startswith(each) for name in names) == 1)
         sources = job.problem or job.sources
         done, left = (sum(job.counts.get(each, 0) for each in some) for some in (_DONE, _LEFT))
         rows.append(
             (
-                next(starts, full),
+                next(short, full),
                 job.dataset_name,
                 f"…{sources[-_SOURCES:]}"
                 if len(sources) > _SOURCES and not job.problem
@@ -242,10 +243,6 @@ def clean(
 
 def job_document(job: JobSummary) -> dict[str, Any]:
     return plain(job) | {"job": job.path.stem, "command": command_of(job)}
-
-
-def _is_one(start: str, names: list[str]) -> bool:
-    return sum(each.startswith(start) for each in names) == 1
 
 
 def _state(job: JobSummary) -> str:

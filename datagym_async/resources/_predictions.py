@@ -504,11 +504,6 @@ class MediaNames:
         return Named({**prediction, _IDS[0]: found[0]})
 
 
-def _needs_size(prediction: PredictionLike) -> bool:
-    """Return whether labels have a size to compare, or are shares of one."""
-    return isinstance(prediction, InShares) or bool(getattr(prediction, "width", None))
-
-
 @attrs.define
 class MediaSizes:
     """Reads widths and heights of media, which only the details of tasks contain.
@@ -524,10 +519,16 @@ class MediaSizes:
 
     async def of(self, predictions: Iterable[Named]) -> dict[str, Size]:
         """Return the known sizes of the media of predictions by id."""
+        # Of those whose labels have a size to compare, or are shares of one.
         wanted = {
             each.media_id.lower()
             for each in predictions
-            if each.media_id and (self.always or _needs_size(each.prediction))
+            if each.media_id
+            and (
+                self.always
+                or isinstance(each.prediction, InShares)
+                or getattr(each.prediction, "width", None)
+            )
         }
         if wanted and self._rows is None:
             async with aclosing(self._tasks.iter(self._project_id, state="all")) as every:
