@@ -100,7 +100,7 @@ class Refusal(Answer):
     """Shape A: an application error, always pretty-printed, with the status of its key."""
 
     key: str
-    params: Sequence[str] = ()
+    params: tuple[str, ...] = ()
     details: Sequence[Detail] = ()
 
     def response(self, render: Callable[[Json], bytes]) -> web.Response:
