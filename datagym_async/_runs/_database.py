@@ -13,15 +13,16 @@ import contextlib
 import hashlib
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import RLock
 from typing import Final
 
 import attrs
 
+from datagym_async._files import PRIVATE, private_folder
 from datagym_async._runs._disk import JournalLock
-from datagym_async.exceptions import ClientClosedError
+from datagym_async.exceptions import ClientClosedError, ConfigurationError, DataGymError
 
 SIDES: Final = ("-wal", "-shm", "-journal")
 """What SQLite keeps beside a database that is open, or was not closed."""
@@ -112,11 +113,43 @@ class DamagedError(sqlite3.DatabaseError):
     """One of our databases contains data that we have not written."""
 
 
-def of_a_database(error: BaseException) -> sqlite3.Error | OSError | None:
-    """Return the error of the database behind an error of opening; None if it is another one."""
-    if isinstance(error, UnicodeDecodeError):  # of a damaged schema, which SQLite quotes
-        return DamagedError("a text in it was changed")
-    return error if isinstance(error, sqlite3.Error | OSError) else None
+def opened(
+    path: Path,
+    what: str,
+    begin: Callable[[sqlite3.Connection, bool], int],
+    *,
+    trouble: Callable[[Path, sqlite3.Error | OSError], str],
+    in_use: str,
+    before: Callable[[], object] = lambda: None,
+) -> Database:
+    """Lock a database and open it, made if there is none.
+
+    `before` is called once it is locked. `begin` makes or checks the tables, and returns the number
+    of the run; it is told whether the file is sealed, and so whole. An error of the database or the
+    disk is a `ConfigurationError` with the text of `trouble`; `in_use` says that another process
+    has it.
+    """
+    lock = connection = None
+    try:
+        private_folder(path.parent)
+        if (lock := JournalLock.take(path)) is None:
+            raise ConfigurationError(in_use)
+        before()
+        is_whole = _unsealed(path, lock)
+        path.touch(mode=PRIVATE)  # SQLite gives its side files the same mode
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        return Database(connection, what, path, lock, begin(connection, is_whole))
+    except BaseException as error:
+        if connection is not None:
+            connection.close()
+        if lock is not None:
+            lock.release()
+        cause: BaseException = error
+        if isinstance(error, UnicodeDecodeError):  # of a damaged schema, which SQLite quotes
+            cause = DamagedError("a text in it was changed")
+        if isinstance(cause, sqlite3.Error | OSError) and not isinstance(cause, DataGymError):
+            raise ConfigurationError(trouble(path, cause)) from error
+        raise
 
 
 def is_of_the_disk(error: sqlite3.Error | OSError) -> bool:
@@ -135,7 +168,7 @@ def remedy(error: Exception, usual: str = "free some space on its disk") -> str:
     return "change its permissions" if code == sqlite3.SQLITE_READONLY else usual
 
 
-def unseal(path: Path, lock: JournalLock) -> bool:
+def _unsealed(path: Path, lock: JournalLock) -> bool:
     """Remove the seal of a database that is not open yet; return whether it was valid.
 
     Raises a `DamagedError` if the file has changed since the last run.

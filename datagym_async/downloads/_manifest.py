@@ -18,29 +18,29 @@ import io
 import json
 import sqlite3
 from collections.abc import Iterable, Sequence
+from functools import partial
 from operator import attrgetter
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, Self
 
 import attrs
 
-from datagym_async._files import PRIVATE, private_folder, telling
+from datagym_async._files import PRIVATE, telling
 from datagym_async._printable import printable
 from datagym_async._runs._database import (
     DamagedError,
     Database,
     check,
     is_of_the_disk,
-    of_a_database,
+    opened,
     remedy,
-    unseal,
 )
-from datagym_async._runs._disk import PARTS, HashedPart, JournalLock, is_still_there, path_in, tidy
+from datagym_async._runs._disk import PARTS, HashedPart, is_still_there, path_in, tidy
 from datagym_async._runs._text import csv_cells
 from datagym_async.downloads._plan import INDEXES, KEPT_NAMES, OF_ONE_RUN, Planning, claim_of
 from datagym_async.downloads._prefix import MANIFEST, STATE_FOLDER, Prefix, begun_mark
 from datagym_async.downloads._report import DownloadOutcome, DownloadResult
-from datagym_async.exceptions import ConfigurationError, FileWriteError
+from datagym_async.exceptions import ConfigurationError
 from datagym_async.models import MediaSourceType
 
 VERSION: Final = 2
@@ -101,55 +101,25 @@ def _opened(root: Path, job: DownloadJob) -> Database:
     path = manifest_path(root)
     try:
         root.mkdir(parents=True, exist_ok=True)
-        if not path.exists() and _holds_something(root):
-            raise ConfigurationError(
-                f"The folder {_shown(root)} is not empty, and holds no download to resume; give a "
-                "new or an empty one."
-            )
-        private_folder(path.parent)
-        path.touch(mode=PRIVATE)  # SQLite gives its side files the same mode
-        lock = JournalLock.take(path)
+        is_taken = not path.exists() and _holds_something(root)
     except OSError as error:
-        words = error.strerror or str(error)
+        raise ConfigurationError(trouble(path, error)) from None
+    if is_taken:
         raise ConfigurationError(
-            f"The folder {_shown(root)} cannot be written to ({words}); give another one."
-        ) from None
-    if lock is None:
-        raise ConfigurationError(
-            f"Another process is downloading into {_shown(root)}; wait for it to end, or give "
-            "another folder."
+            f"The folder {_shown(root)} is not empty, and holds no download to resume; give a new "
+            "or an empty one."
         )
-    connection = None
-    try:
+
+    def prepare() -> None:
         with telling(root):
             tidy(root / STATE_FOLDER)
-        is_whole = unseal(path, lock)
-        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        connection.executescript(_SETTINGS)
-        if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
-            # A kill while it is made leaves an empty one, in a folder that is empty, too.
-            if _holds_something(root):
-                raise DamagedError("it is empty, and the folder is not")
-            # In one transaction: a kill leaves an empty database, which is made again.
-            connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION};")
-            meta = (*attrs.asdict(job).items(), ("run", "0"))
-            connection.executemany("INSERT INTO meta VALUES (?, ?)", meta)
-            kept = ((claim_of(name),) for name in KEPT_NAMES)
-            connection.executemany("INSERT INTO kept VALUES (?)", kept)
-            connection.execute("COMMIT")
-        elif not is_whole:
-            check(connection, _SCHEMA)
-            _check_rows(connection, root)
-        run = _begin(connection, root, job)
-        return Database(connection, "The manifest of this download", path, lock, run)
-    except BaseException as error:
-        if connection is not None:
-            connection.close()
-        lock.release()
-        cause = None if isinstance(error, FileWriteError) else of_a_database(error)
-        if cause is not None:
-            raise ConfigurationError(trouble(path, cause)) from error
-        raise
+
+    in_use = (
+        f"Another process is downloading into {_shown(root)}; wait for it to end, or give another "
+        "folder."
+    )
+    begin, what = partial(_begin, root, job), "The manifest of this download"
+    return opened(path, what, begin, trouble=trouble, in_use=in_use, before=prepare)
 
 
 _ODD_ROW = """
@@ -178,6 +148,9 @@ def _check_rows(connection: sqlite3.Connection, root: Path) -> None:
 
 def trouble(path: Path, error: sqlite3.Error | OSError) -> str:
     """Say why a manifest cannot be used, and what to do."""
+    if isinstance(error, OSError):
+        root = _shown(path.parent.parent)
+        return f"The folder {root} cannot be written to ({error.strerror}); give another one."
     if is_of_the_disk(error):
         return (
             f"The manifest {_shown(path)} cannot be written ({error}); {remedy(error)}, "
@@ -193,7 +166,23 @@ def _holds_something(root: Path) -> bool:
     return any(each.name not in _NOT_COUNTED for each in root.iterdir())
 
 
-def _begin(connection: sqlite3.Connection, root: Path, job: DownloadJob) -> int:
+def _begin(root: Path, job: DownloadJob, connection: sqlite3.Connection, is_whole: bool) -> int:
+    """Make the tables of a new manifest, or check those of an old one; return the run's number."""
+    connection.executescript(_SETTINGS)
+    if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+        # A kill while it is made leaves an empty one, in a folder that is empty, too.
+        if _holds_something(root):
+            raise DamagedError("it is empty, and the folder is not")
+        # In one transaction: a kill leaves an empty database, which is made again.
+        connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION};")
+        meta = (*attrs.asdict(job).items(), ("run", "0"))
+        connection.executemany("INSERT INTO meta VALUES (?, ?)", meta)
+        kept = ((claim_of(name),) for name in KEPT_NAMES)
+        connection.executemany("INSERT INTO kept VALUES (?)", kept)
+        connection.execute("COMMIT")
+    elif not is_whole:
+        check(connection, _SCHEMA)
+        _check_rows(connection, root)
     if connection.execute("PRAGMA user_version").fetchone()[0] != VERSION:
         raise ConfigurationError(
             f"The download in {_shown(root)} was begun by another version of datagym-async; use "

@@ -10,23 +10,22 @@ import contextlib
 import os
 import sqlite3
 from collections.abc import Collection, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import attrs
 
-from datagym_async._files import PRIVATE, from_home
+from datagym_async._files import from_home
 from datagym_async._printable import printable
 from datagym_async._runs._database import (
     DamagedError,
     Database,
     check,
     is_of_the_disk,
-    of_a_database,
+    opened,
     remedy,
-    unseal,
 )
-from datagym_async._runs._disk import JournalLock
 from datagym_async.exceptions import ConfigurationError
 
 SENDING: Final = "sending"
@@ -58,53 +57,37 @@ class PredictJournal:
         """Open it, made if it does not exist; `ConfigurationError` if it cannot be used."""
         if self._given is None:
             return
-        path, job = from_home(self._given).absolute(), dict(self._job)
-        shown = printable(str(path))
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            lock = JournalLock.take(path)
-        except OSError as error:
-            text = f"The journal {shown} cannot be written ({error.strerror}); give another path."
-            raise ConfigurationError(text) from None
-        if lock is None:
+        path = from_home(self._given).absolute()
+        in_use = (
+            f"Another process is using the journal {printable(str(path))}; wait for it to end, or "
+            "give another one."
+        )
+        begin = partial(self._begin, path)
+        self._database = opened(path, _WHAT, begin, trouble=_trouble, in_use=in_use)
+
+    def _begin(self, path: Path, connection: sqlite3.Connection, is_whole: bool) -> int:
+        connection.executescript(_SETTINGS)
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version == 0 and not connection.execute("SELECT * FROM sqlite_master").fetchone():
+            connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {_VERSION};")
+            connection.executemany("INSERT INTO meta VALUES (?, ?)", self._job.items())
+            connection.execute("COMMIT")
+        elif version != _VERSION:
+            raise sqlite3.DatabaseError("it has another version")
+        elif not is_whole:
+            check(connection, _SCHEMA)
+            # SQLite does not look into texts; an unknown word would count as not predicted.
+            outcomes = connection.execute("SELECT DISTINCT outcome FROM media")
+            if not {word for (word,) in outcomes} <= {*self._words}:
+                raise DamagedError("an outcome in it was changed")
+        known = dict(connection.execute("SELECT name, value FROM meta"))
+        if known != self._job:
             raise ConfigurationError(
-                f"Another process is using the journal {shown}; wait for it to end, or give "
-                "another one."
+                f"The journal {printable(str(path))} belongs to another prediction (project "
+                f"{known.get('project')} of {known.get('base_url')}, keep_data "
+                f"{known.get('keep_data')}); give another path."
             )
-        connection = None
-        try:
-            is_whole = unseal(path, lock)
-            path.touch(mode=PRIVATE)  # SQLite gives its side files the same mode
-            connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            connection.executescript(_SETTINGS)
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            if version == 0 and not connection.execute("SELECT * FROM sqlite_master").fetchone():
-                connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {_VERSION};")
-                connection.executemany("INSERT INTO meta VALUES (?, ?)", job.items())
-                connection.execute("COMMIT")
-            elif version != _VERSION:
-                raise sqlite3.DatabaseError("it has another version")
-            elif not is_whole:
-                check(connection, _SCHEMA)
-                # SQLite does not look into texts; an unknown word would count as not predicted.
-                outcomes = connection.execute("SELECT DISTINCT outcome FROM media")
-                if not {word for (word,) in outcomes} <= {*self._words}:
-                    raise DamagedError("an outcome in it was changed")
-            known = dict(connection.execute("SELECT name, value FROM meta"))
-            if known != job:
-                raise ConfigurationError(
-                    f"The journal {shown} belongs to another prediction (project "
-                    f"{known.get('project')} of {known.get('base_url')}, keep_data "
-                    f"{known.get('keep_data')}); give another path."
-                )
-            self._database = Database(connection, _WHAT, path, lock)
-        except BaseException as error:
-            if connection is not None:
-                connection.close()
-            lock.release()
-            if (found := of_a_database(error)) is not None:
-                raise ConfigurationError(_trouble(path, found)) from error
-            raise
+        return 1
 
     def failure_text(self, error: sqlite3.Error) -> str:
         """Return what to say when the database fails during a run."""
@@ -134,6 +117,8 @@ class PredictJournal:
 
 def _trouble(path: Path, error: sqlite3.Error | OSError) -> str:
     shown = printable(str(path))
+    if isinstance(error, OSError):
+        return f"The journal {shown} cannot be written ({error.strerror}); give another path."
     if is_of_the_disk(error):
         return (
             f"The journal {shown} cannot be written ({error}); {remedy(error)}, then "

@@ -309,7 +309,7 @@ def test_a_journal_that_is_open_elsewhere(tmp_path: Path) -> None:
         with pytest.raises(sqlite3.OperationalError) as locked:
             ours.execute("BEGIN IMMEDIATE")
 
-    assert "close it in the other program" in str(unusable(path, locked.value))
+    assert "close it in the other program" in unusable(path, locked.value)
 
 
 def test_a_job_that_is_not_there(tmp_path: Path) -> None:

@@ -13,12 +13,13 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from datagym_async._files import PRIVATE, from_home, private_folder
+from datagym_async._files import from_home, private_folder
 from datagym_async._printable import printable
 from datagym_async._regular_files import regular_only
 from datagym_async._runs._database import (
@@ -27,11 +28,10 @@ from datagym_async._runs._database import (
     Database,
     check,
     is_of_the_disk,
-    of_a_database,
+    opened,
     remedy,
-    unseal,
 )
-from datagym_async._runs._disk import JournalLock, full_path, local_path, lock_path, state_folder
+from datagym_async._runs._disk import full_path, local_path, lock_path, state_folder
 from datagym_async._runs._stores import shown_options
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.uploads._pictures import why_no_source
@@ -164,12 +164,13 @@ def check_place(journal: str | os.PathLike[str] | bool | None) -> None:
         if not os.access(folder, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
-        raise unusable(folder, error) from error
+        raise ConfigurationError(unusable(folder, error)) from error
 
 
 def temporary() -> Database:
     """Return a database that SQLite keeps in memory while it is small, and on disk beyond that."""
-    connection = _connect("")
+    connection = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+    connection.create_function("mark_of", 2, mark_of, deterministic=True)
     connection.executescript(sql.TEMPORARY + sql.SCHEMA + sql.OF_ONE_RUN)
     connection.execute("BEGIN")
     return Database(connection, WHAT)
@@ -180,18 +181,8 @@ def journal(path: Path, job: Job, *, fresh: bool) -> Database:
 
     If it cannot be used, a `ConfigurationError` says why and what to do.
     """
-    try:
-        private_folder(path.parent)
-        lock = JournalLock.take(path)
-    except OSError as error:
-        raise unusable(path, error) from error
-    if lock is None:
-        raise ConfigurationError(
-            f"Another process is uploading with the journal {_shown(path)}; wait for it to end, or "
-            "give this upload a journal of its own."
-        )
-    connection = None
-    try:
+
+    def prepare() -> None:
         if path.exists() and not is_journal(path):
             raise ConfigurationError(
                 f"{_shown(path)} is damaged, or no journal of an upload, and was not changed; give "
@@ -199,28 +190,18 @@ def journal(path: Path, job: Job, *, fresh: bool) -> Database:
             )
         if fresh:
             remove(path)
-        is_whole = unseal(path, lock)
-        path.touch(mode=PRIVATE)  # SQLite gives its side files the same mode
-        connection = _connect(str(path))
-        run = _begin(connection, path, job, is_whole=is_whole)
-        return Database(connection, WHAT, path, lock, run)
-    except BaseException as error:
-        if connection is not None:
-            connection.close()
-        lock.release()
-        if (cause := of_a_database(error)) is not None:
-            raise unusable(path, cause) from error
-        raise
+
+    in_use = (
+        f"Another process is uploading with the journal {_shown(path)}; wait for it to end, or "
+        "give this upload a journal of its own."
+    )
+    begin = partial(_begin, path, job)
+    return opened(path, WHAT, begin, trouble=unusable, in_use=in_use, before=prepare)
 
 
-def _connect(name: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(name, isolation_level=None, check_same_thread=False, timeout=5)
-    connection.create_function("mark_of", 2, mark_of, deterministic=True)
-    return connection
-
-
-def _begin(connection: sqlite3.Connection, path: Path, job: Job, *, is_whole: bool) -> int:
+def _begin(path: Path, job: Job, connection: sqlite3.Connection, is_whole: bool) -> int:
     """Make the tables of a new journal, or check those of an old one; return the run's number."""
+    connection.create_function("mark_of", 2, mark_of, deterministic=True)
     mark = f"PRAGMA application_id = {sql.APPLICATION_ID};"
     if not path.stat().st_size:
         # Before WAL: a kill must not leave a file that `is_journal` does not recognise.
@@ -279,15 +260,15 @@ def remove(path: Path, *, lock: bool = False) -> None:
         lock_path(path).unlink(missing_ok=True)
 
 
-def unusable(path: Path, error: Exception) -> ConfigurationError:
-    """Return the error that says why a journal cannot be used, and what to do."""
+def unusable(path: Path, error: Exception) -> str:
+    """Return why a journal cannot be used, and what to do."""
     if isinstance(error, sqlite3.Error) and not is_of_the_disk(error):
-        return ConfigurationError(
+        return (
             f"The journal {_shown(path)} is damaged ({error}); start again with fresh=True: "
             "what the dataset holds is skipped in any case."
         )
     words = error.strerror if isinstance(error, OSError) and error.strerror else error
-    return ConfigurationError(
+    return (
         f"The journal {_shown(path)} cannot be written ({words}); "
         f"{remedy(error, 'free some space there')}, or choose another path with journal=..., on a "
         "local disk."

@@ -172,7 +172,7 @@ class Plan:
         if self._database.path is None:
             return f"The plan's temporary file failed: {error}"
         if not is_of_the_disk(error):
-            return str(journal_file.unusable(self._database.path, error))
+            return journal_file.unusable(self._database.path, error)
         return (
             f"The journal {printable(self.path)} failed and was not changed since; free some "
             f"space or repair the disk, then run the same upload again: {error}"
