@@ -69,8 +69,8 @@ class DownloadConfig(Stops):
         labels: Labels to write beside the media: ``"json"``, ``"jsonl"``, or formats of
             `formats.write`, one or several. Empty for none. All except the first two and ``"coco"``
             are folders for training, with links to the images.
-        exact: Whether the formats other than ``"json"`` and ``"jsonl"`` have exact coordinates,
-            with one request for each task; otherwise whole pixels, as the service exports them.
+        exact: Whether these formats have exact coordinates, with one request for each task;
+            otherwise whole pixels, as the service exports them.
         classes: A file of classes that come first and keep their numbers, as in
             `formats.classes_from`.
         clip: Whether to cut shapes off at the edges of their image, in these formats.
@@ -87,19 +87,17 @@ class DownloadConfig(Stops):
         project_id: The project whose labels and tasks belong to the dataset; None takes the only
             project to which it is attached.
         tree: Whether to turn folders in names into folders again, as an upload with
-            ``name="relative"`` wrote them: ``cam 1/a.jpg`` and not ``cam 1_a.jpg``. Files of an
-            earlier run keep their names.
-        verify: Whether to hash the files of an earlier run, compare them with the manifest, and
-            download them again if they differ; otherwise only their sizes are compared.
+            ``name="relative"`` wrote them. Files of an earlier run keep their names.
+        verify: Whether to hash the files of an earlier run, and download them again if they differ
+            from the manifest; otherwise only their sizes are compared.
         concurrency: Fixed number of downloads in flight; None to adapt it during the run.
         max_bytes: Maximum size of one media, by default 16 GiB; a larger one fails. For
             ``links="source"`` it is 256 MiB.
         max_files: Stop after this many media were requested, whatever their outcome.
         max_bytes_total: Stop with the media that brings the downloaded bytes to this number.
         max_failures: Stop after this many media failed.
-        max_duration: Stop after this number of seconds. For these four limits: downloads in flight
-            finish, and the report says which limit it was (``stopped_by``). This is not an error,
-            and the same download resumes.
+        max_duration: Stop after this number of seconds. After any of these four limits, downloads
+            in flight finish; ``report.stopped_by`` names it, and the same download resumes.
         on_event: A plain function that is called with each `DownloadEvent` in the event loop and
             returns quickly. Its errors are logged and do not affect the download.
         max_problems: How many failed results the report keeps in full; the counts are exact.

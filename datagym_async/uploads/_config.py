@@ -76,14 +76,14 @@ class UploadConfig(Stops):
             up to the client's ``max_uploads``.
         store_options: Options for object stores (``s3://``, ``gs://``, ``az://``), as a mapping or
             texts ``key=value``: those of obstore, such as ``region``, ``endpoint``,
-            ``skip_signature`` (no credentials), ``request_payer``. Credentials are better set in
-            the environment; possible secrets are never saved. Needs ``datagym-async[cloud]``.
+            ``skip_signature`` (no credentials). Credentials are better set in the environment;
+            possible secrets are never saved. Needs ``datagym-async[cloud]``.
         batch_size: URLs in one request, 1 to 500.
         name: How files are named in the dataset: by their last part (``"basename"``), by their path
-            below the folder, glob or list (``"relative"``), by a template, or by a function of an
-            `UploadItem` (its ``name`` is the relative path). The function is called in a thread; an
-            error in it rejects only that item. A template may contain ``{name}`` ``{stem}``
-            ``{suffix}`` (with its dot) ``{parent}`` (name of the folder) and ``{relative}``.
+            below the folder, glob or list (``"relative"``), by a template with ``{name}``,
+            ``{stem}``, ``{suffix}`` (with its dot), ``{parent}`` (name of the folder) and
+            ``{relative}``, or by a function of an `UploadItem` (its ``name`` is the relative path).
+            The function is called in a thread; an error in it rejects only that item.
         name_separator: Text between the folders of a relative path in a name.
         on_clash: What to do with a file whose name another file of the run has: reject it
             (``"skip"``), number it as ``"photo (2).jpg"`` (``"rename"``: in the order of the run,
@@ -91,8 +91,7 @@ class UploadConfig(Stops):
             `ConfigurationError`; items of a stream are rejected when they arrive).
         skip_existing: Whether names that the dataset already holds are ``skipped``. Otherwise they
             are sent, and ``failed`` when the service refuses them.
-        include_hidden: Whether to include files and folders of folders and globs whose names begin
-            with a dot.
+        include_hidden: Whether to include files and folders whose names begin with a dot.
         symlinks: Which symbolic links in folders and globs are used: those to files, while those to
             folders are ``rejected`` (``"files"``); both, each folder once (``"follow"``); or none
             (``"skip"``).
@@ -100,26 +99,25 @@ class UploadConfig(Stops):
             any subfolder, in any case) or ``"2026/**/*.png"``; empty for all.
         exclude: Patterns of files and folders to leave out, even if `include` matches them.
         ignore_others: Whether files that are not JPEG or PNG by their first bytes are ``skipped``
-            instead of ``rejected``. Files with other problems are still rejected.
+            instead of ``rejected``.
         check: How closely an image is checked before it is sent: not at all (``"none"``), its first
             bytes (``"signature"``), also the structure of files up to 4 MiB (``"structure"``: finds
-            what the service would certainly answer with 500), or by decoding it in a thread
-            (``"decode"``: also finds truncated JPEGs, which the service would store, and
-            decompression bombs, and warns of EXIF orientation; needs ``datagym-async[images]``).
+            what the service would certainly answer with 500), or by decoding it (``"decode"``: also
+            finds truncated JPEGs, which the service would store, and decompression bombs, and warns
+            of EXIF orientation; needs ``datagym-async[images]``).
         prepare: Steps to apply to images before sending, as words or joined by commas:
             ``"orientation"`` rotates JPEG and PNG images by their EXIF orientation, which the
             service ignores; ``"convert"`` converts WebP, HEIC (needs ``datagym-async[heic]``),
             AVIF, TIFF, BMP and GIF to JPEG (photographs without transparency) or PNG, upright and
             without metadata except the colour profile; ``"resize=4096"`` scales down images whose
-            longer side has more pixels. Images that need none of this are sent byte for byte. The
-            same release of Pillow gives the same bytes. Names do not change; links are not touched.
-            Runs in separate processes. Needs ``datagym-async[images]``.
+            longer side has more pixels. Other images are sent byte for byte. Names do not change;
+            links are not touched. Runs in separate processes. Needs ``datagym-async[images]``.
         dedupe: What to do with a file, or bytes, that equal another item of the run or of its
             journal byte for byte: send it with a warning (``"report"``), or skip it (``"skip"``,
             also if its name clashes). Each file is read once more for this. Links, open files, and
             objects in stores and archives are not compared. None to compare nothing.
-        check_links: Whether to request each URL, without credentials, and reject dead links. The
-            service accepts dead links, because it does not check them.
+        check_links: Whether to request each URL, without credentials, and reject dead links, which
+            the service accepts.
         allow_private_links: Whether `check_links` may request private, loopback and other special
             addresses; otherwise URLs that lead there are ``rejected``.
         max_bytes: Images larger than this are ``rejected``; None for no limit. Images above 15 MiB,
@@ -127,20 +125,18 @@ class UploadConfig(Stops):
         max_problems: How many rejected and failed results the report keeps in full; the counts are
             always exact.
         journal: Where to keep the journal, from which the same upload resumes: True for a file in
-            the state folder (see `jobs_folder`), or the path of a file; None or False for no
-            journal.
+            the state folder (see `jobs_folder`), or the path of a file; None or False for none.
         fresh: Whether to delete the journal of an earlier run instead of resuming.
         identity: How the journal recognises a file: by its size and time of change
             (``"size+mtime"``), or also by the hash of its bytes (``"sha256"``: each file is read
             once more).
         remove_doubles: Whether to delete extra copies of an image that a lost answer made, if their
             bytes are equal; otherwise the report lists them.
-        max_per_dataset: Maximum number of media in one dataset. Further images go into datasets
-            ``"NAME 2"``, ``"NAME 3"`` and so on, which are created as needed; they count as one
-            dataset for skipping, clashes, resuming and the report. The more a dataset holds, the
-            longer an upload takes; 1,000 to 2,000 keep it fast. With ``"auto"`` the number is found
-            during the run: one dataset is used until uploads slow down, and the next run of the job
-            continues with the number. None for one dataset without a limit.
+        max_per_dataset: Maximum number of media in one dataset; 1,000 to 2,000 keep uploads fast.
+            Further images go into datasets ``"NAME 2"``, ``"NAME 3"`` and so on, which are created
+            as needed and count as one dataset for skipping, clashes, resuming and the report. With
+            ``"auto"`` one dataset is used until uploads slow down, and the next run of the job
+            continues with the number that was found. None for one dataset without a limit.
         attach_to: Projects, or their ids, to which the dataset is attached before the run, and each
             dataset that is created. Projects of the first dataset are not copied.
         max_bytes_in_flight: Maximum of bytes in flight; a larger image is sent alone. None for no
@@ -148,9 +144,8 @@ class UploadConfig(Stops):
         max_files: Stop after this number of images and links were sent, whatever their outcome.
         max_bytes_total: Stop with the image that brings the sent bytes to this number.
         max_failures: Stop after this number of failed items; rejected ones are not counted.
-        max_duration: Stop after this number of seconds. For these four limits: uploads in flight
-            finish, and the report says which limit it was (``stopped_by``). This is not an error,
-            and the same upload resumes.
+        max_duration: Stop after this number of seconds. After any of these four limits, uploads in
+            flight finish; ``report.stopped_by`` names it, and the same upload resumes.
         on_event: A plain function that is called with each `UploadEvent` in the event loop and
             returns quickly. Its first error is logged; errors do not affect the upload.
         verify: Whether to download uploaded images at the end and compare their bytes: some of them
