@@ -13,12 +13,11 @@ from datagym_async._checks import check_one_or_more, is_number, shown
 from datagym_async._limits._lanes import BoundedLane
 from datagym_async._limits._pacer import Pacer, watched
 from datagym_async._limits._statistics import Waited
-from datagym_async._wire._messages import Lane
+from datagym_async._wire._messages import Body, Lane
 from datagym_async.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     from datagym_async._limits._adaptive import LimiterState
-    from datagym_async._wire._messages import Body
 
 _RATES = {"rate": ("rate_limit", "requests"), "upload_rate": ("max_upload_rate", "bytes")}
 _UPLOAD: Final = Lane.UPLOAD  # to ask an enum for its member costs as much as a call

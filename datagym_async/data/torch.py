@@ -27,9 +27,9 @@ import ctypes
 import os
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack
 from multiprocessing.context import get_spawning_popen
 from multiprocessing.sharedctypes import RawValue
 from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar
@@ -37,17 +37,13 @@ from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar
 import attrs
 
 from datagym_async.data._config import LoaderConfig
-from datagym_async.data._state import Known, LoaderState, Position, rounds, states_in
+from datagym_async.data._state import Known, LoaderState, Position, State, rounds, states_in
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.models._ids import id_or_none
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator, Sequence
-    from contextlib import AbstractAsyncContextManager
-
     from datagym_async.data._loader import DatasetLoader
     from datagym_async.data._samples import Sample
-    from datagym_async.data._state import State
     from datagym_async.models import DatasetId, ProjectId
 
     class _WorkerInfo(Protocol):

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import AsyncIterable, Awaitable, Callable, Generator, Iterable, Iterator
 from contextlib import closing, nullcontext
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import attrs
 
@@ -33,13 +33,9 @@ from datagym_async.uploads._screening import SMALL, Screening
 from datagym_async.uploads._tally import Tally
 from datagym_async.uploads.plan._plan import Plan, Planned
 from datagym_async.uploads.sources._archives import Archives
-from datagym_async.uploads.sources._candidates import Rules
+from datagym_async.uploads.sources._candidates import Candidate, Rules
 from datagym_async.uploads.sources._leaves import Stream, leaves, nothing_to_upload
 from datagym_async.uploads.sources._stored import looked_up
-
-if TYPE_CHECKING:
-    from datagym_async.uploads.sources._candidates import Candidate
-
 
 STEP = 256  # candidates in one thread call of planning, elements of a stream in one portion
 TAKEN_AT_ONCE = 256

@@ -20,6 +20,7 @@ from datagym_async.uploads._advice import RunFacts, advise
 from datagym_async.uploads._growth import Course, Growth, Mark, growth_of
 from datagym_async.uploads._values import (
     DatasetCreated,
+    DatasetShare,
     ItemSettled,
     LimitChanged,
     Outcome,
@@ -27,12 +28,13 @@ from datagym_async.uploads._values import (
     RunEnded,
     RunStarted,
     UploadEvent,
+    UploadReport,
+    UploadResult,
 )
 
 if TYPE_CHECKING:
     from datagym_async.uploads._tally import Tally
     from datagym_async.uploads._target import Member
-    from datagym_async.uploads._values import DatasetShare, UploadReport, UploadResult
 
 
 @attrs.frozen(kw_only=True)

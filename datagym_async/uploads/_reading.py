@@ -34,7 +34,7 @@ from datagym_async.uploads._screening import (
     Screening,
     warnings_of,
 )
-from datagym_async.uploads._values import MEMBER, Outcome, is_readable, is_url
+from datagym_async.uploads._values import MEMBER, Outcome, Readable, is_readable, is_url
 from datagym_async.uploads.sources._archives import Archives, is_archive
 from datagym_async.uploads.sources._open_files import (
     ByteSource,
@@ -52,7 +52,6 @@ from datagym_async.uploads.sources._open_files import (
 )
 
 if TYPE_CHECKING:
-    from datagym_async.uploads._values import Readable
     from datagym_async.uploads.plan._plan import Planned
 
 

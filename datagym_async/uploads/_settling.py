@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import attrs
 
@@ -27,12 +27,9 @@ from datagym_async.models import DatasetMedia
 from datagym_async.models._names import fold_written
 from datagym_async.uploads._tally import Tally
 from datagym_async.uploads._target import Target
-from datagym_async.uploads._values import Outcome, UploadResult
+from datagym_async.uploads._values import Double, Outcome, UploadResult
 from datagym_async.uploads._verification import media_digest
 from datagym_async.uploads.plan._plan import Plan
-
-if TYPE_CHECKING:
-    from datagym_async.uploads._values import Double
 
 _log = logger(__name__)
 

@@ -21,7 +21,7 @@ import attrs
 from datagym_async._runs._needs import DatasetLookup
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import AlreadyExistsError, APIError, ConfigurationError, DataGymError
-from datagym_async.models import Dataset, DatasetMedia, MediaSourceType, MediaType
+from datagym_async.models import Dataset, DatasetMedia, MediaSourceType, MediaType, Project
 from datagym_async.models._names import fold_name, name_key
 from datagym_async.uploads._config import AUTO, MaxPerDataset
 from datagym_async.uploads._family import (
@@ -37,7 +37,6 @@ from datagym_async.uploads._growth import SIZES
 from datagym_async.uploads._values import DatasetShare, url_name
 
 if TYPE_CHECKING:
-    from datagym_async.models import Project
     from datagym_async.uploads.plan._rows import Listed
 
 

@@ -17,31 +17,26 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from datagym_async._runs._engine import BulkRun
+from datagym_async._runs._engine import BulkRun, RunLane
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import APIError, StoreError, TransferError
 from datagym_async.uploads._config import AUTO, UploadConfig, rules_of
 from datagym_async.uploads._feeder import Feeder, Work
-from datagym_async.uploads._observer import Observer
+from datagym_async.uploads._observer import Meters, Observer
 from datagym_async.uploads._sending import Sender, prober_of
 from datagym_async.uploads._settling import Settler, SharedListing
 from datagym_async.uploads._tally import Tally
-from datagym_async.uploads._target import Target
-from datagym_async.uploads._values import Outcome, UploadReport, UploadResult
+from datagym_async.uploads._target import Attachments, Target
+from datagym_async.uploads._values import Outcome, UploadProgress, UploadReport, UploadResult
 from datagym_async.uploads._verification import images_of, verify
 from datagym_async.uploads.plan import _journal as journal_file
 from datagym_async.uploads.plan._journal import Job, journal_path
 from datagym_async.uploads.plan._plan import Plan
-from datagym_async.uploads.sources._leaves import check_there
+from datagym_async.uploads.sources._leaves import Source, check_there
 
 if TYPE_CHECKING:
     from datagym_async._limits import LimiterState
-    from datagym_async._runs._engine import RunLane
     from datagym_async._runs._needs import DatasetLookup, MediaUploads
-    from datagym_async.uploads._observer import Meters
-    from datagym_async.uploads._target import Attachments
-    from datagym_async.uploads._values import UploadProgress
-    from datagym_async.uploads.sources._leaves import Source
 
 _FAILED: Final = Outcome.FAILED  # looking up a member of an enum costs as much as a call
 DRAIN_SECONDS = 30.0  # that requests in flight have to end when the block is left early

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from datagym_async._files import TOO_MANY_OPEN
 from datagym_async.exceptions import (
     AlreadyExistsError,
@@ -12,12 +10,8 @@ from datagym_async.exceptions import (
     ConfigurationError,
     StoreError,
 )
-from datagym_async.models import UrlStatus
-from datagym_async.uploads._values import Outcome, UploadResult
-
-if TYPE_CHECKING:
-    from datagym_async.models import UrlResult
-    from datagym_async.uploads._values import UploadItem
+from datagym_async.models import UrlResult, UrlStatus
+from datagym_async.uploads._values import Outcome, UploadItem, UploadResult
 
 _URL_OUTCOMES: dict[UrlStatus, tuple[Outcome, str]] = {
     UrlStatus.SUCCESS: (Outcome.UPLOADED, ""),

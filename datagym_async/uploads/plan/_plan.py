@@ -28,7 +28,7 @@ import attrs
 from datagym_async._printable import printable
 from datagym_async._runs._database import Database, is_of_the_disk
 from datagym_async._wire._messages import Body
-from datagym_async.uploads._values import Outcome, UploadItem
+from datagym_async.uploads._values import Dedupe, Outcome, UploadItem
 from datagym_async.uploads.plan import _journal as journal_file
 from datagym_async.uploads.plan import _tables as sql
 from datagym_async.uploads.plan._names import (
@@ -47,7 +47,6 @@ from datagym_async.uploads.sources._open_files import ByteSource
 
 if TYPE_CHECKING:
     from datagym_async.uploads._screening import Screening
-    from datagym_async.uploads._values import Dedupe
     from datagym_async.uploads.sources._candidates import Candidate
 
 

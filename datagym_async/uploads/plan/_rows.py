@@ -15,7 +15,7 @@ import attrs
 
 from datagym_async._regular_files import regular_only
 from datagym_async._runs._database import DamagedError, Database
-from datagym_async.models import MediaSourceType
+from datagym_async.models import Dataset, MediaSourceType
 from datagym_async.models._names import fold_link, fold_written, name_key
 from datagym_async.resources._urls import screen as screen_url
 from datagym_async.uploads._screening import screen_name
@@ -23,7 +23,6 @@ from datagym_async.uploads._values import UploadItem, is_elsewhere, is_url, url_
 from datagym_async.uploads.plan import _tables as sql
 
 if TYPE_CHECKING:
-    from datagym_async.models import Dataset
     from datagym_async.uploads.sources._candidates import Candidate
 
 

@@ -25,7 +25,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from functools import partial
 from hashlib import blake2b
-from typing import IO, TYPE_CHECKING, Any, BinaryIO, Final, cast
+from typing import IO, Any, BinaryIO, Final, cast
 
 import attrs
 
@@ -37,11 +37,8 @@ from datagym_async._runs._text import counted
 from datagym_async._runs._text import size as size_text
 from datagym_async.exceptions import ConfigurationError, FileChangedError, StoreError
 from datagym_async.uploads._values import MEMBER
-from datagym_async.uploads.sources._candidates import Candidate, refused_source
+from datagym_async.uploads.sources._candidates import Candidate, Rules, refused_source
 from datagym_async.uploads.sources._open_files import ByteSource, as_stream
-
-if TYPE_CHECKING:
-    from datagym_async.uploads.sources._candidates import Rules
 
 SUFFIXES: Final = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.zst")
 MAX_MEMBER: Final = 1 << 30

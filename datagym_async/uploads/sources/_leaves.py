@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import AsyncIterable, Collection, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, TypeAlias, Union, cast
+from typing import TypeAlias, Union, cast
 
 import attrs
 
@@ -32,16 +32,18 @@ from datagym_async.uploads._values import (
     last_part,
 )
 from datagym_async.uploads.sources._archives import asks_archives, in_archive, is_archive
-from datagym_async.uploads.sources._candidates import Candidate, Filters, Naming, refused_source
+from datagym_async.uploads.sources._candidates import (
+    Candidate,
+    Filters,
+    Naming,
+    Rules,
+    refused_source,
+)
 from datagym_async.uploads.sources._folders import in_folder, in_glob, is_glob
 from datagym_async.uploads.sources._lists import in_list, in_standard_input, is_list
 from datagym_async.uploads.sources._open_files import size_of_open
 from datagym_async.uploads.sources._stored import in_store
 from datagym_async.uploads.sources._watch import FolderWatch
-
-if TYPE_CHECKING:
-    from datagym_async.uploads.sources._candidates import Rules
-
 
 Source: TypeAlias = Union[  # noqa: UP007 -- a string cannot be joined by | at run time
     str, os.PathLike[str], UploadItem, Readable, Pixels, Iterable["Source"], AsyncIterable["Source"]

@@ -26,7 +26,7 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, TypeAlias
+from typing import IO, Any, TypeAlias
 
 import attrs
 
@@ -40,12 +40,8 @@ from datagym_async.exceptions import StoreError
 from datagym_async.resources._urls import foreign_scheme
 from datagym_async.resources._urls import screen as screen_url
 from datagym_async.uploads._values import UploadItem, is_url, last_part
-from datagym_async.uploads.sources._candidates import Candidate, refused_source
+from datagym_async.uploads.sources._candidates import Candidate, Rules, refused_source
 from datagym_async.uploads.sources._open_files import as_stream
-
-if TYPE_CHECKING:
-    from datagym_async.uploads.sources._candidates import Rules
-
 
 MAX_LINE = 65_536
 SUFFIXES = (".txt", ".csv", ".tsv", ".jsonl")

@@ -11,7 +11,7 @@ import contextlib
 import itertools
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final, TypeVar
 
 import attrs
 
@@ -20,12 +20,9 @@ from datagym_async._runs._stores import StoreLocation, identity_of, is_stored
 from datagym_async.exceptions import ConfigurationError, StoreError
 from datagym_async.uploads._values import MEMBER, UploadItem, last_part
 from datagym_async.uploads.sources._archives import asks_archives, in_archive, is_archive
-from datagym_async.uploads.sources._candidates import Candidate, matcher, refused_source
+from datagym_async.uploads.sources._candidates import Candidate, Rules, matcher, refused_source
 from datagym_async.uploads.sources._folders import is_glob, left_by
 from datagym_async.uploads.sources._lists import in_list, is_list
-
-if TYPE_CHECKING:
-    from datagym_async.uploads.sources._candidates import Rules
 
 T = TypeVar("T")
 LOOKED_UP: Final = 32  # objects that are looked up at once
