@@ -20,11 +20,12 @@ import sqlite3
 from abc import ABC, abstractmethod
 from collections import deque
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar, cast
+from typing import Generic, Protocol, Self, TypeVar, cast
 
 from datagym_async._groups import first_of
 from datagym_async._public import NotCopied
 from datagym_async._retry import SEEMS_DOWN
+from datagym_async._runs._options import Stops
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import (
     APIConnectionError,
@@ -35,9 +36,6 @@ from datagym_async.exceptions import (
     NotFoundError,
     PermissionDeniedError,
 )
-
-if TYPE_CHECKING:
-    from datagym_async._runs._options import Stops
 
 Work = TypeVar("Work")
 Result = TypeVar("Result")

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import attrs
 
+from datagym_async._wire._messages import Body
+from datagym_async.labels import LabeledTask
+from datagym_async.models import Dataset, DatasetMedia, Project, UrlResult
 from datagym_async.resources import LabelsResource, MediaResource, TasksResource
-
-if TYPE_CHECKING:
-    from datagym_async._wire._messages import Body
-    from datagym_async.labels import LabeledTask
-    from datagym_async.models import Dataset, DatasetMedia, Project, UrlResult
 
 T = TypeVar("T")
 

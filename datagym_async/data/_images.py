@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import attrs
 
 from datagym_async._runs._decode import UPRIGHT, orientation_of
+from datagym_async.data._config import LoaderConfig
 from datagym_async.labels import LabeledTask, Point
 from datagym_async.labels._geometry import moved, reshaped
 
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from PIL.Image import Image
-
-    from datagym_async.data._config import LoaderConfig
 
     Array: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
 

@@ -13,7 +13,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import Protocol, cast
 
 import attrs
 
@@ -21,14 +21,12 @@ from datagym_async._runs._engine import RunLane
 from datagym_async._runs._needs import DatasetLookup, LabelExports, ProjectLookup
 from datagym_async._threads import in_thread
 from datagym_async._wire._messages import MAX_IN_MEMORY
+from datagym_async.data._config import Links
 from datagym_async.exceptions import ConfigurationError
+from datagym_async.labels import LabeledTask
 from datagym_async.models import Dataset, DatasetMedia, MediaSourceType
 from datagym_async.resources._projects import chosen
 from datagym_async.resources._work import in_batches
-
-if TYPE_CHECKING:
-    from datagym_async.data._config import Links
-    from datagym_async.labels import LabeledTask
 
 _BETWEEN = "\0"
 _ID_END = _BETWEEN.encode()

@@ -9,16 +9,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from operator import attrgetter
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import attrs
 
+from datagym_async.data._config import LoaderConfig
+from datagym_async.data._listing import Listing
 from datagym_async.data._order import Progress, Rest, remaining
 from datagym_async.exceptions import ConfigurationError
-
-if TYPE_CHECKING:
-    from datagym_async.data._config import LoaderConfig
-    from datagym_async.data._listing import Listing
 
 VERSION = 1
 

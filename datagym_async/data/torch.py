@@ -37,14 +37,14 @@ from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar
 import attrs
 
 from datagym_async.data._config import LoaderConfig
+from datagym_async.data._loader import DatasetLoader
+from datagym_async.data._samples import Sample
 from datagym_async.data._state import Known, LoaderState, Position, State, rounds, states_in
 from datagym_async.exceptions import ConfigurationError
+from datagym_async.models import DatasetId, ProjectId
 from datagym_async.models._ids import id_or_none
 
 if TYPE_CHECKING:
-    from datagym_async.data._loader import DatasetLoader
-    from datagym_async.data._samples import Sample
-    from datagym_async.models import DatasetId, ProjectId
 
     class _WorkerInfo(Protocol):
         id: int

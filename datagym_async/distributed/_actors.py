@@ -14,30 +14,28 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import attrs
 
+from datagym_async import DataGymClient
 from datagym_async._extras import extra_module
 from datagym_async._logs import logger
 from datagym_async._printable import printable
+from datagym_async._retry import RetryPolicy
 from datagym_async._runs._disk import tidy
 from datagym_async._runs._engine import UNREACHABLE_AFTER
 from datagym_async._runs._needs import DownloadSources
 from datagym_async._runs._stores import is_stored
+from datagym_async._wire import Request
+from datagym_async._wire._messages import Body
 from datagym_async.distributed._cluster import LOOK_EVERY, Cluster
+from datagym_async.downloads import DownloadConfig
 from datagym_async.downloads._fetching import Fetcher
+from datagym_async.downloads._manifest import Wanted
 from datagym_async.downloads._prefix import STATE_FOLDER, Prefix
 from datagym_async.downloads._report import DownloadResult, DownloadTally
 from datagym_async.exceptions import APIConnectionError, APIError, ConfigurationError, DataGymError
-
-if TYPE_CHECKING:
-    from datagym_async import DataGymClient
-    from datagym_async._retry import RetryPolicy
-    from datagym_async._wire import Request
-    from datagym_async._wire._messages import Body
-    from datagym_async.downloads import DownloadConfig
-    from datagym_async.downloads._manifest import Wanted
 
 Connect: TypeAlias = "Callable[[], AbstractAsyncContextManager[DataGymClient]]"
 """Makes a client on a worker; `DataGymClient` itself uses the environment there."""

@@ -11,25 +11,23 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import Any, Self, cast
 
 import attrs
 
+from datagym_async import DataGymClient
 from datagym_async._opened import Fetch, RemoteJobs
 from datagym_async._transport import StreamedResponse, Timeout, Transport
 from datagym_async._wire import Request, Response
 from datagym_async._wire._messages import Lane
 from datagym_async.distributed._actors import Connect, WorkerActors
 from datagym_async.distributed._cluster import Cluster, Scheduler, check_versions, opened, versions
+from datagym_async.downloads import DownloadConfig, DownloadResult
+from datagym_async.downloads._manifest import Wanted
 from datagym_async.exceptions import APIConnectionError
+from datagym_async.models import DatasetMedia, ProjectId
 from datagym_async.predict._models import Job, Model, Predicted, run_chunk
-
-if TYPE_CHECKING:
-    from datagym_async import DataGymClient
-    from datagym_async.downloads import DownloadConfig, DownloadResult
-    from datagym_async.downloads._manifest import Wanted
-    from datagym_async.models import DatasetMedia, ProjectId
-    from datagym_async.predict._run import PredictReport, Runner
+from datagym_async.predict._run import PredictReport, Runner
 
 _ATTEMPTS = 3  # workers that may be lost with a media before its download fails
 _AHEAD = 2  # chunks of a prediction that wait for each worker

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
+from typing import Final, Literal, TypeAlias, get_args
 
 import attrs
 
@@ -17,10 +17,8 @@ from datagym_async._wire._messages import MAX_IN_PIECES
 from datagym_async.downloads._report import DownloadEvent
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.formats import WrittenFormat, shares_of
+from datagym_async.models import ProjectId
 from datagym_async.models._ids import id_or_none
-
-if TYPE_CHECKING:
-    from datagym_async.models import ProjectId
 
 Links: TypeAlias = Literal["skip", "source", "service"]
 LabelFormat: TypeAlias = Literal["json", "jsonl", WrittenFormat]

@@ -16,7 +16,7 @@ import sqlite3
 from collections import deque
 from collections.abc import Callable, Collection, Coroutine
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 
@@ -24,6 +24,7 @@ from datagym_async._files import from_home
 from datagym_async._retry import RetryPolicy
 from datagym_async._runs._database import DamagedError
 from datagym_async._runs._engine import BulkRun, RunLane
+from datagym_async._runs._needs import DownloadSources
 from datagym_async._runs._options import Listener
 from datagym_async._runs._stores import is_stored
 from datagym_async._threads import in_thread
@@ -60,9 +61,6 @@ from datagym_async.exceptions import (
     StoreError,
     TransferError,
 )
-
-if TYPE_CHECKING:
-    from datagym_async._runs._needs import DownloadSources
 
 PORTION = 100  # media that are looked for on the disk at once
 HASHED_PORTION = 8  # media whose files are hashed at once: a cancellation waits for the end

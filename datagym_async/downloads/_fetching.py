@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import attrs
 
@@ -24,6 +23,7 @@ from datagym_async._runs._needs import DownloadSources
 from datagym_async._threads import in_thread
 from datagym_async._transport import LinkError, LinkFetcher
 from datagym_async.downloads._config import DownloadConfig
+from datagym_async.downloads._manifest import Wanted
 from datagym_async.downloads._prefix import STATE_FOLDER, Prefix
 from datagym_async.downloads._report import DownloadOutcome, DownloadResult, DownloadTally
 from datagym_async.downloads._shards import Shards
@@ -39,10 +39,6 @@ from datagym_async.exceptions import (
     StoreError,
 )
 from datagym_async.models import MediaSourceType
-
-if TYPE_CHECKING:
-    from datagym_async.downloads._manifest import Wanted
-
 
 _HELD = 1 << 20  # bytes collected before they are written: a smaller media is written at once
 _SKIPPED = (

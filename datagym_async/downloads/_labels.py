@@ -11,16 +11,19 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeAlias, cast
+from typing import Final, TypeAlias, cast
 
 import attrs
 
 from datagym_async._printable import printable
 from datagym_async._runs._decode import require_pillow, stored_size
 from datagym_async._runs._disk import PARTS, HashedPart, path_in
+from datagym_async._runs._needs import DownloadSources
 from datagym_async._threads import in_thread
+from datagym_async.downloads._config import DownloadConfig
 from datagym_async.downloads._manifest import Manifest
 from datagym_async.downloads._prefix import STATE_FOLDER
+from datagym_async.downloads._report import DownloadTally
 from datagym_async.exports._bitmaps import (
     CONCURRENCY,
     Bitmap,
@@ -32,13 +35,8 @@ from datagym_async.exports._bitmaps import (
 from datagym_async.exports._tasks import TaskSource
 from datagym_async.formats import LossReport, WrittenFormat, classes_from, write
 from datagym_async.labels import LabelConfig, LabeledTask, to_payload
+from datagym_async.models import Project
 from datagym_async.resources._work import in_batches
-
-if TYPE_CHECKING:
-    from datagym_async._runs._needs import DownloadSources
-    from datagym_async.downloads._config import DownloadConfig
-    from datagym_async.downloads._report import DownloadTally
-    from datagym_async.models import Project
 
 Labelled: TypeAlias = tuple[LabeledTask, str]
 """A task and its media's file, relative to the folder; empty where it was not downloaded."""

@@ -16,21 +16,18 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sqlite3
 from contextlib import AbstractContextManager
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, get_args
+from typing import Final, get_args
 
 import attrs
 
 from datagym_async._file_names import folded_name, numbered_file, safe_name
 from datagym_async._runs._database import Database
 from datagym_async.downloads._config import LabelFormat
-
-if TYPE_CHECKING:
-    import sqlite3
-
-    from datagym_async.models import Dataset
+from datagym_async.models import Dataset
 
 KEPT_NAMES: Final = (
     "manifest.jsonl",

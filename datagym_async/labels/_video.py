@@ -10,7 +10,7 @@ import attrs
 
 from datagym_async._checks import by_annotation, check_is, listed, pairs_of
 from datagym_async.labels._values import SHAPES, Classification, Form, Rectangle, Shape, to_answers
-from datagym_async.models import EntryType  # noqa: TC001 -- annotations are resolved here
+from datagym_async.models import EntryType
 from datagym_async.models._basics import count
 
 

@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from contextlib import AbstractAsyncContextManager
 from threading import Lock, RLock
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import attrs
 
 from datagym_async._printable import printable
+from datagym_async.data import Sample
 from datagym_async.exceptions import ConfigurationError, DataGymError
 from datagym_async.labels import Annotation, Classification, LabeledImage
-
-if TYPE_CHECKING:
-    from concurrent.futures import Executor
-
-    from datagym_async.data import Sample
-    from datagym_async.models import DatasetMedia
+from datagym_async.models import DatasetMedia
 
 Model: TypeAlias = Callable[..., Sequence[object]]
 """Takes a batch of `Sample` and, if there is a `setup`, its result. It returns one answer for each

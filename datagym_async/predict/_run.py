@@ -30,6 +30,7 @@ from datagym_async._threads import in_thread
 from datagym_async.data import LoaderConfig
 from datagym_async.data._listing import Library, Listing, list_media, pack
 from datagym_async.exceptions import ConfigurationError, DataGymError, TransferError
+from datagym_async.labels import LabeledImage
 from datagym_async.models import DatasetMedia, TaskState
 from datagym_async.predict._journal import SENDING, PredictJournal
 from datagym_async.predict._models import (
@@ -45,7 +46,6 @@ from datagym_async.resources import ImportOutcome, LabelsResource, TasksResource
 
 if TYPE_CHECKING:
     from datagym_async._processes import WorkerProcesses
-    from datagym_async.labels import LabeledImage
 
 OPEN: Final = (
     TaskState.BACKLOG,

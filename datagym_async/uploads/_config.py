@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import attrs
 
@@ -24,6 +24,7 @@ from datagym_async._runs._options import Stops
 from datagym_async._runs._prepare import Steps, steps_in
 from datagym_async._runs._stores import Stores, check_store_options, store_options
 from datagym_async.exceptions import ConfigurationError
+from datagym_async.models import ProjectId
 from datagym_async.models._ids import id_of
 from datagym_async.uploads._screening import Check, Screening
 from datagym_async.uploads._values import Dedupe, UploadEvent
@@ -36,9 +37,6 @@ from datagym_async.uploads.sources._candidates import (
     Symlinks,
     check_name,
 )
-
-if TYPE_CHECKING:
-    from datagym_async.models import ProjectId
 
 MAX_CONCURRENCY = 256
 MAX_BATCH_SIZE = 500

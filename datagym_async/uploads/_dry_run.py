@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from typing import TYPE_CHECKING, Literal, Self, TypeAlias
+from typing import Literal, Self, TypeAlias
 
 import attrs
 
 from datagym_async._printable import printable, quoted
+from datagym_async._runs._needs import DatasetLookup
 from datagym_async._runs._text import counted, size
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import ClientClosedError
@@ -29,10 +30,7 @@ from datagym_async.uploads._values import (
     said_turned,
 )
 from datagym_async.uploads.plan._plan import Plan
-
-if TYPE_CHECKING:
-    from datagym_async._runs._needs import DatasetLookup
-    from datagym_async.uploads.sources._leaves import Source
+from datagym_async.uploads.sources._leaves import Source
 
 Action: TypeAlias = Literal["send", "skip", "reject"]
 

@@ -10,7 +10,6 @@ import asyncio
 import math
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import attrs
 
@@ -18,6 +17,8 @@ from datagym_async._limits import LimiterState, SessionStatistics
 from datagym_async._runs._options import Listener
 from datagym_async.uploads._advice import RunFacts, advise
 from datagym_async.uploads._growth import Course, Growth, Mark, growth_of
+from datagym_async.uploads._tally import Tally
+from datagym_async.uploads._target import Member
 from datagym_async.uploads._values import (
     DatasetCreated,
     DatasetShare,
@@ -31,10 +32,6 @@ from datagym_async.uploads._values import (
     UploadReport,
     UploadResult,
 )
-
-if TYPE_CHECKING:
-    from datagym_async.uploads._tally import Tally
-    from datagym_async.uploads._target import Member
 
 
 @attrs.frozen(kw_only=True)

@@ -17,7 +17,7 @@ import threading
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import attrs
 
@@ -26,10 +26,8 @@ from datagym_async._wire._messages import Body
 from datagym_async.uploads._reading import DECODERS, decoded
 from datagym_async.uploads._screening import Screening, warnings_of
 from datagym_async.uploads._values import Outcome
+from datagym_async.uploads.plan._plan import Planned
 from datagym_async.uploads.sources._open_files import Spool, as_stream, body_of
-
-if TYPE_CHECKING:
-    from datagym_async.uploads.plan._plan import Planned
 
 PORTION: Final = (4 * DECODERS, 32 << 20)
 """Items and bytes prepared at a time: the more, the less often all wait for the slowest."""

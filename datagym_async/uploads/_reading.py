@@ -12,7 +12,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING
 
 import attrs
 
@@ -35,6 +34,7 @@ from datagym_async.uploads._screening import (
     warnings_of,
 )
 from datagym_async.uploads._values import MEMBER, Outcome, Readable, is_readable, is_url
+from datagym_async.uploads.plan._plan import Planned
 from datagym_async.uploads.sources._archives import Archives, is_archive
 from datagym_async.uploads.sources._open_files import (
     ByteSource,
@@ -50,10 +50,6 @@ from datagym_async.uploads.sources._open_files import (
     size_of_open,
     spooled,
 )
-
-if TYPE_CHECKING:
-    from datagym_async.uploads.plan._plan import Planned
-
 
 PORTION_ITEMS = 128
 PORTION_BYTES = 1 << 20

@@ -9,7 +9,7 @@ import asyncio
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import attrs
 
@@ -26,10 +26,7 @@ from datagym_async.uploads._tally import Tally
 from datagym_async.uploads._target import SEVERAL_HOMES, NoDatasetError, Target
 from datagym_async.uploads._values import Outcome, UploadResult
 from datagym_async.uploads._verdicts import of_error, of_url
-
-if TYPE_CHECKING:
-    from datagym_async.uploads.plan._plan import Planned
-
+from datagym_async.uploads.plan._plan import Planned
 
 _UPLOADED: Final = Outcome.UPLOADED  # looking up a member of an enum costs as much as a call
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import attrs
 
@@ -17,9 +17,7 @@ from datagym_async.uploads._values import (
     UploadReport,
     UploadResult,
 )
-
-if TYPE_CHECKING:
-    from datagym_async.uploads.plan._rows import Added
+from datagym_async.uploads.plan._rows import Added
 
 _UPLOADED: Final = Outcome.UPLOADED  # looking up a member of an enum costs as much as a call
 

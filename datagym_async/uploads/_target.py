@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from operator import attrgetter
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import attrs
 
@@ -35,9 +35,7 @@ from datagym_async.uploads._family import (
 )
 from datagym_async.uploads._growth import SIZES
 from datagym_async.uploads._values import DatasetShare, url_name
-
-if TYPE_CHECKING:
-    from datagym_async.uploads.plan._rows import Listed
+from datagym_async.uploads.plan._rows import Listed
 
 
 @runtime_checkable

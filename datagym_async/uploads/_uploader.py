@@ -13,11 +13,13 @@ import asyncio
 import contextlib
 import sqlite3
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import attrs
 
+from datagym_async._limits import LimiterState
 from datagym_async._runs._engine import BulkRun, RunLane
+from datagym_async._runs._needs import DatasetLookup, MediaUploads
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import APIError, StoreError, TransferError
 from datagym_async.uploads._config import AUTO, UploadConfig, rules_of
@@ -33,10 +35,6 @@ from datagym_async.uploads.plan import _journal as journal_file
 from datagym_async.uploads.plan._journal import Job, journal_path
 from datagym_async.uploads.plan._plan import Plan
 from datagym_async.uploads.sources._leaves import Source, check_there
-
-if TYPE_CHECKING:
-    from datagym_async._limits import LimiterState
-    from datagym_async._runs._needs import DatasetLookup, MediaUploads
 
 _FAILED: Final = Outcome.FAILED  # looking up a member of an enum costs as much as a call
 DRAIN_SECONDS = 30.0  # that requests in flight have to end when the block is left early

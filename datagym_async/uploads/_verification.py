@@ -10,31 +10,28 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import attrs
 
 from datagym_async._printable import printable
 from datagym_async._regular_files import regular_only
 from datagym_async._runs._disk import refusal
+from datagym_async._runs._prepare import Steps
 from datagym_async._runs._stores import RANGE, Stores, is_stored
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import APIError, DataGymError
 from datagym_async.resources._work import for_each
 from datagym_async.uploads._preparing import Workers
 from datagym_async.uploads._screening import LEFT_ALONE
+from datagym_async.uploads._tally import Tally
 from datagym_async.uploads._values import MEMBER, Mismatch
 from datagym_async.uploads.plan._rows import text
 from datagym_async.uploads.plan._tables import State, stated
 from datagym_async.uploads.sources._archives import Archives
-
-if TYPE_CHECKING:
-    import sqlite3
-
-    from datagym_async._runs._prepare import Steps
-    from datagym_async.uploads._tally import Tally
 
 WORKERS = 8  # comparisons at once; the client's limit of downloads counts as well
 PAGE = 200  # images looked up in one thread call

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import attrs
 
@@ -34,15 +34,12 @@ from datagym_async._runs._database import (
 from datagym_async._runs._disk import full_path, local_path, lock_path, state_folder
 from datagym_async._runs._stores import shown_options
 from datagym_async.exceptions import ConfigurationError
+from datagym_async.uploads._config import UploadConfig
 from datagym_async.uploads._pictures import why_no_source
 from datagym_async.uploads._values import UploadItem, is_elsewhere, is_url
 from datagym_async.uploads.plan import _tables as sql
 from datagym_async.uploads.plan._rows import mark_of, text
 from datagym_async.uploads.sources._watch import FolderWatch
-
-if TYPE_CHECKING:
-    from datagym_async.uploads._config import UploadConfig
-
 
 SUFFIX: Final = ".journal"
 WHAT: Final = "The plan of this upload"

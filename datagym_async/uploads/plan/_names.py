@@ -13,9 +13,10 @@ names again. A journal records them, so that they stay even if new files come in
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 from unicodedata import normalize
 
 import attrs
@@ -27,13 +28,9 @@ from datagym_async.models._names import fold_written
 from datagym_async.uploads._screening import HEAD_SIZE, Screening, screen_name
 from datagym_async.uploads._values import Outcome, UploadItem, is_elsewhere
 from datagym_async.uploads.plan import _tables as sql
+from datagym_async.uploads.plan._resuming import Resuming
 from datagym_async.uploads.plan._rows import Added, Row, blob, item_of, text
 from datagym_async.uploads.plan._tables import Kind, State
-
-if TYPE_CHECKING:
-    import sqlite3
-
-    from datagym_async.uploads.plan._resuming import Resuming
 
 
 @attrs.frozen

@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 
@@ -18,10 +19,6 @@ from datagym_async.uploads._values import Double, Outcome, UploadResult
 from datagym_async.uploads.plan import _tables as sql
 from datagym_async.uploads.plan._rows import item_of, text
 from datagym_async.uploads.plan._tables import State
-
-if TYPE_CHECKING:
-    import sqlite3
-
 
 _STATES = {each: State[each.name].value for each in Outcome}
 _SENDING = State.SENDING.value

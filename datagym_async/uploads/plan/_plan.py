@@ -21,13 +21,14 @@ import json
 import sqlite3
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import attrs
 
 from datagym_async._printable import printable
 from datagym_async._runs._database import Database, is_of_the_disk
 from datagym_async._wire._messages import Body
+from datagym_async.uploads._screening import Screening
 from datagym_async.uploads._values import Dedupe, Outcome, UploadItem
 from datagym_async.uploads.plan import _journal as journal_file
 from datagym_async.uploads.plan import _tables as sql
@@ -43,12 +44,8 @@ from datagym_async.uploads.plan._outcomes import Outcomes
 from datagym_async.uploads.plan._resuming import Resuming
 from datagym_async.uploads.plan._rows import Added, KnownBy, Listed, item_of, row_of, text
 from datagym_async.uploads.plan._tables import Kind
+from datagym_async.uploads.sources._candidates import Candidate
 from datagym_async.uploads.sources._open_files import ByteSource
-
-if TYPE_CHECKING:
-    from datagym_async.uploads._screening import Screening
-    from datagym_async.uploads.sources._candidates import Candidate
-
 
 _CHANGED = Verdict(
     Outcome.SKIPPED,

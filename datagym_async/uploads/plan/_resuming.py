@@ -9,20 +9,16 @@ Everything here blocks, inside a transaction of the plan.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import attrs
 
+from datagym_async.uploads._values import UploadItem
 from datagym_async.uploads.plan import _tables as sql
 from datagym_async.uploads.plan._rows import Added, Row
 from datagym_async.uploads.plan._tables import Kind, State
-
-if TYPE_CHECKING:
-    import sqlite3
-
-    from datagym_async.uploads._values import UploadItem
-
 
 _PORTION = 500  # every SQLite accepts 999 values in one statement
 

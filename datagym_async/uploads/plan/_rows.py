@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 from zlib import crc32
 
 import attrs
@@ -21,9 +21,7 @@ from datagym_async.resources._urls import screen as screen_url
 from datagym_async.uploads._screening import screen_name
 from datagym_async.uploads._values import UploadItem, is_elsewhere, is_url, url_name
 from datagym_async.uploads.plan import _tables as sql
-
-if TYPE_CHECKING:
-    from datagym_async.uploads.sources._candidates import Candidate
+from datagym_async.uploads.sources._candidates import Candidate
 
 
 class Row(NamedTuple):

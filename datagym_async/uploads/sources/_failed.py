@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import attrs
 
@@ -16,9 +16,7 @@ from datagym_async._printable import printable
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.uploads._values import SCHEMA, Outcome, UploadItem, UploadReport, raw_decoded
 from datagym_async.uploads.sources._candidates import Candidate
-
-if TYPE_CHECKING:
-    from datagym_async.uploads.sources._leaves import Source
+from datagym_async.uploads.sources._leaves import Source
 
 
 @checked

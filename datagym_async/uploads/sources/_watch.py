@@ -20,7 +20,7 @@ from contextlib import aclosing, closing
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Self, TypeAlias
+from typing import NamedTuple, Self, TypeAlias
 
 import attrs
 
@@ -30,12 +30,9 @@ from datagym_async._printable import printable
 from datagym_async._runs._disk import look
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import ConfigurationError
+from datagym_async.uploads._values import UploadItem
 from datagym_async.uploads.sources._candidates import Candidate, Filters, Naming, Rules
 from datagym_async.uploads.sources._folders import walk
-
-if TYPE_CHECKING:
-    from datagym_async.uploads._values import UploadItem
-
 
 STEP = 256
 REMEMBERED = 10_000  # files yielded last whose late events are recognised
