@@ -53,7 +53,7 @@ class LossKind(enum.StrEnum):
     CLIPPED = "clipped", "shapes cut off at the edges of their image"
     CLASS_PART = "class_part", "names of keypoints and skeletons of classes that cannot be read"
     CLASSIFICATION = "classification", "answers to selects, checklists and texts, left out", True
-    COLLISION = "collision", "names that result in the same key, now with a hash"
+    COLLISION = "collision", "names that result in the same key, now told apart"
     CUBOID = "cuboid", "cuboids, left out", True
     CURVE = "curve", "circles and ellipses, now outlines with many corners"
     CROWD = "crowd", "marks of a crowd: the service stores the shape as one object"

@@ -68,7 +68,9 @@ def text_of(path: Path, most: int = MOST_BYTES) -> str:
     try:
         return data.decode(encoding)
     except UnicodeDecodeError as error:
-        raise BrokenError(f"it is not UTF-8 text (byte {error.start:,})") from None
+        raise BrokenError(
+            f"it is not UTF-8 text (byte {error.start:,}); save it as UTF-8"
+        ) from None
 
 
 def names_of(path: Path) -> dict[int, str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from datagym_async._extras import extra_module
-from datagym_async._json import in_utf8, loads
+from datagym_async._json import check_depth, in_utf8, loads_of_python
 from datagym_async._regular_files import regular_only
 from datagym_async.formats._losses import BrokenError, FormatError, Losses, LossKind
 from datagym_async.formats._masks import MOST_PIXELS, trace
@@ -44,9 +44,12 @@ _MOST_OF_A_LINE: Final = 16 * 2**20  # bytes
 def _object_of(text: bytes) -> Mapping[str, Any]:
     """Return the object in a text, or raise `BrokenError`."""
     try:
-        found = loads(b"".join(in_utf8([text])))
+        text = b"".join(in_utf8([text]))
+        check_depth(text)
+        found = loads_of_python(text)
     except ValueError as error:  # also of an encoding
-        raise BrokenError(f"it is not JSON: {error}") from None
+        why = "it is not in UTF-8; save it as UTF-8" if "UTF-8" in str(error) else error
+        raise BrokenError(f"it is not JSON: {why}") from None
     if not isinstance(found, dict):
         raise BrokenError("an object was expected at its root")
     return found

@@ -7,6 +7,7 @@ names. Numbers are fractions of the width and height of the image as trainers se
 
 from __future__ import annotations
 
+import math
 import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -39,17 +40,14 @@ from datagym_async.formats._reading import (
     upright_size,
 )
 
-# --- YOLO: what a dataset is ----------------------------------------------------------------------
-
 YoloName: TypeAlias = Literal["yolo", "yolo-seg", "yolo-pose", "yolo-obb", "dota"]
 PARTS: Final = ("train", "val", "test")
 _PART_NAMES: Final = (*PARTS, "valid", "validation")
-_NAMES_FILES: Final = ("classes.txt", "obj.names", "_darknet.labels", "names.txt")
+_NAMES_FILES: Final = ("classes.txt", "obj.names", "classes.names", "_darknet.labels", "names.txt")
 _NAMES_SUFFIXES: Final = frozenset((".txt", ".names", ".labels"))
 _DOTA: Final = "labelTxt"
 """Folder of turned boxes as DOTA and YOLOv5-OBB have them: in pixels, with the name of a class."""
 _DOTA_HEADS: Final = ("imagesource:", "gsd:")  # lines before those of objects
-_YAML: Final = (".yaml", ".yml")
 NO_LABELS: Final = frozenset((
     "classes", "predefined_classes", "names", "labels", "train", "val", "valid", "test", "notes",
     "label_colors", "license", "requirements", "readme", "readme.dataset", "readme.roboflow",
@@ -88,7 +86,7 @@ def open_yolo(path: Path, options: Options) -> RawDataset:
     """Open a data.yaml, a darknet data file, or a folder; errors as `formats.read` says."""
     data = yolo_file(path) if path.is_dir() else path
     if data is None:
-        found, problems = _in_folder(path, options.images), list[str]()
+        found, problems = _named_apart(_in_folder(path, options.images), path), list[str]()
         yolo = _Yolo(_listed(path, options.classes, found))
         looked_for = "images, and a .txt of labels for each"
     else:
@@ -117,6 +115,9 @@ def open_yolo(path: Path, options: Options) -> RawDataset:
     def images(losses: Losses) -> Iterator[RawImage]:
         for problem in problems:
             losses.add(LossKind.BROKEN, f"{data}: {problem}")
+        for number, category in yolo.categories.items():
+            if once[category.name] is not category:
+                losses.add(LossKind.DOUBLED_CLASS, f"class {number}: {category.name}")
         for each in found:
             yield from _read(each, yolo, options.in_shares, losses)
 
@@ -150,10 +151,8 @@ def yolo_kind(path: Path) -> YoloName:
 def _first_lines(found: Sequence[_Labelled]) -> Iterator[list[str]]:
     """Yield the words of the lines of the first existing label files."""
     for each in islice((each for each in found if is_there(each.labels)), _FIRST):
-        try:
+        with suppress(BrokenError, OSError):
             yield from (words for _, words in lines_of(each.labels))
-        except (BrokenError, OSError):
-            continue
 
 
 def _marked_keypoints(found: Sequence[_Labelled]) -> int:
@@ -181,8 +180,9 @@ def _in_parts(
 ) -> tuple[list[_Labelled], list[str]]:
     """Return the images of the parts of a dataset, and missing files."""
     root, given = data.parent, content.get("path")
-    below = root / given if isinstance(given, str) else root
-    roots = [each for each in (below, root) if each.is_dir()]
+    # A path is relative to the file, or to the folder above, as YOLOv5 has its files in data/.
+    below = _tried([root, root.parent], given, 1) if isinstance(given, str) else []
+    roots = [*islice(filter(os.path.isdir, below), 1), root]
     wanted = [split] if split else [each for each in PARTS if content.get(each)]
     if not wanted or not content.get(wanted[0]):
         known = ", ".join(each for each in content if each not in ("names", "nc", "path"))
@@ -223,13 +223,13 @@ def _elsewhere(each: _Labelled, pictures: Pictures) -> _Labelled:
 
 def yolo_file(folder: Path) -> Path | None:
     """Return the file in a folder that describes the dataset: data.yaml, or darknet's."""
-    inside = sorted(each for each in folder.iterdir() if each.suffix.lower() in _YAML)
+    inside = sorted(each for each in folder.iterdir() if each.suffix.lower() in (".yaml", ".yml"))
     inside.sort(key=lambda each: each.stem != "data")
     for each in (*inside, folder / "obj.data", folder / "data" / "obj.data"):
         try:
             content = _content_of(each) if each.is_file() else {}
         except (BrokenError, OSError):
-            continue
+            content = {"nc": each.stem == "data"}  # its error says more than that there is none
         if content.get("names") or content.get("nc"):
             return each
     return None
@@ -237,9 +237,12 @@ def yolo_file(folder: Path) -> Path | None:
 
 def _content_of(path: Path) -> Mapping[str, Any]:
     content = _data_file(path) if path.suffix == ".data" else _yaml(path)
-    if content.get("valid") and not content.get("val"):  # the word of darknet and Roboflow
-        return {**content, "val": content["valid"]}
-    return content
+    names = content.get("names")
+    if isinstance(names, str):  # a file that lists them
+        listed = [each for each in _tried([path.parent], names) if is_there(each, as_file=True)]
+        content = {**content, "names": names_of(listed[0])} if listed else content
+    valid = content.get("valid")  # the word of darknet and Roboflow
+    return {**content, "val": valid} if valid and not content.get("val") else content
 
 
 def _yaml(path: Path) -> Mapping[str, Any]:
@@ -261,12 +264,10 @@ def _data_file(path: Path) -> Mapping[str, Any]:
         key, sign, value = line.partition("=")
         if sign:
             content[key.strip()] = value.strip()
-    if names := _place([path.parent], content.get("names", "")):
-        content["names"] = names_of(names)
     return content
 
 
-def _tried(roots: Sequence[Path], value: str) -> list[Path]:
+def _tried(roots: Sequence[Path], value: str, least: int = 2) -> list[Path]:
     """Return the possible places of a path: below the roots, as in Ultralytics and darknet.
 
     Of a path of another machine (``/content/set/train/images``) the last parts are tried, at least
@@ -276,7 +277,7 @@ def _tried(roots: Sequence[Path], value: str) -> list[Path]:
     values, parts = [value], value.split("/")
     if parts[0] in ("..", "data"):  # of Roboflow, which Ultralytics corrects, and of CVAT
         values.append(value.partition("/")[2])
-    least = 1 if parts[-1] in _PART_NAMES else 2
+    least = 1 if parts[-1] in _PART_NAMES else least
     last = range(max(1, len(parts) - _DEEPEST), len(parts) + 1 - least)
     values += ("/".join(parts[at:]) for at in last)
     return [root / each for each in values for root in roots] if value else []
@@ -307,6 +308,7 @@ def _yolo_of(path: Path, content: Mapping[str, Any], classes: Sequence[str]) -> 
         by_number = {int(number): name for number, name in pairs}
         if not by_number and content.get("nc"):
             by_number = {each: f"class_{each}" for each in range(min(int(content["nc"]), 100_000))}
+        by_number = {number: name for number, name in by_number.items() if name}  # "" is no class
         bad = [each for each in by_number.values() if not isinstance(each, str) or not each.strip()]
         if bad or not by_number:
             raise BrokenError("names must be a list of names, or a name for each number")
@@ -386,11 +388,16 @@ def _labels_of(path: Path) -> Path:
     return Path(f"{before[0]}{os.sep}labels{os.sep}{after}") if before else path
 
 
+def _has_both(folder: Path) -> bool:
+    return (folder / "images").is_dir() and (folder / "labels").is_dir()
+
+
 def _in_folder(folder: Path, images: Path | None) -> list[_Labelled]:
     """Return the images below a folder, and the label files that have none."""
-    if images is None and (folder / "images").is_dir() and (folder / "labels").is_dir():
-        folder = folder / "images"
-    elif images is None and folder.name == "labels" and (folder.parent / "images").is_dir():
+    if images is None and _has_both(folder):
+        parts = folder / "images", *filter(_has_both, sorted(folder.iterdir()))
+        return [each for part in parts for each in _in_folder(part, None)]
+    if images is None and folder.name == "labels" and (folder.parent / "images").is_dir():
         folder = folder.parent / "images"
     root = folder / "labels" if images and (folder / "labels").is_dir() else _labels_of(folder)
     tried = dict.fromkeys((root, folder, root.with_name(_DOTA)))
@@ -467,9 +474,8 @@ def _named_apart(found: list[_Labelled], root: Path) -> list[_Labelled]:
 
 def _says_something(each: _Labelled) -> bool:
     """Return whether there is an image, or at least its name or some of its labels."""
-    if each.image is not None or Path(each.name).suffix.lower() in IMAGE_SUFFIXES:
-        return True
-    return is_there(each.labels) and each.labels.stat().st_size > 0
+    is_named = each.image is not None or Path(each.name).suffix.lower() in IMAGE_SUFFIXES
+    return is_named or (is_there(each.labels) and each.labels.stat().st_size > 0)
 
 
 def _read(each: _Labelled, yolo: _Yolo, in_shares: bool, losses: Losses) -> Iterator[RawImage]:
@@ -482,8 +488,7 @@ def _read(each: _Labelled, yolo: _Yolo, in_shares: bool, losses: Losses) -> Iter
     with losses.counting(each.labels):
         lines = [*lines_of(each.labels)] if is_there(each.labels) else []
         is_lost = False
-    is_labelled = is_lost or bool(lines)
-    image = RawImage(name=each.name, where=str(each.labels), is_labelled=is_labelled)
+    image = RawImage(name=each.name, where=str(each.labels), is_labelled=is_lost or bool(lines))
     reason = "there is no such image; name its folder as `images`"
     try:
         if each.image is not None:
@@ -493,10 +498,11 @@ def _read(each: _Labelled, yolo: _Yolo, in_shares: bool, losses: Losses) -> Iter
     except (BrokenError, OSError) as error:
         reason = str(error)
     size = (image.width, image.height) if image.width and image.height else None
-    image.in_shares = in_shares and size is None
+    in_pixels = any(_is_dota(words) for _, words in lines)
+    image.in_shares = in_shares and size is None and not in_pixels
     if size is None and not lines and Path(each.name).suffix.lower() not in IMAGE_SUFFIXES:
         return
-    if size is None and lines and not in_shares:
+    if size is None and lines and not (in_shares or in_pixels):
         losses.add(LossKind.MISSING_IMAGE, f"{each.name}: {reason}", count=len(lines))
         return
     for number, words in lines:
@@ -504,6 +510,8 @@ def _read(each: _Labelled, yolo: _Yolo, in_shares: bool, losses: Losses) -> Iter
         if words[0].startswith(_DOTA_HEADS):
             continue
         try:
+            if size is None and in_pixels and not _is_dota(words):
+                raise BrokenError("its numbers are shares, and its image is not there")
             image.objects.append(_object(words, yolo, size, where))
         except BrokenError as error:
             losses.add(LossKind.BROKEN, f"{where}: {error}")
@@ -532,7 +540,7 @@ def _object(
         score = number_of(rest[-1], "a score")
         rest = rest[:-1]
     shares = [number_of(each) for each in rest]
-    is_box = len(shares) == 4 or (yolo.pose > 0 and len(shares) == 4 + yolo.pose)
+    is_box = len(shares) in (4, 4 + yolo.pose)
     if not is_box and (len(shares) < 6 or len(shares) % 2 or yolo.pose):
         wanted = f"4 or {4 + yolo.pose}" if yolo.pose else "4, 6 or more"
         raise BrokenError(f"{len(rest)} numbers behind the class, where {wanted} were expected")
@@ -552,10 +560,8 @@ def _object(
         left, top = pixel(x - width / 2, y - height / 2)
         right, bottom = pixel(x + width / 2, y + height / 2)
         found.box = (left, top, right - left, bottom - top)
-        step = yolo.dimensions
-        found.keypoints = [
-            _keypoint(shares[at : at + step], pixel) for at in range(4, len(shares), step)
-        ]
+        starts, step = range(4, len(shares), yolo.dimensions), yolo.dimensions
+        found.keypoints = [_keypoint(shares[at : at + step], pixel) for at in starts]
     else:
         ring = [pixel(x, y) for x, y in zip(shares[::2], shares[1::2], strict=True)]
         closed = len(ring) > 3 and ring[0] == ring[-1]
@@ -570,13 +576,9 @@ def _of_dota(
     known = (each for each in yolo.categories.values() if each.name == words[8])
     if (category := next(known, None)) is None:
         raise LookupError(repr(words[8]))
-    if size is None:
-        raise BrokenError("its numbers are pixels, and its image is not there to tell its size")
-    numbers = [*map(number_of, words[:8])]
-    ring = [
-        (snapped(x, size[0]), snapped(y, size[1]))
-        for x, y in zip(numbers[::2], numbers[1::2], strict=True)
-    ]
+    numbers, (across, down) = [*map(number_of, words[:8])], size or (math.inf, math.inf)
+    pairs = zip(numbers[::2], numbers[1::2], strict=True)
+    ring = [(snapped(x, across), snapped(y, down)) for x, y in pairs]
     extra = {"difficult": words[9]} if words[9:] not in ([], ["0"]) else {}
     return RawObject(category=category, where=where, parts=[[ring]], extra=extra)
 
@@ -593,8 +595,6 @@ def _keypoint(
 def is_yolo(path: Path) -> bool:
     """Return whether the first line of a file is one of YOLO or DOTA, or there is none."""
     words = first_words(path)
-    if path.stem.lower() in NO_LABELS:
-        return False
-    if not words or words[0].startswith(_DOTA_HEADS) or _is_dota(words):
-        return True
-    return len(words) > 4 and all(map(is_number, words))
+    is_dota = not words or words[0].startswith(_DOTA_HEADS) or _is_dota(words)
+    is_other = len(words) > 4 and all(map(is_number, words))
+    return path.stem.lower() not in NO_LABELS and (is_dota or is_other)

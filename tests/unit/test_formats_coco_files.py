@@ -591,6 +591,7 @@ def test_segments(tmp_path: Path) -> None:
         {"id": 1 + 256 * 2 + 65536 * 3, "category_id": 3, "bbox": [3, 2, 5, 3], "iscrowd": 0},
         {"id": 7, "category_id": 4, "iscrowd": 1},
         {"id": 8, "category_id": 4, "bbox": BOX},
+        {"id": 9, "category_id": 4},
     )
     assert open_dataset(path).outlines
     (car, dog, empty), losses = objects(path)
@@ -601,7 +602,7 @@ def test_segments(tmp_path: Path) -> None:
     assert trace(decode(car.mask))[0].outline == [(3, 2), (8, 2), (8, 5), (3, 5)]
     assert decode(dog.mask).sum() == 20
     assert (empty.mask, empty.box) == (None, (1, 2, 3, 4))
-    assert counts(losses) == {"part": 1, "unknown_category": 1}
+    assert counts(losses) == {"part": 1, "broken": 1, "unknown_category": 1}
     assert "its segment 8 has no pixel in a.png" in str(losses)
     assert "a.jpg: annotations[0], segment 500" in str(losses)
 

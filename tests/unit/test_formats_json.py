@@ -207,7 +207,8 @@ BAD_FILES = [
     (b'{"shapes": []}', "no imagePath"),
     (b'{"shapes": [], "imagePath": 3}', "no imagePath"),
     (b'{"shapes":' + b"[" * 100_000, "nested deeper"),
-    (b'{"shapes": [NaN]}', "it is not JSON"),
+    (b'{"shapes": [NaN]', "it is not JSON"),
+    ('{"shapes": [], "imagePath": "汽.png"}'.encode("gb2312"), "save it as UTF-8"),
     (b"\xff\xfe\x00", "it is not JSON"),
 ]
 
@@ -232,6 +233,14 @@ def test_marks_in_front_are_taken(tmp_path: Path, encoding: str) -> None:
     path.write_bytes(path.read_text().encode(encoding))
     (image,), lost = read(open_dataset(tmp_path))
     assert (image.objects[0].category.name, lost) == ("猫", {})
+
+
+def test_a_number_that_is_none(tmp_path: Path) -> None:
+    """Python writes NaN, which costs its shape alone."""
+    path = labelme(tmp_path / "a.json", shape("car", TRIANGLE), shape("car", [[1, 2], [3, 4]]))
+    path.write_text(path.read_text().replace("[3,4]", "[3,NaN]"))
+    (image,), lost = read(open_dataset(tmp_path))
+    assert (len(image.objects), lost) == (1, {"broken": 1})
 
 
 # --- Labelbox -------------------------------------------------------------------------------------

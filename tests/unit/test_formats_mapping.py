@@ -204,7 +204,7 @@ def test_names_in_other_letters_are_told() -> None:
     assert [each.value for each in config.entries] == ["koshka", "Car", "car", "zoo"]
     assert config.entries[3].children[0].options == {"pes": "пёс"}
     assert str(losses.report()) == (
-        "1 x names that result in the same key, now with a hash ('Car' is car_a5cdf07d)\n"
+        "1 x names that result in the same key, now told apart ('Car' is car_a5cdf07d)\n"
         "1 x names in letters that an entry cannot have, now in other letters"
         " ('кошка' is 'koshka')"
     )

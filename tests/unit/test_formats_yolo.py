@@ -86,6 +86,8 @@ NAMED = [
     ("names: {'5': no, 7: 1e3}", ["no", "1e3"]),
     ("nc: 2", ["class_0", "class_1"]),
     ("names: [' car ', car]", ["car"]),  # two of one name are one
+    ("names: ['', car]", ["car"]),
+    ("names: lists/my.names", ["car", "dog"]),
 ]
 
 
@@ -93,9 +95,12 @@ NAMED = [
 def test_names(tmp_path: Path, yaml: str, names: list[str]) -> None:
     """A list, a dict from any number and with gaps, a count alone; each the text it is."""
     text(tmp_path / "data.yaml", f"train: images\n{yaml}\n")
+    text(tmp_path / "lists" / "my.names", "car\ndog\n")
     picture(tmp_path / "images" / "a.png")
     text(tmp_path / "labels" / "a.txt", "")
-    assert [each.name for each in open_dataset(tmp_path, "yolo").categories] == names
+    dataset = open_dataset(tmp_path, "yolo")
+    assert [each.name for each in dataset.categories] == names
+    assert read(dataset)[1] == ({"doubled_class": 1} if "' car '" in yaml else {})
 
 
 LINES = [
@@ -457,6 +462,28 @@ def test_paths_of_another_machine(tmp_path: Path, folder: str) -> None:
     assert not lost
 
 
+@pytest.mark.parametrize(("file", "path"), [
+    ("data.yaml", "/home/me/sets/cars/"), ("data.yaml", "D:\\sets\\cars"),
+    ("yolov5/data/my.yaml", "../cars"), ("configs/my.yaml", "cars"),
+])  # fmt: skip
+def test_a_path_that_leads_elsewhere(tmp_path: Path, file: str, path: str) -> None:
+    """That of another machine goes by its last parts; YOLOv5 counts from above its files."""
+    text(tmp_path / file, f"path: {path}\ntrain: images/train\nnames: [a]")
+    picture(tmp_path / "cars" / "images" / "train" / "a.png")
+    text(tmp_path / "cars" / "labels" / "train" / "a.txt", "0 0.5 0.5 0.5 0.5")
+    (image,), lost = read(open_dataset(tmp_path / file))
+    assert (image.name, len(image.objects), lost) == ("a.png", 1, {})
+
+
+def test_parts_beside_images_and_labels(tmp_path: Path) -> None:
+    """Parts that somebody added later are read, too, and images of one name told apart."""
+    bare(tmp_path, "classes.names", "images", "labels")
+    bare(tmp_path, "classes.txt", "train/images", "train/labels")
+    images, lost = read(open_dataset(tmp_path, "yolo"))
+    assert [each.name for each in images] == ["images/a.png", "train/images/a.png"]
+    assert ([len(each.objects) for each in images], lost) == ([1, 1], {})
+
+
 def test_darknet(tmp_path: Path) -> None:
     """CVAT writes obj.data, with paths below a folder data that its archive has not."""
     text(tmp_path / "obj.data", "classes = 2\ntrain = data/train.txt\nnames = data/obj.names\n")
@@ -499,6 +526,9 @@ def test_what_is_no_dataset(tmp_path: Path, yaml: str | bytes, words: str) -> No
     text(tmp_path / "data.yaml", yaml)
     with pytest.raises(FormatError, match=words):
         open_dataset(tmp_path / "data.yaml", "yolo")
+    if "YAML" in words or "UTF-8" in words:  # said of a folder, too
+        with pytest.raises(FormatError, match=words):
+            open_dataset(tmp_path, "yolo")
 
 
 def test_a_part_that_is_not_there_is_a_loss(tmp_path: Path) -> None:
@@ -532,14 +562,20 @@ def test_turned_boxes_of_dota(tmp_path: Path) -> None:
     text(tmp_path / "train" / "labelTxt" / "a.txt", "\n".join(lines))
     text(tmp_path / "train" / "labelTxt" / "gone.txt", lines[1])
     assert sniff(tmp_path) == "yolo-obb"
-    (image,), lost = read(open_dataset(tmp_path))
+    (image, gone), lost = read(open_dataset(tmp_path))
     assert [(each.category.name, dict(each.extra)) for each in image.objects] == [
         ("ship", {}), ("plane", {"difficult": "1"}), ("ship", {})
     ]  # fmt: skip
     assert rings(image.objects[0]) == [[[(10, 20), (110.5, 20), (110.5, 60), (10, 60)]]]
-    assert lost == {"unknown_category": 1, "broken": 1, "missing_image": 1}
+    assert lost == {"unknown_category": 1, "broken": 1}
+    assert (gone.width, gone.name, rings(gone.objects[0])) == (
+        None,
+        "gone",
+        rings(image.objects[0]),
+    )
+    text(tmp_path / "train" / "labelTxt" / "gone.txt", f"{lines[1]}\n0 0.5 0.5 0.5 0.5")
     (_, gone), lost = read(open_dataset(tmp_path, in_shares=True))
-    assert (gone.name, gone.objects, lost["broken"]) == ("gone", [], 2)
+    assert (gone.in_shares, len(gone.objects), lost["broken"]) == (False, 1, 2)
 
 
 @pytest.mark.parametrize("head", ["", "imagesource:GoogleEarth\ngsd:0.1\n"])

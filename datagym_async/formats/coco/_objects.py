@@ -139,14 +139,14 @@ def object_of(
             faults.append("its box has a width or height below 0")
         else:
             found.box = (box[0], box[1], box[2], box[3])
-    segmentation = raw.get("segmentation")
+    segmentation = raw.get("segmentation") or ()
     if isinstance(segmentation, Mapping):
         try:
             check_mask(segmentation)
             found.mask = segmentation
         except BrokenError as error:
             faults.append(str(error))
-    elif segmentation is not None:
+    else:
         found.parts = [[ring] for ring in _outlines(segmentation, faults)]
     about = raw.get("attributes")  # of CVAT, also the rotation of a box
     turn = (number_in(about.get("rotation")) or 0) % 360 if isinstance(about, Mapping) else 0

@@ -529,7 +529,11 @@ class _Opened:
             with losses.counting(f"{image.name}: {at}"):
                 for segment, fault in segments_of(file.pngs, raw, image.width, image.height):
                     if fault:
-                        losses.add(LossKind.PART, f"{image.name}: {at}: {fault}")
+                        has_box = bool(segment.get("bbox"))
+                        kind = LossKind.PART if has_box else LossKind.BROKEN
+                        losses.add(kind, f"{image.name}: {at}: {fault}")
+                        if not has_box:
+                            continue
                     yield file, segment, None, f"{at}, segment {segment.get('id')}"
 
 
