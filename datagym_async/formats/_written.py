@@ -81,21 +81,18 @@ def classes_from(given: Fixed) -> tuple[Category, ...]:
     check(PATH, classes=given)
     path = Path(given)
     try:
-        match path.suffix.lower():
-            case ".json":
-                found = categories_of(path)
-            case suffix:
-                if suffix in {".yaml", ".yml"}:
-                    numbered = classes_of_yaml(path)
-                else:
-                    numbered = {at: Category(at, name) for at, name in names_of(path).items()}
-                if (last := max(numbered, default=-1)) > _LAST_NUMBER:
-                    raise BrokenError(f"it counts to {last}")
-                # A number without a name keeps its place: trainers need numbers without gaps.
-                found = [
-                    numbered.get(number) or Category(number, f"unused {number}")
-                    for number in range(last + 1)
-                ]
+        if (suffix := path.suffix.lower()) == ".json":
+            found = categories_of(path)
+        else:
+            if suffix in {".yaml", ".yml"}:
+                numbered = classes_of_yaml(path)
+            else:
+                numbered = {at: Category(at, name) for at, name in names_of(path).items()}
+            if (last := max(numbered, default=-1)) > _LAST_NUMBER:
+                raise BrokenError(f"it counts to {last}")
+            # A number without a name keeps its place: trainers need numbers without gaps.
+            numbers = range(last + 1)
+            found = [numbered.get(at) or Category(at, f"unused {at}") for at in numbers]
     except FormatError:
         raise
     except OSError as error:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import attrs
 
@@ -51,13 +51,7 @@ def page(template: str, **values: object) -> str:
 
 def statistics_page(statistics: LabelStatistics) -> str:
     """Return statistics as a self-contained page."""
-    cards = [
-        ("images", statistics.images),
-        ("labelled", statistics.labelled),
-        ("objects", statistics.objects),
-        ("classes", len(statistics.classes)),
-    ]
-    return page("stats.html", s=statistics, cards=cards, charts=_charts_of(statistics))
+    return page("stats.html", s=statistics, charts=_charts_of(statistics))
 
 
 def statistics_svg(statistics: LabelStatistics) -> str:
@@ -96,8 +90,7 @@ _COUNTS: Final = frozenset(
 )
 
 
-@attrs.frozen
-class Moment:
+class Moment(NamedTuple):
     seconds: float
     items: int
     bytes: int
@@ -160,31 +153,27 @@ def run_page(report: BulkReport, record: RunRecord | None = None) -> str:
 def _charts(moments: Sequence[Moment]) -> list[dict[str, Any]]:
     if len(moments) < 2:
         return []
-    rates, volumes = [], []
-    for before, after in pairwise(moments):
-        apart = after.seconds - before.seconds
-        rates.append((after.seconds, max(0.0, (after.items - before.items) / apart)))
-        volumes.append((after.seconds, max(0.0, (after.bytes - before.bytes) / apart)))
-    limit, in_flight, median, most = (
-        [(each.seconds, float(getattr(each, name))) for each in moments]
-        for name in ("limit", "in_flight", "p50", "p95")
-    )
+    seconds, items, sizes, in_flight, limit, p50, p95 = zip(*moments, strict=True)
+
+    def rate(values: Sequence[float]) -> list[float]:
+        steps = zip(pairwise(values), pairwise(seconds), strict=True)
+        return [max(0.0, (b - a) / (end - start)) for (a, b), (start, end) in steps]
+
     return [
-        _chart("Items a second", "{:,.1f}/s", rates),
-        _chart("Bytes a second", "", volumes),
-        _chart("Limit, and in flight (dashed)", "{:,.0f}", limit, in_flight),
-        _chart("Latency of requests: median, 95 % (dashed)", "{:,.2f} s", median, most),
+        _chart("Items a second", "{:,.1f}/s", seconds[1:], rate(items)),
+        _chart("Bytes a second", "", seconds[1:], rate(sizes)),
+        _chart("Limit, and in flight (dashed)", "{:,.0f}", seconds, limit, in_flight),
+        _chart("Latency of requests: median, 95 % (dashed)", "{:,.2f} s", seconds, p50, p95),
     ]
 
 
-def _chart(title: str, unit: str, *lines: list[tuple[float, float]]) -> dict[str, Any]:
+def _chart(
+    title: str, unit: str, seconds: Sequence[float], *lines: Sequence[float]
+) -> dict[str, Any]:
     """Return a chart of lines over time: their paths, and the texts at its corners."""
-    most = max(value for line in lines for _, value in line) or 1.0
-    end = max(at for line in lines for at, _ in line) or 1.0
-    paths = [
-        "M"
-        + "L".join(f"{_WIDE * at / end:.1f} {_HIGH * (1 - value / most):.1f}" for at, value in line)
-        for line in lines
-    ]
+    most, end = max(map(max, lines)) or 1.0, seconds[-1] or 1.0
+    across = [f"{_WIDE * at / end:.1f}" for at in seconds]
+    down = [[f"{_HIGH * (1 - value / most):.1f}" for value in line] for line in lines]
+    paths = ["M" + "L".join(map(" ".join, zip(across, line, strict=True))) for line in down]
     text = unit.format(most) if unit else f"{size(most)}/s"
     return {"title": title, "most": text, "end": f"{end:,.1f} s", "paths": paths}

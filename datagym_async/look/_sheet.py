@@ -58,11 +58,10 @@ class Choice:
             raise ConfigurationError(f"There is no image in {looked.title}")
         found = []
         for index, subject in enumerate(looked.subjects):
-            labels = subject.labels or LabeledImage()
+            walk = (subject.labels or LabeledImage()).walk()
             is_named = self.query.lower() in subject.name.lower()
-            is_in_state = not self.state or subject.state.lower() == self.state.lower()
-            keys = {each.key for each in labels.walk()} if self.classes else set()
-            has_class = not self.classes or not keys.isdisjoint(self.classes)
+            is_in_state = self.state.lower() in {"", subject.state.lower()}
+            has_class = not self.classes or any(each.key in self.classes for each in walk)
             if is_named and is_in_state and has_class:
                 found.append(index)
         if not found:
