@@ -20,7 +20,6 @@ from datagym_async.formats._mapping import (
     Places,
     family_of,
     keypoint_names,
-    names_of,
     places_of,
     said,
 )
@@ -112,7 +111,7 @@ class _Mapper:
 
     def _annotations(self, found: RawObject, raw: RawImage) -> list[Annotation]:
         """Return the annotations for an object: one for each of its parts."""
-        names, where = names_of(found.category), f"{raw.name}: {found.where}"
+        names, where = found.category.names, f"{raw.name}: {found.where}"
         place = self._places[names, family_of(found)]
         if isinstance(place, NoPlace):
             self._losses.add(place.kind, place.why)

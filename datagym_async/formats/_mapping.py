@@ -106,11 +106,6 @@ def config_of(
 ) -> LabelConfig:
     """Return a label configuration for all labels of a file.
 
-    It has an entry for each supercategory or category (`LabelMapping.by`), in the order of the
-    file, with a select of the classes in it, points for keypoints in the category's order, and a
-    free text for each caption that an image has at most. Classes that are also lines or points have
-    further entries for these. Names with the same key or text get a hash.
-
     Losses count unreadable parts, names with the same key, and names that labellers see in other
     letters. If a configuration is `present`, it is kept and completed.
     """
@@ -122,14 +117,14 @@ def config_of(
             captions, min(len(image.captions), 1) if mapping.sdk else len(image.captions)
         )
         for each in image.objects:
-            drawn.setdefault(names_of(each.category), set()).add(family_of(each))
+            drawn.setdefault(each.category.names, set()).add(family_of(each))
     if present is None:
         return _config(dataset.categories, mapping, losses, drawn, captions)
     # Classes with a place there are kept as they are, except for missing keypoints.
     found = {each.key: each for each in present.entries}
     places, lacking = places_of(dataset.categories, mapping, present), []
     for category in dataset.categories:
-        names = names_of(category)
+        names = category.names
         own = [places[names, kind] for kind in drawn.get(names, [EntryType.RECTANGLE])]
         if any(isinstance(place, NoPlace) for place in own):
             lacking.append(category)
@@ -178,11 +173,6 @@ def _added(
     return [*found.values()]
 
 
-def names_of(category: Category) -> Names:
-    """Return name and supercategory of a category in the form for comparison."""
-    return composed(category.name), composed(category.supercategory)
-
-
 def family_of(found: RawObject) -> EntryType:
     """Return the type of an object's shape: RECTANGLE stands for all shapes with an area."""
     if found.line:
@@ -201,7 +191,7 @@ def _config(
     nests = mapping.shape != "segmentation" or mapping.sdk
     classes: dict[Names, list[str]] = {}
     for category in categories:
-        points = classes.setdefault(names_of(category), [])
+        points = classes.setdefault(category.names, [])
         points += (name for name in keypoint_names(category) if name not in points)
     labels = class_names(classes)
     # For each entry its type, and its classes with the answers that distinguish them.
@@ -313,7 +303,7 @@ def places_of(
     """
     classes: dict[Names, list[Category]] = {}
     for each in categories:
-        classes.setdefault(names_of(each), []).append(each)
+        classes.setdefault(each.names, []).append(each)
     for names, same in classes.items() if losses else ():
         if losses and len(same) > 1:
             losses.add(LossKind.DOUBLED_CLASS, said(names), count=len(same) - 1)

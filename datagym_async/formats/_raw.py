@@ -10,11 +10,13 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import attrs
 
 from datagym_async._checks import by_annotation, listed, pairs_of
+from datagym_async.formats._classes import Names, composed
 from datagym_async.formats._losses import FormatError, Losses
 
 Pair: TypeAlias = tuple[float, float]
@@ -49,10 +51,10 @@ class Category:
     keypoints: tuple[str, ...] = attrs.field(default=(), converter=_keypoints)
     skeleton: tuple[tuple[int, int], ...] = attrs.field(default=(), converter=_skeleton)
 
-    @property
-    def names(self) -> tuple[str, str]:
-        """Return name and supercategory, which identify it in several files."""
-        return self.name, self.supercategory
+    @cached_property
+    def names(self) -> Names:
+        """Return name and supercategory, which identify it, in the form for comparison."""
+        return composed(self.name), composed(self.supercategory)
 
     def document(self) -> dict[str, Any]:
         """Return it as in a COCO file."""

@@ -111,7 +111,7 @@ def _distinct(found: Iterable[Category], where: str) -> tuple[Category, ...]:
     seen: set[object] = set()
     kept = tuple(found)
     for each in kept:
-        for what in (each.id, (composed(each.name), composed(each.supercategory))):
+        for what in (each.id, each.names):
             if what in seen:
                 raise FormatError(f"{where}: the class {each.name!r} or its number is there twice")
             seen.add(what)
@@ -290,7 +290,7 @@ def _placed(
     keys are those of an import, each with its place in the category.
     """
     texts = class_names(each.names for each in known.values())
-    pairs = [(composed(each.name), composed(each.supercategory)) for each in fixed]
+    pairs = [each.names for each in fixed]
     found = places_of(fixed, mapping, config if len(config) else None) if fixed else {}
     imported = [found.get((pair, EntryType.RECTANGLE)) for pair in pairs]
     ways: list[tuple[Sequence[object], Mapping[_Place, object]]] = [
@@ -322,7 +322,7 @@ def _texts(
     listed: Iterable[Category], losses: Losses, written: Callable[[str], str] | None
 ) -> list[str]:
     """Return the unique name of each class for files with names only."""
-    pairs = [(composed(each.name), composed(each.supercategory)) for each in listed]
+    pairs = [each.names for each in listed]
     if written is None:
         return [name for name, _ in pairs]
     texts, found = class_names(pairs), dict[str, None]()

@@ -137,7 +137,7 @@ def label_config(*sources: Source, mapping: LabelMapping | None = None) -> Label
     """Return a label configuration for all labels of COCO files.
 
     It has an entry for each supercategory or category (`LabelMapping.by`) with a select for the
-    other, points for keypoints, and a free text for each caption that an image has at most.
+    other, points for keypoints, and free texts for captions.
 
     Args:
         sources: As for `read`.
