@@ -17,6 +17,7 @@ from datagym_async._runs._needs import DatasetLookup
 from datagym_async.exceptions import ConfigurationError, NotFoundError
 from datagym_async.formats import LossKind, LossReport
 from datagym_async.formats._losses import Losses, answers_set
+from datagym_async.formats._written import with_parents
 from datagym_async.labels import (
     ExportReader,
     Incomplete,
@@ -215,12 +216,10 @@ def is_cut_of(exported: LabeledImage, exact: LabeledImage) -> bool:
 
 def _cut(image: LabeledImage) -> list[tuple[str, tuple[int, ...] | None]]:
     """Return path and whole coordinates of each shape, None for an incomplete one."""
-    found = []
-    for root in image.annotations:
-        for each in (root, *root.nested):
-            path = each.key if each is root else f"{root.key}/{each.key}"
-            found.append((path, _coordinates(each.shape)))
-    return found
+    return [
+        (f"{parent.key}/{each.key}" if parent else each.key, _coordinates(each.shape))
+        for each, parent in with_parents(image)
+    ]
 
 
 def _coordinates(shape: Shape) -> tuple[int, ...] | None:
