@@ -333,15 +333,13 @@ def _listed(
 ) -> Mapping[int, Category]:
     """Return the classes of a folder without data.yaml.
 
-    As given, else of a file of names, else those that lines of DOTA name.
+    As given, else of a file of names; after these, others that lines of DOTA name.
     """
-    if classes:
-        return {number: Category(number, name) for number, name in enumerate(classes)}
-    names = dict[int, str]()
+    names = dict(enumerate(classes))
     # Those beside labels (LabelImg) are of parts of the dataset, which all have the same classes.
     files = [each for each in files_below(folder, _NAMES_SUFFIXES) if each.name in _NAMES_FILES]
     above = (folder.parent / name for name in _NAMES_FILES)
-    for file in files or [*filter(Path.is_file, above)][:1]:
+    for file in () if classes else files or [*filter(Path.is_file, above)][:1]:
         try:
             listed = names_of(file)
         except BrokenError as error:
@@ -352,7 +350,8 @@ def _listed(
                 "(classes=...)"
             )
         names |= listed
-    names = names or dict(enumerate(_named_in_lines(found)))
+    others = (name for name in _named_in_lines(found) if name not in names.values())
+    names |= dict(enumerate([*others], max(names, default=-1) + 1))
     if not names:
         raise FormatError(
             f"{folder} does not list its classes: there is none of data.yaml with names, "

@@ -595,6 +595,11 @@ def test_dota_needs_no_list_of_classes(tmp_path: Path, head: str) -> None:
         ("Ptrain.png", ["ship", "plane"]), ("Pval.png", ["ship", "tank"])
     ]  # fmt: skip
     assert lost == {"broken": 2}
+    text(tmp_path / "classes.txt", "tank\ncar\n")  # those that are listed come first
+    for dataset in (open_dataset(tmp_path), open_dataset(tmp_path, classes=["tank", "car"])):
+        known = ["tank", "car", "ship", "plane"]
+        assert [(each.id, each.name) for each in dataset.categories] == [*enumerate(known)]
+    (tmp_path / "classes.txt").unlink()
     text(tmp_path / "val" / "labelTxt" / "other.txt", "0 0.1 0.1 0.3 0.1 0.3 0.4 0.1 0.4\n")
     with pytest.raises(FormatError, match="does not list its classes"):
         open_dataset(tmp_path, "dota")
