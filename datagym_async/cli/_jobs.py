@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -23,7 +22,6 @@ SHOWN: Final = 20
 """Sources of a command that is for eyes; the one for programs has all that are known."""
 
 LEFT_OUT: Final = "..."  # replaces sources that are not named
-_MORE: Final = re.compile(r"and [\d,]+ more")
 
 
 def command_of(
@@ -34,29 +32,18 @@ def command_of(
     Sources that are left out have dots in their place: those that the journal does not keep, and
     those beyond `most`. `quote` makes one word for a shell of any text.
     """
-    words = words_of(job, most=most)
-    return (
-        None
-        if words is None
-        else " ".join(each if each == LEFT_OUT else quote(each) for each in words)
-    )
+    if (words := words_of(job, most=most)) is None:
+        return None
+    return " ".join(each if each == LEFT_OUT else quote(each) for each in words)
 
 
 def words_of(job: JobSummary, *, most: int | None = None) -> list[str] | None:
     """Return the words of the command that resumes a job, as `command_of` has them."""
-    if job.count and job.words is None:
+    if job.words is None:
         return None
-    if job.count:
-        named = list(job.words or ())[:most]
-        left_out = len(named) < job.count
-    else:  # an older journal
-        named = job.sources.split(", ")
-        left_out = bool(_MORE.fullmatch(named[-1]))
-        named = named[:-1] if left_out else named
-    words = ["datagym-async", "upload", *named, *[LEFT_OUT] * left_out]
-    words += ["--dataset", job.dataset_id]
-    if job.base_url:
-        words += ["--base-url", job.base_url]
+    named = job.words[:most]
+    words = ["datagym-async", "upload", *named, *[LEFT_OUT] * (len(named) < job.count)]
+    words += ["--dataset", job.dataset_id, "--base-url", job.base_url]
     # The options that the command line has; others are of programs, and change no item.
     flags = {row.library_name: row.flags[0] for row in UPLOAD.rows}
     for name, value in job.options.items():

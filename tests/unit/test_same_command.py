@@ -5,12 +5,9 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-import sqlite3
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
-import attrs
 import pytest
 
 from datagym_async.cli import SHOWN, command_of, how_to_resume, quoted_for_display
@@ -126,23 +123,6 @@ def test_more_sources_than_are_kept(path: Path) -> None:
     assert (len(job.words or ()), job.count) == (1000, 1200)
     assert "/999.jpg ... --dataset" in (command_of(job) or "")
     assert how_to_resume(job).endswith("(all 1,200 sources; the journal keeps the first 1,000)")
-
-
-@pytest.mark.parametrize("fill", [lambda job: job, lambda job: attrs.evolve(job, sources="/a, /b")])
-def test_an_older_journal(path: Path, fill: Callable[[JobSummary], JobSummary]) -> None:
-    """It goes by the sources in short, and learns the rest with the next run."""
-    job_of(path, ["/a", "/b", "/c", "/d"])
-    with sqlite3.connect(path) as database:
-        database.execute("DELETE FROM meta WHERE name IN ('words', 'count', 'options')")
-    database.close()
-
-    older = fill(show_job(path))
-    shown = "/a /b" if older.sources == "/a, /b" else "/a /b /c ..."
-    assert f"upload {shown} --dataset" in (command_of(older) or "")
-
-    assert "upload /a /b /c /d --dataset" in (
-        command_of(job_of(path, ["/a", "/b", "/c", "/d"])) or ""
-    )
 
 
 def test_a_path_that_is_no_text(path: Path) -> None:

@@ -128,7 +128,7 @@ def _summary(path: Path, size: int, database: sqlite3.Connection) -> JobSummary:
         text = "It is empty." if version == 0 else "It has another version."
         return JobSummary(path=path, size=size, problem=text)
     meta = dict(database.execute(sql.ALL_META))
-    words = json.loads(meta.get("words", "null"))  # older journals do not say
+    words = json.loads(meta.get("words", "null"))  # a kill at the very beginning leaves none
     started, beat, runs = database.execute(sql.SUM_RUNS).fetchone()
     last = database.execute(sql.LAST_RUN).fetchone()
     counted = {State(state): count for state, count in database.execute(sql.COUNT_STATES)}
