@@ -38,6 +38,7 @@ _POWERS: Final = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 _TIME: Final = re.compile(r"(?:[0-9.]+[smhd])+", re.IGNORECASE)
 _TIME_PART: Final = re.compile(r"(?<![0-9.])([0-9.]++)([smhd])", re.IGNORECASE)
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_MOST_BYTES, _MOST_SECONDS = 1 << 63, 1000 * 365 * 86_400  # what clocks and databases can hold
 
 
 def parse_bytes(text: str | int) -> int:
@@ -47,12 +48,11 @@ def parse_bytes(text: str | int) -> int:
     """
     found = _SIZE.fullmatch(str(text).strip())
     number = None if found is None else _number(found[1])
-    if found is None or number is None:
-        raise typer.BadParameter(
-            f"{text!r} is not a size; use for example 500k, 10M, 1.5G or 64Mi."
-        )
-    step = 1024 if found[3] else 1000
-    return round(number * math.pow(step, _POWERS[found[2].lower()]))
+    if found is not None and number is not None:
+        step = 1024 if found[3] else 1000
+        if (size := number * math.pow(step, _POWERS[found[2].lower()])) < _MOST_BYTES:
+            return round(size)
+    raise typer.BadParameter(f"{text!r} is not a size; use for example 500k, 10M, 1.5G or 64Mi.")
 
 
 def parse_seconds(text: str | float) -> float:
@@ -61,14 +61,14 @@ def parse_seconds(text: str | float) -> float:
     A number is given back: defaults come through here as well.
     """
     given = str(text).strip()
-    if (plain := _number(given)) is not None:
-        return plain
     parts = [(_number(part[1]), _SECONDS[part[2].lower()]) for part in _TIME_PART.finditer(given)]
-    if not _TIME.fullmatch(given) or any(number is None for number, _ in parts):
-        raise typer.BadParameter(
-            f"{text!r} is not a length of time; use for example 90 (seconds), 30m, 2h or 1h30m."
-        )
-    return sum((number or 0.0) * unit for number, unit in parts)
+    if (seconds := _number(given)) is None and _TIME.fullmatch(given):
+        seconds = sum(math.nan if number is None else number * unit for number, unit in parts)
+    if seconds is not None and seconds < _MOST_SECONDS:
+        return seconds
+    raise typer.BadParameter(
+        f"{text!r} is not a length of time; use for example 90 (seconds), 30m, 2h or 1h30m."
+    )
 
 
 def parse_number_or_auto(text: str | int) -> int | str:

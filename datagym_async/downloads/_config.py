@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Callable
@@ -41,9 +42,11 @@ def bound_of(value: object) -> tuple[int, int]:
     text = str(value).strip() if isinstance(value, int | str) else ""
     if text.isdecimal() and int(text):
         return int(text), 0
-    if (found := _SIZE.fullmatch(text)) and float(found[1]):
+    if found := _SIZE.fullmatch(text):
         step = 1024 if found[3] else 1000
-        return 0, int(float(found[1]) * step ** ("kMGT".index(found[2]) + 1))
+        size = float(found[1]) * step ** ("kMGT".index(found[2]) + 1)
+        if 0 < size < math.inf:
+            return 0, int(size)
     raise ConfigurationError(
         f"shards is {shown(value)}; give the number of media in a shard, such as "
         "1000, or its size, such as '500M'."

@@ -205,7 +205,7 @@ def test_sizes(text: str, count: int) -> None:
     assert parse_bytes(text) == count
 
 
-@pytest.mark.parametrize("text", ["", "M", "-1", "1.2.3", "1X", "nan", "ten"])
+@pytest.mark.parametrize("text", ["", "M", "-1", "1.2.3", "1X", "nan", "ten", "9" * 300 + "T"])
 def test_no_sizes(text: str) -> None:
     """What is no size is refused with examples."""
     with pytest.raises(typer.BadParameter, match="500k"):
@@ -221,7 +221,9 @@ def test_lengths_of_time(text: str, seconds: float) -> None:
     assert parse_seconds(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "m", "-1", "1h 30", "1.2.3h", "inf", "soon"])
+@pytest.mark.parametrize(
+    "text", ["", "m", "-1", "1h 30", "1.2.3h", "inf", "soon", "9" * 15, "9999999d"]
+)
 def test_no_lengths_of_time(text: str) -> None:
     """What is not a length of time is refused with examples."""
     with pytest.raises(typer.BadParameter, match="1h30m"):

@@ -433,6 +433,7 @@ async def test_keys_are_one_for_each_image_and_labels_lie_beside(tmp_path: Path)
     [
         ({"shards": 0}, "shards is 0; give the number of media"),
         ({"shards": "many"}, "shards is 'many'"),
+        ({"shards": "9" * 400 + "M"}, "shards is '9999"),
         ({"shards": 5, "labels": "coco"}, "Shards hold images and"),
         ({"shards": 5, "bitmaps": True}, "Shards hold images and"),
     ],
