@@ -453,7 +453,8 @@ def _in_list(path: Path, roots: Sequence[Path]) -> Iterator[_Labelled]:
 
 
 def _relative(image: Path | None, root: Path) -> str:
-    return image.relative_to(root).as_posix() if image and image.is_relative_to(root) else ""
+    path = Path(os.path.relpath(image, root)).as_posix() if image else ""  # without any ../
+    return "" if path.startswith("../") else path
 
 
 def _named_apart(found: list[_Labelled], root: Path) -> list[_Labelled]:
