@@ -116,8 +116,8 @@ def open_yolo(path: Path, options: Options) -> RawDataset:
         for problem in problems:
             losses.add(LossKind.BROKEN, f"{data}: {problem}")
         for number, category in yolo.categories.items():
-            if once[category.name] is not category:
-                losses.add(LossKind.DOUBLED_CLASS, f"class {number}: {category.name}")
+            if (last := once[category.name].id) != number:
+                losses.add(LossKind.DOUBLED_CLASS, f"{category.name} is {number} and {last}")
         for each in found:
             yield from _read(each, yolo, options.in_shares, losses)
 
