@@ -335,7 +335,8 @@ class Object:
 
     def body(self, size: int) -> Body:
         """Return a body that reads it in ranges, the next one while one is sent."""
-        again = partial(_body_again, self.stores.options, self.at, self.etag, size)
+        # For another process, which opens stores by itself.
+        again = partial(Object(Stores(self.stores.options), self.at, self.etag).body, size)
         return Body(size=size, open=partial(self._chunks, size), again=again)
 
     @asynccontextmanager
@@ -365,8 +366,3 @@ class Object:
             for task in ahead:
                 task.cancel()
             await asyncio.gather(*ahead, return_exceptions=True)
-
-
-def _body_again(options: tuple[str, ...], at: StoreLocation, etag: str | None, size: int) -> Body:
-    """Return the same body in another process."""
-    return Object(Stores(options), at, etag).body(size)

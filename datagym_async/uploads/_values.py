@@ -91,10 +91,6 @@ def is_readable(value: object) -> TypeGuard[Readable]:
     return callable(getattr(value, "read", None))
 
 
-def _brief(content: str | bytes) -> str:
-    return repr(content) if isinstance(content, str) else f"<{len(content)} bytes>"
-
-
 @attrs.frozen(init=False)
 class UploadItem:
     """One image: its name, and where its bytes come from.
@@ -120,7 +116,9 @@ class UploadItem:
     """
 
     name: str
-    content: str | bytes = attrs.field(repr=_brief)
+    content: str | bytes = attrs.field(
+        repr=lambda it: repr(it) if isinstance(it, str) else f"<{len(it)} bytes>"
+    )
     origin: str = attrs.field(default="", kw_only=True)
     file: Readable | Picture | None = attrs.field(default=None, kw_only=True, eq=False, repr=False)
 
