@@ -67,14 +67,8 @@ __all__ = ["LoaderDataset"]
 class OpenClient(Protocol):
     """The needed part of an open client."""
 
-    def loader(
-        self,
-        dataset_id: str | None = None,
-        *,
-        project_id: str | None = None,
-        transform: Callable[[Sample], object] | None = None,
-        config: LoaderConfig,
-    ) -> DatasetLoader[object]: ...
+    @property
+    def loader(self) -> Callable[..., DatasetLoader[object]]: ...
 
 
 _WATCHED = 1024  # workers; beyond that, a repeated epoch is not detected

@@ -164,9 +164,7 @@ def in_archive(path: str, rules: Rules) -> Iterator[Candidate]:
     try:
         with contextlib.closing(Archive(path, rules.stores)) as archive:
             for member in archive.members():
-                name = member.name
-                is_hidden = any(one[:1] == "." and one != ".." for one in name.split("/"))
-                if is_hidden and not rules.include_hidden:
+                if rules.hides(name := member.name):
                     continue
                 if (filters.include or filters.exclude) and not filters.takes(name):
                     filters.left_out += 1
@@ -186,8 +184,7 @@ def in_archive(path: str, rules: Rules) -> Iterator[Candidate]:
         text = f"{printable(path)} cannot be read{after}: {words or type(error).__name__}."
         if isinstance(error, StoreError):
             text = str(error)
-        refused = refused_source(path, f"The archive {text}")
-        yield attrs.evolve(refused, whole_source=not count)
+        yield refused_source(path, f"The archive {text}", whole=not count)
         return
     if not count:
         yield refused_source(

@@ -188,6 +188,11 @@ class Rules:
         factory=lambda: functools.lru_cache(1024)(os.path.realpath), eq=False, repr=False
     )
 
+    def hides(self, relative: str) -> bool:
+        """Return whether a part of a path is hidden, and hidden ones do not count."""
+        parts = () if self.include_hidden else relative.split("/")
+        return any(one[:1] == "." and one != ".." for one in parts)
+
     def full(self, path: str) -> str:
         """Return the identity of a file: its absolute path, with its folder resolved."""
         return full_path(path, self._resolved)
@@ -200,13 +205,15 @@ class Rules:
         refusal: str = "",
         mtime: int | None = None,
         place: str | None = None,
+        name: str | None = None,
+        origin: str = "",
     ) -> Candidate:
         """Return a file as a candidate with a name, or with a reason if it gets none.
 
         Its path is its full one. A file that can never be uploaded gets its last part as name.
         """
-        name = relative.rpartition("/")[2]
-        depends = self.naming.policy != "basename"
+        depends = not name and self.naming.policy != "basename"
+        name = name or relative.rpartition("/")[2]
         if depends and not refusal:
             try:
                 name = self.naming.of(path, relative)
@@ -214,11 +221,11 @@ class Rules:
                 refusal = str(error)
         # Called for each file, so without the checks of the constructor.
         item = UploadItem.__new__(UploadItem)
-        item.__attrs_init__(name, path)
+        item.__attrs_init__(name, path, origin=origin)
         place = relative if place is None else place
         return Candidate(item, size, refusal, False, place, mtime, depends)
 
 
-def refused_source(name: str, reason: str) -> Candidate:
-    """Return the candidate for a source that has no image at all."""
-    return Candidate(UploadItem(name, b"", origin=name), refusal=reason, whole_source=True)
+def refused_source(name: str, reason: str, *, whole: bool = True) -> Candidate:
+    """Return the candidate for a source, or one element of it, that has no image at all."""
+    return Candidate(UploadItem(name, b"", origin=name), refusal=reason, whole_source=whole)

@@ -15,7 +15,7 @@ from datagym_async._json import check_depth
 from datagym_async._printable import printable
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.uploads._values import SCHEMA, Outcome, UploadItem, UploadReport, raw_decoded
-from datagym_async.uploads.sources._candidates import Candidate
+from datagym_async.uploads.sources._candidates import Candidate, refused_source
 from datagym_async.uploads.sources._leaves import Source
 
 
@@ -69,7 +69,7 @@ class _FailedItems(Collection["Source"]):
                 f"The report leaves out {omitted:,} rejected or failed items (max_problems); upload"
                 " the sources again instead, and what is there is skipped."
             )
-            yield cast("Source", _refused("the report", reason))
+            yield cast("Source", refused_source("the report", reason, whole=False))
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -90,11 +90,8 @@ def _of_item(item: UploadItem) -> UploadItem | Candidate:
     if isinstance(item.content, str):
         return item
     shown = printable(item.name)
-    return _refused(shown, f"The bytes of {shown} were in memory and are gone; pass them again.")
-
-
-def _refused(name: str, reason: str) -> Candidate:
-    return Candidate(UploadItem(name, b"", origin=name), refusal=reason)
+    reason = f"The bytes of {shown} were in memory and are gone; pass them again."
+    return refused_source(shown, reason, whole=False)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -106,20 +106,16 @@ def _candidates(stream: IO[bytes], path: str, rules: Rules) -> Iterator[Candidat
 
 def _candidate(line: Line, path: str, rules: Rules) -> Candidate:
     origin, content = f"{printable(path)}, line {line.number}", local_path(line.content)
-    if line.wrong_list:
-        return refused_source(path, f"{origin}: {line.wrong}")
     if line.wrong:
-        return Candidate(UploadItem(origin, b"", origin=origin), refusal=f"{origin}: {line.wrong}")
+        named, is_whole = path if line.wrong_list else origin, line.wrong_list
+        return refused_source(named, f"{origin}: {line.wrong}", whole=is_whole)
     below, folder = last_part(content), path.rpartition("/")[0]
     if is_stored(path) and not (is_stored(content) or is_url(content) or foreign_scheme(content)):
         below = content.removeprefix("./")
         root, _, key = folder.partition("://")
         content = f"{root}://{posixpath.normpath(f'{key}/{content}')}"
     if is_stored(content):
-        if line.name:
-            return Candidate(UploadItem(line.name, content, origin=origin))
-        found = rules.file(content, below, place="")
-        return attrs.evolve(found, item=attrs.evolve(found.item, origin=origin))
+        return rules.file(content, below, place="", name=line.name, origin=origin)
     if is_url(content) or foreign_scheme(content):
         wrong = "" if is_url(content) else f"{origin}: {screen_url(content)}."
         return Candidate(UploadItem(line.name, content, origin=origin), refusal=wrong)
@@ -128,14 +124,10 @@ def _candidate(line: Line, path: str, rules: Rules) -> Candidate:
     if isinstance(size, str):
         item = UploadItem(line.name or last_part(content), full, origin=origin)
         return Candidate(item, refusal=f"{origin}: {size}")
-    full = rules.full(full)
-    if line.name:
-        return Candidate(UploadItem(line.name, full, origin=origin), size)
     # Its path below the list; an absolute one counts by its last part.
     written = content.replace(os.sep, "/")
     below = last_part(written) if written.startswith("/") else written.removeprefix("./")
-    found = rules.file(full, below, size)
-    return attrs.evolve(found, item=attrs.evolve(found.item, origin=origin), place="")
+    return rules.file(rules.full(full), below, size, place="", name=line.name, origin=origin)
 
 
 def _lines(stream: IO[bytes]) -> Iterator[tuple[int, str]]:

@@ -75,7 +75,7 @@ def _below(
         for meta in rules.stores.list(at):
             key = meta["path"]
             relative = key[len(at.key) + 1 :] if at.key else key
-            if not rules.include_hidden and any(one[:1] == "." for one in relative.split("/")):
+            if rules.hides(relative):
                 continue
             if matches is not None and not matches(relative):
                 continue
@@ -93,7 +93,7 @@ def _below(
                 yield rules.file(f"{at.root}/{key}", relative, meta["size"], "", mark)
     except StoreError as error:
         after = f" The listing was cut off after {count:,} objects." if count else ""
-        yield attrs.evolve(refused_source(address, f"{error}{after}"), whole_source=not count)
+        yield refused_source(address, f"{error}{after}", whole=not count)
         return
     if not count:
         what = "No object matches" if matches else "There is no object, and nothing below,"

@@ -207,7 +207,7 @@ class _Arriving:
             below = "" if relative == "." else relative
             is_folder, is_link = Path(path).is_dir(), Path(path).is_symlink()
             if below:
-                if not rules.include_hidden and any(one[:1] == "." for one in below.split("/")):
+                if rules.hides(below):
                     continue
                 is_left = rules.symlinks == "skip" or (is_folder and rules.symlinks == "files")
                 if is_link and is_left:
