@@ -51,7 +51,7 @@ from datagym_async import (
     formats,
 )
 from datagym_async._runs import decode, lock_path
-from datagym_async._runs._prepare import Steps, prepare
+from datagym_async._runs._images import Steps, prepare
 from datagym_async.data import DatasetLoader, LoaderConfig
 from datagym_async.downloads import _manifest as manifests
 from datagym_async.formats import FormatError, PredictionFile

@@ -9,7 +9,7 @@ In reading order:
 * `_disk`: reading, locking, and putting files in their places.
 * `_database`: journals and manifests: one thread at a time, sealed, checked.
 * `_stores`: object stores, and what their errors mean.
-* `_decode`: decodes images with Pillow. `_prepare`: prepares them before they are sent.
+* `_images`: decodes images with Pillow, and prepares them before they are sent.
 """
 
 # ruff: noqa: F401 -- what a package of ours alone imports is what it exports
@@ -22,9 +22,9 @@ from datagym_async._public import when_asked
 
 if TYPE_CHECKING:
     from datagym_async._runs._database import Database
-    from datagym_async._runs._decode import Findings, decode
     from datagym_async._runs._disk import HashedPart, lock_path
     from datagym_async._runs._engine import BulkRun, is_fatal
+    from datagym_async._runs._images import Findings, decode
     from datagym_async._runs._options import Stops
     from datagym_async._runs._stores import Stores
     from datagym_async._runs._text import counted, csv_cells, plain_cell, share_of_bytes, size
@@ -32,9 +32,9 @@ else:
     __getattr__, __dir__, _ = when_asked(
         __name__,
         _database="Database",
-        _decode="Findings decode",
         _disk="HashedPart lock_path",
         _engine="BulkRun is_fatal",
+        _images="Findings decode",
         _options="Stops",
         _stores="Stores",
         _text="counted csv_cells plain_cell share_of_bytes size",

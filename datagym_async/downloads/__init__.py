@@ -2,9 +2,9 @@
 
 In reading order:
 
-* `_downloader`: the `Downloader`, a run of the engine from the listing to the labels.
+* `_downloader`: the `Downloader`, a run of the engine from the listing to the labels; the listing
+  of the service, and the project of a dataset.
 * `_config`, `_report`: its options; results, progress, report, events and tally.
-* `_listing`: the listing of the service, and the project of a dataset.
 * `_plan`: which file each media gets.
 * `_manifest`: the state of a folder, and its export.
 * `_prefix`, `_shards`: a prefix in an object store, or tars, instead of a folder.

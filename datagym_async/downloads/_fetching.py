@@ -16,9 +16,9 @@ from pathlib import Path
 import attrs
 
 from datagym_async._retry import RetryPolicy
-from datagym_async._runs._decode import decode
 from datagym_async._runs._disk import PARTS, HashedPart, is_full, path_in
 from datagym_async._runs._engine import is_fatal
+from datagym_async._runs._images import decode
 from datagym_async._runs._needs import DownloadSources
 from datagym_async._threads import in_thread
 from datagym_async._transport import LinkError, LinkFetcher

@@ -16,8 +16,8 @@ from typing import Final, TypeAlias, cast
 import attrs
 
 from datagym_async._printable import printable
-from datagym_async._runs._decode import require_pillow, stored_size
 from datagym_async._runs._disk import PARTS, HashedPart, path_in
+from datagym_async._runs._images import require_pillow, stored_size
 from datagym_async._runs._needs import DownloadSources
 from datagym_async._threads import in_thread
 from datagym_async.downloads._config import DownloadConfig

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import attrs
 
 from datagym_async._printable import printable
-from datagym_async._runs._decode import UPRIGHT, orientation_of
+from datagym_async._runs._images import UPRIGHT, orientation_of
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.look._drawing import in_colors, opened, silence_size_warnings

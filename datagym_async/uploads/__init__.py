@@ -13,7 +13,7 @@ In reading order:
 * `_sending`: one request and its outcome; `_verdicts`: what an error means for an item.
 * `_settling`: whether uploads with lost answers were stored. `_verification`: compares stored bytes
   with sent ones.
-* `_target`, `_family`: which dataset an image goes to; a family of datasets of limited size.
+* `_target`: which dataset an image goes to; a family of datasets of limited size.
 * `_observer`: the events. `_advice`: what limited the run; `_growth`: whether uploads take longer
   in a larger dataset. `_dry_run`: the same as an upload, without sending.
 """

@@ -18,10 +18,9 @@ from datagym_async._checks import (
     to_tuple,
     within,
 )
-from datagym_async._runs._decode import require_pillow
 from datagym_async._runs._disk import journal_files
+from datagym_async._runs._images import Steps, require_pillow, steps_in
 from datagym_async._runs._options import Stops
-from datagym_async._runs._prepare import Steps, steps_in
 from datagym_async._runs._stores import Stores, check_store_options, store_options
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.models import ProjectId

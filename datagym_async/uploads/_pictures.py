@@ -15,8 +15,7 @@ import attrs
 
 from datagym_async._extras import extra_module
 from datagym_async._printable import quoted
-from datagym_async._runs._decode import require_pillow
-from datagym_async._runs._prepare import MODES, encoded
+from datagym_async._runs._images import MODES, encoded, require_pillow
 from datagym_async.exceptions import ConfigurationError
 
 _SHAPES: Final = "height x width, or height x width x 3 (RGB) or 4 (RGBA)"

@@ -21,7 +21,7 @@ from typing import Final
 
 import attrs
 
-from datagym_async._runs._prepare import Prepared, Steps
+from datagym_async._runs._images import Prepared, Steps
 from datagym_async._wire._messages import Body
 from datagym_async.uploads._reading import DECODERS, decoded
 from datagym_async.uploads._screening import Screening, warnings_of
@@ -31,7 +31,7 @@ from datagym_async.uploads.sources._open_files import Spool, as_stream, body_of
 
 PORTION: Final = (4 * DECODERS, 32 << 20)
 """Items and bytes prepared at a time: the more, the less often all wait for the slowest."""
-_COMMAND: Final = "from datagym_async._runs._prepare import serve; serve()"
+_COMMAND: Final = "from datagym_async._runs._images import serve; serve()"
 
 
 class Workers:

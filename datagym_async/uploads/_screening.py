@@ -16,8 +16,7 @@ from typing import Literal, TypeAlias
 import attrs
 
 from datagym_async._printable import quoted
-from datagym_async._runs._decode import JPEG
-from datagym_async._runs._prepare import CONVERTIBLE, other_kind
+from datagym_async._runs._images import CONVERTIBLE, JPEG, other_kind
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.models._names import MAX_NAME_LENGTH, encode_name
 

@@ -20,10 +20,9 @@ from datagym_async.exceptions import AlreadyExistsError, APIError, DataGymError
 from datagym_async.models import UrlStatus
 from datagym_async.resources._work import for_each
 from datagym_async.uploads._config import UploadConfig
-from datagym_async.uploads._family import SEVERAL
 from datagym_async.uploads._settling import SharedListing
 from datagym_async.uploads._tally import Tally
-from datagym_async.uploads._target import SEVERAL_HOMES, NoDatasetError, Target
+from datagym_async.uploads._target import SEVERAL, SEVERAL_HOMES, NoDatasetError, Target
 from datagym_async.uploads._values import Outcome, UploadResult
 from datagym_async.uploads._verdicts import of_error, of_url
 from datagym_async.uploads.plan._plan import Planned

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from datagym_async import UploadConfig, UploadItem
-from datagym_async._runs._prepare import Steps, prepare
+from datagym_async._runs._images import Steps, prepare
 from tests.helpers.photos import gif, jpeg, png
 from tests.helpers.world import UPLOADS, World, world
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datagym_async.models import Dataset, MediaType
-from datagym_async.uploads._family import MAX_GAP, Capacity, family_of, name_in_family
+from datagym_async.uploads._target import MAX_GAP, Capacity, family_of, name_in_family
 
 steps = st.lists(
     st.one_of(

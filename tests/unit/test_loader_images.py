@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from datagym_async.data import LoaderConfig
-from datagym_async.data._images import decoded, turned
+from datagym_async.data._samples import decoded, turned
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.labels import (
     Annotation,

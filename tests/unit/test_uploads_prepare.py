@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from datagym_async import ConfigurationError, UploadConfig, UploadItem
-from datagym_async._runs._prepare import Prepared, Steps, prepare, serve_on
+from datagym_async._runs._images import Prepared, Steps, prepare, serve_on
 from datagym_async.uploads import Outcome, _preparing
 from datagym_async.uploads._preparing import Preparer, Workers
 from datagym_async.uploads._screening import Screening

@@ -16,8 +16,7 @@ from datagym_async.exceptions import (
     NotFoundError,
 )
 from datagym_async.models import MediaType
-from datagym_async.uploads._family import SEVERAL
-from datagym_async.uploads._target import Member, NoDatasetError, Room, Target
+from datagym_async.uploads._target import SEVERAL, Member, NoDatasetError, Room, Target
 from datagym_async.uploads.plan import Plan
 from tests.helpers.fake_family import PROJECT_ID, FakeFamily, FakeProjects
 

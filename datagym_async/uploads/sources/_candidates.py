@@ -25,7 +25,7 @@ import attrs
 from datagym_async._checks import shown
 from datagym_async._printable import printable
 from datagym_async._runs._disk import full_path
-from datagym_async._runs._prepare import Steps
+from datagym_async._runs._images import Steps
 from datagym_async._runs._stores import Stores
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.uploads._screening import Screening

@@ -1,6 +1,10 @@
-"""Prepare images before they are sent: rotate, convert, make smaller.
+"""Images with Pillow: decoded, to find what their headers do not show, and prepared for sending.
 
-The rules, which give the same bytes for the same file with the same release of Pillow:
+Decoding uses Pillow's classes for the two formats as they are: `PIL.Image.open` would try every
+format, and warn of large images through `warnings`, which belong to the whole process.
+
+Preparing rotates, converts and makes smaller. The rules, which give the same bytes for the same
+file with the same release of Pillow:
 
 * An image that needs none of the steps is sent unchanged, byte for byte.
 * A photograph stays one: a JPEG, lossy WebP, AVIF or HEIC without transparency becomes a JPEG of
@@ -14,25 +18,119 @@ The rules, which give the same bytes for the same file with the same release of 
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import pickle
 import signal
 import sys
+import threading
 from collections.abc import Iterable
 from contextlib import suppress
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, Final
 
 import attrs
 
 from datagym_async._checks import SEVERAL, check
-from datagym_async._extras import extra_module
+from datagym_async._extras import extra_module, require_modules
 from datagym_async._regular_files import regular_only
-from datagym_async._runs._decode import UPRIGHT, orientation_of, require_pillow
 from datagym_async.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+    from PIL.ImageFile import ImageFile
+
+JPEG = b"\xff\xd8\xff"
+_ORIENTATION = 0x0112
+UPRIGHT = 1
+_MOST_TURNED = 8  # what EXIF counts to
+_LARGE_PIXELS = 32_000_000
+_one_large = threading.Lock()
+"""Held while a large PNG is decoded: several at once would take gigabytes."""
+
+
+@attrs.frozen
+class Findings:
+    """What decoding an image found."""
+
+    reason: str = ""  # why it must not be sent
+    warnings: tuple[str, ...] = ()
+
+
+def require_pillow(
+    what: str = 'check="decode"', instead: str = 'upload with check="structure"'
+) -> None:
+    """Raise `ConfigurationError` if Pillow is not installed."""
+    require_modules(what, "images", "PIL", instead=instead)
+
+
+def decode(source: bytes | str | BinaryIO) -> Findings:
+    """Decode a JPEG or PNG (bytes, a path, a seekable stream); no content of an image raises."""
+    try:
+        if isinstance(source, str):
+            with open(source, "rb", opener=regular_only) as stream:
+                return _decoded(stream)
+        return _decoded(io.BytesIO(source) if isinstance(source, bytes) else source)
+    except Exception as error:  # any error of a hostile file is a verdict on it
+        return Findings(f"The image cannot be decoded: {str(error) or type(error).__name__}.")
+
+
+def stored_size(path: Path) -> tuple[int, int] | None:
+    """Return the width and height of a JPEG or PNG as it is stored, or None if unknown."""
+    try:
+        with path.open("rb") as stream, _image_of(stream) as image:
+            return image.size
+    except Exception:  # any error of a hostile file, or Pillow is missing
+        return None
+
+
+def orientation_of(image: Image) -> int:
+    """Return the EXIF orientation of a loaded image, 1 to 8; 1 (upright) if none is valid."""
+    try:
+        orientation = int(image.getexif().get(_ORIENTATION, UPRIGHT))
+    except Exception:  # any error of a hostile header: then nobody can read it
+        return UPRIGHT
+    return orientation if UPRIGHT <= orientation <= _MOST_TURNED else UPRIGHT
+
+
+def _decoded(stream: BinaryIO) -> Findings:
+    from PIL import Image
+
+    with _image_of(stream) as image:
+        pixels, limit = image.width * image.height, Image.MAX_IMAGE_PIXELS
+        if limit is not None and pixels > 2 * limit:
+            return Findings(
+                f"The image has {pixels:,} pixels, which Pillow refuses as a possible "
+                f"attack ({2 * limit:,})."
+            )
+        # Decoding a JPEG at an eighth of its size also reads all of it, in a fraction of the time
+        # and memory.
+        image.draft(None, (max(1, image.width // 8), max(1, image.height // 8)))
+        is_light = image.format == "JPEG" or pixels <= _LARGE_PIXELS
+        with contextlib.nullcontext() if is_light else _one_large:
+            image.load()
+        warnings = []
+        if limit is not None and pixels > limit:
+            warnings.append(f"It has {pixels:,} pixels; many programs refuse to open that many.")
+        orientation = orientation_of(image)
+        if orientation != UPRIGHT:
+            warnings.append(
+                f"Its EXIF orientation ({orientation}) is ignored by the service, which shows and "
+                "labels it as it is stored, turned or mirrored."
+            )
+        return Findings(warnings=tuple(warnings))
+
+
+def _image_of(stream: BinaryIO) -> ImageFile:
+    from PIL import JpegImagePlugin, PngImagePlugin
+
+    is_jpeg = stream.read(len(JPEG)) == JPEG
+    stream.seek(0)
+    return (JpegImagePlugin.JpegImageFile if is_jpeg else PngImagePlugin.PngImageFile)(stream)
+
+
+# Preparing.
 
 MODES: Final = {
     "JPEG": frozenset({"L", "RGB", "CMYK"}),
@@ -114,7 +212,7 @@ def prepare(source: bytes | str, steps: Steps) -> Prepared:
     """
     head = b""
     try:
-        file = io.BytesIO(source) if isinstance(source, bytes) else _opened(source)
+        file = io.BytesIO(source) if isinstance(source, bytes) else _file(source)
         with file as stream:
             head = stream.read(_HEAD_SIZE)
             stream.seek(0)
@@ -143,7 +241,7 @@ def encoded(image: Any, kind: str) -> bytes:
     return file.getvalue()
 
 
-def _opened(path: str) -> BinaryIO:
+def _file(path: str) -> BinaryIO:
     return open(path, "rb", opener=regular_only)
 
 
