@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from datagym_async.cli._connect import change_profiles, read_profiles
+from tests.helpers.full_device import NEEDS_FULL_DEVICE
 from tests.helpers.sentinel import TOKEN
 
 if TYPE_CHECKING:
@@ -262,7 +263,7 @@ def test_a_log_file_has_each_request_and_no_token(
     assert at_service("datasets", "list", "--log-file", tmp_path / "no" / "x").status == 2
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a full disk")
+@NEEDS_FULL_DEVICE
 def test_a_log_that_cannot_be_written_decides_nothing(at_service: Cli) -> None:
     """It is said once that it is not whole."""
     listed = at_service("datasets", "list", "--log-file", "/dev/full")

@@ -13,6 +13,7 @@ import pytest
 
 from datagym_async.server import SeedDataset, SeedMedia
 from datagym_async.testing import Status
+from tests.helpers.full_device import NEEDS_FULL_DEVICE
 from tests.helpers.photos import gif, jpeg
 
 if TYPE_CHECKING:
@@ -376,7 +377,7 @@ def test_a_state_folder_that_cannot_be_made(
     assert upload(at_service, many, "--no-journal", "--max-files", "1").status == 1
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")
+@NEEDS_FULL_DEVICE
 @pytest.mark.parametrize("shape", [(), ("--json",)])
 def test_a_report_that_is_not_written(
     at_service: Cli, many: Path, tmp_path: Path, shape: tuple[str, ...]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.cli.test_terminal import environment
+from tests.helpers.full_device import NEEDS_FULL_DEVICE
 from tests.helpers.terminal import clean_environment
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def test_a_closed_stream(
     assert at_service("datasets", "list", "--json").documents[0]["media_count"] == 4
 
 
+@NEEDS_FULL_DEVICE
 @pytest.mark.parametrize("more", [(), ("--json",)], ids=["text", "json"])
 def test_a_full_disk_behind_standard_output(
     at_service: Cli, service: ServerThread, photos: Path, more: tuple[str, ...]
@@ -64,6 +66,7 @@ def test_a_full_disk_behind_standard_output(
     assert at_service("datasets", "list", "--json").documents[0]["media_count"] == 4
 
 
+@NEEDS_FULL_DEVICE
 def test_a_full_disk_behind_standard_error(
     at_service: Cli, service: ServerThread, photos: Path
 ) -> None:
@@ -73,6 +76,7 @@ def test_a_full_disk_behind_standard_error(
     assert (ran.returncode, b"4 uploaded" in ran.stdout) == (0, True)
 
 
+@NEEDS_FULL_DEVICE
 def test_a_list_that_is_not_written_whole(at_service: Cli, service: ServerThread) -> None:
     """Where the output is all of the job, it failed."""
     at_service("datasets", "create", "P")
@@ -83,7 +87,9 @@ def test_a_list_that_is_not_written_whole(at_service: Cli, service: ServerThread
 
 
 @pytest.mark.parametrize("words", [("--version",), ("--help",), ("upload", "--help")])
-@pytest.mark.parametrize("redirection", [">/dev/full", ">&-"])
+@pytest.mark.parametrize(
+    "redirection", [pytest.param(">/dev/full", marks=NEEDS_FULL_DEVICE), ">&-"]
+)
 def test_help_that_nobody_sees(
     service: ServerThread, words: tuple[str, ...], redirection: str
 ) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from datagym_async.server import SeedDataset, SeedMedia, SeedProject, Server, StoreError
+from tests.helpers.full_device import NEEDS_FULL_DEVICE
 from tests.helpers.photos import jpeg
 from tests.helpers.service import service
 
@@ -62,7 +63,7 @@ async def test_a_file_where_the_database_should_be_is_named(tmp_path: Path) -> N
         await Server(tmp_path).start()
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")
+@NEEDS_FULL_DEVICE
 async def test_a_full_disk_is_named_as_such(tmp_path: Path) -> None:
     """Nothing is wrong with a database that finds no room."""
     (tmp_path / "datagym.sqlite3").symlink_to("/dev/full")

@@ -30,6 +30,7 @@ from datagym_async._files import (
     write_private,
 )
 from tests.helpers.cancelling import cancelled_at
+from tests.helpers.full_device import NEEDS_FULL_DEVICE
 
 posix = pytest.mark.skipif(os.name == "nt", reason="modes and signals are of another kind there")
 
@@ -244,7 +245,7 @@ def test_what_lies_aside_is_named_by_its_target(tmp_path: Path) -> None:
     assert str(caught.value).startswith(f"{target} cannot be written (No such file or directory)")
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")
+@NEEDS_FULL_DEVICE
 async def test_a_full_device_is_told(tmp_path: Path) -> None:
     """What does not fit when the file is flushed at its end is told as well."""
 
