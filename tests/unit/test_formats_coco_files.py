@@ -567,6 +567,18 @@ def test_results_of_keypoints() -> None:
     assert (found.keypoints, counts(losses)) == ([(1, 2, 2), None], {})
 
 
+def test_noise_of_rounding_stays_within_the_image() -> None:
+    """What is hardly left of an image begins at its edge, as the service refuses all below 0."""
+    ring = [-1e-7, 0, 4, 0, 4, -0.009]
+    noisy, far = (
+        annotation(bbox=[-1e-7, 2, 3, 4], segmentation=[ring]),
+        annotation(id=2, bbox=[-1, 2, 3, 4]),
+    )
+    (found, other), _ = objects(document(noisy, far))
+    assert (found.box, found.parts) == ((0, 2, 3 - 1e-7, 4), [[[(0, 0), (4, 0), (4, 0)]]])
+    assert other.box == (-1, 2, 3, 4)
+
+
 # --- Panoptic -------------------------------------------------------------------------------------
 
 

@@ -5,6 +5,7 @@ The parts of an object are independent: keypoints that cannot be read do not aff
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from datagym_async._extras import extra_module
 from datagym_async.formats._losses import BrokenError, FormatError
 from datagym_async.formats._masks import MOST_PIXELS, check_mask, compress
 from datagym_async.formats._raw import Category, RawObject, Ring
-from datagym_async.formats._reading import OF_IMAGES, is_there, number_in, turned_box
+from datagym_async.formats._reading import OF_IMAGES, is_there, number_in, snapped, turned_box
 from datagym_async.labels._json import LARGEST
 
 _READ: Final = frozenset((
@@ -138,7 +139,8 @@ def object_of(
         elif box[2] < 0 or box[3] < 0:
             faults.append("its box has a width or height below 0")
         else:
-            found.box = (box[0], box[1], box[2], box[3])
+            left, top = snapped(box[0], math.inf), snapped(box[1], math.inf)
+            found.box = (left, top, box[2] + (box[0] - left), box[3] + (box[1] - top))
     segmentation = raw.get("segmentation") or ()
     if isinstance(segmentation, Mapping):
         try:
@@ -179,6 +181,7 @@ def _outlines(parts: object, faults: list[str]) -> Iterator[Ring]:
         elif 0 < len(flat) < 6:
             faults.append("a polygon of fewer than 3 points")
         elif flat:
+            flat = [snapped(each, math.inf) for each in flat] if min(flat) < 0 else flat
             yield [*zip(flat[::2], flat[1::2], strict=True)]
 
 
