@@ -173,6 +173,8 @@ def not_read(path: Path) -> str:
     if not what:
         with open(path, "rb", opener=regular_only) as file:
             head = file.read(_HEAD).decode("utf-8", "replace")
+        if head.startswith("version https://git-lfs."):
+            return f"{path} is a pointer of Git LFS; `git lfs pull` fetches the file itself"
         tools = (f"a file of {tool}" for tool, mark in _NOT_READ.items() if re.search(mark, head))
         what = next(tools, "")
     return what and (

@@ -494,6 +494,17 @@ async def test_the_tool_of_a_file_that_is_not_read(tmp_path: Path, tool: str) ->
             [each async for each in formats.PredictionFile(path)]
 
 
+@pytest.mark.parametrize("name", ["a.json", "a.xml", "a.txt"])
+def test_a_pointer_of_git(tmp_path: Path, name: str) -> None:
+    """Those who clone a dataset without Git LFS have no labels, and are told why."""
+    file = text(
+        tmp_path / name, "version https://git-lfs.github.com/spec/v1\nsize 9\n"
+    )
+    for path in (file, tmp_path):
+        with pytest.raises(FormatError, match=f"{name} is a pointer of Git LFS; `git lfs pull`"):
+            formats.sniff(path)
+
+
 @pytest.mark.parametrize("tool", ["PaliGemma", "Hugging Face (metadata)"])
 async def test_lines_that_are_not_read(tmp_path: Path, tool: str) -> None:
     """Lines with no key of the service's own format are refused, however many they are."""
