@@ -125,10 +125,7 @@ def keys_of(
 ) -> dict[str, str]:
     """Return the key of each name (`composed`) of a set, whatever their order.
 
-    Args:
-        names: Any texts.
-        reserved: Keys that are not allowed; ``_`` is appended to such a key.
-        losses: Counts names with a hash because of others with the same key.
+    ``_`` is appended to a reserved key. Names that get a hash because of others are counted.
     """
     found = _told_apart(names, service_key, hashed_key)
     for name, key in found.items():
@@ -227,11 +224,7 @@ def _caseless(name: str) -> str:
 
 
 class Entries:
-    """Entries, options or nested points in which a name is looked for.
-
-    Args:
-        texts: The text of each, by its key.
-    """
+    """Entries, options or nested points, by key, in whose texts a name is looked for."""
 
     def __init__(self, texts: Mapping[str, str]) -> None:
         self._texts = texts

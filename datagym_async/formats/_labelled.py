@@ -57,10 +57,7 @@ def images_of(
     An existing label configuration decides the shapes: an entry of the type polygon gets outlines,
     a rectangle boxes. Classes without an entry are left out and counted by name. Without one it is
     that of `config_of`. Images whose labels are all lost, which look like images without labels,
-    are given only if they are wanted (`emptied`).
-
-    Raises:
-        FormatError: The file is broken, or the extra ``formats`` is needed and not installed.
+    are given only if they are wanted (`emptied`). Errors are those of `formats.read`.
     """
     texts: dict[str, int] | None = None
     mapping = mapping.settled(dataset)
@@ -189,11 +186,7 @@ class _Mapper:
         return [Polygon(outline) for outline, *_ in parts]
 
     def _parts(self, found: RawObject, raw: RawImage, where: str) -> Sequence[Sequence[Ring]]:
-        """Return for each part its outline and the holes in it; none if there is only a box.
-
-        Raises:
-            BrokenError: There is neither, nor a keypoint.
-        """
+        """Return for each part its outline and the holes in it; none if there is only a box."""
         has_more = found.box is not None or any(each and each[2] for each in found.keypoints)
         parts = found.parts
         if found.mask is not None:

@@ -174,11 +174,8 @@ def decode(
 ) -> NDArray[np.uint8]:
     """Return a mask, shape (height, width), 1 where the object is.
 
-    It has ``size`` (height, width) and ``counts`` (a list, or text in compressed form).
-
-    Raises:
-        BrokenError: It is not a mask, or one of an image of another size.
-        FormatError: The extra ``formats`` is not installed.
+    It has ``size`` (height, width) and ``counts`` (a list, or text in compressed form). One that is
+    none, or of an image of another size, is a `BrokenError`.
     """
     extra_module("numpy", FormatError)
     import numpy as np

@@ -213,12 +213,8 @@ def upright_size(path: Path) -> tuple[int, int, int]:
 
     Width and height are those of the upright image, as trainers load it: they rotate a JPEG by its
     EXIF orientation (Ultralytics, `exif_size`). Needs Pillow, whose classes are used directly:
-    `PIL.Image.open` warns of large images through `warnings`.
-
-    Raises:
-        BrokenError: It is not an image that can be read.
-        OSError: It cannot be read, or is no regular file.
-        FormatError: Pillow is not installed.
+    `PIL.Image.open` warns of large images through `warnings`. What is no image is a `BrokenError`
+    or an `OSError`.
     """
     with open(path, "rb", opener=regular_only) as file:
         start = file.read(8)

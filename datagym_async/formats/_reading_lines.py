@@ -291,11 +291,7 @@ def _place(roots: Sequence[Path], value: str) -> Path | None:
 
 
 def classes_of_yaml(path: Path) -> Mapping[int, Category]:
-    """Return the classes of a data.yaml by their numbers; errors as for `text_of`.
-
-    Raises:
-        FormatError: It lists none, or the extra ``formats`` is not installed.
-    """
+    """Return the classes of a data.yaml by their numbers; `FormatError` if it lists none."""
     return _yolo_of(path, _content_of(path), ()).categories
 
 

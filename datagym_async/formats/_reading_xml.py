@@ -154,12 +154,8 @@ class _Builder(ContentHandler):
 def elements(path: Path, root: str, wanted: Collection[str]) -> Iterator[Element]:
     """Yield the elements with the wanted tags when they end, each with its content.
 
-    The shapes of a ``<track>`` are separate elements, before it.
-
-    Raises:
-        BrokenError: It is not XML, or has another root; the text says the line.
-        OSError: It cannot be read, or is not a regular file.
-        FormatError: The extra ``formats`` is not installed.
+    The shapes of a ``<track>`` are separate elements, before it. What is not XML, or has another
+    root, is a `BrokenError` whose text says the line.
     """
     refused = extra_module("defusedxml", FormatError).DefusedXmlException
     parser = extra_module("defusedxml.sax", FormatError).make_parser()

@@ -16,9 +16,7 @@ LARGEST: Final = 2**53 - 1
 class ShapeError(ConfigurationError):
     """A JSON value is not of the expected kind.
 
-    Args:
-        text: What was expected, and what was found.
-        path: The place below the given value, for example ``.labels.car[2]``; `below` adds to it.
+    The path is the place below the given value, like ``.labels.car[2]``; `below` adds to it.
     """
 
     def __init__(self, text: str, *, path: str = "") -> None:

@@ -237,10 +237,7 @@ def segments_of(
 ) -> Iterator[tuple[dict[str, Any], str]]:
     """Yield each segment of an image as an annotation with a mask, and its fault.
 
-    Segments that are not listed have no category.
-
-    Raises:
-        BrokenError: The PNG cannot be read, or has no list of segments.
+    Segments that are not listed have no category. A PNG that cannot be read is a `BrokenError`.
     """
     listed, name = raw["segments_info"], raw.get("file_name")
     if not isinstance(listed, list) or not all(isinstance(each, dict) for each in listed):
