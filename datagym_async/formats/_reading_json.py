@@ -160,7 +160,7 @@ def _labelme_objects(
         losses.add(LossKind.CURVE, where)
         radius = math.dist(points[0], points[1])
         found.parts = [[ellipse_ring(points[0], radius, radius)]]
-    elif kind == "rectangle" and all(x in (min(xs), max(xs)) for x in xs) and len(points) in (2, 4):
+    elif kind == "rectangle" and len(points) in (2, 4) and max(len({*xs}), len({*ys})) <= 2:
         found.box = (min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys))
     elif kind in ("line", "linestrip"):
         found.line = points

@@ -59,6 +59,9 @@ def test_labelme_shapes(tmp_path: Path) -> None:
     assert box(made) == (10, 20, 20, 20)
     made, _ = one(tmp_path, shape("car", [[10, 20], [30, 20], [30, 40], [10, 40]], "rectangle"))
     assert box(made) == (10, 20, 20, 20)
+    for leaning in ([[0, 0], [9, 3], [9, 8], [0, 5]], [[0, 0], [3, 9], [8, 9], [5, 0]]):
+        made, _ = one(tmp_path, shape("car", leaning, "rectangle"))
+        assert (made.box, rings(made)) == (None, [[[(x, y) for x, y in leaning]]])
     made, lost = one(tmp_path, shape("car", [[50, 50], [53, 54]], "circle"))
     assert rings(made)[0][0][0] == (55, 50)
     assert lost == {"curve": 1}
