@@ -154,23 +154,19 @@ class Limits:
             self.waited.lane += self.clock() - asked
         # The lane comes first: a turn of the rate must not be spent on waiting for a slot.
         try:
-            await self._moment()
+            while True:
+                while left := self._pause_left():
+                    self.waited.pause += left
+                    await asyncio.sleep(left)
+                if self._rate is not None:
+                    self.waited.rate += await self._rate.begin()
+                # If a pause began meanwhile, the turn is given up, or all would start at once.
+                if not self._pause_left():
+                    break
         except BaseException:
             bound.release()
             raise
         return Slot(self.waited, bound, self.clock, self.clock())
-
-    async def _moment(self) -> None:
-        """Wait for the end of a pause and for a turn of the rate."""
-        while True:
-            while left := self._pause_left():
-                self.waited.pause += left
-                await asyncio.sleep(left)
-            if self._rate is not None:
-                self.waited.rate += await self._rate.begin()
-            # If a pause began meanwhile, the turn is given up, or all would start at once after it.
-            if not self._pause_left():
-                return
 
     def _pause_left(self) -> float:
         left = self._paused_until - self.clock()

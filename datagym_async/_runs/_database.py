@@ -135,7 +135,13 @@ def opened(
         if (lock := JournalLock.take(path)) is None:
             raise ConfigurationError(in_use)
         before()
-        is_whole = _unsealed(path, lock)
+        # Its seal is removed while it is open.
+        sealed = lock.read() if path.exists() else ""
+        found = _seal_of(path) if sealed else ""
+        is_whole = bool(sealed) and found == sealed
+        if sealed and not is_whole and found.partition(" ")[0] in {sealed.partition(" ")[0], ""}:
+            raise DamagedError("it was changed after the last run")
+        lock.write("")
         path.touch(mode=PRIVATE)  # SQLite gives its side files the same mode
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         return Database(connection, what, path, lock, begin(connection, is_whole))
@@ -166,20 +172,6 @@ def remedy(error: Exception, usual: str = "free some space on its disk") -> str:
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return "close it in the other program that has it open"
     return "change its permissions" if code == sqlite3.SQLITE_READONLY else usual
-
-
-def _unsealed(path: Path, lock: JournalLock) -> bool:
-    """Remove the seal of a database that is not open yet; return whether it was valid.
-
-    Raises a `DamagedError` if the file has changed since the last run.
-    """
-    sealed = lock.read() if path.exists() else ""
-    found = _seal_of(path) if sealed else ""
-    is_whole = bool(sealed) and found == sealed
-    if sealed and not is_whole and found.partition(" ")[0] in {sealed.partition(" ")[0], ""}:
-        raise DamagedError("it was changed after the last run")
-    lock.write("")
-    return is_whole
 
 
 def check(connection: sqlite3.Connection, schema: str) -> None:

@@ -124,7 +124,9 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
             place = str(self._root)
         self.place: str = place  # the full path of the folder, or the address of the prefix
         self._tally = DownloadTally(config.max_problems)
-        self._listing = Listing(job, sources, config, self._tally, only)
+        self._only = only
+        self._name = ""  # of the dataset or project, once known
+        self._project: Project | None = None  # whose labels are joined
         policy = retry or RetryPolicy()
         self._fetcher = Fetcher(
             self._root, sources, config, policy, self._tally, self._patience, self._prefix
@@ -153,18 +155,90 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
         await in_thread(require_extras, self._config)
         await in_thread(self._open_manifest)
         manifest, config = self._opened_manifest, self._config
-        await self._listing.enter(manifest)
+        await self._list(manifest)
         if config.shards is not None:
             parts = bound_of(config.shards), manifest, self._prefix, self._tally
             self._shards = await in_thread(Shards, *parts, bool(config.labels))
             self._fetcher.shards = self._shards
-            if config.labels and (project := self._listing.project) is not None:
+            if config.labels and (project := self._project) is not None:
                 async with aclosing(self._sources.labels.iter_export(project.id)) as tasks:
                     await self._shards.take_labels(tasks)
         if self._prefix is not None:
             await in_thread(self._prefix.begin_state, manifest.database)
-        started = DownloadStarted(self._listing.name, self.place, self._tally.planned)
+        started = DownloadStarted(self._name, self.place, self._tally.planned)
         self._listener.tell(started)
+
+    async def _list(self, manifest: Manifest) -> None:
+        """Add all media of the dataset or project to the manifest, and the tasks of links.
+
+        Raises a `ConfigurationError` if the project is unknown, or if labels need one and it is not
+        clear which.
+        """
+        is_project = self._job.kind == "project"
+        if is_project or self._config.needs_project:  # first: if it is not clear, nothing is added
+            self._project = self._chosen(await self._sources.projects.list())
+        if is_project and self._project is not None:
+            for each in sorted(self._project.datasets, key=lambda one: (one.timestamp, one.id)):
+                try:
+                    await self._enter(manifest, each.id, subfolder=True)
+                except NotFoundError:
+                    note = f"The dataset {quoted(each.name)} of the project is gone."
+                    self._tally.notes.append(note)
+            self._name = self._project.name
+        else:
+            self._name = await self._enter(manifest, self._job.id, subfolder=False)
+        while await in_thread(manifest.allot, LISTED):
+            pass
+        self._tally.planned = await in_thread(manifest.count)
+        if self._config.links != "source" or self._project is None:
+            return
+        if await in_thread(manifest.has_links):
+            # Add the task of each media: only a task has the address of a link image.
+            async with (
+                aclosing(self._sources.tasks.iter(self._project.id, state="all")) as tasks,
+                aclosing(in_batches(tasks, LISTED)) as batches,
+            ):
+                async for batch in batches:
+                    rows = [(task.id, task.media_id) for task in batch]
+                    await in_thread(manifest.enter_tasks, rows)
+
+    def _chosen(self, projects: Sequence[Project]) -> Project | None:
+        """Return the project of the job, or the one that is joined with a dataset.
+
+        None if links do not need one.
+        """
+        wanted = self._job.id if self._job.kind == "project" else self._config.project_id
+        if wanted is not None:
+            found = [one for one in projects if one.id == wanted.lower()]
+            if not found:
+                raise ConfigurationError(
+                    f"There is no project with the id {wanted!r}; client.projects.list() lists all."
+                )
+            return found[0]
+        dataset_id = self._job.id.lower()
+        found = [one for one in projects if any(dataset_id == each.id for each in one.datasets)]
+        if len(found) == 1 or not (self._config.labels or self._config.bitmaps):
+            return found[0] if found else None
+        names = ", ".join(f"{quoted(each.name)} ({each.id})" for each in found)
+        which = f"is attached to several projects ({names})" if found else "is in no project"
+        raise ConfigurationError(
+            f"The dataset {which}; name the project of the labels with project_id=...."
+        )
+
+    async def _enter(self, manifest: Manifest, dataset_id: str, *, subfolder: bool) -> str:
+        """Add a dataset part by part; return its name."""
+
+        async def enter(parts: AsyncIterator[Dataset]) -> str:
+            name = ""
+            async for part in parts:
+                name, tree, kept = part.name, self._config.tree, part
+                if self._only is not None:
+                    own = [each for each in part.media if each.id in self._only]
+                    kept = attrs.evolve(part, media=tuple(own))
+                await in_thread(manifest.enter, kept, subfolder=subfolder, tree=tree)
+            return name
+
+        return await self._sources.datasets.read_parts(enter, dataset_id)
 
     def _open_manifest(self) -> None:
         if self._prefix is not None:
@@ -250,7 +324,7 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
         if self.error is None and not self.stopped:
             self._tally.phase = "labels"
             config, manifest, tally = self._config, self._opened_manifest, self._tally
-            if (project := self._listing.project) is not None and self._shards is None:
+            if (project := self._project) is not None and self._shards is None:
                 if config.labels:
                     await write_labels(self._sources, project, manifest, config, tally)
                 if config.bitmaps:
@@ -309,7 +383,7 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
             counts["downloaded"] = max(0, counts["downloaded"] - media)
             size = max(0, size - open_bytes)
         return DownloadReport(
-            name=self._listing.name,
+            name=self._name,
             folder=self.place,
             planned=tally.planned,
             **counts,
@@ -325,87 +399,3 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
             stopped_by=self.stopped_by,
             problems=tuple(tally.problems),
         )
-
-
-@attrs.define
-class Listing:
-    """Write the listing of the service into a manifest."""
-
-    _job: DownloadJob
-    _sources: DownloadSources
-    _config: DownloadConfig
-    _tally: DownloadTally
-    _only: Collection[str] | None = None  # ids of media; None for all
-    name: str = attrs.field(default="", init=False)  # of the dataset or project, once known
-    project: Project | None = attrs.field(default=None, init=False)  # whose labels are joined
-
-    async def enter(self, manifest: Manifest) -> None:
-        """List everything and add it.
-
-        Raises a `ConfigurationError` if the project is unknown, or if labels need one and it is not
-        clear which.
-        """
-        if self._job.kind == "project":
-            self.project = _of_id(self._job.id, await self._sources.projects.list())
-            for each in sorted(self.project.datasets, key=lambda one: (one.timestamp, one.id)):
-                try:
-                    await self._enter_media(manifest, each.id, subfolder=True)
-                except NotFoundError:
-                    note = f"The dataset {quoted(each.name)} of the project is gone."
-                    self._tally.notes.append(note)
-            self.name = self.project.name
-        else:
-            if self._config.needs_project:  # first: if it is not clear, nothing is added
-                self.project = self._choose(await self._sources.projects.list())
-            self.name = await self._enter_media(manifest, self._job.id, subfolder=False)
-        while await in_thread(manifest.allot, LISTED):
-            pass
-        self._tally.planned = await in_thread(manifest.count)
-        if self._config.links != "source" or self.project is None:
-            return
-        if await in_thread(manifest.has_links):
-            # Add the task of each media: only a task has the address of a link image.
-            async with (
-                aclosing(self._sources.tasks.iter(self.project.id, state="all")) as tasks,
-                aclosing(in_batches(tasks, LISTED)) as batches,
-            ):
-                async for batch in batches:
-                    rows = [(task.id, task.media_id) for task in batch]
-                    await in_thread(manifest.enter_tasks, rows)
-
-    async def _enter_media(self, manifest: Manifest, dataset_id: str, *, subfolder: bool) -> str:
-        """Add a dataset part by part; return its name."""
-
-        async def enter(parts: AsyncIterator[Dataset]) -> str:
-            name = ""
-            async for part in parts:
-                name, tree, kept = part.name, self._config.tree, part
-                if self._only is not None:
-                    own = [each for each in part.media if each.id in self._only]
-                    kept = attrs.evolve(part, media=tuple(own))
-                await in_thread(manifest.enter, kept, subfolder=subfolder, tree=tree)
-            return name
-
-        return await self._sources.datasets.read_parts(enter, dataset_id)
-
-    def _choose(self, projects: Sequence[Project]) -> Project | None:
-        """Return the project that is joined with a dataset; None if links do not need one."""
-        if self._config.project_id is not None:
-            return _of_id(self._config.project_id, projects)
-        dataset_id = self._job.id.lower()
-        found = [one for one in projects if any(dataset_id == each.id for each in one.datasets)]
-        if len(found) == 1 or not (self._config.labels or self._config.bitmaps):
-            return found[0] if found else None
-        names = ", ".join(f"{quoted(each.name)} ({each.id})" for each in found)
-        which = f"is attached to several projects ({names})" if found else "is in no project"
-        raise ConfigurationError(
-            f"The dataset {which}; name the project of the labels with project_id=...."
-        )
-
-
-def _of_id(project_id: str, projects: Sequence[Project]) -> Project:
-    for each in projects:
-        if each.id == project_id.lower():
-            return each
-    msg = f"There is no project with the id {project_id!r}; client.projects.list() lists all."
-    raise ConfigurationError(msg)

@@ -132,20 +132,6 @@ OR source NOT IN (SELECT value FROM json_each(?)) LIMIT 1
 """
 
 
-def _check_rows(connection: sqlite3.Connection, root: Path) -> None:
-    """Check that each row is one that we can have written: SQLite accepts any text as a name."""
-
-    def claim(path: object) -> int | None:
-        return claim_of(path) if isinstance(path, str) else None
-
-    connection.create_function("claim_of", 1, claim, deterministic=True)
-    outcomes = json.dumps([each.value for each in DownloadOutcome])
-    sources = json.dumps([each.value for each in MediaSourceType])
-    if (odd := connection.execute(_ODD_ROW, (outcomes, sources)).fetchone()) is not None:
-        path_in(root, str(odd[0]))  # says so, if that is what is odd
-        raise DamagedError("a row in it was changed")
-
-
 def trouble(path: Path, error: sqlite3.Error | OSError) -> str:
     """Say why a manifest cannot be used, and what to do."""
     if isinstance(error, OSError):
@@ -182,7 +168,17 @@ def _begin(root: Path, job: DownloadJob, connection: sqlite3.Connection, is_whol
         connection.execute("COMMIT")
     elif not is_whole:
         check(connection, _SCHEMA)
-        _check_rows(connection, root)
+
+        def claim(path: object) -> int | None:
+            return claim_of(path) if isinstance(path, str) else None
+
+        # Each row must be one that we can have written: SQLite accepts any text as a name.
+        connection.create_function("claim_of", 1, claim, deterministic=True)
+        outcomes = json.dumps([each.value for each in DownloadOutcome])
+        sources = json.dumps([each.value for each in MediaSourceType])
+        if (odd := connection.execute(_ODD_ROW, (outcomes, sources)).fetchone()) is not None:
+            path_in(root, str(odd[0]))  # says so, if that is what is odd
+            raise DamagedError("a row in it was changed")
     if connection.execute("PRAGMA user_version").fetchone()[0] != VERSION:
         raise ConfigurationError(
             f"The download in {_shown(root)} was begun by another version of datagym-async; use "

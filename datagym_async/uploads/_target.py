@@ -152,7 +152,12 @@ class Target:
             # Only now we know which of them have a number too far away.
             for dataset_id in found.keys() - {dataset.id for _, dataset in family}:
                 await in_thread(listed.drop, dataset_id)
-            self._homes = link_homes([found[dataset.id].links for _, dataset in family])
+            # The service accepts an address once in each dataset, and lists only names. So a link
+            # goes to the dataset that has its name, and the service says whether it is the same.
+            for index, (_, dataset) in enumerate(family):
+                for name in found[dataset.id].links:
+                    is_first = self._homes.get(name, index) == index
+                    self._homes[name] = index if is_first else SEVERAL
         for number, dataset in family:
             self._enter(dataset, number, found[dataset.id].count)
         if self._most == AUTO and family[1:]:
@@ -444,17 +449,3 @@ def is_of_family(base: Dataset, dataset: Dataset) -> bool:
     plain, _, number = fold_name(dataset.name).rpartition(" ")
     is_number = number.isascii() and number.isdigit() and not number.startswith("0")
     return is_number and plain == fold_name(base.name)
-
-
-def link_homes(links: Sequence[Collection[str]]) -> dict[str, int]:
-    """Return which dataset of a family has each name of a link image, or `SEVERAL`.
-
-    The service accepts an address once in each dataset, and lists only names. So if a dataset has
-    the name of a link, the link is sent there, and the service says whether it is the same. Names
-    are folded.
-    """
-    homes: dict[str, int] = {}
-    for index, names in enumerate(links):
-        for name in names:
-            homes[name] = index if homes.get(name, index) == index else SEVERAL
-    return homes
