@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
@@ -132,7 +131,7 @@ class ClientJobs:
         from datagym_async.uploads._observer import Meters
         from datagym_async.uploads.sources import check_sources
 
-        session = self._opened.session
+        limits = self._opened.limits
         check_kind("config", config, UploadConfig)
         check_sources(sources)
         return Uploader(
@@ -142,15 +141,8 @@ class ClientJobs:
             sources,
             config=config,
             projects=self.projects,
-            meters=Meters(
-                statistics=session.statistics,
-                limiter=lambda: session.limiter(Lane.UPLOAD),
-                limit=partial(self._opened.limits.limit, Lane.UPLOAD),
-                on_pause=self._opened.limits.on_pause,
-                rate_limit=self._settings.limits.rate,
-                max_upload_rate=self._settings.limits.upload_rate,
-            ),
-            lane=self._opened.lane(Lane.UPLOAD),
+            meters=Meters(self._opened.session.statistics, limits),
+            lane=limits.lanes[Lane.UPLOAD],
             sent_elsewhere=self._others is not None,
         )
 
@@ -273,7 +265,7 @@ class ClientJobs:
             folder,
             config=config,
             retry=self._settings.retry,
-            lane=self._opened.lane(Lane.DOWNLOAD),
+            lane=self._opened.limits.lanes[Lane.DOWNLOAD],
             only=only,
         )
         if self._others is not None:

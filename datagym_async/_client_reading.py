@@ -159,7 +159,7 @@ class ClientReading(ClientJobs):
         """Return what loading images and labels takes."""
         from datagym_async.data._listing import Library
 
-        lane = self._opened.lane(Lane.DOWNLOAD)
+        lane = self._opened.limits.lanes[Lane.DOWNLOAD]
         return Library(self.media, self.datasets, self.projects, self.labels, lane)
 
     def _look_sources(self) -> LookSources:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import aiohttp
@@ -26,7 +26,6 @@ from datagym_async._transport import (
     Transport,
     check_token,
 )
-from datagym_async._wire._messages import Lane
 from datagym_async._wire._redact import Secret
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.resources import (
@@ -178,21 +177,3 @@ class Opened:
     def over(self, session: Session) -> Opened:
         """Return the same parts over a session with other options."""
         return Opened(session, self.limits, self.media._known or "auto")
-
-    def lane(self, lane: Lane) -> JobLane:
-        return JobLane(self.limits, lane)
-
-
-@attrs.frozen
-class JobLane:
-    """The client's limit of uploads or downloads, as a job sees it."""
-
-    limits: Limits
-    lane: Lane
-
-    @property
-    def most(self) -> int:
-        return self.limits.state(self.lane).maximum
-
-    def pin(self, places: int) -> AbstractContextManager[None]:
-        return self.limits.pin(self.lane, places)

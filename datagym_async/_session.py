@@ -224,7 +224,7 @@ class Session:
 
     def limiter(self, lane: Lane) -> LimiterState:
         """Return how many requests of a lane may be in flight, how many are, and why."""
-        return self._limits.state(lane)
+        return self._limits.lanes[lane].state()
 
     def settle_after(self) -> float:
         """Return the seconds in which the service may still carry out a lost request."""

@@ -73,7 +73,8 @@ class BoundedLane(Admission):
 
     While the lane is pinned, its limit is the largest of its pins, and nothing is observed; after
     the last one the controller resumes with its own number. A `pin` that is given at the start
-    stays.
+    stays. Each job has its own pin, since each has its own number of workers; a pin may be above
+    the lane's maximum, since it was asked for.
     """
 
     __slots__ = ("_gradient", "_most", "_pins", "active")
@@ -96,6 +97,11 @@ class BoundedLane(Admission):
         # One that entered under an earlier, larger limit says nothing about this one.
         return self._gradient.epoch - (self.active > self.limit)
 
+    @property
+    def most(self) -> int:
+        """Return how many requests may ever be in flight at once."""
+        return self.state().maximum
+
     def state(self) -> LimiterState:
         if self._gradient is not None and not self._pins:
             return self._gradient.state(in_flight=self.active)
@@ -105,7 +111,7 @@ class BoundedLane(Admission):
 
     @contextmanager
     def pin(self, limit: int) -> Iterator[None]:
-        """Fix the limit while the block runs."""
+        """Fix the limit while the block runs: ``with lane.pin(...)``."""
         check_one_or_more("concurrency", limit)
         self._pins.append(limit)
         self._follow()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import Any, Final, Self
 
 import attrs
 
@@ -15,9 +14,6 @@ from datagym_async._limits._pacer import Pacer, watched
 from datagym_async._limits._statistics import Waited
 from datagym_async._wire._messages import Body, Lane
 from datagym_async.exceptions import ConfigurationError
-
-if TYPE_CHECKING:
-    from datagym_async._limits._adaptive import LimiterState
 
 _RATES = {"rate": ("rate_limit", "requests"), "upload_rate": ("max_upload_rate", "bytes")}
 _UPLOAD: Final = Lane.UPLOAD  # to ask an enum for its member costs as much as a call
@@ -70,8 +66,8 @@ class Limits:
     """
 
     def __init__(self, config: LimitsConfig) -> None:
-        adaptive = config.adaptive
-        self._lanes = {
+        adaptive, self.config = config.adaptive, config
+        self.lanes = {
             Lane.CALL: BoundedLane(config.calls, adaptive=False),
             Lane.UPLOAD: BoundedLane(config.uploads, adaptive=adaptive, pin=config.concurrency),
             Lane.DOWNLOAD: BoundedLane(config.downloads, adaptive=adaptive),
@@ -85,27 +81,13 @@ class Limits:
         self.on_pause: list[Callable[[float, str], None]] = []
 
     def __repr__(self) -> str:
-        lanes = ", ".join(f"{lane.value} {bound!r}" for lane, bound in self._lanes.items())
+        lanes = ", ".join(f"{lane.value} {bound!r}" for lane, bound in self.lanes.items())
         return f"<Limits {lanes}>"
 
     @property
     def in_flight(self) -> int:
         """Return the number of slots given out now."""
-        return sum(lane.held for lane in self._lanes.values())
-
-    def limit(self, lane: Lane) -> int:
-        return self._lanes[lane].limit
-
-    def state(self, lane: Lane) -> LimiterState:
-        return self._lanes[lane].state()
-
-    def pin(self, lane: Lane, limit: int) -> AbstractContextManager[None]:
-        """Fix the limit of a lane while the block runs: ``with limits.pin(...)``.
-
-        If several uploads of a client have pins, the largest counts, because each upload has its
-        own number of workers. A pin may be above the lane's maximum, since it was asked for.
-        """
-        return self._lanes[lane].pin(limit)
+        return sum(lane.held for lane in self.lanes.values())
 
     def pause(self, seconds: float, why: str = "") -> None:
         """Begin no request of any lane for so many seconds; a new pause calls `on_pause`.
@@ -132,7 +114,7 @@ class Limits:
 
     def free_slot(self, lane: Lane) -> Slot | None:
         """Return a slot if that needs no wait, or None."""
-        bound, rate, now = self._lanes[lane], self._rate, self.clock()
+        bound, rate, now = self.lanes[lane], self._rate, self.clock()
         if (
             self._paused_until > now
             or (rate is not None and rate.free_at > now)
@@ -145,7 +127,7 @@ class Limits:
 
     async def slot(self, lane: Lane) -> Slot:
         """Wait for a slot, to be held for one attempt: ``with await limits.slot(lane) as slot``."""
-        bound, asked = self._lanes[lane], self.clock()
+        bound, asked = self.lanes[lane], self.clock()
         if bound.take():
             self.waited.count += self._rate is not None and self._rate.free_at > asked
         else:

@@ -13,8 +13,9 @@ from collections.abc import Callable, Sequence
 
 import attrs
 
-from datagym_async._limits import LimiterState, SessionStatistics
+from datagym_async._limits import BoundedLane, LimiterState, Limits, SessionStatistics
 from datagym_async._runs._options import Listener
+from datagym_async._wire._messages import Lane
 from datagym_async.uploads._advice import RunFacts, advise
 from datagym_async.uploads._growth import Course, Growth, Mark, growth_of
 from datagym_async.uploads._tally import Tally
@@ -34,16 +35,16 @@ from datagym_async.uploads._values import (
 )
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class Meters:
     """Where a run reads the counts and limits of its client."""
 
     statistics: Callable[[], SessionStatistics]  # of the client's session so far
-    limiter: Callable[[], LimiterState]  # of the lane of uploads, now
-    limit: Callable[[], int]  # only its number, after each item
-    on_pause: list[Callable[[float, str], None]] = attrs.field(factory=list)  # seconds, reason
-    rate_limit: float | None = None  # requests a second
-    max_upload_rate: float | None = None  # bytes a second
+    limits: Limits
+
+    @property
+    def lane(self) -> BoundedLane:
+        return self.limits.lanes[Lane.UPLOAD]
 
 
 class Observer(Listener):
@@ -77,16 +78,16 @@ class Observer(Listener):
         self._cpu = time.process_time()
         if self._meters is not None:
             self._before = self._meters.statistics()
-            self._meters.on_pause.append(self._paused)
+            self._meters.limits.on_pause.append(self._paused)
 
     def close(self) -> None:
         """Stop listening for pauses; closing twice is fine."""
-        if self._meters is not None and self._paused in self._meters.on_pause:
-            self._meters.on_pause.remove(self._paused)
+        if self._meters is not None and self._paused in self._meters.limits.on_pause:
+            self._meters.limits.on_pause.remove(self._paused)
 
     def limiter(self) -> LimiterState | None:
         """Return how many uploads may be in flight now, and why; None without a client."""
-        return None if self._meters is None else self._meters.limiter()
+        return None if self._meters is None else self._meters.lane.state()
 
     def opened(self, datasets: Sequence[DatasetShare]) -> None:
         """Report that the run has begun, into these datasets."""
@@ -100,8 +101,8 @@ class Observer(Listener):
         """Report an outcome, and the limit if it has changed."""
         self.tell(ItemSettled(result))
         known, meters = self._limiter, self._meters
-        if meters is not None and (known is None or known.limit != meters.limit()):
-            self.watch(meters.limiter())
+        if meters is not None and (known is None or known.limit != meters.lane.limit):
+            self.watch(meters.lane.state())
 
     def created(self, member: Member) -> None:
         self.tell(DatasetCreated(member.dataset_id, member.name, member.number))
@@ -158,7 +159,7 @@ class Observer(Listener):
                     seconds=report.seconds,
                     cpu_seconds=time.process_time() - self._cpu,
                     statistics=meters.statistics().since(self._before),
-                    limiter=meters.limiter(),
+                    limiter=meters.lane.state(),
                     sent=report.uploaded + report.failed,
                     workers=workers,
                     planning_seconds=planning_seconds,
@@ -168,8 +169,8 @@ class Observer(Listener):
                     paused_seconds=self._paused_by(asyncio.get_running_loop().time()),
                     growth=self.growth(),
                     max_per_dataset=max_per_dataset,
-                    rate_limit=meters.rate_limit,
-                    max_upload_rate=meters.max_upload_rate,
+                    rate_limit=meters.limits.config.rate,
+                    max_upload_rate=meters.limits.config.upload_rate,
                 )
             )
         self.tell(RunEnded(attrs.evolve(report, advice=self.advice)))

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from contextlib import AbstractAsyncContextManager
 from typing import TypeAlias
 
 import attrs
@@ -69,18 +69,6 @@ class Simulated:
         """Nothing is open."""
 
 
-@attrs.frozen
-class _Lane:
-    limits: Limits
-
-    @property
-    def most(self) -> int:
-        return self.limits.state(Lane.UPLOAD).maximum
-
-    def pin(self, limit: int) -> AbstractContextManager[None]:
-        return self.limits.pin(Lane.UPLOAD, limit)
-
-
 async def simulated_run(
     answering: Answering,
     source: Iterator[UploadItem] | AsyncIterator[UploadItem],
@@ -107,15 +95,8 @@ async def simulated_run(
         family.datasets[0].id,
         source,
         config=config or UploadConfig(check="none"),
-        lane=_Lane(bounds),
-        meters=Meters(
-            statistics=session.statistics,
-            limiter=lambda: bounds.state(Lane.UPLOAD),
-            limit=lambda: bounds.limit(Lane.UPLOAD),
-            on_pause=bounds.on_pause,
-            rate_limit=limits.rate,
-            max_upload_rate=limits.upload_rate,
-        ),
+        lane=bounds.lanes[Lane.UPLOAD],
+        meters=Meters(session.statistics, bounds),
     )
     async with uploader as run:
         return await run.finish()

@@ -500,9 +500,7 @@ async def test_the_tool_of_a_file_that_is_not_read(tmp_path: Path, tool: str) ->
 @pytest.mark.parametrize("name", ["a.json", "a.xml", "a.txt"])
 def test_a_pointer_of_git(tmp_path: Path, name: str) -> None:
     """Those who clone a dataset without Git LFS have no labels, and are told why."""
-    file = text(
-        tmp_path / name, "version https://git-lfs.github.com/spec/v1\nsize 9\n"
-    )
+    file = text(tmp_path / name, "version https://git-lfs.github.com/spec/v1\nsize 9\n")
     for path in (file, tmp_path):
         with pytest.raises(FormatError, match=f"{name} is a pointer of Git LFS; `git lfs pull`"):
             formats.sniff(path)

@@ -42,19 +42,19 @@ async def answered(bound: Limits, count: int, *, took: float = 0.1) -> None:
 async def test_the_lane_follows_the_controller() -> None:
     """Two at first; with answers as quick as ever, the maximum."""
     bound = limits()
-    first = bound.state(Lane.UPLOAD)
+    first = bound.lanes[Lane.UPLOAD].state()
 
     await answered(bound, 200)
 
     assert (first.limit, first.reason) == (2, "starting")
-    assert bound.state(Lane.UPLOAD).limit == 8
-    assert bound.state(Lane.UPLOAD).reason == "at the maximum"
+    assert bound.lanes[Lane.UPLOAD].state().limit == 8
+    assert bound.lanes[Lane.UPLOAD].state().reason == "at the maximum"
     assert bound.in_flight == 0
 
 
 async def test_small_calls_have_a_fixed_lane() -> None:
     """Only uploads and downloads follow a controller."""
-    state = limits().state(Lane.CALL)
+    state = limits().lanes[Lane.CALL].state()
 
     assert (state.limit, state.reason) == (16, "fixed")
 
@@ -64,42 +64,42 @@ async def test_a_pin_holds_while_its_block_runs() -> None:
     bound = limits()
     await answered(bound, 200)
 
-    with bound.pin(Lane.UPLOAD, 3):
-        inside = bound.state(Lane.UPLOAD)
+    with bound.lanes[Lane.UPLOAD].pin(3):
+        inside = bound.lanes[Lane.UPLOAD].state()
         await answered(bound, 100, took=5)
-        assert bound.state(Lane.UPLOAD) == inside
+        assert bound.lanes[Lane.UPLOAD].state() == inside
 
     assert (inside.limit, inside.is_pinned, inside.reason) == (3, True, "pinned at 3")
-    assert bound.state(Lane.UPLOAD).limit == 8
+    assert bound.lanes[Lane.UPLOAD].state().limit == 8
 
 
 async def test_of_several_pins_the_largest_counts() -> None:
     """Uploads that share a client do not fight: each keeps itself to its own number of workers."""
     bound = limits()
-    with bound.pin(Lane.UPLOAD, 4):
-        with bound.pin(Lane.UPLOAD, 40), bound.pin(Lane.UPLOAD, 4):
-            within = bound.state(Lane.UPLOAD).limit
-        after = bound.state(Lane.UPLOAD).limit
+    with bound.lanes[Lane.UPLOAD].pin(4):
+        with bound.lanes[Lane.UPLOAD].pin(40), bound.lanes[Lane.UPLOAD].pin(4):
+            within = bound.lanes[Lane.UPLOAD].state().limit
+        after = bound.lanes[Lane.UPLOAD].state().limit
 
     assert (within, after) == (40, 4)
-    assert bound.state(Lane.UPLOAD).limit == 2
+    assert bound.lanes[Lane.UPLOAD].state().limit == 2
 
 
 async def test_a_request_from_before_a_pin_is_not_observed_after_it() -> None:
     """What ran beside a pinned crowd tells nothing about the controller's own limit."""
     bound = limits()
-    with bound.pin(Lane.UPLOAD, 1):
+    with bound.lanes[Lane.UPLOAD].pin(1):
         slot = await bound.slot(Lane.UPLOAD)
     slot.overloaded("503")
     slot.__exit__()
 
-    assert bound.state(Lane.UPLOAD).limit == 2
+    assert bound.lanes[Lane.UPLOAD].state().limit == 2
     assert bound.waited.overloads == {"503": 1}
 
 
 async def test_a_pin_for_good() -> None:
     """`concurrency` of the configuration pins the upload lane, beyond its maximum too."""
-    assert limits(concurrency=20).state(Lane.UPLOAD).limit == 20
+    assert limits(concurrency=20).lanes[Lane.UPLOAD].state().limit == 20
 
 
 @pytest.mark.parametrize("places", [0, -1])
@@ -109,7 +109,7 @@ async def test_a_pin_of_nothing_is_refused(places: int) -> None:
         limits(concurrency=places)
     with (
         pytest.raises(ConfigurationError, match="it must be 1 or more"),
-        limits().pin(Lane.UPLOAD, places),
+        limits().lanes[Lane.UPLOAD].pin(places),
     ):
         pass
 
@@ -123,7 +123,7 @@ async def test_who_leaves_lets_one_in() -> None:
     held[0].__exit__()
     await asyncio.sleep(1)
 
-    assert (bound.in_flight, bound.limit(Lane.CALL)) == (2, 2)
+    assert (bound.in_flight, bound.lanes[Lane.CALL].limit) == (2, 2)
     assert [task.done() for task in waiting] == [True, False, False]
     assert (bound.waited.count, bound.waited.lane) == (3, 1.0)
     for task in waiting[1:]:
@@ -270,7 +270,7 @@ async def test_a_cancelled_wait_gives_everything_back(ticks: int) -> None:
     await asyncio.wait(tasks)
 
     assert bound.in_flight == 0
-    assert bound.state(Lane.CALL).in_flight == 0
+    assert bound.lanes[Lane.CALL].state().in_flight == 0
     async with asyncio.timeout(3):
         await hold()
 

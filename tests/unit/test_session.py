@@ -445,7 +445,7 @@ async def test_lanes_bound_what_is_in_flight() -> None:
 
     transport = FakeTransport([hold] * 20)
     session = make_session(transport)
-    with session._limits.pin(Lane.UPLOAD, 8):
+    with session._limits.lanes[Lane.UPLOAD].pin(8):
         async with asyncio.TaskGroup() as group:
             for _ in range(20):
                 group.create_task(session.request(UPLOAD))
