@@ -296,8 +296,8 @@ def find_token(invocation: Invocation, *, is_new: bool = False) -> str:
                     "dataset needs a token"
                 )
             raise CommandError(
-                f"{what}: run `datagym-async auth login`, set {TOKEN_VARIABLE}, or name a file that"
-                " contains the token with --token-file."
+                f"{what}: run `datagym-async auth login` in a terminal, set {TOKEN_VARIABLE}, or "
+                "name a file that contains the token with --token-file."
             )
         else:
             try:

@@ -225,7 +225,7 @@ def _close(output: Output, exported: ExportedLabels, *, to_stdout: bool) -> None
             output.message(f"Wrote {what}.")
         else:
             output.result(f"Wrote {what} to {exported.path}.")
-        if (folder := exported.downloaded_to) is not None:
+        if exported.tasks and (folder := exported.downloaded_to) is not None:
             output.message(
                 f"The images were downloaded to {folder}, where the next export finds them; "
                 "it may be deleted."
