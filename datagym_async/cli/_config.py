@@ -211,10 +211,7 @@ def backup(
         return await client.label_configs.backup(found.id, backup_folder)
 
     saved = with_client(invocation, work)
-    if invocation.output.as_json:
-        invocation.output.document(plain(saved))
-    else:
-        invocation.output.result(str(saved.folder))
+    invocation.output.outcome(plain(saved), str(saved.folder))
     return WELL
 
 

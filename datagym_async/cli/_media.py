@@ -102,10 +102,8 @@ def remove(
 
     failed = with_client(invocation, work)
     deleted = [each.id for each in chosen if each.id not in failed]
-    if output.as_json:
-        output.document({"deleted": deleted, "failed": failed})
-    else:
-        output.result(f"{counted(len(deleted), 'medium', 'media')} deleted.")
+    sentence = f"{counted(len(deleted), 'medium', 'media')} deleted."
+    output.outcome({"deleted": deleted, "failed": failed}, sentence)
     return SOME_FAILED if failed else WELL
 
 
