@@ -323,11 +323,9 @@ async def _image_projects(client: DataGymClient, wanted: Iterable[str]) -> list[
 async def _look_for(
     client: DataGymClient, wanted: str | None, report: Path | None, *, create: bool
 ) -> Dataset | FutureDataset:
-    """Return the dataset of the options, or the one to create."""
-    if wanted is None and report is not None:
-        wanted = await asyncio.to_thread(_dataset_of_report, report)
+    """Return the dataset of the options or else of the report, or the one to create."""
     if wanted is None:
-        raise CommandError("Add --dataset NAME or ID.")
+        wanted = await asyncio.to_thread(_dataset_of_report, report or Path())
     if not create:
         return await dataset_of(client, wanted, hint="--create creates it")
     return await find_dataset(client, wanted) or FutureDataset(wanted, client)
