@@ -34,7 +34,7 @@ def list_media(
     invocation.output.listing(
         [plain(each) for each in shown],
         ("Id!", "Name", "Source"),
-        [(each.id, each.name, each.source_type.value.lower()) for each in shown],
+        [(each.id, each.name, each.source_type.value.lower().replace("_", " ")) for each in shown],
         empty=f"The dataset {found.name!r} holds no media.",
     )
     return WELL
