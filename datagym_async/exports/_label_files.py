@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import aclosing
 from pathlib import Path, PurePosixPath
@@ -302,22 +301,20 @@ def files_in(folder: Path) -> Callable[[LabeledImage], Path | None]:
         if (folder / MANIFEST).is_file() and (folder / ".datagym").is_dir():
             by_id = _downloaded(folder)
             return lambda image: by_id.get(image.media_id)
-        found: dict[str, Path] = {}
-        last: dict[str, Path] = {}
+        found, last = dict[str, Path](), dict[str, list[Path]]()
         for parent, _, names in os.walk(folder):
             for name in names:
                 path = Path(parent, name)
                 found[composed(path.relative_to(folder).as_posix())] = path
-                last[composed(name)] = path
-    counts = Counter(PurePosixPath(each).name for each in found)
+                last.setdefault(composed(name), []).append(path)
 
     def file_of(image: LabeledImage) -> Path | None:
         name = composed(image.media_name)
         for each in (name, name.replace("\\", "/"), composed(safe_name(image.media_name))):
             if each in found:
                 return found[each]
-        own = PurePosixPath(name.replace("\\", "/")).name
-        return last[own] if counts[own] == 1 else None
+        own = last.get(PurePosixPath(name.replace("\\", "/")).name, [])
+        return own[0] if len(own) == 1 else None
 
     return file_of
 

@@ -23,7 +23,7 @@ from datagym_async.data._listing import Library, Listing, PackedLabels, export_l
 from datagym_async.exceptions import ConfigurationError, NotFoundError
 from datagym_async.formats import FormatError, LabelMapping, PredictionFile, sniff
 from datagym_async.formats._prediction_files import OWN_FORMATS
-from datagym_async.formats._reading import files_below
+from datagym_async.formats._reading import IMAGE_SUFFIXES, files_below
 from datagym_async.labels import (
     Annotation,
     LabelConfig,
@@ -48,7 +48,6 @@ from datagym_async.resources._values import labels_of
 
 MARKER: Final = ".datagym-gallery"
 """File in the folder of a gallery, which may be replaced."""
-_IMAGES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
 
 
 @attrs.frozen
@@ -384,7 +383,7 @@ def _labels_below(folder: Path) -> Path:
 def _images_below(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise NotADirectoryError(f"{folder} is not a folder")
-    found = files_below(folder, _IMAGES)
+    found = files_below(folder, IMAGE_SUFFIXES)
     # Thumbnails of earlier galleries are not wanted.
     places = {each for path in found for each in path.relative_to(folder).parents}
     galleries = {each for each in places if (folder / each / MARKER).is_file()}

@@ -249,6 +249,17 @@ async def test_images_of_a_folder_are_found_as_by_an_import(tmp_path: Path, name
     assert (gallery.objects, gallery.notes) == (1, ())
 
 
+async def test_images_of_all_suffixes_are_in_a_gallery(tmp_path: Path) -> None:
+    """Those that an import knows; one that Pillow cannot read is there, and told."""
+    photos(tmp_path / "in", "a.jfif", "b.JPE")
+    (tmp_path / "in" / "c.heic").write_bytes(b"\0\0\0\x18ftypheic")
+
+    gallery = await look.gallery(tmp_path / "in", tmp_path / "site", options=IN_THREADS)
+
+    assert [row["n"] for row in data(gallery, "page")] == ["a.jfif", "b.JPE", "c.heic"]
+    assert gallery.problems == ("c.heic: It is not an image that can be read.",)
+
+
 async def test_a_gallery_among_its_images_is_none_of_them(tmp_path: Path) -> None:
     """`gallery .` writes into a folder of the images, and shows the same ones the next time."""
     photos(tmp_path, "a.jpg", "b/c.jpg", ".datagym/parts/d.jpg")
