@@ -23,6 +23,7 @@ from datagym_async.formats._classes import composed
 from datagym_async.formats._losses import BrokenError, FormatError, Losses, LossKind
 from datagym_async.formats._raw import Category, Pair, RawDataset, RawImage, RawObject, Ring
 from datagym_async.labels._json import LARGEST
+from datagym_async.models._names import IMAGE_SUFFIXES
 
 if TYPE_CHECKING:
     from datagym_async.formats._masks import Segment
@@ -32,10 +33,6 @@ MOST_BYTES: Final = 256 * 2**20
 _MOST_TEXT: Final = 16 * 2**20
 _MOST_LINES: Final = 100_000
 _MOST_WORDS: Final = 100_000
-IMAGE_SUFFIXES: Final = frozenset((
-    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".bmp", ".dib", ".gif", ".tif", ".tiff",
-    ".webp", ".heic", ".heif", ".avif",
-))  # fmt: skip
 
 
 @attrs.frozen(kw_only=True)

@@ -23,7 +23,6 @@ from datagym_async.formats._classes import composed
 from datagym_async.formats._losses import BrokenError, FormatError, Losses, LossKind
 from datagym_async.formats._raw import Category, Pair, RawDataset, RawImage, RawObject
 from datagym_async.formats._reading import (
-    IMAGE_SUFFIXES,
     Options,
     Pictures,
     digits_tolerance,
@@ -39,6 +38,7 @@ from datagym_async.formats._reading import (
     text_of,
     upright_size,
 )
+from datagym_async.models._names import IMAGE_SUFFIXES
 
 YoloName: TypeAlias = Literal["yolo", "yolo-seg", "yolo-pose", "yolo-obb", "dota"]
 PARTS: Final = ("train", "val", "test")

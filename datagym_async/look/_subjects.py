@@ -23,7 +23,7 @@ from datagym_async.data._listing import Library, Listing, PackedLabels, export_l
 from datagym_async.exceptions import ConfigurationError, NotFoundError
 from datagym_async.formats import FormatError, LabelMapping, PredictionFile, sniff
 from datagym_async.formats._prediction_files import OWN_FORMATS
-from datagym_async.formats._reading import IMAGE_SUFFIXES, files_below
+from datagym_async.formats._reading import files_below
 from datagym_async.labels import (
     Annotation,
     LabelConfig,
@@ -40,7 +40,7 @@ from datagym_async.look._drawing import require_look
 from datagym_async.look._marks import Colors, colors_of
 from datagym_async.look._stats import LabelStatistics, StatisticsTally
 from datagym_async.models import MediaSourceType, Project
-from datagym_async.models._names import MediaIndex
+from datagym_async.models._names import IMAGE_SUFFIXES, MediaIndex
 from datagym_async.resources import LabelConfigsResource, TasksResource
 from datagym_async.resources._projects import chosen
 from datagym_async.resources._tasks import begun, finished

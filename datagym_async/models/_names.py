@@ -25,7 +25,10 @@ MAX_NAME_LENGTH = 255
 _UNSAFE = re.compile(r"^ ++|(?<! ) ++$|[^ -$&-~]++")
 _PLAIN = re.compile(r"[!-$&-~]++(?: [!-$&-~]++)*+")
 _BEYOND_ASCII = re.compile(r"[^\0-\x7f]++")
-_ENDING = re.compile(r"(?i)\.(?:jpe?g?|jfif|mpo|png|bmp|dib|gif|tiff?|webp|hei[cf]|avif)$")
+IMAGE_SUFFIXES = frozenset((
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".bmp", ".dib", ".gif", ".tif", ".tiff",
+    ".webp", ".heic", ".heif", ".avif",
+))  # fmt: skip
 # With the character before it, which what follows may belong to.
 _ESCAPED = re.compile(r"(?:(?<!%)(?<!%[0-9A-Fa-f])[^%])?(?:%[89A-Fa-f][0-9A-Fa-f])++")
 
@@ -191,7 +194,7 @@ class MediaIndex:
                 if found := table.get(_folded(each)):
                     return [found] if isinstance(found, str) else [*found]
         last = plain.replace("\\", "/").rpartition("/")[2]
-        if _ENDING.search(last):
+        if last.lower().endswith((*IMAGE_SUFFIXES,)):
             return []
         if not self._by_stem:
             for key, ids in self._by_name.items():
