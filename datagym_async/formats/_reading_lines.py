@@ -38,11 +38,11 @@ from datagym_async.formats._reading import (
     text_of,
     upright_size,
 )
+from datagym_async.formats._splits import SPLITS
 from datagym_async.models._names import IMAGE_SUFFIXES
 
 YoloName: TypeAlias = Literal["yolo", "yolo-seg", "yolo-pose", "yolo-obb", "dota"]
-PARTS: Final = ("train", "val", "test")
-_PART_NAMES: Final = (*PARTS, "valid", "validation")
+_PART_NAMES: Final = (*SPLITS, "valid", "validation")
 _NAMES_FILES: Final = ("classes.txt", "obj.names", "classes.names", "_darknet.labels", "names.txt")
 _NAMES_SUFFIXES: Final = frozenset((".txt", ".names", ".labels"))
 _DOTA: Final = "labelTxt"
@@ -183,7 +183,7 @@ def _in_parts(
     # A path is relative to the file, or to the folder above, as YOLOv5 has its files in data/.
     below = _tried([root, root.parent], given, 1) if isinstance(given, str) else []
     roots = [*islice(filter(os.path.isdir, below), 1), root]
-    wanted = [split] if split else [each for each in PARTS if content.get(each)]
+    wanted = [split] if split else [each for each in SPLITS if content.get(each)]
     if not wanted or not content.get(wanted[0]):
         known = ", ".join(each for each in content if each not in ("names", "nc", "path"))
         text = f"{data} names no images under {split or 'train, val or test'}"

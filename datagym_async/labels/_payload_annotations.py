@@ -14,6 +14,7 @@ from datagym_async.exceptions import ConfigurationError
 from datagym_async.labels._json import ShapeError, as_list, as_object, kind_of
 from datagym_async.labels._values import (
     FEWEST,
+    NUMBERS,
     Annotation,
     Classification,
     Form,
@@ -107,8 +108,6 @@ MEMBER_OF: Final[Mapping[EntryType, str]] = {
     kind: member for member, kind in SHAPE_MEMBERS.items() if kind is not None
 }
 
-_NUMBERS: Final = frozenset({int, float})
-
 
 def read_shape(member: str, payload: object, kind: EntryType | None = None) -> tuple[Shape, bool]:
     """Return the shape of a member of a geometry, and whether it has everything of the payload.
@@ -195,7 +194,7 @@ def _sides(item: Any, names: str) -> tuple[list[Any] | None, bool]:
     """Return numbers, None for a missing or negative one, and whether they are complete."""
     try:
         numbers = [item[name] for name in names]
-        if _NUMBERS.issuperset(map(type, numbers)) and len(item) == len(names):
+        if NUMBERS.issuperset(map(type, numbers)) and len(item) == len(names):
             return (numbers if min(numbers) >= 0 else None), True
     except (KeyError, TypeError):
         pass
@@ -211,7 +210,7 @@ def _corners(items: list[Any]) -> tuple[tuple[Point, ...] | None, bool]:
     try:
         for corner in items:
             x, y = corner["x"], corner["y"]
-            if type(x) not in _NUMBERS or type(y) not in _NUMBERS or len(corner) != 2:
+            if type(x) not in NUMBERS or type(y) not in NUMBERS or len(corner) != 2:
                 break
             if not (x >= 0 <= y):
                 break
@@ -239,7 +238,7 @@ def _numbers(item: Any, names: str, path: str) -> list[Any]:
             value = None
         elif isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 20:
             value = int(value)
-        if value is not None and type(value) not in _NUMBERS:
+        if value is not None and type(value) not in NUMBERS:
             kind = f"a number was expected, not {kind_of(value)}"
             raise ShapeError("it is missing" if value is members else kind, path=f"{path}.{name}")
         numbers.append(value)

@@ -73,7 +73,7 @@ class Point:
     area: ClassVar[float] = 0.0
 
     def __attrs_post_init__(self) -> None:
-        if type(self.x) not in _NUMBERS or type(self.y) not in _NUMBERS:
+        if type(self.x) not in NUMBERS or type(self.y) not in NUMBERS:
             _check_numbers(self)
 
     @property
@@ -86,7 +86,7 @@ class Point:
         return _array([self.x, self.y])
 
 
-_NUMBERS = frozenset({int, float})  # what nearly all coordinates are: files have millions
+NUMBERS = frozenset({int, float})  # what nearly all coordinates are: files have millions
 
 
 def _check_numbers(shape: Point | Rectangle) -> None:
@@ -176,7 +176,7 @@ class Rectangle:
     type: ClassVar[EntryType] = EntryType.RECTANGLE
 
     def __attrs_post_init__(self) -> None:
-        if not {type(self.x), type(self.y), type(self.width), type(self.height)} <= _NUMBERS:
+        if not {type(self.x), type(self.y), type(self.width), type(self.height)} <= NUMBERS:
             _check_numbers(self)
 
     @property

@@ -17,6 +17,7 @@ from datagym_async.formats._masks import MOST_PIXELS, check_mask, compress
 from datagym_async.formats._raw import Category, RawObject, Ring
 from datagym_async.formats._reading import OF_IMAGES, is_there, number_in, snapped, turned_box
 from datagym_async.labels._json import LARGEST
+from datagym_async.labels._values import NUMBERS
 
 _READ: Final = frozenset((
     "id", "image_id", "category_id", "bbox", "segmentation", "iscrowd", "area", "keypoints",
@@ -25,7 +26,6 @@ _READ: Final = frozenset((
 """Members of an annotation that are read, or can be computed from others."""
 _WHOLE: Final = re.compile(r"-?(?:0|[1-9]\d{0,30})(?:\.0+)?", re.ASCII)
 _HALVES: Final = re.compile("[\ud800-\udfff]")
-_NUMERIC: Final = frozenset({int, float})
 _HIDDEN, _SEEN = 1, 2
 
 
@@ -60,7 +60,7 @@ def numbers(values: object) -> Sequence[float] | None:
     if not isinstance(values, list | tuple):
         return None
     for each in values:  # nearly all are numbers; NaN and infinity are not between two others
-        if not (type(each) in _NUMERIC and -LARGEST <= each <= LARGEST):
+        if not (type(each) in NUMBERS and -LARGEST <= each <= LARGEST):
             break
     else:
         return values
