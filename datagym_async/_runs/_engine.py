@@ -380,7 +380,13 @@ class BulkRun(NotCopied, ABC, Generic[Work, Result, Report]):
             return result
         if self.error is not None and not self._has_raised:
             self._has_raised = True
-            raise self._outcome_of(self.error) from self.error
+            outcome = self._outcome_of(self.error)
+            try:
+                if outcome is self.error:  # which would be its own cause, and lose what it has
+                    raise outcome
+                raise outcome from self.error
+            finally:
+                del outcome  # its traceback has this frame
         raise StopAsyncIteration
 
     async def _next(self) -> Result | None:

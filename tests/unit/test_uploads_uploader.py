@@ -361,12 +361,14 @@ async def test_a_slip_of_the_media_given_to_us_comes_out_unchanged(service: Fake
     """No exception group, and no waiting for ever."""
 
     async def slip(_: str) -> None:
-        raise ZeroDivisionError("slip")
+        raise ZeroDivisionError("slip") from LookupError("why")
 
     service.before = slip
     async with uploader(service, images(100)) as run:
-        with pytest.raises(ZeroDivisionError, match="slip"):
+        with pytest.raises(ZeroDivisionError, match="slip") as caught:
             await run.finish()
+
+    assert isinstance(caught.value.__cause__, LookupError)  # not itself, which never ends
 
 
 @pytest.mark.parametrize("kind", ["sync", "async"])
