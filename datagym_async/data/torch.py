@@ -1,15 +1,5 @@
 """A loader as an ``IterableDataset`` of torch; no other module imports torch.
 
-::
-
-    config = LoaderConfig(decode="numpy", shuffle=7, batch_size=32)
-    dataset = LoaderDataset(DataGymClient, dataset_id, transform=to_tensors, config=config)
-    loader = DataLoader(dataset, batch_size=None, collate_fn=default_collate, num_workers=4)
-    for epoch in range(epochs):
-        dataset.set_epoch(epoch)
-        for images, targets in loader:
-            ...
-
 Each worker process opens its own client, with an event loop in a separate thread, when it first
 iterates. Nothing that belongs to a process or a loop is shared, except a few numbers (`_Board`) by
 which `set_epoch` reaches running workers, and by which they detect errors. The workers are the

@@ -1,11 +1,8 @@
 """The bulk downloader: a whole dataset or project into a folder, iterated or run to its end.
 
-* Entering locks the folder, looks the dataset up and lists its media into the manifest.
-* The engine (`_runs._engine`) passes the planned media to N workers, which fetch them
-  (`_fetching`).
-* A file is written under a temporary name, verified, and renamed into its place. Whatever ends the
-  run, the folder contains only complete files; the same download resumes.
-* Labels and bitmaps follow once all media are settled, unless the run was stopped.
+Entering locks the folder, and lists the media of the service into the manifest. The engine passes
+them to N workers, which fetch them (`_fetching`). Labels and bitmaps follow once all media are
+settled, unless the run was stopped.
 """
 
 from __future__ import annotations

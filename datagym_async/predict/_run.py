@@ -169,7 +169,7 @@ class PredictOptions:
     loader: dict[str, Any] = attrs.field(factory=dict)
 
 
-# --- Workers --------------------------------------------------------------------------------------
+# Workers.
 
 
 @contextlib.asynccontextmanager

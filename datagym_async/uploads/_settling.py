@@ -1,13 +1,7 @@
 """Find out by a listing whether uploads with lost answers were stored.
 
-* Within a run (`SharedListing`): an upload whose answer is lost waits until the service must have
-  finished it, and then for the next listing that begins. One listing serves all uploads that wait
-  before it begins, so a hundred lost answers cost one or two listings.
-* At the beginning of a run with a journal (`Settler.at_start`): items that the last run left in
-  `SENDING` are looked up in the first listing of this run, or in one more if the last run was alive
-  a moment ago. Items in the listing are uploaded, all others are sent again.
-* At the end (`Settler.at_end`): if any answer was lost, one more listing confirms that every
-  uploaded name exists exactly once.
+`SharedListing` does so within a run, for all uploads that wait when a listing begins: a hundred
+lost answers cost one or two listings. `Settler` does so at its beginning and its end.
 """
 
 from __future__ import annotations
@@ -98,7 +92,11 @@ class Settler:
     _had_lost: bool = attrs.field(default=False, init=False)
 
     async def at_start(self) -> None:
-        """Settle items that earlier runs left in `SENDING`; those not found are sent again."""
+        """Settle items that earlier runs left in `SENDING`; those not found are sent again.
+
+        They are looked up in the first listing of this run, or in one more if the last run was
+        alive a moment ago.
+        """
         outcomes, unsettled = self._plan.outcomes, self._tally.unsettled
         if not await in_thread(outcomes.lost_count):
             return

@@ -1,16 +1,13 @@
 """Where the images of a run go: one dataset, or a family of datasets of limited size.
 
-* Opening reads the dataset, and with `max_per_dataset` all datasets once, to find its family. Names
-  in any of them count as existing, and go into the plan part by part.
-* An item reserves room in the first dataset that has any before it is sent, and gives it back
-  unless something was stored.
-* If none has room, the next one is created under a lock, attached to the projects, and only then
-  used. After a kill in between, the next run finds it in the listing and attaches it.
-* Two runs into one family at the same time count separately.
-
 A family is a dataset "Photos" with "Photos 2", "Photos 3" and so on, which one job fills one after
 the other, so that none has more than a limited number of media: the larger its dataset, the longer
-an upload takes (observed).
+an upload takes (observed). Names in any of them count as existing.
+
+An item reserves room in the first dataset that has any before it is sent, and gives it back unless
+something was stored. If none has room, the next one is created, attached to the projects, and only
+then used. After a kill in between, the next run finds it in the listing and attaches it. Two runs
+into one family at the same time count separately.
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
 """The bulk uploader: a whole job, iterated item by item or run to its end.
 
-* Entering looks the dataset up: an unknown dataset, a refused token or an unreachable service is
-  the plain error of that call, before anything is read or sent.
-* One task, the feeder, plans and reads the sources; N workers send.
-* An upload whose answer is lost keeps its worker until it is settled, but no slot of the client:
-  others are sent meanwhile as long as there are more workers than slots.
+One task, the feeder, plans and reads the sources; N workers send. An upload whose answer is lost
+keeps its worker until it is settled, but no slot of the client: others are sent meanwhile as long
+as there are more workers than slots.
 """
 
 from __future__ import annotations
@@ -42,6 +40,9 @@ DRAIN_SECONDS = 30.0  # that requests in flight have to end when the block is le
 
 class Uploader(BulkRun[Work, UploadResult, UploadReport]):
     """Upload whatever the sources name into one dataset: an async context manager and iterator.
+
+    Entering looks the dataset up: an unknown dataset, a refused token or an unreachable service is
+    the plain error of that call, before anything is read or sent.
 
     ::
 

@@ -6,10 +6,9 @@ the dataset's names. `take` returns them in order, each with its verdict. Items 
 (streams) go through the same three steps in small portions.
 
 The database is a temporary one, or a journal (`_journal`), with which the next run of the same job
-begins with the items that this one has left (`_resuming`). Outcomes are collected in memory and
-written many at once (`_outcomes`). SQLite keeps memory flat for any number of files; the price is
-about 300 bytes of disk an item, and that a folder is walked to its end before the first image is
-sent. Walked twice, it might change in between.
+begins with the items that this one has left (`_resuming`). SQLite keeps memory flat for any number
+of files; the price is about 300 bytes of disk an item, and that a folder is walked to its end
+before the first image is sent. Walked twice, it might change in between.
 
 Everything here blocks: call it in a thread.
 """
