@@ -182,20 +182,23 @@ class BulkRun(NotCopied, ABC, Generic[Work, Result, Report]):
         """Do work and yield its results (`_give_out`); an exception ends the run."""
 
     @abstractmethod
-    def _write_down(self) -> None:
-        """Write the outcomes that are not written yet; blocks."""
-
-    @abstractmethod
-    async def _finish(self) -> None:
-        """Finish the job once the workers are done, also after a stop."""
-
-    @abstractmethod
     async def _close(self, *, complete: bool) -> None:
         """Close everything; called once, also if `_open` failed. `complete`: without an error."""
 
-    @abstractmethod
+    # Those that a job may do without.
+
+    def _write_down(self) -> None:
+        """Write the outcomes that are not written yet; blocks."""
+
+    async def _finish(self) -> None:
+        """Finish the job once the workers are done, also after a stop."""
+
     def _outcome_of(self, error: Exception) -> Exception:
         """Return the exception to raise after an error has ended the run."""
+        return error
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        await self._leave()
 
     # The life of a run.
 
@@ -220,8 +223,8 @@ class BulkRun(NotCopied, ABC, Generic[Work, Result, Report]):
         except BaseException as error:
             self._opened.close()
             await self._close(complete=False)
-            if isinstance(error, sqlite3.Error):
-                raise self._outcome_of(error) from error
+            if isinstance(error, sqlite3.Error) and (said := self._outcome_of(error)) is not error:
+                raise said from error
             raise
         self._running = self._group.create_task(self._run())
         return self

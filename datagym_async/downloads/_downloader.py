@@ -249,9 +249,6 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
             raise ClientClosedError("The Downloader is not open; use it in an `async with` block.")
         return self._manifest
 
-    async def __aexit__(self, *_: object) -> None:
-        await self._leave()
-
     async def _close(self, *, complete: bool) -> None:
         try:
             await self._fetcher.aclose()

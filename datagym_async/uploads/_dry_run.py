@@ -6,17 +6,17 @@ Only the dataset is listed, with its family if there is one, and links are reque
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
-from typing import Literal, Self, TypeAlias
+from typing import Literal, TypeAlias
 
 import attrs
 
 from datagym_async._printable import printable, quoted
+from datagym_async._runs._engine import BulkRun
 from datagym_async._runs._needs import DatasetLookup
+from datagym_async._runs._options import Stops
 from datagym_async._runs._text import counted, size
 from datagym_async._threads import in_thread
-from datagym_async.exceptions import ClientClosedError
 from datagym_async.uploads._config import UploadConfig, rules_of
 from datagym_async.uploads._feeder import Feeder, Work
 from datagym_async.uploads._sending import dead_links, prober_of
@@ -99,7 +99,7 @@ class PlanSummary:
         )
 
 
-class DryRun:
+class DryRun(BulkRun[Work, PlannedUpload, PlanSummary]):
     """Iterate over what an upload would do: an async context manager and iterator.
 
     ::
@@ -122,6 +122,9 @@ class DryRun:
         config: UploadConfig | None = None,
     ) -> None:
         config = config or UploadConfig()
+        # One worker keeps the order. The limits of an upload are for what is sent.
+        super().__init__(None, 1, Stops())
+        self._most_results = READ_AHEAD
         # Without the projects: nothing is attached.
         self._target = Target(datasets, None, dataset_id, config.max_per_dataset)
         self._sources = sources
@@ -129,98 +132,75 @@ class DryRun:
         self._counts: Counter[str] = Counter()
         self._plan = Plan(skip_existing=config.skip_existing, dedupe=config.dedupe)
         self._prober = prober_of(config)
-        self._records: asyncio.Queue[PlannedUpload | Exception | None] = asyncio.Queue(READ_AHEAD)
-        self._has_ended = self._complete = False
         rules = rules_of(config)
         if rules.on_clash == "error":
             rules = attrs.evolve(rules, on_clash="skip")
         self._tally = Tally(0)
-        self._feeder = Feeder(self._plan, rules, config.batch_size, self._tally, self._record)
-        self._group = asyncio.TaskGroup()
-        self._feeding: asyncio.Task[None] | None = None
-
-    async def __aenter__(self) -> Self:
-        if self._feeding is not None:
-            raise ClientClosedError("A plan can be used once; make a new one.")
-        try:
-            await in_thread(self._plan.open)
-            await self._target.open(self._plan.listed)
-            await self._group.__aenter__()
-        except BaseException:
-            await in_thread(self._plan.close)
-            raise
-        self._feeding = self._group.create_task(self._feed())
-        return self
-
-    async def _feed(self) -> None:
-        try:
-            await self._feeder.feed(self._sources)
-        except Exception as error:
-            await self._records.put(error)
-        await self._records.put(None)
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._feeding is not None:
-            self._feeding.cancel()
-        try:
-            await self._group.__aexit__(None, None, None)
-        finally:
-            await in_thread(self._plan.close)
-            if self._prober is not None:
-                await self._prober.aclose()
-
-    def __aiter__(self) -> Self:
-        return self
+        self._feeder = Feeder(self._plan, rules, config.batch_size, self._tally, self._hand_out)
 
     async def __anext__(self) -> PlannedUpload:
-        if self._feeding is None:
-            raise ClientClosedError("The plan is not open; use it in an `async with` block.")
-        if self._has_ended:
-            raise StopAsyncIteration
-        record = await self._records.get()
-        if isinstance(record, PlannedUpload):
-            self._counts[record.action] += 1
-            self._counts["warned"] += bool(record.warnings)
-            if record.action == "send":
-                self._counts["bytes"] += record.size or 0
-            return record
-        self._has_ended = True
-        if record is not None:
-            raise record
-        self._complete = True
-        raise StopAsyncIteration
+        record = await super().__anext__()
+        self._counts[record.action] += 1
+        self._counts["warned"] += bool(record.warnings)
+        if record.action == "send":
+            self._counts["bytes"] += record.size or 0
+        return record
 
-    async def _record(self, portion: list[Work]) -> None:
-        """Record what would happen to a portion; each record waits for its own room."""
+    # Called by the engine.
+
+    async def _open(self) -> None:
+        await in_thread(self._plan.open)
+        await self._target.open(self._plan.listed)
+
+    async def _feed(self) -> None:
+        await self._feeder.feed(self._sources)
+
+    async def _hand_out(self, portion: list[Work]) -> None:
         for work in portion:
-            if isinstance(work, tuple):
-                urls = [str(each.item.content) for each in work]
-                dead = await dead_links(self._prober, urls)
-                for at, each in enumerate(work):
-                    action: Action = "reject" if at in dead else "send"
-                    reason = dead.get(at, "")
-                    record = PlannedUpload(item=each.item, action=action, reason=reason)
-                    await self._records.put(record)
-                continue
-            verdict = work.verdict
-            record = PlannedUpload(
-                item=work.item,
-                action="send" if verdict is None else _ACTIONS[verdict.outcome],
-                size=work.size,
-                reason="" if verdict is None else verdict.reason,
-                warnings=work.warnings,
-            )
-            await self._records.put(record)
+            self._hand_over(work)
+        await self._room()
+
+    async def _do(self, work: Work) -> None:
+        if isinstance(work, tuple):
+            dead = await dead_links(self._prober, [str(each.item.content) for each in work])
+            for at, each in enumerate(work):
+                action: Action = "reject" if at in dead else "send"
+                reason = dead.get(at, "")
+                self._give_out(PlannedUpload(item=each.item, action=action, reason=reason))
+            return
+        verdict = work.verdict
+        record = PlannedUpload(
+            item=work.item,
+            action="send" if verdict is None else _ACTIONS[verdict.outcome],
+            size=work.size,
+            reason="" if verdict is None else verdict.reason,
+            warnings=work.warnings,
+        )
+        self._give_out(record)
+
+    async def _close(self, *, complete: bool) -> None:
+        del complete
+        await in_thread(self._plan.close)
+        if self._prober is not None:
+            await self._prober.aclose()
 
     @property
     def summary(self) -> PlanSummary:
         """Return the counts so far; final once the iteration has ended."""
+        counts, tally = self._counts, self._tally
+        done = sum(counts[action] for action in ("send", "skip", "reject"))
+        complete = tally.total_known and done == tally.planned
         return PlanSummary(
             dataset_id=self._dataset_id,
             dataset_name=self._target.name,
-            left_out=self._tally.left_out if self._complete else 0,
-            repeated=self._tally.repeated if self._complete else 0,
-            turned=self._tally.turned,
-            complete=self._complete,
-            **self._counts,
+            left_out=tally.left_out if complete else 0,
+            repeated=tally.repeated if complete else 0,
+            turned=tally.turned,
+            complete=complete,
+            **counts,
         )
+
+    @property
+    def report(self) -> PlanSummary:
+        """Return the `summary`."""
+        return self.summary

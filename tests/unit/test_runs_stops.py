@@ -72,20 +72,8 @@ class Job(BulkRun[int, str, int]):
         self.failed += work % 2
         self._give_out(str(work))
 
-    def _write_down(self) -> None:
-        """Nobody writes anything down."""
-
-    async def _finish(self) -> None:
-        """Nothing follows."""
-
     async def _close(self, *, complete: bool) -> None:
         """Nothing is open."""
-
-    def _outcome_of(self, error: Exception) -> Exception:
-        return error
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._leave()
 
 
 @pytest.mark.parametrize(
