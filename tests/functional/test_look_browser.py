@@ -332,6 +332,25 @@ def test_an_image_that_was_moved_is_shown_by_its_thumbnail(
     visit.problems.clear()  # the browser says that a file was not there
 
 
+def test_an_image_of_a_later_part_of_the_index_is_opened_by_its_address(
+    visit: Visit, site: look.Gallery, tmp_path: Path
+) -> None:
+    """The page waits until it has read the row of that image."""
+    shutil.copytree(site.path.parent, tmp_path / "site")
+    data = tmp_path / "site" / "data"
+    rows = json.loads((data / "index-0.js").read_text().partition(",0,")[2].removesuffix(");\n"))
+    for number in range(5):
+        part = json.dumps(rows[100 * number : 100 * number + 100])
+        (data / f"index-{number}.js").write_text(f'datagymLook("index",{number},{part});')
+    meta = (data / "meta-0.js").read_text()
+    (data / "meta-0.js").write_text(meta.replace('"chunk":5000', '"chunk":100'))
+
+    visit.page.goto(f"{(tmp_path / 'site' / 'index.html').as_uri()}#image=450")
+    visit.page.wait_for_selector("#one figure img")
+
+    assert visit.page.inner_text("#name") == "street_449.jpg"
+
+
 def test_a_hostile_name_does_nothing(visit: Visit, site: look.Gallery) -> None:
     """It is a text in the grid, in the heading and in the title."""
     page = opened(visit, site)

@@ -3,33 +3,29 @@
 (() => {
   const KEPT = 40; // pages of data in memory
   const byId = (id) => document.getElementById(id);
-  const index = [], pages = new Map(), wanted = new Map(), cards = new Map();
+  const index = [], pages = new Map(), cards = new Map(); // pages: promises of rows
   const grid = byId("grid");
-  let meta = null, shown = [], current = -1, columns = 1, wide = 0, high = 0;
+  let meta = null, arrived = null, shown = [], current = -1, columns = 1, wide = 0, high = 0;
   const sheet = new CSSStyleSheet();
 
   window.datagymLook = (kind, number, data) => {
     if (kind === "meta") { meta = data; }
     if (kind === "index") { for (const row of data) { index.push(row); } }
-    if (kind === "page") { pages.set(number, data); }
+    if (kind === "page") { arrived = data; }
   };
   const load = (file) => new Promise((done, failed) => {
     const script = document.createElement("script");
     script.src = `data/${file}.js`;
-    script.onload = () => { script.remove(); done(); };
+    script.onload = () => { script.remove(); done(arrived); }; // which runs right after its script
     script.onerror = () => { script.remove(); failed(new Error(`${file}.js cannot be read`)); };
     document.head.append(script);
   });
   const row = async (at) => { // all that is known of an image
     const number = Math.floor(at / meta.page);
-    if (!pages.has(number)) {
-      if (!wanted.has(number)) { wanted.set(number, load(`page-${number}`).finally(() => wanted.delete(number))); }
-      await wanted.get(number);
-    }
-    const found = pages.get(number);
+    const found = pages.get(number) || load(`page-${number}`).catch((error) => { pages.delete(number); throw error; });
     pages.delete(number); pages.set(number, found); // the page used last goes last
     if (pages.size > KEPT) { pages.delete(pages.keys().next().value); }
-    return found[at % meta.page];
+    return (await found)[at % meta.page];
   };
   const filled = (element, options, inner) => {
     for (const [name, value] of Object.entries(options)) { element.setAttribute(name, value); }
@@ -93,11 +89,9 @@
   };
   const cardOf = (number) => {
     const [name, state, , objects, , , apart] = index[number];
-    const facts = [counted(objects, "object")];
-    if (meta.compared) { facts.push(`differs by ${apart.toFixed(1)}`); }
-    if (meta.states[state]) { facts.push(meta.states[state].toLowerCase()); }
+    const facts = [counted(objects, "object"), meta.compared && `differs by ${apart.toFixed(1)}`, meta.states[state].toLowerCase()];
     const link = make("a", { href: `#image=${number}`, "data-image": number }, make("span", { class: "frame" }),
-      make("span", { class: "words" }, make("span", {}, name), make("span", { class: "dim" }, facts.join(", "))));
+      make("span", { class: "words" }, make("span", {}, name), make("span", { class: "dim" }, facts.filter(Boolean).join(", "))));
     const item = make("div", { class: "card", role: "listitem" }, link);
     row(number).then((image) => link.firstChild.replaceWith(frameOf(image, image.m))).catch((error) => say(error.message));
     return item;
@@ -161,11 +155,10 @@
     current = at;
     grid.hidden = byId("filters").hidden = true; byId("one").hidden = false;
     byId("name").textContent = image.n;
+    const known = [`${image.w} x ${image.h} px`, meta.states[index[at][1]].toLowerCase(), position >= 0 && `${position + 1} of ${shown.length}`,
+      image.u && `${counted(image.u, "shape")} incomplete and not drawn`].filter(Boolean).join(", ");
     const facts = byId("facts");
-    facts.replaceChildren(`${image.w} x ${image.h} px`, ...(meta.states[index[at][1]] ? [`, ${meta.states[index[at][1]].toLowerCase()}`] : []));
-    if (position >= 0) { facts.append(`, ${position + 1} of ${shown.length}`); }
-    if (image.u) { facts.append(`, ${counted(image.u, "shape")} incomplete and not drawn`); }
-    if (image.x) { facts.append(`: ${image.x}`); }
+    facts.replaceChildren(image.x ? `${known}: ${image.x}` : known);
     for (const [address, word] of [[image.e, "Edit at the service"], [image.o, "The image itself"]]) {
       if (address) { facts.append(" ", make("a", { href: address, rel: "noreferrer noopener", target: "_blank" }, word)); }
     }
@@ -192,7 +185,7 @@
   };
   const follow = () => { // the address says what is shown
     const found = /^#image=(\d+)$/.exec(location.hash);
-    if (found && Number(found[1]) < meta.images) {
+    if (found && Number(found[1]) < index.length) {
       if (current < 0) { scrolled = scrollY; }
       open(Number(found[1])).catch((error) => say(error.message));
     } else if (current >= 0) { close(); }
@@ -233,8 +226,7 @@
     style();
     for (let first = 0; first < meta.images; first += meta.chunk) {
       await load(`index-${first / meta.chunk}`);
-      if (first === 0 || index.length === meta.images) { apply(); }
-      if (first === 0) { follow(); }
+      if (first === 0 || index.length === meta.images) { apply(); if (current < 0) { follow(); } }
     }
     if (meta.images === 0) { say("There is no image."); }
     let delay = 0;
