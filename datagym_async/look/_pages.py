@@ -67,7 +67,7 @@ def _charts_of(statistics: LabelStatistics) -> list[tuple[str, Histogram]]:
     classes = tuple((each.key, each.objects) for each in statistics.classes)
     found = (
         ("Objects by class", classes),
-        ("Images by state", tuple(statistics.states.items())),
+        ("Images by state", tuple((each.lower(), n) for each, n in statistics.states.items())),
         ("Objects by size", statistics.sizes),
         ("Images by number of objects", statistics.per_image),
         ("Images by size", statistics.image_sizes),
