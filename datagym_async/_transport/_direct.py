@@ -227,6 +227,7 @@ class Direct:
                 protocol.ask(is_head=method == "HEAD")
                 # Joined in the call, so that no variable of a frame holds the token. An empty body
                 # is not passed on: from Python 3.12 on, asyncio sends an empty piece for ever.
+                # (`whole` is true of one that is sent again, too.)
                 if body is None or not body.data:
                     transport.write(head[0].value + head[1])
                 elif body.goes_with_head:
