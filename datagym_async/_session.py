@@ -370,7 +370,7 @@ class Session:
                 raise
             stack.push_async_exit(attempt.pop_all())
             chunks = _Streamed(
-                answer.iter_chunks(), self, request, slot, slot.seconds, answer.status, number
+                answer.chunks, self, request, slot, slot.seconds, answer.status, number
             )
             return attrs.evolve(answer, chunks=chunks)
 
@@ -385,7 +385,7 @@ class Session:
                 msg = f"{request.path} answered {answer.status} for a pre-signed download"
                 raise APIStatusError(msg, status=answer.status, method="GET", path=request.path)
             stack.push_async_exit(attempt.pop_all())
-            return attrs.evolve(answer, chunks=_Streamed(answer.iter_chunks(), self, request))
+            return attrs.evolve(answer, chunks=_Streamed(answer.chunks, self, request))
 
     def _outgoing(self, request: Request) -> Request:
         """Count a request, and return it with its body paced."""

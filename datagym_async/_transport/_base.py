@@ -24,11 +24,8 @@ class StreamedResponse:
 
     status: int
     headers: Mapping[str, str]  # by names in lower case
-    _chunks: AsyncIterator[bytes] = attrs.field(repr=False)
-
-    def iter_chunks(self) -> AsyncIterator[bytes]:
-        """Return the body in pieces of at most about 64 KiB; can be iterated once."""
-        return self._chunks
+    chunks: AsyncIterator[bytes] = attrs.field(repr=False)
+    """The body in pieces of at most about 64 KiB; can be iterated once."""
 
     async def whole(self, request: Request) -> Response:
         """Return the answer with its whole body; that of an error is cut at its bound.
@@ -36,7 +33,7 @@ class StreamedResponse:
         Longer than `request.max_bytes` is an `APIResponseValidationError`.
         """
         pieces, arrived, most = [], 0, bound_of(request, self.status)
-        async for piece in self._chunks:
+        async for piece in self.chunks:
             pieces.append(piece)
             arrived += len(piece)
             if arrived > most:

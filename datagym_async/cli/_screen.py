@@ -95,7 +95,7 @@ class Output:
     _secrets: tuple[str, ...] = attrs.field(default=(), repr=False)
     _below_here: re.Pattern[str] = attrs.field(factory=_below_here, repr=False)
     _out: Console = attrs.field(factory=lambda: _console(stderr=False), repr=False)
-    _err: Console = attrs.field(factory=lambda: _console(stderr=True), repr=False)
+    screen: Console = attrs.field(factory=lambda: _console(stderr=True), repr=False)
 
     @property
     def silent(self) -> bool:
@@ -103,17 +103,9 @@ class Output:
         return self.as_json or self.quiet
 
     @property
-    def screen(self) -> Console:
-        return self._err
-
-    @property
     def is_drawn(self) -> bool:
         """Whether progress can be drawn over and over in one place."""
-        return self._err.is_terminal and not self._err.is_dumb_terminal and not self.silent
-
-    @property
-    def secrets(self) -> Sequence[str]:
-        return self._secrets
+        return self.screen.is_terminal and not self.screen.is_dumb_terminal and not self.silent
 
     def can_say(self, text: str) -> bool:
         """Return whether standard output can encode a text."""
@@ -129,6 +121,12 @@ class Output:
 
     def keep_secret(self, secret: str) -> None:
         self._secrets = (*self._secrets, secret)
+
+    def clean(self, text: str) -> str:
+        """Return the text without the secrets, otherwise unchanged."""
+        for secret in filter(None, self._secrets):
+            text = text.replace(secret, "[redacted]")
+        return text
 
     def result(self, text: str) -> None:
         if not self.as_json:
@@ -196,7 +194,7 @@ class Output:
         """Print the whole result as one JSON document; a text is one already."""
         text = document if isinstance(document, str) else json.dumps(document, indent=2)
         # Not through rich, which would fold long lines; JSON is for programs.
-        said = printable_json(redact_secrets(text, self._secrets))
+        said = printable_json(self.clean(text))
         said = said if self.can_say(said) else ascii_json(said)
         self._out.file.write(said.rstrip("\n") + "\n")
         self._out.file.flush()
@@ -210,7 +208,7 @@ class Output:
 
     def message(self, text: str) -> None:
         if not self.silent:
-            self._print(self._err, self._text(text))
+            self._print(self.screen, self._text(text))
 
     def tell(self, text: str, *, style: str = "") -> None:
         """Print a line of a story that is itself the result (`demo`), unless that is unwanted."""
@@ -220,16 +218,16 @@ class Output:
     def warning(self, text: str) -> None:
         """Print a warning, also when quiet."""
         if not self.as_json:
-            self._print(self._err, self._text(text, "yellow"))
+            self._print(self.screen, self._text(text, "yellow"))
 
     def error(self, text: str, *further: str) -> None:
         """Print why the command stops, always; further lines have details."""
-        self._print(self._err, Text("Error: ", "bold red") + self._text(text))
+        self._print(self.screen, Text("Error: ", "bold red") + self._text(text))
         for line in further:
-            self._print(self._err, self._text(line))
+            self._print(self.screen, self._text(line))
 
     def trace(self, text: str) -> None:
-        self._print(self._err, self._text(text, "dim"))
+        self._print(self.screen, self._text(text, "dim"))
 
     def traceback(self, error: BaseException) -> None:
         """Print where an error comes from, for debugging."""
@@ -238,13 +236,13 @@ class Output:
 
     def ask(self, question: str, *, otherwise: str = "Nothing was changed.") -> bool:
         """Ask whether to continue, and print what happens if not; no answer is no."""
-        asked = printable(redact_secrets(question, self._secrets))
+        asked = printable(self.clean(question))
         if not (wanted := typer.confirm(asked, err=True)):
             self.message(otherwise)
         return wanted
 
     def _text(self, text: str, style: str = "") -> Text:
-        return Text(printable(redact_secrets(text, self._secrets)), style)
+        return Text(printable(self.clean(text)), style)
 
     def _print(self, console: Console, text: RenderableType) -> None:
         console.print(text, soft_wrap=not console.is_terminal)
@@ -275,7 +273,7 @@ class LogFileHandler(logging.FileHandler):
             super().close()
 
     def format(self, record: logging.LogRecord) -> str:
-        return redact_secrets(redact(super().format(record)), self._output.secrets)
+        return self._output.clean(redact(super().format(record)))
 
 
 class LogHandler(logging.Handler):
@@ -293,13 +291,6 @@ class LogHandler(logging.Handler):
         self._say(first)
         for line in further:
             self._say(f"  {line}")
-
-
-def redact_secrets(text: str, secrets: Sequence[str]) -> str:
-    """Return the text without the secrets, otherwise unchanged."""
-    for secret in filter(None, secrets):
-        text = text.replace(secret, "[redacted]")
-    return text
 
 
 def bar(done: float, total: float, *, pulse: bool = False) -> ProgressBar:

@@ -25,7 +25,8 @@ class OpenAnswer(Protocol):
     def status(self) -> int: ...
     @property
     def headers(self) -> Mapping[str, str]: ...  # names in lower case
-    def iter_chunks(self) -> AsyncIterator[bytes]: ...
+    @property
+    def chunks(self) -> AsyncIterator[bytes]: ...
 
 
 class ApiSession(Protocol):

@@ -207,7 +207,7 @@ async def iter_parts(
             return [decode_value(request, value, Dataset, status=status)]
         return [*decode_items(request, value, Dataset, status=status, at="", first=first)]
 
-    async for chunk in answer.iter_chunks():
+    async for chunk in answer.chunks:
         if cutter.add(chunk):
             for part in await parts(cutter.cut):
                 yield part

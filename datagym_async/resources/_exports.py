@@ -66,7 +66,7 @@ async def iter_items(
 
     async with session.stream(request) as answer:
         try:
-            async for chunk in answer.iter_chunks():
+            async for chunk in answer.chunks:
                 if not started and (text := chunk.lstrip()):
                     _check_start(request, answer, text, b"[")
                     started = True
@@ -89,7 +89,7 @@ async def whole_chunks(
     """Yield the bytes of an answer as they arrive, and raise if it lacks these brackets."""
     last, arrived, seen = b"", 0, 0
     async with session.stream(request) as answer:
-        async for chunk in answer.iter_chunks():
+        async for chunk in answer.chunks:
             arrived += len(chunk)
             if arrived > MAX_IN_PIECES:
                 raise too_large(request, answer.status, MAX_IN_PIECES)

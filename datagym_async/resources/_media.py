@@ -218,7 +218,7 @@ class MediaResource(Resource):
         if url is None:
             return answer.body
         async with self._session.stream_url(url) as elsewhere:
-            chunks = _counted(request, elsewhere, elsewhere.iter_chunks())
+            chunks = _counted(request, elsewhere, elsewhere.chunks)
             return b"".join([chunk async for chunk in chunks])
 
     async def download_to(
@@ -261,7 +261,7 @@ class MediaResource(Resource):
         dialect = await self._dialect()
         request = routes.download_media(media_id, dialect=dialect, link=link, max_bytes=max_bytes)
         async with self._session.stream(request) as answer:
-            chunks, start = answer.iter_chunks(), b""
+            chunks, start = answer.chunks, b""
             if not _is_media(request, answer):  # all of it, if it is short enough to be a URL
                 async for chunk in chunks:
                     start += chunk
@@ -274,7 +274,7 @@ class MediaResource(Resource):
                 return
             async with (
                 self._session.stream_url(url) as elsewhere,
-                aclosing(_counted(request, elsewhere, elsewhere.iter_chunks())) as counted,
+                aclosing(_counted(request, elsewhere, elsewhere.chunks)) as counted,
             ):
                 yield counted
 

@@ -296,7 +296,7 @@ async def test_an_answer_that_goes_on_is_waited_for(whole: bool) -> None:
             body = (await transport.exchange(READ)).body
         else:
             async with transport.send(READ) as streamed:
-                body = b"".join([piece async for piece in streamed.iter_chunks()])
+                body = b"".join([piece async for piece in streamed.chunks])
 
     assert body == b"slow"
     assert asyncio.get_running_loop().time() >= 25
@@ -396,7 +396,7 @@ async def test_a_stream_that_ended_holds_nobody() -> None:
     async def read(transport: AiohttpTransport, *held: Caller) -> None:
         assert len(held) == 1
         async with transport.send(READ) as streamed:
-            assert [piece async for piece in streamed.iter_chunks()] == [b"{}"]
+            assert [piece async for piece in streamed.chunks] == [b"{}"]
 
     async with transport_to(talk) as transport:
         gc.disable()
@@ -424,7 +424,7 @@ async def test_an_answer_left_early_gives_its_connection_up() -> None:
     async with transport_to(talk) as transport:
         for _ in range(2):
             async with transport.send(READ) as streamed:
-                await anext(aiter(streamed.iter_chunks()))
+                await anext(aiter(streamed.chunks))
 
     assert connections == 2
 

@@ -123,7 +123,7 @@ async def test_a_bomb_that_is_streamed_comes_in_pieces() -> None:
     async with transport_to(bomb(200)) as transport:
         with at_most(8 * MIB):
             async with transport.send(READ) as opened:
-                sizes = [len(chunk) async for chunk in opened.iter_chunks()]
+                sizes = [len(chunk) async for chunk in opened.chunks]
 
     assert sum(sizes) == 100 * MIB
     assert max(sizes) <= 64 * 1024
@@ -159,7 +159,7 @@ async def _read(transport: AiohttpTransport, *, whole: bool) -> None:
         await transport.exchange(READ)
         return
     async with transport.send(READ) as opened:
-        async for _ in opened.iter_chunks():
+        async for _ in opened.chunks:
             pass
 
 
@@ -194,7 +194,7 @@ async def test_a_slow_reader_is_no_slow_answer() -> None:
 
     arrived = b""
     async with transport_to(talk) as transport, transport.send(READ) as opened:
-        async for chunk in opened.iter_chunks():
+        async for chunk in opened.chunks:
             arrived += chunk
             await asyncio.sleep(1_000)
 

@@ -51,7 +51,8 @@ class FakeAnswer:
     def headers(self) -> Mapping[str, str]:
         return self.response.headers
 
-    async def iter_chunks(self) -> AsyncIterator[bytes]:
+    @property
+    async def chunks(self) -> AsyncIterator[bytes]:
         for start in range(0, len(self.response.body), self.piece):
             yield self.response.body[start : start + self.piece]
 

@@ -270,7 +270,7 @@ async def test_streams_are_observed_at_their_end() -> None:
     session = session_of(transport)
 
     async with session.stream(DOWNLOAD) as streamed:
-        async for _ in streamed.iter_chunks():
+        async for _ in streamed.chunks:
             await asyncio.sleep(3)
             assert session.limiter(Lane.DOWNLOAD).in_flight == 1
 
@@ -303,7 +303,7 @@ async def test_a_stream_left_early_is_not_observed() -> None:
     session = session_of(transport)
 
     async with session.stream(DOWNLOAD) as streamed:
-        await anext(streamed.iter_chunks())
+        await anext(streamed.chunks)
         await asyncio.sleep(3)
 
     assert session.statistics().p95 == 0

@@ -409,7 +409,7 @@ async def test_a_streamed_answer_holds_its_slot_until_it_is_left() -> None:
     session = make_session(transport)
 
     async with session.stream(attrs.evolve(READ, lane=Lane.DOWNLOAD)) as streamed:
-        first = await anext(streamed.iter_chunks())
+        first = await anext(streamed.chunks)
         inside = session.statistics()
 
     assert first == b"a" * 1000
