@@ -271,13 +271,14 @@ def _tried(roots: Sequence[Path], value: str, least: int = 2) -> list[Path]:
     """Return the possible places of a path: below the roots, as in Ultralytics and darknet.
 
     Of a path of another machine (``/content/set/train/images``) the last parts are tried, at least
-    two, unless it is only the name of a part.
+    two, unless it is only the name of a part or of a list.
     """
     value = value.replace("\\", "/")
     values, parts = [value], value.split("/")
     if parts[0] in ("..", "data"):  # of Roboflow, which Ultralytics corrects, and of CVAT
         values.append(value.partition("/")[2])
-    least = 1 if parts[-1] in _PART_NAMES else least
+    is_list = PurePosixPath(value).suffix in _NAMES_SUFFIXES
+    least = 1 if parts[-1] in _PART_NAMES or is_list else least
     last = range(max(1, len(parts) - _DEEPEST), len(parts) + 1 - least)
     values += ("/".join(parts[at:]) for at in last)
     return [root / each for each in values for root in roots] if value else []

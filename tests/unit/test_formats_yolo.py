@@ -485,6 +485,15 @@ def test_parts_beside_images_and_labels(tmp_path: Path) -> None:
     assert ([len(each.objects) for each in images], lost) == ([1, 1], {})
 
 
+def test_lists_of_another_machine(tmp_path: Path) -> None:
+    """Darknet's file names both lists where they were when it was trained."""
+    bare(tmp_path, "obj.names", "obj", "obj")
+    text(tmp_path / "obj.data", "names = /content/obj.names\ntrain = /content/darknet/train.txt")
+    text(tmp_path / "train.txt", "/content/darknet/obj/a.png")
+    (image,), lost = read(open_dataset(tmp_path))
+    assert (image.name, len(image.objects), lost) == ("obj/a.png", 1, {})
+
+
 def test_darknet(tmp_path: Path) -> None:
     """CVAT writes obj.data, with paths below a folder data that its archive has not."""
     text(tmp_path / "obj.data", "classes = 2\ntrain = data/train.txt\nnames = data/obj.names\n")
