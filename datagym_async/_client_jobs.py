@@ -131,7 +131,6 @@ class ClientJobs:
         from datagym_async.uploads._observer import Meters
         from datagym_async.uploads.sources import check_sources
 
-        limits = self._opened.limits
         check_kind("config", config, UploadConfig)
         check_sources(sources)
         return Uploader(
@@ -141,8 +140,7 @@ class ClientJobs:
             sources,
             config=config,
             projects=self.projects,
-            meters=Meters(self._opened.session.statistics, limits),
-            lane=limits.lanes[Lane.UPLOAD],
+            meters=Meters(self._opened.session.statistics, self._opened.limits),
             sent_elsewhere=self._others is not None,
         )
 

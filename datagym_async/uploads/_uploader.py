@@ -16,7 +16,7 @@ from typing import Final
 import attrs
 
 from datagym_async._limits import LimiterState
-from datagym_async._runs._engine import BulkRun, RunLane
+from datagym_async._runs._engine import BulkRun
 from datagym_async._runs._needs import DatasetLookup, MediaUploads
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import APIError, StoreError, TransferError
@@ -64,9 +64,8 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
     is left by an exception or a cancellation, they are cancelled.
 
     See `Source` for the sources; a sync iterator is advanced in a thread. Projects are needed for
-    ``attach_to`` alone. Without meters there is no advice; without a lane only the number of
-    workers limits the uploads. If files are sent from elsewhere, only their first bytes are read
-    here.
+    ``attach_to`` alone. Without meters there is no advice, and only the number of workers limits
+    the uploads. If files are sent from elsewhere, only their first bytes are read here.
     """
 
     def __init__(
@@ -79,7 +78,6 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
         config: UploadConfig | None = None,
         projects: Attachments | None = None,
         meters: Meters | None = None,
-        lane: RunLane | None = None,
         sent_elsewhere: bool = False,
     ) -> None:
         self._config = config = config or UploadConfig()
@@ -87,7 +85,7 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
         if sent_elsewhere:
             screening = attrs.evolve(self._rules.screening, small=0)
             self._rules = attrs.evolve(self._rules, screening=screening)
-        super().__init__(lane, config.concurrency, config)
+        super().__init__(None if meters is None else meters.lane, config.concurrency, config)
         self._media = media
         self._dataset_id = dataset_id
         self._sources = sources

@@ -15,7 +15,7 @@ from datagym_async import RetryPolicy, UploadConfig, Uploader, UploadItem, Uploa
 from datagym_async._limits import Limits, LimitsConfig
 from datagym_async._session import Session
 from datagym_async._transport import StreamedResponse, Timeout
-from datagym_async._wire import Lane, Request, Response
+from datagym_async._wire import Request, Response
 from datagym_async.resources import MediaResource
 from datagym_async.uploads._observer import Meters
 from tests.helpers.fake_family import FakeFamily
@@ -95,7 +95,6 @@ async def simulated_run(
         family.datasets[0].id,
         source,
         config=config or UploadConfig(check="none"),
-        lane=bounds.lanes[Lane.UPLOAD],
         meters=Meters(session.statistics, bounds),
     )
     async with uploader as run:
