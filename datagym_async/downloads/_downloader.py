@@ -276,14 +276,14 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
         count = HASHED_PORTION if verify else PORTION
         while True:
             await self._room()
-            portion = await in_thread(self._opened_manifest.take, last, count, verify=verify)
-            if not portion.last:
+            take = self._opened_manifest.take
+            last, present, wanted = await in_thread(take, last, count, verify=verify)
+            if not last:
                 break
-            last = portion.last
-            taken += portion.present + len(portion.wanted)
-            self._tally.outcomes[DownloadOutcome.PRESENT] += portion.present
-            for wanted in portion.wanted:
-                self._hand_over(wanted)
+            taken += present + len(wanted)
+            self._tally.outcomes[DownloadOutcome.PRESENT] += present
+            for each in wanted:
+                self._hand_over(each)
         if taken != self._tally.planned:
             listed = self._tally.planned
             raise DamagedError(f"it holds {taken:,} of the {listed:,} media that are listed")

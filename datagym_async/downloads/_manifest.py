@@ -266,15 +266,6 @@ class Wanted:
     task_id: str | None = None  # one of its tasks
 
 
-@attrs.frozen
-class Portion:
-    """Some media in the order of the manifest."""
-
-    last: int  # number of the last one; 0 if there was none
-    present: int  # how many of them exist already
-    wanted: tuple[Wanted, ...]  # the others
-
-
 @attrs.define
 class Manifest(Planning):
     """An open manifest; for any thread, one at a time."""
@@ -306,8 +297,12 @@ class Manifest(Planning):
         with self.using() as database:
             database.executemany("UPDATE media SET task_id = ? WHERE media_id = ?", tasks)
 
-    def take(self, after: int, count: int, *, verify: bool) -> Portion:
-        """Return the media after a number, checked on the disk; with `verify` by their hash."""
+    def take(self, after: int, count: int, *, verify: bool) -> tuple[int, int, list[Wanted]]:
+        """Return the next media after a number, checked on the disk; with `verify` by their hash.
+
+        They are the number of the last one (0 if there was none), how many of them exist already,
+        and the others.
+        """
         with self.using() as database:
             rows = database.execute(_TAKE, (after, count)).fetchall()
         wanted, changed, shards = [], [], set()
@@ -330,7 +325,7 @@ class Manifest(Planning):
                 for statement in _SHARD_GONE:
                     database.executemany(statement, shards)
         last = rows[-1][0] if rows else 0
-        return Portion(last, len(rows) - len(wanted), tuple(wanted))
+        return last, len(rows) - len(wanted), wanted
 
     def _is_there(
         self, path: str, size: int | None, sha: str, shard: list[Any], *, verify: bool

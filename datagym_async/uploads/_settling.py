@@ -21,7 +21,7 @@ from datagym_async.models import DatasetMedia
 from datagym_async.models._names import fold_written
 from datagym_async.uploads._tally import Tally
 from datagym_async.uploads._target import Target
-from datagym_async.uploads._values import Double, Outcome, UploadResult
+from datagym_async.uploads._values import Double, UploadResult
 from datagym_async.uploads._verification import media_digest
 from datagym_async.uploads.plan._plan import Plan
 
@@ -106,11 +106,11 @@ class Settler:
             await asyncio.sleep(wait)
             await self._target.list_again(self._plan.listed)
         while left := await in_thread(outcomes.settle_lost, PORTION, listed=True):
-            for each in left:
-                if each.result.item.content:
-                    await self._give_out(each.seq, each.uploaded())
+            for seq, result in left:
+                if result.item.content:
+                    await self._give_out(seq, result)
                 else:  # its bytes are gone; it counts when the sources yield it again
-                    outcomes.note(each.seq, each.uploaded())
+                    outcomes.note(seq, result)
         await in_thread(outcomes.flush)
         await in_thread(outcomes.send_again)
         self._tally.unsettled -= unsettled
@@ -130,9 +130,9 @@ class Settler:
         # Items in the listing are uploaded; for the rest, the lost answer is the result.
         for listed in (True, False):
             while left := await in_thread(outcomes.settle_lost, PORTION, listed=listed):
-                for each in left:
+                for seq, result in left:
                     self._tally.unsettled -= 1
-                    await self._give_out(each.seq, each.uploaded() if listed else each.result)
+                    await self._give_out(seq, result)
         await in_thread(outcomes.flush)
         any_removed = False
         for double in await in_thread(outcomes.doubles):
@@ -144,10 +144,10 @@ class Settler:
             await self._target.list_again(self._plan.listed)
         # The listing also decides about uploads that were answered.
         while left := await in_thread(outcomes.vanished, PORTION):
-            for each in left:
-                result = attrs.evolve(each.result, outcome=Outcome.FAILED, reason=_VANISHED)
-                self._tally.vanished(result)
-                outcomes.note(each.seq, result)
+            for seq, result in left:
+                gone = attrs.evolve(result, reason=_VANISHED)
+                self._tally.vanished(gone)
+                outcomes.note(seq, gone)
             await in_thread(outcomes.flush)
 
     async def _remove(self, double: Double) -> tuple[str, ...]:

@@ -117,9 +117,11 @@ async def test_a_manifest_that_lost_a_media_is_never_complete(tmp_path: Path) ->
         await download(here, tmp_path)
         take = manifests.Manifest.take
 
-        def lossy(self: manifests.Manifest, *args: int, verify: bool) -> manifests.Portion:
-            found = take(self, *args, verify=verify)
-            return manifests.Portion(found.last, max(found.present - 1, 0), found.wanted)
+        def lossy(
+            self: manifests.Manifest, *args: int, verify: bool
+        ) -> tuple[int, int, list[manifests.Wanted]]:
+            last, present, wanted = take(self, *args, verify=verify)
+            return last, max(present - 1, 0), wanted
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(manifests.Manifest, "take", lossy)

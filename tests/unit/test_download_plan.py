@@ -37,8 +37,8 @@ def planned(
         while manifest.allot(portion):
             pass
         assert manifest.count() == len({each.id for part in parts for each in part})
-        taken = manifest.take(0, 10**6, verify=False)
-        return {UUID(each.media_id).int: each.path for each in taken.wanted}
+        _, _, wanted = manifest.take(0, 10**6, verify=False)
+        return {UUID(each.media_id).int: each.path for each in wanted}
     finally:
         manifest.close()
 

@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import chain
-from typing import Any
+from typing import Any, TypeAlias
 
 import attrs
 
@@ -24,17 +24,8 @@ _STATES = {each: State[each.name].value for each in Outcome}
 _SENDING = State.SENDING.value
 
 
-@attrs.frozen
-class Left:
-    """An item with a lost answer, which a listing of the target has or does not have."""
-
-    seq: int
-    result: UploadResult  # its result when the answer was lost, with the outcome `FAILED`
-
-    def uploaded(self) -> UploadResult:
-        return attrs.evolve(
-            self.result, outcome=Outcome.UPLOADED, reason="", status=None, key="", details=()
-        )
+Left: TypeAlias = tuple[int, UploadResult]
+"""The number of an item whose answer was lost, and its result."""
 
 
 @attrs.define
@@ -105,12 +96,13 @@ class Outcomes:
     def settle_lost(self, count: int, *, listed: bool) -> list[Left]:
         """Return up to `count` lost items; they are no longer lost.
 
-        With `listed` those that the target lists, else any.
+        With `listed` those that the target lists, which are uploaded, else any, with the result
+        when the answer was lost.
         """
         with self._database.writing() as database:
             rows = database.execute(sql.FOUND if listed else sql.NOT_FOUND, (count,))
-            left = [_left(row) for row in rows]
-            database.executemany(sql.FIND, ((each.seq,) for each in left))
+            left = [_left(row, is_uploaded=listed) for row in rows]
+            database.executemany(sql.FIND, ((seq,) for seq, _ in left))
         return left
 
     def send_again(self) -> None:
@@ -151,20 +143,17 @@ def _each_once(notes: Iterable[tuple[object, ...]]) -> Iterator[list[tuple[objec
         yield list(part.values())
 
 
-def _left(row: tuple[Any, ...]) -> Left:
+def _left(row: tuple[Any, ...], *, is_uploaded: bool = False) -> Left:
     seq, name, content, origin, size, attempts, seconds, status, key, reason, *where = row
-    return Left(
-        seq,
-        UploadResult(
-            item=item_of(name, content, origin),
-            outcome=Outcome.FAILED,
-            dataset_id=where[1] or "",
-            media_id=where[0],
-            size=size,
-            seconds=seconds or 0.0,
-            attempts=max(1, attempts or 0),
-            reason=reason or "",
-            status=status,
-            key=key or "",
-        ),
+    result = UploadResult(
+        item=item_of(name, content, origin),
+        outcome=Outcome.UPLOADED if is_uploaded else Outcome.FAILED,
+        dataset_id=where[1] or "",
+        media_id=where[0],
+        size=size,
+        seconds=seconds or 0.0,
+        attempts=max(1, attempts or 0),
     )
+    if not is_uploaded:
+        result = attrs.evolve(result, reason=reason or "", status=status, key=key or "")
+    return seq, result
