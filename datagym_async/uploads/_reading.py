@@ -27,6 +27,7 @@ from datagym_async.exceptions import DataGymError, StoreError
 from datagym_async.resources._media import file_body
 from datagym_async.uploads._screening import (
     HEAD_SIZE,
+    IMAGE_ENDINGS,
     LEFT_ALONE,
     SMALL,
     WARN_BYTES,
@@ -58,7 +59,6 @@ PORTION_SECONDS = 0.02
 """Time after which a slow disk's portion is handed out as it is: nobody waits for the rest."""
 LONG_HEAD = 4096
 """First bytes that are read of a larger one: they contain its EXIF orientation."""
-_IMAGE_ENDINGS = (".jpg", ".jpeg", ".png")
 DECODERS = min(8, os.cpu_count() or 1)
 """Images decoded at once, where they are; also the items of a portion then."""
 USUAL = Screening()
@@ -207,7 +207,7 @@ async def read_stored(planned: Planned, stores: Stores, screening: Screening = U
     try:
         found, head, data = stores.at(address), b"", b""
         if size:
-            is_likely = address.lower().endswith(_IMAGE_ENDINGS) and size <= SMALL
+            is_likely = address.lower().endswith(IMAGE_ENDINGS) and size <= SMALL
             first = size if is_likely else HEAD_SIZE if size <= SMALL else LONG_HEAD
             head, meta = await found.read(0, first)
             known = {identity_of(meta), identity_of(meta, by_time=True)}  # as listings have it
@@ -279,7 +279,7 @@ def _read_file(planned: Planned, path: str, screening: Screening) -> None:
             # A file may have become a pipe since it was planned.
             check_regular(path, found.st_mode)
             size, whole = found.st_size, None
-            if size <= screening.small and path.lower().endswith(_IMAGE_ENDINGS):
+            if size <= screening.small and path.lower().endswith(IMAGE_ENDINGS):
                 # Probably an image: read as a whole before its first bytes are checked.
                 head = whole = _read_whole(file, size)
             else:

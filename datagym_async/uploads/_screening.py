@@ -28,6 +28,7 @@ HEAD_SIZE = 64  # first bytes of a file, enough to recognise its kind
 WARN_BYTES = 15 * 2**20
 """Larger files are often refused: the service's database takes 16 MiB as it comes (observed)."""
 PNG = b"\x89PNG\r\n\x1a\n"
+IMAGE_ENDINGS = (".jpg", ".jpeg", ".png")  # of names that are probably images
 
 
 SMALL = 4 << 20

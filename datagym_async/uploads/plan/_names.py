@@ -25,7 +25,7 @@ from datagym_async._printable import printable, quoted
 from datagym_async._regular_files import regular_only
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.models._names import fold_written
-from datagym_async.uploads._screening import HEAD_SIZE, Screening, screen_name
+from datagym_async.uploads._screening import HEAD_SIZE, IMAGE_ENDINGS, Screening, screen_name
 from datagym_async.uploads._values import Outcome, UploadItem, is_elsewhere
 from datagym_async.uploads.plan import _tables as sql
 from datagym_async.uploads.plan._resuming import Resuming
@@ -223,7 +223,7 @@ def _is_image(item: UploadItem, screening: Screening) -> bool:
     if item.url or item.file is not None:
         return True
     if data is None and is_elsewhere(str(item.content)):  # read only when it is sent
-        return item.name.lower().endswith((".jpg", ".jpeg", ".png"))
+        return item.name.lower().endswith(IMAGE_ENDINGS)
     if data is None:
         try:
             with open(str(item.content), "rb", buffering=0, opener=regular_only) as file:

@@ -18,6 +18,7 @@ import attrs
 from datagym_async._printable import printable
 from datagym_async._runs._stores import StoreLocation, identity_of, is_stored
 from datagym_async.exceptions import ConfigurationError, StoreError
+from datagym_async.uploads._screening import IMAGE_ENDINGS
 from datagym_async.uploads._values import MEMBER, UploadItem, last_part
 from datagym_async.uploads.sources._archives import asks_archives, in_archive, is_archive
 from datagym_async.uploads.sources._candidates import Candidate, Rules, matcher, refused_source
@@ -26,7 +27,6 @@ from datagym_async.uploads.sources._lists import in_list, is_list
 
 T = TypeVar("T")
 LOOKED_UP: Final = 32  # objects that are looked up at once
-_IMAGES: Final = (".jpg", ".jpeg", ".png")
 
 
 def in_store(address: str, rules: Rules) -> Iterator[Candidate]:
@@ -38,7 +38,7 @@ def in_store(address: str, rules: Rules) -> Iterator[Candidate]:
         yield refused_source(shown, str(error))
         return
     is_folder = not at.key or address.endswith("/")
-    if not is_folder and at.key.lower().endswith(_IMAGES) and not is_glob(at.key):
+    if not is_folder and at.key.lower().endswith(IMAGE_ENDINGS) and not is_glob(at.key):
         yield rules.file(at.address, last_part(at.key))
         return
     if not is_folder:
