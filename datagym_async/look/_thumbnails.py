@@ -75,12 +75,8 @@ async def thumbnails(size: int, workers: int | None) -> AsyncIterator[Maker]:
 
     `workers` is the number of processes: None for one a core, 0 for threads of this process.
     """
-
-    async def in_threads(source: bytes | Path, target: Path) -> Thumbnail:
-        return await in_thread(make, source, target, size)
-
     if workers == 0:
-        yield in_threads
+        yield lambda source, target: in_thread(make, source, target, size)
         return
     pool = await in_thread(_pool, workers or os.cpu_count() or 1)
 
