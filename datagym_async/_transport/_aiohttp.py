@@ -164,22 +164,12 @@ class _Answer:
     """An open answer of aiohttp, whose own repr shows header fields as they came."""
 
     raw: aiohttp.ClientResponse
+    status: int
     headers: Mapping[str, str]  # without secrets
-
-    @property
-    def status(self) -> int:
-        return self.raw.status
-
-    @property
-    def content(self) -> aiohttp.StreamReader:
-        return self.raw.content
-
-    @property
-    def content_type(self) -> str:
-        return self.raw.content_type
+    content: aiohttp.StreamReader
 
     def taken(self) -> bytes | None:
-        return all_of(self.raw.content)
+        return all_of(self.content)
 
     def leave(self) -> None:
         # At its end it has given its connection back by itself.
@@ -419,7 +409,8 @@ class AiohttpTransport:
         raise failure
 
     def _wrapped(self, raw: aiohttp.ClientResponse) -> _Answer:
-        return _Answer(raw, self._clean_fields(raw.headers, raw.raw_headers))
+        headers = self._clean_fields(raw.headers, raw.raw_headers)
+        return _Answer(raw, raw.status, headers, raw.content)
 
     def _clean_fields(
         self, headers: Mapping[str, str], raw: tuple[tuple[bytes, bytes], ...]
@@ -434,7 +425,8 @@ class AiohttpTransport:
         """Return whether an answer is an image or a video, which stays as it is."""
         if not request.gives_bytes or answer.status >= 300:
             return False
-        return not answer.content_type.startswith(("text/", "application/json"))
+        kind = answer.headers.get("Content-Type", "").strip().lower()
+        return not kind.startswith(("text/", "application/json"))
 
     def _payload(self, request: Request, until: float, answer: _Open) -> _Payload:
         secrets = None if self._gives_bytes(request, answer) else self.secrets

@@ -80,10 +80,6 @@ class DirectAnswer:
         content = self._content
         return content if isinstance(content, bytes) else all_of(content)
 
-    @property
-    def content_type(self) -> str:
-        return self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-
     def leave(self) -> None:
         """Keep the connection if request and answer are complete, or close it."""
         connection, self._connection = self._connection, None

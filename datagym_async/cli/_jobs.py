@@ -152,8 +152,8 @@ def show(
         ("Service", found.base_url),
         ("Dataset", f"{found.dataset_name} ({found.dataset_id})"),
         ("Sources", found.sources),
-        ("Started", _when(found.started)),
-        ("Last active", f"{_when(found.last_active)}, {counted(found.runs, 'run')}"),
+        ("Started", local_time(found.started)),
+        ("Last active", f"{local_time(found.last_active)}, {counted(found.runs, 'run')}"),
         ("State", _state(found)),
         ("Items", ", ".join(counts)),
         ("Resume with", how_to_resume(found)),
@@ -234,10 +234,6 @@ def job_document(job: JobSummary) -> dict[str, Any]:
 
 def _state(job: JobSummary) -> str:
     return "running" if job.in_use else "complete" if job.complete else "unfinished"
-
-
-def _when(moment: datetime | None) -> str:
-    return "" if moment is None else local_time(moment)
 
 
 def _path_of(job: str) -> Path:

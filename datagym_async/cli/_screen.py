@@ -52,8 +52,8 @@ def local(moment: datetime) -> datetime:
         return moment
 
 
-def local_time(moment: datetime) -> str:
-    return f"{local(moment):%Y-%m-%d %H:%M}"
+def local_time(moment: datetime | None) -> str:
+    return "" if moment is None else f"{local(moment):%Y-%m-%d %H:%M}"
 
 
 def plain(value: attrs.AttrsInstance) -> dict[str, Any]:
@@ -186,9 +186,6 @@ class Output:
             self.document(document)
         elif not self.quiet:
             self.result(sentence)
-
-    def json_line(self, record: object) -> None:
-        self.document(json.dumps(record))
 
     def document(self, document: object) -> None:
         """Print the whole result as one JSON document; a text is one already."""

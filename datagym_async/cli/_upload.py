@@ -367,15 +367,14 @@ async def _dry_run(
                     names = ("action", "name", "source", "size", "reason")
                     document = {name: getattr(record, name) for name in names}
                     document |= {"warnings": list(record.warnings)}
-                    output.json_line(in_shell_words(document))
+                    output.document(json.dumps(in_shell_words(document)))
                 else:
                     output.result(output.from_here(_line_of(record)))
     summary = plan.summary
     if output.as_json:
         counts = {"planned": summary.planned} | attrs.asdict(summary)
-        output.json_line(
-            in_shell_words({"schema": PLAN_SCHEMA} | counts | {"summary": str(summary)})
-        )
+        document = {"schema": PLAN_SCHEMA} | counts | {"summary": str(summary)}
+        output.document(json.dumps(in_shell_words(document)))
     else:
         output.result(hint_in_shell_words(str(summary)))
     return SOME_FAILED if summary.reject else WELL
