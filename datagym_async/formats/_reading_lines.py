@@ -378,10 +378,10 @@ def _is_dota(words: Sequence[str]) -> bool:
 # --- YOLO: which images there are, and where their labels ----------------------------------------
 
 
-def _labels_of(path: Path) -> Path:
+def _labels_of(path: Path, one: str = "images", other: str = "labels") -> Path:
     """Return a path whose last ``images`` is ``labels``, as Ultralytics finds labels."""
-    *before, after = f"{path}{os.sep}".rsplit(f"{os.sep}images{os.sep}", 1)
-    return Path(f"{before[0]}{os.sep}labels{os.sep}{after}") if before else path
+    *before, after = f"{path}{os.sep}".rsplit(f"{os.sep}{one}{os.sep}", 1)
+    return Path(f"{before[0]}{os.sep}{other}{os.sep}{after}") if before else path
 
 
 def _has_both(folder: Path) -> bool:
@@ -393,8 +393,8 @@ def _in_folder(folder: Path, images: Path | None) -> list[_Labelled]:
     if images is None and _has_both(folder):
         parts = folder / "images", *filter(_has_both, sorted(folder.iterdir()))
         return [each for part in parts for each in _in_folder(part, None)]
-    if images is None and folder.name == "labels" and (folder.parent / "images").is_dir():
-        folder = folder.parent / "images"
+    if images is None and (beside := _labels_of(folder, "labels", "images")).is_dir():
+        folder = beside  # the same folder, unless it is one of labels
     root = folder / "labels" if images and (folder / "labels").is_dir() else _labels_of(folder)
     tried = dict.fromkeys((root, folder, root.with_name(_DOTA)))
     places = [each for each in tried if each.is_dir()]

@@ -323,6 +323,7 @@ FOLDERS = [
     ("classes.txt", "images", "labels", "."),  # Label Studio
     ("classes.txt", "images", "labels", "labels"),
     ("labels/classes.txt", "images", "labels", "."),
+    ("labels/classes.txt", "images/train", "labels/train", "labels/train"),
     ("obj.names", "obj_train_data", "obj_train_data", "."),  # darknet, without obj.data
     ("train/_darknet.labels", "train", "train", "train"),  # Roboflow
     ("classes.txt", "train/images", "train/labels", "."),
