@@ -105,8 +105,6 @@ class _Line:
 
 @attrs.define
 class Baselines:
-    """A line for each kind of request."""
-
     lines: dict[str, _Line] = attrs.field(factory=dict)
 
     def usual(self) -> _Line:

@@ -86,7 +86,6 @@ class Limits:
 
     @property
     def in_flight(self) -> int:
-        """Return the number of slots given out now."""
         return sum(lane.held for lane in self.lanes.values())
 
     def pause(self, seconds: float, why: str = "") -> None:

@@ -71,8 +71,6 @@ _ONCE = frozenset({Action.RETRY_ONCE, Action.SETTLE_ONCE})
 
 @attrs.define
 class RetryLoop(Generic[T]):
-    """Retries a request by the retry table."""
-
     failure: APIError  # the last one; at first, that of the first attempt
     policy: RetryPolicy
     replay: Replay

@@ -252,7 +252,6 @@ class HashedPart(Part):
     hash: hashlib._Hash = attrs.field(factory=hashlib.sha256)
 
     def write(self, chunks: Sequence[bytes]) -> None:
-        """Write the next pieces."""
         for chunk in chunks:
             self.file.write(chunk)
             self.hash.update(chunk)

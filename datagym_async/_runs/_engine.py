@@ -82,7 +82,6 @@ class Channel(Generic[Work]):
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def put(self, item: Work) -> None:
-        """Add an element, and wake a waiter."""
         self.ready.append(item)
         if self._waiters:
             self._wake()

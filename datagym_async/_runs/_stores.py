@@ -196,8 +196,6 @@ def identity_of(meta: ObjectMeta, *, by_time: bool = False) -> int:
 
 @attrs.frozen
 class StoreLocation:
-    """The parts of an address."""
-
     root: str  # "s3://bucket"
     key: str  # of an object, or a prefix, without slashes around it
 

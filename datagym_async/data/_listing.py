@@ -143,8 +143,6 @@ async def _read_rows(parts: AsyncIterator[Dataset]) -> tuple[list[bytes], list[b
 
 
 class PackedLabels:
-    """The labels of a listing's media."""
-
     def __init__(self, listing: Listing) -> None:
         self._listing = listing
         self._packed: list[bytes | None] = [None] * len(listing)

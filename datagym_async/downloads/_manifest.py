@@ -83,8 +83,6 @@ CREATE TABLE IF NOT EXISTS sample_key (claim INTEGER PRIMARY KEY);
 
 @attrs.frozen
 class DownloadJob:
-    """The job of a folder."""
-
     base_url: str
     kind: str  # "dataset" or "project"
     id: str
@@ -92,7 +90,6 @@ class DownloadJob:
 
 
 def manifest_path(root: Path) -> Path:
-    """Return the path of a folder's manifest."""
     return root / MANIFEST
 
 

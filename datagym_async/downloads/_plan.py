@@ -92,8 +92,6 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 
 @attrs.define
 class Planning:
-    """Plan the files of listed media in the manifest."""
-
     root: Path
     database: Database
     _last: int | None = attrs.field(default=None, init=False)  # None until all is sorted

@@ -36,8 +36,6 @@ _BATCH: Final = 200
 
 @attrs.define
 class Shards:
-    """Write media into shards, one after the other."""
-
     _bound: tuple[int, int]
     _manifest: Manifest
     _prefix: Prefix | None
@@ -57,8 +55,6 @@ class Shards:
         self._texts.execute("CREATE TABLE label (media_id PRIMARY KEY, text) WITHOUT ROWID")
 
     async def take_labels(self, tasks: AsyncIterable[LabeledTask]) -> None:
-        """Store the labels for the samples."""
-
         def keep(batch: list[LabeledTask]) -> None:
             texts = ((one.media_id, json.dumps(to_payload(one))) for one in batch)
             self._texts.executemany("INSERT OR REPLACE INTO label VALUES (?, ?)", texts)

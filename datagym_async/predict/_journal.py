@@ -104,7 +104,6 @@ class PredictJournal:
             return dict(connection.execute(query, ids))
 
     def note(self, outcomes: Iterable[tuple[str, str]]) -> None:
-        """Store outcomes of media, by id."""
         if self._given is not None:
             with self._database.writing() as connection:
                 connection.executemany("INSERT OR REPLACE INTO media VALUES (?, ?)", outcomes)

@@ -301,8 +301,6 @@ async def predict(
 
 @attrs.define
 class _Run:
-    """The state of a prediction that runs."""
-
     _labels: LabelsResource
     _project_id: str
     _options: PredictOptions

@@ -57,8 +57,6 @@ class _End:
 
 @attrs.define
 class Feeder:
-    """Feed one run."""
-
     _plan: Plan
     _rules: Rules
     _batch_size: int  # links in one batch

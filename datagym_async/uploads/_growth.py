@@ -86,7 +86,6 @@ class Growth:
 
     @property
     def mean(self) -> float:
-        """Return the average seconds of an image."""
         return _mean(self.points, "cost")
 
     def cost(self, held: float) -> float:

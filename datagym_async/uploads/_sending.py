@@ -31,8 +31,6 @@ _UPLOADED: Final = Outcome.UPLOADED  # looking up a member of an enum costs as m
 
 
 class Sent(NamedTuple):
-    """What happened to one item that was sent."""
-
     seq: int  # its number in the plan
     result: UploadResult
     is_lost: bool = False  # whether its answer was lost, and could not be looked up

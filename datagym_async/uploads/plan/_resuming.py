@@ -53,8 +53,6 @@ class _Known(NamedTuple):
 
 @attrs.define
 class Resuming:
-    """Find candidates among the items of earlier runs."""
-
     last: int  # number of the last item that they wrote
     finds_equals: bool = False  # whether the hashes of finished items are noted
 

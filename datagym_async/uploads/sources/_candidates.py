@@ -70,8 +70,6 @@ def check_name(value: object) -> None:
 
 @attrs.frozen
 class Naming:
-    """Name the files of one run."""
-
     policy: Name = "basename"  # a checked one (`check_name`)
     separator: str = "/"  # between the folders of a relative path
 

@@ -29,8 +29,6 @@ MAGIC = frozenset("*?[")
 
 
 class _Folder(NamedTuple):
-    """A folder that has still to be read."""
-
     path: str
     relative: str = ""
     level: int = 1
