@@ -143,7 +143,7 @@ _MOMENT: Final = 0.02  # seconds
 class JournalLock:
     """The lock of one journal, until `release` or any end of the process."""
 
-    _descriptor: int | None
+    _descriptor: int  # -1 once it is released
     _path: Path
 
     @classmethod
@@ -170,21 +170,18 @@ class JournalLock:
             os.close(descriptor)  # another process has deleted the file in between
 
     def read(self) -> str:
-        if self._descriptor is None:
-            return ""
         os.lseek(self._descriptor, 0, os.SEEK_SET)
         return os.read(self._descriptor, _NOTE).decode("ascii", "replace")
 
     def write(self, note: str) -> None:
-        if self._descriptor is not None:
-            os.ftruncate(self._descriptor, 0)
-            os.lseek(self._descriptor, 0, os.SEEK_SET)
-            os.write(self._descriptor, note.encode("ascii"))
+        os.ftruncate(self._descriptor, 0)
+        os.lseek(self._descriptor, 0, os.SEEK_SET)
+        os.write(self._descriptor, note.encode("ascii"))
 
     def release(self, *, delete: bool = False) -> None:
         """Release it, and with `delete` its file too, if there is no journal any more."""
-        descriptor, self._descriptor = self._descriptor, None
-        if descriptor is None:
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor < 0:
             return
         if delete:
             with contextlib.suppress(OSError):  # Windows keeps what is open

@@ -295,6 +295,7 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
             result = await self._fetch(work)
         finally:
             self._tally.in_flight -= 1
+        self._begun_bytes = self._tally.bytes_arrived
         self.failed += result.outcome is DownloadOutcome.FAILED
         if self._shards is None or result.outcome is not DownloadOutcome.DOWNLOADED:
             self._unwritten.append(result)  # otherwise it is recorded with its shard
@@ -302,10 +303,6 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
         if self._listener.is_wanted:
             self._listener.tell(MediaSettled(result))
         self._give_out(result)
-
-    def _has_reached_a_limit(self, seconds: float | None = None) -> bool:
-        self._begun_bytes = self._tally.bytes_arrived
-        return super()._has_reached_a_limit(seconds)
 
     def _write_down(self) -> None:
         noted = [self._unwritten.popleft() for _ in range(len(self._unwritten))]
