@@ -151,13 +151,6 @@ _SLOW = 0.8
 _ENOUGH_KNOWN = 0.5
 
 
-@attrs.define
-class _Window:
-    samples: list[Sample] = attrs.field(factory=list)
-    peak: int = 0
-    seconds: float = 0.0
-
-
 @attrs.frozen
 class LimiterState:
     """The current limit, and the reason.
@@ -201,7 +194,10 @@ class Gradient:
     _slow_windows: int = attrs.field(default=0, init=False)
     _before_probe: tuple[float, str] = attrs.field(init=False)
     _baselines: Baselines = attrs.field(factory=Baselines, init=False)
-    _window: _Window = attrs.field(factory=_Window, init=False)
+    # Of this window: its requests, the most in flight, and their seconds together.
+    _samples: list[Sample] = attrs.field(factory=list, init=False)
+    _peak: int = attrs.field(default=0, init=False)
+    _seconds: float = attrs.field(default=0.0, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._limit = float(min(max(self.start, self.least), self.most))
@@ -231,16 +227,15 @@ class Gradient:
         """
         if epoch != self.epoch:
             return
-        window = self._window
-        window.samples.append((kind, size, seconds))
-        if in_flight > window.peak:
-            window.peak = in_flight
-        window.seconds += seconds
+        self._samples.append((kind, size, seconds))
+        if in_flight > self._peak:
+            self._peak = in_flight
+        self._seconds += seconds
         # A window is about a round trip, and not too short. With `limit` requests at a time, their
         # seconds add up `limit` times as fast as the clock.
-        limit, count = self.limit, len(window.samples)
+        limit, count = self.limit, len(self._samples)
         is_enough = count >= _LEAST_SAMPLES and count >= limit
-        if is_enough and window.seconds >= _SHORTEST_WINDOW * limit:
+        if is_enough and self._seconds >= _SHORTEST_WINDOW * limit:
             self._close_window()
 
     def overloaded(self, why: str, *, epoch: int) -> None:
@@ -256,26 +251,25 @@ class Gradient:
         self._before_probe = self._limit, self.reason
 
     def _close_window(self) -> None:
-        window = self._window
         self._windows += 1
         if self._is_probing:
             self._is_probing = False
-            self._baselines.measure(window.samples)
+            self._baselines.measure(self._samples)
             self._decide(*self._before_probe)
             return
-        known = self._baselines.compare(window.samples)
+        known = self._baselines.compare(self._samples)
         is_time = self._windows % _WINDOWS_BETWEEN_PROBES == 0 and not self._is_starting
-        if is_time or len(known) < _ENOUGH_KNOWN * len(window.samples):
+        if is_time or len(known) < _ENOUGH_KNOWN * len(self._samples):
             self._is_probing = True
             self._before_probe = self._limit, self.reason
             self._decide(self._limit / 2, "measuring how fast the service answers unhurried")
         else:
-            self._follow(window, _gradient(known))
+            self._follow(_gradient(known))
 
-    def _follow(self, window: _Window, gradient: float) -> None:
+    def _follow(self, gradient: float) -> None:
         self._slow_windows += gradient < 1
         if self._is_starting and gradient > _SLOW and self._limit < self.most:
-            self._grow(window, self._limit * 2, "slow start: answers come as fast as ever")
+            self._grow(self._limit * 2, "slow start: answers come as fast as ever")
             return
         self._is_starting = False
         doublings = math.log2(max(1.0, self._limit))
@@ -283,7 +277,7 @@ class Gradient:
         more = 1.0 + doublings / 4 if gradient >= 1 else 0.25 + doublings / 10
         wanted = self._limit * gradient + more
         if wanted > self._limit:
-            self._grow(window, wanted, "answers come as fast as ever")
+            self._grow(wanted, "answers come as fast as ever")
         else:
             harmless = self.most if self.most <= _BORNE else _HARMLESS
             self._decide(
@@ -291,8 +285,8 @@ class Gradient:
                 f"answers take {1 / gradient:.1f} times what they should",
             )
 
-    def _grow(self, window: _Window, wanted: float, why: str) -> None:
-        if window.peak < self.limit:
+    def _grow(self, wanted: float, why: str) -> None:
+        if self._peak < self.limit:
             self._decide(self._limit, "no more to do at once")
         elif self._limit >= self.most:
             self._decide(self._limit, "at the maximum")
@@ -303,7 +297,7 @@ class Gradient:
         self._limit = min(float(self.most), max(float(self.least), limit))
         self.limit = round(self._limit)
         self.epoch += 1
-        self._window = _Window()
+        self._samples, self._peak, self._seconds = [], 0, 0.0
         self.reason = reason
 
 
