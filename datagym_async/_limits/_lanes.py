@@ -23,8 +23,8 @@ class Admission:
     __slots__ = ("_waiters", "held", "limit")
 
     def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.held = 0
+        self.limit: int = limit
+        self.held: int = 0
         self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     def take(self, size: int = 1) -> bool:
@@ -84,7 +84,7 @@ class BoundedLane(Admission):
         self._most = most
         self._pins: list[int] = [] if pin is None else [pin]
         super().__init__(self._wanted())
-        self.active = 0  # requests that have begun; the others wait for a pause or the rate
+        self.active: int = 0  # requests that have begun; the others wait for a pause or the rate
 
     def __repr__(self) -> str:
         return f"{self.held}/{self.limit}, {len(self._waiters)} waiting"
@@ -143,5 +143,5 @@ class BoundedLane(Admission):
         return self._most if self._gradient is None else self._gradient.limit
 
     def _follow(self) -> None:
-        self.limit = self._wanted()
+        self.limit: int = self._wanted()
         self._admit()

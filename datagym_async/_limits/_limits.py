@@ -66,8 +66,9 @@ class Limits:
     """
 
     def __init__(self, config: LimitsConfig) -> None:
-        adaptive, self.config = config.adaptive, config
-        self.lanes = {
+        self.config: LimitsConfig = config
+        adaptive = config.adaptive
+        self.lanes: dict[Lane, BoundedLane] = {
             Lane.CALL: BoundedLane(config.calls, adaptive=False),
             Lane.UPLOAD: BoundedLane(config.uploads, adaptive=adaptive, pin=config.concurrency),
             Lane.DOWNLOAD: BoundedLane(config.downloads, adaptive=adaptive),
@@ -75,8 +76,8 @@ class Limits:
         self._rate = Pacer(config.rate) if config.rate is not None else None
         self._pacer = Pacer(config.upload_rate) if config.upload_rate is not None else None
         self._paused_until = 0.0  # by the event loop's clock
-        self.waited = Waited()
-        self.clock = asyncio.get_running_loop().time
+        self.waited: Waited = Waited()
+        self.clock: Callable[[], float] = asyncio.get_running_loop().time
         # Called with the seconds and the reason of each new pause; must not raise.
         self.on_pause: list[Callable[[float, str], None]] = []
 
@@ -166,7 +167,7 @@ class Slot:
         self._lane = lane
         self._clock = clock
         self._epoch = lane.begin()
-        self.began = began
+        self.began: float = began
 
     def __enter__(self) -> Self:
         return self

@@ -9,14 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
 
 import attrs
 
 from datagym_async._limits._statistics import Waited
-
-if TYPE_CHECKING:
-    from datagym_async._wire._messages import Body
+from datagym_async._wire._messages import Body
 
 # Pieces of about a tenth of a second: smooth for the line, cheap for the processor.
 _PIECES_A_SECOND = 10
