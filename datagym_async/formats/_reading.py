@@ -246,6 +246,7 @@ def measure(image: RawImage, picture: Path | None, losses: Losses) -> None:
 
 OF_IMAGES: Final = frozenset(("jpegimages", "images", "image", "imgs", "img", "image_2", "data"))
 """What folders of images are usually called."""
+_OF_EITHER: Final = OF_IMAGES | {"annotations", "ann", "labels", "label_2"}
 
 
 @attrs.define
@@ -272,14 +273,23 @@ class Pictures:
     def of(self, stem: str) -> Path | None:
         """Return the image with a name without suffix, folders included; None if there is none.
 
-        Both forms of Unicode, composed or not, are equal.
+        Both forms of Unicode, composed or not, are equal; so are folders of images and of labels
+        (``train/images/a`` and ``train/labels/a``), if no image has the very name.
         """
         if self._known is None:
             self._known = {}
             for folder in self._folders:
                 for path in files_below(folder, IMAGE_SUFFIXES) if folder.is_dir() else ():
                     self._known.setdefault(composed(stem_of(path, folder)), path)
-        return self._known.get(composed(stem))
+            for name, path in [*self._known.items()]:
+                self._known.setdefault(_without_usual(name), path)
+        name = composed(stem)
+        return self._known.get(name) or self._known.get(_without_usual(name))
+
+
+def _without_usual(name: str) -> str:
+    *folders, last = name.split("/")
+    return "/".join([*(each for each in folders if each.lower() not in _OF_EITHER), last])
 
 
 def named_as_found(name: str, stem: str, pictures: Pictures, where: str, losses: Losses) -> str:
@@ -300,12 +310,16 @@ def stem_of(path: Path, folder: Path) -> str:
     return path.relative_to(folder).with_suffix("").as_posix()
 
 
-def below(folder: Path, path: Path, name: str) -> str:
+def below(folder: Path, path: Path, name: str, pictures: Pictures) -> str:
     """Return the image's name from a label file, with the folders of that file.
 
-    A name that already has folders is kept unchanged.
+    Those of the image, if the file is in a folder of labels. A name that already has folders is
+    kept unchanged.
     """
-    parent = path.parent.relative_to(folder)
+    stem, parent = stem_of(path, folder), path.parent.relative_to(folder)
+    picture = pictures.of(stem) if _without_usual(stem) != stem else None
+    if picture and picture.is_relative_to(folder):
+        parent = picture.parent.relative_to(folder)
     return name if "/" in name or "\\" in name else str(PurePosixPath(parent.as_posix(), name))
 
 

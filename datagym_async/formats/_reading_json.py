@@ -91,7 +91,7 @@ def open_labelme(path: Path, options: Options) -> RawDataset:
         if not isinstance(name, str) or not name:
             raise BrokenError("it has no imagePath, and no image of its name is beside it")
         name = named_as_found(name, stem, pictures, str(file), losses)
-        image = RawImage(name=below(folder, file, name), where=str(file))
+        image = RawImage(name=below(folder, file, name, pictures), where=str(file))
         image.width, image.height = (
             pixels_of(said.get(side)) for side in ("imageWidth", "imageHeight")
         )

@@ -45,6 +45,8 @@ def open_kitti(path: Path, options: Options) -> RawDataset:
     folder = next(iter(inside or (of_parts if len(of_parts) == 1 else ())), path)
     pictures = Pictures.of_labels(folder, options, folder.parent)
     files = [each for each in files_below(folder, {".txt"}) if each.stem.lower() not in NO_LABELS]
+    # Further down there may be calibrations and other texts beside label_2.
+    files = [each for each in files if "label_2" in each.relative_to(folder).parts] or files
     root = folder.parent.parent if folder.parent.name == "training" else folder.parent
     files = of_part(files, folder, root / "ImageSets" / f"{options.split}.txt", options)
 

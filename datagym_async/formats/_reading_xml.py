@@ -250,7 +250,7 @@ class _Voc:
             measure(image, picture, self._losses)
         if name:
             image.name = named_as_found(name, stem, self._pictures, str(file), self._losses)
-        image.name = below(self._folder, file, image.name)
+        image.name = below(self._folder, file, image.name, self._pictures)
         image.is_labelled = whole.find("object") is not None
         for each in whole.all("object"):
             if each.said("deleted") != "1":  # LabelMe's web tool keeps deleted objects

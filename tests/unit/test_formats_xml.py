@@ -307,6 +307,16 @@ def test_images_of_one_name(tmp_path: Path) -> None:
     assert "3.xml: another image of the name a.png has another size" in str(losses.report())
 
 
+def test_folders_in_parts(tmp_path: Path) -> None:
+    """Each part has its own Annotations and images, whose names may be the same."""
+    for part in ("train", "val"):
+        text(tmp_path / part / "Annotations" / "a.xml", voc(CAR, size=""))
+        picture(tmp_path / part / "JPEGImages" / "a.png")
+    images, lost = read(open_dataset(tmp_path))
+    assert [each.name for each in images] == ["train/JPEGImages/a.png", "val/JPEGImages/a.png"]
+    assert ({(each.width, each.height) for each in images}, lost) == ({(200, 100)}, {})
+
+
 def test_parts_of_voc(tmp_path: Path) -> None:
     """ImageSets list which images a part has; else it is a folder."""
     for name in ("a", "b"):

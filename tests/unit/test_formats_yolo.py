@@ -743,6 +743,17 @@ def test_kitti_as_tools_write_it(tmp_path: Path, labels: str, images: str) -> No
     assert not lost
 
 
+def test_kitti_as_it_is_unpacked(tmp_path: Path) -> None:
+    """In folders of its archives, with calibrations, which are no labels."""
+    for part in ("a", "b"):
+        text(tmp_path / part / "label_2" / f"{part}.txt", TRUCK)
+        text(tmp_path / part / "calib" / f"{part}.txt", "P0: " + "7.2e+02 " * 12)
+        picture(tmp_path / part / "image_2" / f"{part}.png", 1224, 370)
+    images, lost = read(open_dataset(tmp_path))
+    assert [each.name for each in images] == ["a/label_2/a.png", "b/label_2/b.png"]
+    assert ([each.width for each in images], lost) == ([1224, 1224], {})
+
+
 def test_kitti_as_it_is_written_here(tmp_path: Path) -> None:
     """training/label_2 beside training/image_2, with lists of the images of each part."""
     for name in ("a", "b"):
