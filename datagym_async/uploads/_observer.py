@@ -41,9 +41,10 @@ class Meters:
 
     statistics: Callable[[], SessionStatistics]  # of the client's session so far
     limits: Limits
+    lane: BoundedLane = attrs.field(init=False)  # asked for each item
 
-    @property
-    def lane(self) -> BoundedLane:
+    @lane.default
+    def _lane_of_uploads(self) -> BoundedLane:
         return self.limits.lanes[Lane.UPLOAD]
 
 
