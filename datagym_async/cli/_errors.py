@@ -58,6 +58,7 @@ _OTHERS: Final[Mapping[str, str]] = {
     "format=...": "--format",
     'images="download"': "--images download",
     'images=..., "link", "copy" or "download"': "--images link, copy or download",
+    "images=...": "--images",
     "exact=False": "--no-exact",
 }
 # What the errors of the client say is meant for code; these two are put in the words of a shell.

@@ -299,7 +299,8 @@ def _close(output: Output, account: _Account, source: PredictionFile) -> int:
     if (more := len(lines) - LINES_OF_PROBLEMS) > 0:
         output.warning(f"(and {counted(more, 'further kind')}; --json lists them all)")
     for loss in losses.items:
-        output.warning(f"{'lost' if loss.kind.is_loss else 'changed'}: {loss}")
+        said = hint_in_shell_words(str(loss))
+        output.warning(f"{'lost' if loss.kind.is_loss else 'changed'}: {said}")
     if any(losses.count(kind) for kind in (LossKind.NO_ENTRY, LossKind.NO_POINT)):
         output.warning(
             f"`datagym-async config from {shlex.quote(str(source.path))} --add --upload PROJECT` "

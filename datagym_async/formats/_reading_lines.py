@@ -486,7 +486,7 @@ def _read(each: _Labelled, yolo: _Yolo, in_shares: bool, losses: Losses) -> Iter
         lines = [*lines_of(each.labels)] if is_there(each.labels) else []
         is_lost = False
     image = RawImage(name=each.name, where=str(each.labels), is_labelled=is_lost or bool(lines))
-    reason = "there is no such image; name its folder as `images`"
+    reason = "there is no such image; name its folder with images=..."
     try:
         if each.image is not None:
             image.width, image.height, orientation = upright_size(each.image)

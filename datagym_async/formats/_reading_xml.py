@@ -245,7 +245,9 @@ class _Voc:
         if not (name and image.width and image.height):
             picture = self._pictures.of(stem) or self._pictures.of(Path(name).stem)
             if not name and picture is None:
-                raise BrokenError("it has no <filename>; name the folder of its image as `images`")
+                raise BrokenError(
+                    "it has no <filename>; name the folder of its image with images=..."
+                )
             image.name = name or (picture.name if picture else "")
             measure(image, picture, self._losses)
         if name:

@@ -334,6 +334,7 @@ def test_results_of_a_model(bench: Bench) -> None:
         {"image_id": 1, "category_id": 1, "bbox": [n, n, 5, 5], "score": n / 10} for n in (2, 9)
     ]
     file = bench.file("results.json", results)
+    assert "lists both with --images" in bench.run(file).err
     ran = bench.run(file, "--images", str(truth), "--min-score", "0.5", "--json")
     assert bench.boxes() == {"car": [(9, 9, 5, 5)]}
     assert {each["kind"]: each["count"] for each in ran.document["losses"]}["low_score"] == 1

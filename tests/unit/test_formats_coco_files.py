@@ -555,7 +555,7 @@ def test_results_by_name(name: str) -> None:
 
 def test_results_need_the_file_that_lists_images() -> None:
     """The error says how to name it."""
-    with pytest.raises(FormatError, match="lists both as `images`"):
+    with pytest.raises(FormatError, match="lists both with images="):
         open_dataset([RESULT])
 
 

@@ -290,7 +290,7 @@ class _Opened:
                 if not self._lists_images:
                     raise FormatError(
                         f"{file.where} has results, which mean images and categories by their "
-                        "numbers: name the COCO file that lists both as `images`"
+                        "numbers: name the COCO file that lists both with images=..."
                     )
                 file.has_results, file.categories = True, self.files[0].categories
             rows = []
