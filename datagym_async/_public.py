@@ -1,8 +1,9 @@
 """How packages export names.
 
-`publish` is for packages that load all of their modules: it sets the module of what they export to
-the package. `when_asked` is for packages of which most users need a part: it loads a name's module
-when the name is used (PEP 562). `NotCopied` is for objects that belong to one process.
+`publish` is for packages that load all of their modules: it lists what they export, and sets its
+module to the package. `when_asked` is for packages of which most users need a part: it loads a
+name's module when the name is used (PEP 562). `NotCopied` is for objects that belong to one
+process.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import inspect
 import re
 import sys
 from collections.abc import Callable
-from types import FunctionType, MappingProxyType
+from types import FunctionType, MappingProxyType, ModuleType
 from typing import Any, NoReturn, SupportsIndex, TypeVar
 
 F = TypeVar("F", bound="Callable[..., object]")
@@ -20,14 +21,25 @@ F = TypeVar("F", bound="Callable[..., object]")
 _WORD = re.compile(r"[A-Za-z_]\w*")
 
 
-def publish(namespace: dict[str, Any]) -> None:
-    """Set the module of all classes and functions that a package exports to the package.
+def publish(namespace: dict[str, Any], *foreign: str) -> None:
+    """Set ``__all__`` of a package, and the module of the classes and functions there to it.
 
     Then `help`, tracebacks and pickles show them as they are imported. Call it at the end of an
-    ``__init__`` with the package's ``globals()``. Exports of inner packages stay theirs.
+    ``__init__`` with the package's ``globals()``. Exported is what the package defines, or imports
+    from its own modules, which it does under the same name (``X as X``), so that type checkers see
+    it too; and `foreign`. Exports of inner packages stay theirs.
     """
     package = namespace["__name__"]
-    for name in namespace["__all__"]:
+
+    def is_exported(name: str, thing: object) -> bool:
+        if name.startswith("_") or isinstance(thing, ModuleType) or name == "annotations":
+            return False
+        home = f"{thing.__module__}." if isinstance(thing, type | FunctionType) else f"{package}."
+        return home.startswith(f"{package}.")
+
+    found = [name for name, thing in namespace.items() if is_exported(name, thing)]
+    namespace["__all__"] = sorted([*found, *foreign])
+    for name in found:
         thing = namespace[name]
         module = getattr(thing, "__module__", None) or ""
         is_own = module.startswith(f"{package}.") and "._" in module

@@ -17,10 +17,8 @@
 from __future__ import annotations
 
 from datagym_async._public import publish
-from datagym_async.data._config import LoaderConfig
-from datagym_async.data._loader import DatasetLoader
-from datagym_async.data._samples import Sample
-
-__all__ = ["DatasetLoader", "LoaderConfig", "Sample"]
+from datagym_async.data._config import LoaderConfig as LoaderConfig
+from datagym_async.data._loader import DatasetLoader as DatasetLoader
+from datagym_async.data._samples import Sample as Sample
 
 publish(globals())

@@ -11,9 +11,7 @@ order:
 from __future__ import annotations
 
 from datagym_async._public import publish
-from datagym_async.distributed._cluster import Scheduler
-from datagym_async.distributed._jobs import predict, through
-
-__all__ = ["Scheduler", "predict", "through"]
+from datagym_async.distributed._cluster import Scheduler as Scheduler
+from datagym_async.distributed._jobs import predict as predict, through as through
 
 publish(globals())

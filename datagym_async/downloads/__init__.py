@@ -15,30 +15,17 @@ In reading order:
 from __future__ import annotations
 
 from datagym_async._public import publish
-from datagym_async.downloads._config import DownloadConfig
-from datagym_async.downloads._downloader import Downloader
+from datagym_async.downloads._config import DownloadConfig as DownloadConfig
+from datagym_async.downloads._downloader import Downloader as Downloader
 from datagym_async.downloads._report import (
-    DownloadEnded,
-    DownloadEvent,
-    DownloadOutcome,
-    DownloadProgress,
-    DownloadReport,
-    DownloadResult,
-    DownloadStarted,
-    MediaSettled,
+    DownloadEnded as DownloadEnded,
+    DownloadEvent as DownloadEvent,
+    DownloadOutcome as DownloadOutcome,
+    DownloadProgress as DownloadProgress,
+    DownloadReport as DownloadReport,
+    DownloadResult as DownloadResult,
+    DownloadStarted as DownloadStarted,
+    MediaSettled as MediaSettled,
 )
-
-__all__ = [
-    "DownloadConfig",
-    "DownloadEnded",
-    "DownloadEvent",
-    "DownloadOutcome",
-    "DownloadProgress",
-    "DownloadReport",
-    "DownloadResult",
-    "DownloadStarted",
-    "Downloader",
-    "MediaSettled",
-]
 
 publish(globals())

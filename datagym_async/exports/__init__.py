@@ -9,23 +9,16 @@ from __future__ import annotations
 
 from datagym_async._public import publish
 from datagym_async.exports._bitmaps import (
-    Bitmap,
-    BitmapReport,
-    BitmapResult,
-    BitmapSample,
-    BitmapStream,
+    Bitmap as Bitmap,
+    BitmapReport as BitmapReport,
+    BitmapResult as BitmapResult,
+    BitmapSample as BitmapSample,
+    BitmapStream as BitmapStream,
 )
-from datagym_async.exports._label_files import ExportedLabels, ExportFormat, ExportProgress
-
-__all__ = [
-    "Bitmap",
-    "BitmapReport",
-    "BitmapResult",
-    "BitmapSample",
-    "BitmapStream",
-    "ExportFormat",
-    "ExportProgress",
-    "ExportedLabels",
-]
+from datagym_async.exports._label_files import (
+    ExportedLabels as ExportedLabels,
+    ExportFormat as ExportFormat,
+    ExportProgress as ExportProgress,
+)
 
 publish(globals())

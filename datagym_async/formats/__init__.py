@@ -23,42 +23,35 @@ Everything blocks, except the iteration of a `PredictionFile`: callers with an e
 from __future__ import annotations
 
 from datagym_async._public import publish
-from datagym_async.formats._classes import service_key
-from datagym_async.formats._losses import Conversion, FormatError, Loss, LossKind, LossReport
-from datagym_async.formats._mapping import By, LabelMapping, Shape
-from datagym_async.formats._prediction_files import Matching, PredictionFile, match
-from datagym_async.formats._raw import Category
-from datagym_async.formats._splits import shares_of, split_of
-from datagym_async.formats._table import FORMATS, FormatInfo, FormatName, label_config, read, sniff
-from datagym_async.formats._writing import Placing, WrittenFormat, write
-from datagym_async.formats._written import classes_from
-
-__all__ = [
-    "FORMATS",
-    "By",
-    "Category",
-    "Conversion",
-    "FormatError",
-    "FormatInfo",
-    "FormatName",
-    "LabelMapping",
-    "Loss",
-    "LossKind",
-    "LossReport",
-    "Matching",
-    "Placing",
-    "PredictionFile",
-    "Shape",
-    "WrittenFormat",
-    "classes_from",
-    "label_config",
-    "match",
-    "read",
-    "service_key",
-    "shares_of",
-    "sniff",
-    "split_of",
-    "write",
-]
+from datagym_async.formats._classes import service_key as service_key
+from datagym_async.formats._losses import (
+    Conversion as Conversion,
+    FormatError as FormatError,
+    Loss as Loss,
+    LossKind as LossKind,
+    LossReport as LossReport,
+)
+from datagym_async.formats._mapping import By as By, LabelMapping as LabelMapping, Shape as Shape
+from datagym_async.formats._prediction_files import (
+    Matching as Matching,
+    PredictionFile as PredictionFile,
+    match as match,
+)
+from datagym_async.formats._raw import Category as Category
+from datagym_async.formats._splits import shares_of as shares_of, split_of as split_of
+from datagym_async.formats._table import (
+    FORMATS as FORMATS,
+    FormatInfo as FormatInfo,
+    FormatName as FormatName,
+    label_config as label_config,
+    read as read,
+    sniff as sniff,
+)
+from datagym_async.formats._writing import (
+    Placing as Placing,
+    WrittenFormat as WrittenFormat,
+    write as write,
+)
+from datagym_async.formats._written import classes_from as classes_from
 
 publish(globals())

@@ -17,81 +17,56 @@ In reading order:
 from __future__ import annotations
 
 from datagym_async._public import publish
-from datagym_async.labels._check import Prepared, check_prediction, prepare_prediction
-from datagym_async.labels._check_parts import Finding, Severity
-from datagym_async.labels._config import ConfigDiff, EntryChange, LabelConfig, diff
-from datagym_async.labels._config_entries import ConfigEntry, EntryHandle, EntryLike
+from datagym_async.labels._check import (
+    Prepared as Prepared,
+    check_prediction as check_prediction,
+    prepare_prediction as prepare_prediction,
+)
+from datagym_async.labels._check_parts import Finding as Finding, Severity as Severity
+from datagym_async.labels._config import (
+    ConfigDiff as ConfigDiff,
+    EntryChange as EntryChange,
+    LabelConfig as LabelConfig,
+    diff as diff,
+)
+from datagym_async.labels._config_entries import (
+    ConfigEntry as ConfigEntry,
+    EntryHandle as EntryHandle,
+    EntryLike as EntryLike,
+)
 from datagym_async.labels._payload import (
-    ExportReader,
-    LabelClass,
-    LabelExport,
-    class_types,
-    parse_export,
-    parse_image,
-    parse_task,
-    parse_video,
-    to_payload,
-    to_prediction,
-    to_video_payload,
-    with_keys,
+    ExportReader as ExportReader,
+    LabelClass as LabelClass,
+    LabelExport as LabelExport,
+    class_types as class_types,
+    parse_export as parse_export,
+    parse_image as parse_image,
+    parse_task as parse_task,
+    parse_video as parse_video,
+    to_payload as to_payload,
+    to_prediction as to_prediction,
+    to_video_payload as to_video_payload,
+    with_keys as with_keys,
 )
 from datagym_async.labels._values import (
-    Annotation,
-    Bounds,
-    Classification,
-    Incomplete,
-    LabeledImage,
-    LabeledTask,
-    Line,
-    Point,
-    Polygon,
-    Rectangle,
-    Segmentation,
-    Shape,
+    Annotation as Annotation,
+    Bounds as Bounds,
+    Classification as Classification,
+    Incomplete as Incomplete,
+    LabeledImage as LabeledImage,
+    LabeledTask as LabeledTask,
+    Line as Line,
+    Point as Point,
+    Polygon as Polygon,
+    Rectangle as Rectangle,
+    Segmentation as Segmentation,
+    Shape as Shape,
 )
-from datagym_async.labels._video import FrameRange, Keyframe, VideoLabels, VideoObject
-
-__all__ = [
-    "Annotation",
-    "Bounds",
-    "Classification",
-    "ConfigDiff",
-    "ConfigEntry",
-    "EntryChange",
-    "EntryHandle",
-    "EntryLike",
-    "ExportReader",
-    "Finding",
-    "FrameRange",
-    "Incomplete",
-    "Keyframe",
-    "LabelClass",
-    "LabelConfig",
-    "LabelExport",
-    "LabeledImage",
-    "LabeledTask",
-    "Line",
-    "Point",
-    "Polygon",
-    "Prepared",
-    "Rectangle",
-    "Segmentation",
-    "Severity",
-    "Shape",
-    "VideoLabels",
-    "VideoObject",
-    "check_prediction",
-    "class_types",
-    "diff",
-    "parse_export",
-    "parse_image",
-    "parse_task",
-    "parse_video",
-    "prepare_prediction",
-    "to_payload",
-    "to_prediction",
-    "to_video_payload",
-    "with_keys",
-]
+from datagym_async.labels._video import (
+    FrameRange as FrameRange,
+    Keyframe as Keyframe,
+    VideoLabels as VideoLabels,
+    VideoObject as VideoObject,
+)
 
 publish(globals())

@@ -22,32 +22,22 @@ from pathlib import Path
 
 from datagym_async._checks import checked
 from datagym_async._public import publish
-from datagym_async.look._drawing import draw
-from datagym_async.look._gallery import Gallery, GalleryOptions, build_gallery
-from datagym_async.look._marks import colors_of, svg
-from datagym_async.look._overlap import Comparison, compare
-from datagym_async.look._sheet import Choice, build_sheet
-from datagym_async.look._stats import AnswerCount, ClassCount, FindingCount, LabelStatistics
-from datagym_async.look._subjects import of_folder, stats
-
-__all__ = [
-    "AnswerCount",
-    "Choice",
-    "ClassCount",
-    "Comparison",
-    "FindingCount",
-    "Gallery",
-    "GalleryOptions",
-    "LabelStatistics",
-    "build_gallery",
-    "build_sheet",
-    "colors_of",
-    "compare",
-    "draw",
-    "gallery",
-    "stats",
-    "svg",
-]
+from datagym_async.look._drawing import draw as draw
+from datagym_async.look._gallery import (
+    Gallery as Gallery,
+    GalleryOptions as GalleryOptions,
+    build_gallery as build_gallery,
+)
+from datagym_async.look._marks import colors_of as colors_of, svg as svg
+from datagym_async.look._overlap import Comparison as Comparison, compare as compare
+from datagym_async.look._sheet import Choice as Choice, build_sheet as build_sheet
+from datagym_async.look._stats import (
+    AnswerCount as AnswerCount,
+    ClassCount as ClassCount,
+    FindingCount as FindingCount,
+    LabelStatistics as LabelStatistics,
+)
+from datagym_async.look._subjects import of_folder as _of_folder, stats as stats
 
 
 @checked
@@ -72,7 +62,7 @@ async def gallery(
         FormatError: The labels have no known format.
         OSError: Something cannot be read, or the output cannot be written.
     """
-    looked = await of_folder(Path(folder), None if labels is None else Path(labels))
+    looked = await _of_folder(Path(folder), None if labels is None else Path(labels))
     return await build_gallery(looked, Path(output), options)
 
 

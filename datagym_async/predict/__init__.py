@@ -10,20 +10,12 @@ In reading order:
 from __future__ import annotations
 
 from datagym_async._public import publish
-from datagym_async.predict._models import ModelError
+from datagym_async.predict._models import ModelError as ModelError
 from datagym_async.predict._run import (
-    PredictOutcome,
-    PredictProblem,
-    PredictProgress,
-    PredictReport,
+    PredictOutcome as PredictOutcome,
+    PredictProblem as PredictProblem,
+    PredictProgress as PredictProgress,
+    PredictReport as PredictReport,
 )
-
-__all__ = [
-    "ModelError",
-    "PredictOutcome",
-    "PredictProblem",
-    "PredictProgress",
-    "PredictReport",
-]
 
 publish(globals())

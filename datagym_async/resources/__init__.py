@@ -16,40 +16,33 @@ In reading order:
 from __future__ import annotations
 
 from datagym_async._public import publish
-from datagym_async.resources._ai_segmentation import AiSegmentationResource
-from datagym_async.resources._datasets import DatasetsResource
-from datagym_async.resources._label_configs import LabelConfigsResource
-from datagym_async.resources._labels import LabelsResource
-from datagym_async.resources._media import Dialect, MediaResource, file_body
-from datagym_async.resources._predictions import (
-    ImportOutcome,
-    ImportRemark,
-    ImportReport,
-    ImportResult,
+from datagym_async.resources._ai_segmentation import (
+    AiSegmentationResource as AiSegmentationResource,
 )
-from datagym_async.resources._projects import ProjectsResource
-from datagym_async.resources._tasks import TaskOutcome, TasksReport, TasksResource
-from datagym_async.resources._values import ValueOutcome, ValuesResource, WriteReport
-
-__all__ = [
-    "AiSegmentationResource",
-    "DatasetsResource",
-    "Dialect",
-    "ImportOutcome",
-    "ImportRemark",
-    "ImportReport",
-    "ImportResult",
-    "LabelConfigsResource",
-    "LabelsResource",
-    "MediaResource",
-    "ProjectsResource",
-    "TaskOutcome",
-    "TasksReport",
-    "TasksResource",
-    "ValueOutcome",
-    "ValuesResource",
-    "WriteReport",
-    "file_body",
-]
+from datagym_async.resources._datasets import DatasetsResource as DatasetsResource
+from datagym_async.resources._label_configs import LabelConfigsResource as LabelConfigsResource
+from datagym_async.resources._labels import LabelsResource as LabelsResource
+from datagym_async.resources._media import (
+    Dialect as Dialect,
+    MediaResource as MediaResource,
+    file_body as file_body,
+)
+from datagym_async.resources._predictions import (
+    ImportOutcome as ImportOutcome,
+    ImportRemark as ImportRemark,
+    ImportReport as ImportReport,
+    ImportResult as ImportResult,
+)
+from datagym_async.resources._projects import ProjectsResource as ProjectsResource
+from datagym_async.resources._tasks import (
+    TaskOutcome as TaskOutcome,
+    TasksReport as TasksReport,
+    TasksResource as TasksResource,
+)
+from datagym_async.resources._values import (
+    ValueOutcome as ValueOutcome,
+    ValuesResource as ValuesResource,
+    WriteReport as WriteReport,
+)
 
 publish(globals())

@@ -21,28 +21,28 @@ reading order, from the wire inwards:
 
 from __future__ import annotations
 
-from aiohttp.typedefs import Middleware
+from aiohttp.typedefs import Middleware as Middleware
 
 from datagym_async._public import publish
 
 try:
-    from datagym_async.server._connections import ServerStatistics
-    from datagym_async.server._json import Dialect
-    from datagym_async.server._labels import TaskState
-    from datagym_async.server._links import FetchLinks
+    from datagym_async.server._connections import ServerStatistics as ServerStatistics
+    from datagym_async.server._json import Dialect as Dialect
+    from datagym_async.server._labels import TaskState as TaskState
+    from datagym_async.server._links import FetchLinks as FetchLinks
     from datagym_async.server._seed import (
-        SeedDataset,
-        SeededDataset,
-        SeededProject,
-        SeedKeyframe,
-        SeedMedia,
-        SeedProject,
-        SeedVideo,
-        SeedVideoObject,
+        SeedDataset as SeedDataset,
+        SeededDataset as SeededDataset,
+        SeededProject as SeededProject,
+        SeedKeyframe as SeedKeyframe,
+        SeedMedia as SeedMedia,
+        SeedProject as SeedProject,
+        SeedVideo as SeedVideo,
+        SeedVideoObject as SeedVideoObject,
     )
-    from datagym_async.server._server import Server
-    from datagym_async.server._service import Plan
-    from datagym_async.server._store import StoreError
+    from datagym_async.server._server import Server as Server
+    from datagym_async.server._service import Plan as Plan
+    from datagym_async.server._store import StoreError as StoreError
 except ModuleNotFoundError as _error:
     if (_error.name or "").partition(".")[0] not in ("aiosqlite", "PIL"):
         raise
@@ -54,23 +54,4 @@ except ModuleNotFoundError as _error:
         name=_error.name,
     ) from None
 
-__all__ = [
-    "Dialect",
-    "FetchLinks",
-    "Middleware",
-    "Plan",
-    "SeedDataset",
-    "SeedKeyframe",
-    "SeedMedia",
-    "SeedProject",
-    "SeedVideo",
-    "SeedVideoObject",
-    "SeededDataset",
-    "SeededProject",
-    "Server",
-    "ServerStatistics",
-    "StoreError",
-    "TaskState",
-]
-
-publish(globals())
+publish(globals(), "Middleware")

@@ -21,47 +21,30 @@ from __future__ import annotations
 
 from datagym_async._public import publish
 from datagym_async.testing._answers import (
-    Html,
-    Redirect,
-    RefuseToken,
-    RetryAfter,
-    ServiceError,
-    Status,
-    WrongShape,
+    Html as Html,
+    Redirect as Redirect,
+    RefuseToken as RefuseToken,
+    RetryAfter as RetryAfter,
+    ServiceError as ServiceError,
+    Status as Status,
+    WrongShape as WrongShape,
 )
 from datagym_async.testing._connections import (
-    CommitThenDelay,
-    CommitThenDrop,
-    Delay,
-    Drop,
-    DropMidBody,
-    Hang,
-    Truncate,
-    outage,
+    CommitThenDelay as CommitThenDelay,
+    CommitThenDrop as CommitThenDrop,
+    Delay as Delay,
+    Drop as Drop,
+    DropMidBody as DropMidBody,
+    Hang as Hang,
+    Truncate as Truncate,
+    outage as outage,
 )
-from datagym_async.testing._plan import Action, Fault, FaultPlan, SeenRequest, chance
-
-__all__ = [
-    "Action",
-    "CommitThenDelay",
-    "CommitThenDrop",
-    "Delay",
-    "Drop",
-    "DropMidBody",
-    "Fault",
-    "FaultPlan",
-    "Hang",
-    "Html",
-    "Redirect",
-    "RefuseToken",
-    "RetryAfter",
-    "SeenRequest",
-    "ServiceError",
-    "Status",
-    "Truncate",
-    "WrongShape",
-    "chance",
-    "outage",
-]
+from datagym_async.testing._plan import (
+    Action as Action,
+    Fault as Fault,
+    FaultPlan as FaultPlan,
+    SeenRequest as SeenRequest,
+    chance as chance,
+)
 
 publish(globals())

@@ -21,61 +21,39 @@ In reading order:
 from __future__ import annotations
 
 from datagym_async._public import publish
-from datagym_async.uploads._config import UploadConfig
-from datagym_async.uploads._dry_run import DryRun, PlannedUpload, PlanSummary
-from datagym_async.uploads._uploader import Uploader
-from datagym_async.uploads._values import (
-    DatasetCreated,
-    DatasetShare,
-    Double,
-    ItemSettled,
-    LimitChanged,
-    Mismatch,
-    Outcome,
-    Paused,
-    RunEnded,
-    RunStarted,
-    UploadEvent,
-    UploadItem,
-    UploadProgress,
-    UploadReport,
-    UploadResult,
+from datagym_async.uploads._config import UploadConfig as UploadConfig
+from datagym_async.uploads._dry_run import (
+    DryRun as DryRun,
+    PlannedUpload as PlannedUpload,
+    PlanSummary as PlanSummary,
 )
-from datagym_async.uploads.plan._jobs import JobSummary, clean_jobs, list_jobs, show_job
-from datagym_async.uploads.plan._journal import jobs_folder
-from datagym_async.uploads.sources._failed import failed_items
-from datagym_async.uploads.sources._leaves import Source
-from datagym_async.uploads.sources._watch import FolderWatch
-
-__all__ = [
-    "DatasetCreated",
-    "DatasetShare",
-    "Double",
-    "DryRun",
-    "FolderWatch",
-    "ItemSettled",
-    "JobSummary",
-    "LimitChanged",
-    "Mismatch",
-    "Outcome",
-    "Paused",
-    "PlanSummary",
-    "PlannedUpload",
-    "RunEnded",
-    "RunStarted",
-    "Source",
-    "UploadConfig",
-    "UploadEvent",
-    "UploadItem",
-    "UploadProgress",
-    "UploadReport",
-    "UploadResult",
-    "Uploader",
-    "clean_jobs",
-    "failed_items",
-    "jobs_folder",
-    "list_jobs",
-    "show_job",
-]
+from datagym_async.uploads._uploader import Uploader as Uploader
+from datagym_async.uploads._values import (
+    DatasetCreated as DatasetCreated,
+    DatasetShare as DatasetShare,
+    Double as Double,
+    ItemSettled as ItemSettled,
+    LimitChanged as LimitChanged,
+    Mismatch as Mismatch,
+    Outcome as Outcome,
+    Paused as Paused,
+    RunEnded as RunEnded,
+    RunStarted as RunStarted,
+    UploadEvent as UploadEvent,
+    UploadItem as UploadItem,
+    UploadProgress as UploadProgress,
+    UploadReport as UploadReport,
+    UploadResult as UploadResult,
+)
+from datagym_async.uploads.plan._jobs import (
+    JobSummary as JobSummary,
+    clean_jobs as clean_jobs,
+    list_jobs as list_jobs,
+    show_job as show_job,
+)
+from datagym_async.uploads.plan._journal import jobs_folder as jobs_folder
+from datagym_async.uploads.sources._failed import failed_items as failed_items
+from datagym_async.uploads.sources._leaves import Source as Source
+from datagym_async.uploads.sources._watch import FolderWatch as FolderWatch
 
 publish(globals())

@@ -86,6 +86,10 @@ def pages() -> list[Page]:
                 waiting.append(module)
                 modules[module.path] = module
     names = {path: [str(name) for name in module.exports or ()] for path, module in modules.items()}
+    for path in (path for path, module in modules.items() if module.exports is None):
+        names[path] = getattr(
+            importlib.import_module(path), "__all__", []
+        )  # made when it is loaded
     loader.expand_wildcards(whole)
     names[PACKAGE] = [*importlib.import_module(PACKAGE).__all__]  # loads none of them
     homes: dict[str, str] = {}

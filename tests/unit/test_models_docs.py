@@ -10,9 +10,9 @@ import pytest
 
 from datagym_async import models
 
-CLASSES = [
-    getattr(models, name) for name in models.__all__ if inspect.isclass(getattr(models, name))
-]
+EXPORTED: list[str] = vars(models)["__all__"]
+
+CLASSES = [getattr(models, name) for name in EXPORTED if inspect.isclass(getattr(models, name))]
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
@@ -46,4 +46,4 @@ def test_enums_take_new_words(cls: type[models.OpenEnum]) -> None:
 
 def test_all_is_sorted() -> None:
     """The public names stand in order."""
-    assert list(models.__all__) == sorted(models.__all__)
+    assert list(EXPORTED) == sorted(EXPORTED)

@@ -11,9 +11,12 @@ cannot hold. Masks need the extra ``formats``. In reading order:
 from __future__ import annotations
 
 from datagym_async._public import publish
-from datagym_async.formats.coco._reading import label_config, read
-from datagym_async.formats.coco._writing import CocoDocument, sdk_items, to_document, write
-
-__all__ = ["CocoDocument", "label_config", "read", "sdk_items", "to_document", "write"]
+from datagym_async.formats.coco._reading import label_config as label_config, read as read
+from datagym_async.formats.coco._writing import (
+    CocoDocument as CocoDocument,
+    sdk_items as sdk_items,
+    to_document as to_document,
+    write as write,
+)
 
 publish(globals())
