@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from typing import TypeVar
 
@@ -338,7 +338,9 @@ async def _judge(method: str, answer: aiohttp.ClientResponse) -> str | Redirect 
     if status in _BAD_MOMENTS:
         raise LinkError(f"The link answers with status {status}.", may_pass=True)
     if method == "HEAD":
-        return "" if status == 200 and _is_image(answer.headers) else None
+        kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        is_image = kind in _TYPES and answer.headers.get("Content-Length") != "0"
+        return "" if status == 200 and is_image else None
     if status not in {200, 206}:
         return f"The link answers with status {status}."
     try:
@@ -346,11 +348,6 @@ async def _judge(method: str, answer: aiohttp.ClientResponse) -> str | Redirect 
     except asyncio.IncompleteReadError as short:
         head = short.partial
     return "" if head.startswith(_SIGNATURES) else None
-
-
-def _is_image(headers: Mapping[str, str]) -> bool:
-    kind = headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    return kind in _TYPES and headers.get("Content-Length") != "0"
 
 
 class LinkFetcher(GuardedSession):

@@ -185,16 +185,13 @@ def export(
         shown.warning("Interrupted; no partial file is left.")
         return INTERRUPTED
     if (exported.size or 0) <= _EMPTY and not exported.tasks:
-        shown.warning(_why_empty(exported, chooses=bool(state or dataset or only_labelled)))
+        way = " with another --format" if exported.format == "json" else ""
+        why = f"No task of the project is finished; --state all{way} exports the others, too."
+        if state or dataset or only_labelled:
+            why = "No task matches the given states, datasets and labels."
+        shown.warning(why)
     _close(shown, exported, to_stdout=to_stdout)
     return WELL if exported.ok or lossy_ok else SOME_FAILED
-
-
-def _why_empty(exported: ExportedLabels, *, chooses: bool) -> str:
-    if chooses:
-        return "No task matches the given states, datasets and labels."
-    way = " with another --format" if exported.format == "json" else ""
-    return f"No task of the project is finished; --state all{way} exports the others, too."
 
 
 def step_of(progress: ExportProgress, seconds: float) -> Step:

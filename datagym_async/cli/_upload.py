@@ -6,7 +6,7 @@ because on the command line people expect that a job can be resumed.
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
@@ -168,7 +168,12 @@ def upload(
     async def find() -> tuple[list[Project], Dataset | FutureDataset]:
         async with waiting(invocation, client):
             # The projects first: a wrong name must not leave a dataset behind.
-            projects = await _image_projects(client, project or ())
+            projects = [await project_of(client, each) for each in project or ()]
+            for each in projects:
+                if each.media_type is MediaType.VIDEO:
+                    raise CommandError(
+                        f"Project {each.name!r} labels videos; name one that labels images."
+                    )
             return projects, await _look_for(client, dataset, failed, create=create)
 
     async def start(dataset: Dataset, config: UploadConfig) -> None:
@@ -308,16 +313,6 @@ def _close(output: Output, account: Account, *, files: Sequence[Path], watched: 
     if is_cut_short:
         return INTERRUPTED
     return status if is_written else SOME_FAILED
-
-
-async def _image_projects(client: DataGymClient, wanted: Iterable[str]) -> list[Project]:
-    found = [await project_of(client, each) for each in wanted]
-    for project in found:
-        if project.media_type is MediaType.VIDEO:
-            raise CommandError(
-                f"Project {project.name!r} labels videos; name one that labels images."
-            )
-    return found
 
 
 async def _look_for(

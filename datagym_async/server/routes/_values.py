@@ -189,16 +189,14 @@ def _points(value: Json) -> list[Json]:
     return points_view(pairs)
 
 
-def _rings(value: Json) -> list[Json]:
-    return [{"id": new_id(), "points": _points(ring.get("points"))} for ring in _objects(value)]
-
-
 # By the members that a payload may have.
 _READERS: Final[Mapping[str, Callable[[Json], Json]]] = {
     **dict.fromkeys(("x", "y", "width", "height"), _number),
     **dict.fromkeys(("selectKey", "text"), _text),
     "points": _points,
-    "pointsCollection": _rings,
+    "pointsCollection": lambda value: [
+        {"id": new_id(), "points": _points(ring.get("points"))} for ring in _objects(value)
+    ],
     "checkedValues": lambda value: [_text(key) for key in _list(value)],
 }
 
