@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from logging.handlers import QueueHandler, QueueListener
 from queue import SimpleQueue
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, TypeVar
 
 import attrs
 import typer
@@ -26,7 +26,7 @@ from datagym_async.cli._options import OF_ALL, OF_CLIENTS, Shared, sign
 from datagym_async.cli._screen import LogFileHandler, LogHandler, Output
 from datagym_async.cli._signals import terminated_like_interrupted
 
-P = ParamSpec("P")
+C = TypeVar("C", bound=Callable[..., int])
 
 TOKEN_VARIABLE = "DATAGYM_TOKEN"  # noqa: S105 -- the name of a variable, not a secret
 
@@ -57,24 +57,19 @@ def group(name: str) -> typer.Typer:
 
 def command(
     app: typer.Typer, name: str, *, client: bool = True, table: OptionTable | None = None
-) -> Callable[
-    [Callable[Concatenate[Invocation, P], int]], Callable[Concatenate[Invocation, P], int]
-]:
+) -> Callable[[C], C]:
     """Make a function a command of a group; one with `client` talks to a service."""
     shared = OF_CLIENTS if client else OF_ALL
 
-    def decorate(
-        function: Callable[Concatenate[Invocation, P], int],
-    ) -> Callable[Concatenate[Invocation, P], int]:
-        whole: Callable[..., int] = function  # typer reads its parameters from the signature below
-
+    def decorate(function: C) -> C:
+        # Typer reads its parameters from the signature below.
         def run(context: typer.Context, **options: Any) -> None:
             later = Shared(**{name: options.pop(name) for name in shared})
             both = (context.obj or Shared()).followed_by(later)
             invocation = Invocation(both, Output(as_json=both.as_json, quiet=both.quiet))
             invocation.output.keep_secret(os.environ.get(TOKEN_VARIABLE, "").strip())
             arguments = arguments_of(function, options, table)
-            raise typer.Exit(_guarded(invocation, lambda: whole(invocation, **arguments)))
+            raise typer.Exit(_guarded(invocation, lambda: function(invocation, **arguments)))
 
         own = own_parameters(function)
         rows = table.parameters({each.name: each for each in own}) if table else ()
