@@ -167,34 +167,40 @@ def upload(
 
     async def find() -> tuple[list[Project], Dataset | FutureDataset]:
         async with waiting(invocation, client):
-            # The projects first: a wrong name must not leave a dataset behind.
-            projects = [await project_of(client, each) for each in project or ()]
-            for each in projects:
-                if each.media_type is MediaType.VIDEO:
-                    raise CommandError(
-                        f"Project {each.name!r} labels videos; name one that labels images."
-                    )
-            return projects, await _look_for(client, dataset, failed, create=create)
+            return await _find(client, project or (), dataset, failed, create=create)
 
-    async def start(dataset: Dataset, config: UploadConfig) -> None:
-        async with workers.through(invocation, client) as there:
-            run = there.uploader(dataset.id, source, config=config)
+    async def work() -> None:
+        async with client:
+            projects, target = await find()
+            if isinstance(target, FutureDataset):
+                # A mistake must not leave a dataset behind.
+                await in_thread(check_there, source, rules_of(config))
+                await in_thread(check_place, config.journal)
+                target = await client.datasets.create(target.name, exist_ok=True)
+                output.message(f"Created dataset {target.name!r} ({target.id}).")
+            whole = attrs.evolve(
+                config,
+                attach_to=[each.id for each in projects],
+                on_event=lambda event: _say(output, event, projects),
+            )
+            async with workers.through(invocation, client) as there:
+                run = there.uploader(target.id, source, config=whole)
 
-            def stop() -> None:
-                account.is_stopping = True
-                if isinstance(source, FolderWatch):
-                    source.stop()
-                run.stop()
-                output.warning(STOPPING)
+                def stop() -> None:
+                    account.is_stopping = True
+                    if isinstance(source, FolderWatch):
+                        source.stop()
+                    run.stop()
+                    output.warning(STOPPING)
 
-            with ending_in_two_steps(stop):
-                await run_upload(client, output, run, account, every=stats)
+                with ending_in_two_steps(stop):
+                    await run_upload(client, output, run, account, every=stats)
 
     account = Account(record=record_for(report or ()), is_watching=watch)
     if dry_run:
         return run_in_loop(_dry_run(client, output, source, find, config))
     try:
-        run_in_loop(_upload(client, output, source, find, config, start))
+        run_in_loop(work())
     except (KeyboardInterrupt, asyncio.CancelledError):
         account.is_stopping = True
     except TransferError as error:
@@ -220,30 +226,6 @@ _NOTHING_TO_REPORT: Final = "--dry-run writes no --report; save its output inste
 _ONE_FOLDER: Final = "--watch takes one folder; start one command for each folder."
 _NOTHING_TO_ALLOW: Final = "--allow-private-links needs --check-links."
 _NOTHING_FROM_STORE: Final = "--allow-private-store needs --verify."
-
-
-async def _upload(
-    client: DataGymClient,
-    output: Output,
-    source: Source,
-    find: Callable[[], Awaitable[tuple[list[Project], Dataset | FutureDataset]]],
-    config: UploadConfig,
-    start: Callable[[Dataset, UploadConfig], Awaitable[None]],
-) -> None:
-    async with client:
-        projects, dataset = await find()
-        if isinstance(dataset, FutureDataset):
-            # A mistake must not leave a dataset behind.
-            await in_thread(check_there, source, rules_of(config))
-            await in_thread(check_place, config.journal)
-            dataset = await client.datasets.create(dataset.name, exist_ok=True)
-            output.message(f"Created dataset {dataset.name!r} ({dataset.id}).")
-        config = attrs.evolve(
-            config,
-            attach_to=[each.id for each in projects],
-            on_event=lambda event: _say(output, event, projects),
-        )
-        await start(dataset, config)
 
 
 async def run_upload(
@@ -315,15 +297,29 @@ def _close(output: Output, account: Account, *, files: Sequence[Path], watched: 
     return status if is_written else SOME_FAILED
 
 
-async def _look_for(
-    client: DataGymClient, wanted: str | None, report: Path | None, *, create: bool
-) -> Dataset | FutureDataset:
-    """Return the dataset of the options or else of the report, or the one to create."""
-    if wanted is None:
-        wanted = await asyncio.to_thread(_dataset_of_report, report or Path())
+async def _find(
+    client: DataGymClient,
+    projects: Sequence[str],
+    dataset: str | None,
+    report: Path | None,
+    *,
+    create: bool,
+) -> tuple[list[Project], Dataset | FutureDataset]:
+    """Return the projects, and the dataset of the options or else of the report.
+
+    The projects first: a wrong name must not leave a dataset behind.
+    """
+    found = [await project_of(client, each) for each in projects]
+    for project in found:
+        if project.media_type is MediaType.VIDEO:
+            raise CommandError(
+                f"Project {project.name!r} labels videos; name one that labels images."
+            )
+    if dataset is None:
+        dataset = await asyncio.to_thread(_dataset_of_report, report or Path())
     if not create:
-        return await dataset_of(client, wanted, hint="--create creates it")
-    return await find_dataset(client, wanted) or FutureDataset(wanted, client)
+        return found, await dataset_of(client, dataset, hint="--create creates it")
+    return found, await find_dataset(client, dataset) or FutureDataset(dataset, client)
 
 
 def _dataset_of_report(file: Path) -> str:
