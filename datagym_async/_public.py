@@ -123,7 +123,9 @@ class _Shown(inspect.Signature):
 
 
 class NotCopied:
-    """Refuse to be copied or pickled: connections belong to one process and event loop."""
+    """Refuse to be copied or pickled: connections belong to one process, and secrets to no file."""
+
+    __slots__ = ()
 
     def __reduce_ex__(self, _: SupportsIndex) -> NoReturn:
         kind = type(self).__name__

@@ -93,7 +93,7 @@ class DataGymError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Keyword-only constructors defeat the pickling of exceptions by their args.
-        return _rebuild, (type(self), str(self), self.__dict__.copy())
+        return _rebuild, (type(self), self.args[0], self.__dict__.copy())
 
 
 class _Call(TypedDict, total=False):
@@ -144,9 +144,6 @@ class APIError(DataGymError):
             doubt = "The service may have carried out the request, so it was not retried."
             text = f"{text.removesuffix('.')}. {doubt}"
         return text
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.args[0], self.__dict__.copy())
 
 
 class APIConnectionError(APIError, ConnectionError):

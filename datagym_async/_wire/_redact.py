@@ -23,9 +23,11 @@ from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from itertools import chain
-from typing import Final, NoReturn
+from typing import Final
 
 from multidict import CIMultiDict
+
+from datagym_async._public import NotCopied
 
 REDACTED = "[redacted]"
 
@@ -59,7 +61,7 @@ def _plain_url(found: re.Match[str]) -> str:
     return _USER.sub(lambda host: f"//{host[0][2:].rpartition('@')[2]}", whole[:end])
 
 
-class Secret:
+class Secret(NotCopied):
     """Holds a text that no repr, format, pickle or traceback shows."""
 
     __slots__ = ("_text",)
@@ -77,11 +79,8 @@ class Secret:
     def __repr__(self) -> str:
         return "<secret>"
 
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a secret is not pickled")
 
-
-class HiddenField(str):
+class HiddenField(NotCopied, str):
     """The value of a header field, which is sent like any text and shown by no repr.
 
     The HTTP library has fields in variables during a request, and a traceback with locals would
@@ -93,11 +92,8 @@ class HiddenField(str):
     def __repr__(self) -> str:
         return repr(REDACTED)
 
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a secret is not pickled")
 
-
-class Secrets:
+class Secrets(NotCopied):
     """Removes secrets from foreign text, except those below `SHORTEST_SECRET`."""
 
     def __init__(self, *known: str | Secret) -> None:
@@ -120,9 +116,6 @@ class Secrets:
 
     def __repr__(self) -> str:
         return "<Secrets>"
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("secrets are not pickled")
 
     def hide(self, text: str) -> str:
         return self.clean(text.encode(*_ENCODING)).decode(*_ENCODING) if self._needles else text
