@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 import attrs
 
 from datagym_async._client import DataGymClient
-from datagym_async._json import check_depth
 from datagym_async._runs._text import size
 from datagym_async._threads import in_thread
 from datagym_async.cli._closing import (
@@ -61,7 +60,7 @@ from datagym_async.uploads import (
 )
 from datagym_async.uploads._config import rules_of
 from datagym_async.uploads.plan import check_place
-from datagym_async.uploads.sources import check_there
+from datagym_async.uploads.sources import check_there, read_report
 
 if TYPE_CHECKING:
     from datagym_async.look._pages import RunRecord
@@ -315,27 +314,13 @@ async def _find(
             raise CommandError(
                 f"Project {project.name!r} labels videos; name one that labels images."
             )
-    if dataset is None:
-        dataset = await asyncio.to_thread(_dataset_of_report, report or Path())
+    if dataset is None and report is not None:
+        dataset = (await in_thread(read_report, report)).get("dataset_id")
+    if not isinstance(dataset, str) or not dataset:
+        raise CommandError(_NO_DATASET)
     if not create:
         return found, await dataset_of(client, dataset, hint="--create creates it")
     return found, await find_dataset(client, dataset) or FutureDataset(dataset, client)
-
-
-def _dataset_of_report(file: Path) -> str:
-    """Return the dataset of a report; its other faults are reported when it is read completely."""
-    try:
-        check_depth(text := file.read_bytes())
-        document = json.loads(text)
-    except (OSError, ValueError):
-        document = None
-    found = document.get("dataset_id") if isinstance(document, dict) else None
-    if not isinstance(found, str) or not found:
-        raise CommandError(
-            f"{file} is not a report of an upload (--report FILE.json writes one); give it, or "
-            "name the dataset with --dataset."
-        )
-    return found
 
 
 async def _dry_run(

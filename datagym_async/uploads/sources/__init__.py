@@ -15,7 +15,7 @@
 
 from datagym_async.uploads._screening import Screening
 from datagym_async.uploads.sources._candidates import Candidate, Filters, Naming, Rules
-from datagym_async.uploads.sources._failed import failed_items
+from datagym_async.uploads.sources._failed import failed_items, read_report
 from datagym_async.uploads.sources._leaves import (
     Source,
     Stream,

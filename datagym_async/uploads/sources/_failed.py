@@ -53,7 +53,7 @@ class _FailedItems(Collection["Source"]):
             rows = [(each.outcome.value, _of_item(each.item)) for each in self.report.problems]
             omitted = self.report.problems_omitted
         else:
-            document = _read(Path(self.report))
+            document = read_report(Path(self.report))
             try:
                 rows = [(Outcome(row["outcome"]), _of_row(row)) for row in document["problems"]]
                 omitted = int(document.get("problems_omitted", 0))
@@ -94,7 +94,8 @@ def _of_item(item: UploadItem) -> UploadItem | Candidate:
     return refused_source(shown, reason, whole=False)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_report(path: Path) -> dict[str, Any]:
+    """Return the document of a report; `ConfigurationError` if the file is none."""
     shown = printable(str(path))
     try:
         check_depth(text := path.read_bytes())
