@@ -67,7 +67,7 @@ def command(
             later = Shared(**{name: options.pop(name) for name in shared})
             both = (context.obj or Shared()).followed_by(later)
             invocation = Invocation(both, Output(as_json=both.as_json, quiet=both.quiet))
-            invocation.output.keep_secret(os.environ.get(TOKEN_VARIABLE, "").strip())
+            invocation.output.secrets.learn(os.environ.get(TOKEN_VARIABLE, "").strip())
             arguments = arguments_of(function, options, table)
             raise typer.Exit(_guarded(invocation, lambda: function(invocation, **arguments)))
 

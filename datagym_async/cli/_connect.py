@@ -308,7 +308,7 @@ def find_token(invocation: Invocation, *, is_new: bool = False) -> str:
             if not (given := typed.strip()):
                 raise CommandError("No token was given.")
             invocation.token = given
-        invocation.output.keep_secret(invocation.token)
+        invocation.output.secrets.learn(invocation.token)
     return invocation.token
 
 

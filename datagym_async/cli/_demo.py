@@ -69,7 +69,7 @@ async def _demo(
     of_links: UploadReport | None = None
     _heading(output, "1. Start a DataGym-compatible server on this machine")
     async with running_server(data) as server:
-        output.keep_secret(server.token)
+        output.secrets.learn(server.token)
         projects = await server.seed_demo()
         where = f"data in {data}" if data else "its data is deleted at the end"
         output.tell(f"Address {server.base_url}, {where}.")

@@ -29,7 +29,7 @@ from rich.text import Text
 
 from datagym_async._logs import indented_trace
 from datagym_async._printable import ascii_json, printable, printable_json
-from datagym_async._wire._redact import redact
+from datagym_async._wire._redact import Secrets, redact
 from datagym_async.cli._errors import SOME_FAILED, CommandError
 
 
@@ -92,7 +92,7 @@ class Output:
 
     as_json: bool = False
     quiet: bool = False
-    _secrets: tuple[str, ...] = attrs.field(default=(), repr=False)
+    secrets: Secrets = attrs.field(factory=Secrets, init=False, repr=False)
     _below_here: re.Pattern[str] = attrs.field(factory=_below_here, repr=False)
     _out: Console = attrs.field(factory=lambda: _console(stderr=False), repr=False)
     screen: Console = attrs.field(factory=lambda: _console(stderr=True), repr=False)
@@ -118,15 +118,6 @@ class Output:
     def from_here(self, text: str) -> str:
         """Return a line for the screen, with relative paths below the working directory."""
         return self._below_here.sub("", printable(text))
-
-    def keep_secret(self, secret: str) -> None:
-        self._secrets = (*self._secrets, secret)
-
-    def clean(self, text: str) -> str:
-        """Return the text without the secrets, otherwise unchanged."""
-        for secret in filter(None, self._secrets):
-            text = text.replace(secret, "[redacted]")
-        return text
 
     def result(self, text: str) -> None:
         if not self.as_json:
@@ -191,7 +182,7 @@ class Output:
         """Print the whole result as one JSON document; a text is one already."""
         text = document if isinstance(document, str) else json.dumps(document, indent=2)
         # Not through rich, which would fold long lines; JSON is for programs.
-        said = printable_json(self.clean(text))
+        said = printable_json(self.secrets.hide(text))
         said = said if self.can_say(said) else ascii_json(said)
         self._out.file.write(said.rstrip("\n") + "\n")
         self._out.file.flush()
@@ -233,13 +224,13 @@ class Output:
 
     def ask(self, question: str, *, otherwise: str = "Nothing was changed.") -> bool:
         """Ask whether to continue, and print what happens if not; no answer is no."""
-        asked = printable(self.clean(question))
+        asked = printable(self.secrets.hide(question))
         if not (wanted := typer.confirm(asked, err=True)):
             self.message(otherwise)
         return wanted
 
     def _text(self, text: str, style: str = "") -> Text:
-        return Text(printable(self.clean(text)), style)
+        return Text(printable(self.secrets.hide(text)), style)
 
     def _print(self, console: Console, text: RenderableType) -> None:
         console.print(text, soft_wrap=not console.is_terminal)
@@ -270,7 +261,7 @@ class LogFileHandler(logging.FileHandler):
             super().close()
 
     def format(self, record: logging.LogRecord) -> str:
-        return self._output.clean(redact(super().format(record)))
+        return self._output.secrets.hide(redact(super().format(record)))
 
 
 class LogHandler(logging.Handler):

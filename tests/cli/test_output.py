@@ -71,7 +71,7 @@ def test_secrets_are_taken_out(
 ) -> None:
     """Whatever is said, and however: a known secret is not in it."""
     output = Output()
-    output.keep_secret(SECRET)
+    output.secrets.learn(SECRET)
     say(output, f"before {SECRET} after")
     said = "".join(capsys.readouterr())
     assert SECRET not in said
@@ -81,7 +81,7 @@ def test_secrets_are_taken_out(
 def test_an_empty_secret_hides_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     """No token is no secret."""
     output = Output()
-    output.keep_secret("")
+    output.secrets.learn("")
     output.result("all of it")
     assert capsys.readouterr().out == "all of it\n"
 
@@ -138,7 +138,7 @@ def test_documents_are_json(capsys: pytest.CaptureFixture[str]) -> None:
 def test_log_records_are_redacted(capsys: pytest.CaptureFixture[str]) -> None:
     """What --debug shows has neither secrets nor queries of URLs."""
     output = Output()
-    output.keep_secret(SECRET)
+    output.secrets.learn(SECRET)
     record = logging.LogRecord("x", 10, "f", 1, "at http://h/p?q=1 with %s", (SECRET,), None)
     LogHandler(output, debug=True).handle(record)
     said = capsys.readouterr().err
