@@ -17,6 +17,7 @@ from datagym_async.server._errors import (
     NOT_NULL,
     EmptyAnswer,
     read_number,
+    read_text,
     refuse,
     require,
     size,
@@ -163,12 +164,6 @@ async def _find_value(db: Transaction, value_id: str) -> tuple[LabelTask, Entrie
 _number: Final = partial(read_number, kind=float)
 
 
-def _text(value: Json) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    raise EmptyAnswer(400)
-
-
 def _list(value: Json) -> Sequence[Json]:
     items = [] if value is None else as_list(value)
     if items is None:
@@ -192,12 +187,12 @@ def _points(value: Json) -> list[Json]:
 # By the members that a payload may have.
 _READERS: Final[Mapping[str, Callable[[Json], Json]]] = {
     **dict.fromkeys(("x", "y", "width", "height"), _number),
-    **dict.fromkeys(("selectKey", "text"), _text),
+    **dict.fromkeys(("selectKey", "text"), read_text),
     "points": _points,
     "pointsCollection": lambda value: [
         {"id": new_id(), "points": _points(ring.get("points"))} for ring in _objects(value)
     ],
-    "checkedValues": lambda value: [_text(key) for key in _list(value)],
+    "checkedValues": lambda value: [read_text(key) for key in _list(value)],
 }
 
 ROUTES: Final = (
