@@ -177,9 +177,9 @@ async def test_a_full_disk_under_the_journal_stops_the_run(
         opened: list[sqlite3.Connection] = []
         connect = sqlite3.connect
 
-        def kept(name: str, **options: object) -> sqlite3.Connection:
+        def kept(name: str | Path, **options: object) -> sqlite3.Connection:
             connection: sqlite3.Connection = connect(name, **options)  # type: ignore[call-overload]
-            opened.extend([connection] if name == str(found.journal) else [])
+            opened.extend([connection] if str(name) == str(found.journal) else [])
             return connection
 
         monkeypatch.setattr(sqlite3, "connect", kept)
