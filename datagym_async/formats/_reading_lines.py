@@ -222,17 +222,21 @@ def _elsewhere(each: _Labelled, pictures: Pictures) -> _Labelled:
 
 
 def yolo_file(folder: Path) -> Path | None:
-    """Return the file in a folder that describes the dataset: data.yaml, or darknet's."""
+    """Return the file in a folder that describes the dataset: data.yaml, or the only other one."""
     inside = sorted(each for each in folder.iterdir() if each.suffix.lower() in (".yaml", ".yml"))
     inside.sort(key=lambda each: each.stem != "data")
+    found: dict[tuple[str, str], Path] = {}
     for each in (*inside, folder / "obj.data", folder / "data" / "obj.data"):
         try:
             content = _content_of(each) if each.is_file() else {}
         except (BrokenError, OSError):
             content = {"nc": each.stem == "data"}  # its error says more than that there is none
         if content.get("names") or content.get("nc"):
-            return each
-    return None
+            found.setdefault((str(content.get("path", "")), str(content.get("train", ""))), each)
+    sets = [each for (_, train), each in found.items() if train and each.suffix != ".data"]
+    if len(sets) > 1 and sets[0].stem != "data":
+        raise FormatError(f"{folder} has several datasets: {sets[0]} and {sets[1]}; name one")
+    return next(iter(sets or found.values()), None)
 
 
 def _content_of(path: Path) -> Mapping[str, Any]:
@@ -277,8 +281,7 @@ def _tried(roots: Sequence[Path], value: str, least: int = 2) -> list[Path]:
     values, parts = [value], value.split("/")
     if parts[0] in ("..", "data"):  # of Roboflow, which Ultralytics corrects, and of CVAT
         values.append(value.partition("/")[2])
-    is_list = PurePosixPath(value).suffix in _NAMES_SUFFIXES
-    least = 1 if parts[-1] in _PART_NAMES or is_list else least
+    least = 1 if parts[-1] in _PART_NAMES or Path(value).suffix in _NAMES_SUFFIXES else least
     last = range(max(1, len(parts) - _DEEPEST), len(parts) + 1 - least)
     values += ("/".join(parts[at:]) for at in last)
     return [root / each for each in values for root in roots] if value else []

@@ -477,6 +477,19 @@ def test_a_path_that_leads_elsewhere(tmp_path: Path, file: str, path: str) -> No
     assert (image.name, len(image.objects), lost) == ("a.png", 1, {})
 
 
+def test_files_of_several_datasets(tmp_path: Path) -> None:
+    """None of them is chosen in silence; those of models, and copies, are no datasets."""
+    bare(tmp_path, "classes.txt", "images", "labels")
+    for name, train in (("a", "images"), ("b", "images"), ("model", "")):
+        text(tmp_path / f"{name}.yaml", f"names: [a, b]\ntrain: {train}")
+    assert len(read(open_dataset(tmp_path))[0]) == 1
+    text(tmp_path / "c.yaml", "names: [a]\ntrain: other")
+    with pytest.raises(FormatError, match=r"several datasets: .*a\.yaml and .*c\.yaml; name one"):
+        open_dataset(tmp_path)
+    (tmp_path / "b.yaml").rename(tmp_path / "data.yaml")
+    assert len(read(open_dataset(tmp_path))[0]) == 1
+
+
 def test_parts_beside_images_and_labels(tmp_path: Path) -> None:
     """Parts that somebody added later are read, too, and images of one name told apart."""
     bare(tmp_path, "classes.names", "images", "labels")
