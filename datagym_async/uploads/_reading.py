@@ -328,10 +328,8 @@ def _screen(
     if not isinstance(whole, bytes):
         body, planned.source = whole()
         planned.body, planned.size = body, body.size
-        reason, planned.is_turned = (
-            screening.of_size(body.size),
-            screening.look(head[:LONG_HEAD])[1],
-        )
+        planned.is_turned = screening.look(head[:LONG_HEAD])[1]
+        reason = screening.of_size(body.size)
     elif len(whole) != size:
         change = "grew" if len(whole) > (size or 0) else "shrank"
         planned.reject(f"{planned.item.source} {change} while it was read.")
