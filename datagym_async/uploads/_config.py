@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, get_args
 
 import attrs
 
@@ -161,16 +161,14 @@ class UploadConfig(Stops):
     batch_size: int = attrs.field(default=50, validator=within(1, MAX_BATCH_SIZE))
     name: Name = "basename"
     name_separator: str = "/"
-    on_clash: Clashes = attrs.field(default="skip", validator=one_of("skip", "rename", "error"))
+    on_clash: Clashes = attrs.field(default="skip", validator=one_of(*get_args(Clashes)))
     skip_existing: bool = True
     include_hidden: bool = False
-    symlinks: Symlinks = attrs.field(default="files", validator=one_of("files", "follow", "skip"))
+    symlinks: Symlinks = attrs.field(default="files", validator=one_of(*get_args(Symlinks)))
     include: tuple[str, ...] = attrs.field(default=(), converter=to_tuple, validator=_globs)
     exclude: tuple[str, ...] = attrs.field(default=(), converter=to_tuple, validator=_globs)
     ignore_others: bool = False
-    check: Check = attrs.field(
-        default="structure", validator=one_of("none", "signature", "structure", "decode")
-    )
+    check: Check = attrs.field(default="structure", validator=one_of(*get_args(Check)))
     prepare: tuple[str, ...] = attrs.field(default=(), converter=steps_in)
     dedupe: Dedupe = attrs.field(default=None, validator=one_of("report", "skip", None))
     check_links: bool = False
@@ -179,7 +177,7 @@ class UploadConfig(Stops):
     max_problems: int = attrs.field(default=10_000, validator=within(0, 10_000_000))
     journal: str | os.PathLike[str] | bool | None = None
     fresh: bool = False
-    identity: Identity = attrs.field(default="size+mtime", validator=one_of("size+mtime", "sha256"))
+    identity: Identity = attrs.field(default="size+mtime", validator=one_of(*get_args(Identity)))
     remove_doubles: bool = False
     max_per_dataset: MaxPerDataset = None
     attach_to: tuple[str, ...] = attrs.field(default=(), converter=_projects)
