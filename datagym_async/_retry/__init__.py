@@ -1,7 +1,7 @@
 """What happens after a failure; in reading order.
 
 - `_table`: the decision, pure: failure and kind of request lead to an action.
-- `_delays`: the policy and the arithmetic of waiting, pure: backoff with full jitter, Retry-After,
+- `_delays`: the policy and the arithmetic of waiting, pure: backoff with jitter, Retry-After,
   and the header fields that ask for a pause of the whole client.
 - `_loop`: `RetryLoop` runs both on tenacity; `RetryQuota` is the retry budget of the whole client.
 """

@@ -44,7 +44,7 @@ class RetryPolicy:
     Args:
         max_retries: Attempts after the first one.
         initial_delay: Upper limit of the first wait, in seconds; it doubles with each retry. The
-            actual wait is a random number between 0 and the limit (full jitter).
+            actual wait is a random number between half of the limit and the limit.
         max_delay: Maximum of this limit, in seconds.
         max_retry_after: Longest Retry-After that is obeyed, in seconds. If the service asks for
             more, the request fails at once and says so.
@@ -84,7 +84,7 @@ class RetryPolicy:
         """
         bound = min(self.max_delay, self.initial_delay * 2.0 ** min(attempt - 1, 60))
         if retry_after is None:
-            return bound * chance
+            return bound * (1 + chance) / 2
         # Not less than asked for, and a little apart from other clients.
         return retry_after + min(bound, self.initial_delay) * chance
 

@@ -68,7 +68,7 @@ def download(
     """Download the media of a dataset or a project, and their labels.
 
     The same command resumes: existing files are not downloaded again. After one Ctrl-C the
-    downloads in flight finish; a second one stops at once.
+    downloads in flight get 30 seconds to finish; a second one stops at once.
     """
     output, account = invocation.output, _Account()
     # Invalid options are reported before asking for a token.
@@ -95,7 +95,7 @@ def download(
             def stop() -> None:
                 account.is_stopping = True
                 run.stop()
-                output.warning(STOPPING)
+                output.warning(f"{STOPPING}; that is safe, too.")
 
             def look() -> DownloadSnapshot:
                 if account.record is not None:

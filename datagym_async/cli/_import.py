@@ -27,7 +27,7 @@ from datagym_async.cli._option_table import Given, Option, OptionTable
 from datagym_async.cli._options import argument, flag
 from datagym_async.cli._progress import LINES_OF_PROBLEMS
 from datagym_async.cli._screen import Output, plain
-from datagym_async.cli._signals import ending_in_two_steps, run_in_loop
+from datagym_async.cli._signals import STOPPING, ending_in_two_steps, run_in_loop
 from datagym_async.exceptions import DataGymError
 from datagym_async.formats import LabelMapping, LossKind, PredictionFile
 from datagym_async.formats._prediction_files import OWN_FORMATS
@@ -221,9 +221,7 @@ def import_(
     def stop() -> None:
         for each in running:
             each.is_stopping = True
-        output.warning(
-            "Stopping: requests in flight finish first. Press Ctrl-C again to stop at once."
-        )
+        output.warning(f"{STOPPING}.")
 
     async def run() -> None:
         async with (

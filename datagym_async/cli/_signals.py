@@ -26,11 +26,12 @@ def run_in_loop(main: Coroutine[object, object, T]) -> T:
         main.close()  # it may not have begun, and Python warns of that
 
 
+DRAIN_SECONDS = 30.0  # as `Uploader` has; less than what service managers wait after SIGTERM
 STOPPING: Final = (
-    "Stopping: requests in flight finish first. Press Ctrl-C again to stop at once; that is safe, "
-    "too."
+    f"Stopping: requests in flight finish first, for up to {DRAIN_SECONDS:.0f} seconds. Press "
+    "Ctrl-C again to stop at once"
 )
-"""What a bulk job says at the first Ctrl-C."""
+"""What a bulk job says at the first Ctrl-C; the sentence is not ended."""
 
 
 @contextlib.contextmanager
@@ -72,8 +73,11 @@ def _interrupt(*_: object) -> None:
 
 @contextlib.contextmanager
 def ending_in_two_steps(first: Callable[[], object]) -> Iterator[None]:
-    """At the first signal let the work finish, at the next one cancel this task."""
-    task = asyncio.current_task()
+    """At the first signal let the work finish, at the next one, or after a while, cancel this task.
+
+    Without a limit, requests to a service that hangs would be tried for ten minutes.
+    """
+    task, loop = asyncio.current_task(), asyncio.get_running_loop()
     asked = False
 
     def ask() -> None:
@@ -81,8 +85,10 @@ def ending_in_two_steps(first: Callable[[], object]) -> Iterator[None]:
         if not asked:
             asked = True
             first()
+            stack.callback(loop.call_later(DRAIN_SECONDS, ask).cancel)
         elif task is not None:
             task.cancel()
 
-    with on_stop_signals(ask):
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(on_stop_signals(ask))
         yield

@@ -137,7 +137,7 @@ def upload(
     """Upload images into a dataset.
 
     The same command resumes after an interruption: what is done is not sent again. After one Ctrl-C
-    the uploads in flight finish; a second one stops at once.
+    the uploads in flight get 30 seconds to finish; a second one stops at once.
     """
     output, named, failed = invocation.output, tuple(sources or ()), retry_failed
     # Invalid options are reported before asking for a token.
@@ -190,7 +190,7 @@ def upload(
                     if isinstance(source, FolderWatch):
                         source.stop()
                     run.stop()
-                    output.warning(STOPPING)
+                    output.warning(f"{STOPPING}; that is safe, too.")
 
                 with ending_in_two_steps(stop):
                     await run_upload(client, output, run, account, every=stats)

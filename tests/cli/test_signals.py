@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NoReturn
 
 import pytest
 
-from datagym_async.cli import ending_in_two_steps, on_stop_signals
+from datagym_async.cli import _signals, ending_in_two_steps, on_stop_signals
+from datagym_async.cli._signals import DRAIN_SECONDS
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="raises POSIX signals")
 
@@ -62,3 +64,28 @@ async def test_two_steps(monkeypatch: pytest.MonkeyPatch, windows: bool) -> None
         assert (steps, task.done()) == (["asked"], False)
         signal.raise_signal(signal.SIGINT)
     assert (steps, task.cancelled()) == (["asked"], True)
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("hangs", [True, False])
+async def test_one_signal_ends_what_hangs_after_a_while(
+    monkeypatch: pytest.MonkeyPatch, hangs: bool
+) -> None:
+    """What a service never answers is cancelled; nothing is once the block has ended."""
+    asked = asyncio.Event()
+
+    @contextlib.contextmanager
+    def signalled(ask: Callable[[], object]) -> Iterator[None]:
+        ask()
+        yield
+
+    async def work() -> None:
+        with ending_in_two_steps(asked.set):
+            await asyncio.sleep(3600 if hangs else DRAIN_SECONDS - 1)
+        await asyncio.sleep(2)
+
+    monkeypatch.setattr(_signals, "on_stop_signals", signalled)
+    began, task = asyncio.get_running_loop().time(), asyncio.create_task(work())
+    await asyncio.wait([task])
+    assert (asked.is_set(), task.cancelled()) == (True, hangs)
+    assert asyncio.get_running_loop().time() - began == DRAIN_SECONDS + (0 if hangs else 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 import attrs
@@ -166,17 +167,32 @@ async def test_what_was_never_lost_is_not_doubtful(replay: Replay) -> None:
 @pytest.mark.parametrize(
     ("attempt", "asked", "seconds"),
     [
-        (1, None, 0.25),
-        (2, None, 0.5),
-        (3, None, 1.0),
-        (20, None, 10.0),
+        (1, None, 0.375),
+        (2, None, 0.75),
+        (3, None, 1.5),
+        (20, None, 15.0),
         (1, 7.0, 7.25),
         (9, 7, 7.25),
     ],
 )
 def test_waits_double_up_to_the_longest(attempt: int, asked: float | None, seconds: float) -> None:
-    """Full jitter below 0.5, 1, 2, ... 20 s; what is asked for counts, and a little more."""
+    """Jitter between half and all of 0.5, 1, 2, ... 20 s; what is asked for is added."""
     assert RetryPolicy().delay(attempt, retry_after=asked, chance=0.5) == seconds
+
+
+async def test_an_outage_of_seven_seconds_uses_up_no_request() -> None:
+    """Even if each wait is the shortest one, the last attempt comes after 7.75 seconds."""
+    clock = asyncio.get_running_loop().time
+    over = clock() + 7.5
+
+    async def send() -> str:
+        if clock() < over:
+            raise APIConnectionError("gone", request_sent=False)
+        return "done"
+
+    loop = loop_of(Service(), APIConnectionError("gone", request_sent=False))
+    loop.send, loop.chance = send, lambda: 0.0
+    assert await loop.run() == "done"
 
 
 def test_the_usual_policy_is_the_documented_one() -> None:
