@@ -110,6 +110,11 @@ def sentence_of(error: BaseException) -> str:
             f"The locale of this system has no bytes for a name ({error.encoding}); set the "
             "variable PYTHONUTF8 to 1."
         )
+    if isinstance(error, MemoryError) or "start new thread" in str(error):  # `ulimit -v` and `-u`
+        return (
+            "Too little memory, or too many threads, for the limits of this shell or container; "
+            "raise them, or do less at once."
+        )
     kind = type(error).__name__
     return f"Unexpected error ({kind}: {error}); add --debug for details."
 

@@ -248,6 +248,7 @@ def write(
                 folder = whole.filled / layout.images.format(part=each.part or layout.only_part)
                 _put(each.source, folder / each.name, placing, path)
         _fill(run, whole.filled, sheets, [*shares] if split else [""])
+        check_target(path, format, overwrite=overwrite)  # somebody may have filled it meanwhile
     return losses.report()
 
 

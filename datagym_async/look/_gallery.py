@@ -16,13 +16,13 @@ from datetime import UTC, datetime
 from importlib.resources import files
 from math import sqrt
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 from urllib.parse import quote
 
 import attrs
 
 from datagym_async._checks import by_annotation, to_path, within
-from datagym_async._files import write_file
+from datagym_async._files import lock, telling, write_file
 from datagym_async._printable import printable
 from datagym_async._runs._engine import UNREACHABLE_AFTER
 from datagym_async._threads import in_thread
@@ -112,31 +112,39 @@ async def build_gallery(looked: ImageSet, folder: Path, options: GalleryOptions)
         FileWriteError: The folder cannot be written to.
     """
     require_look("A gallery")
-    await in_thread(_prepared, folder)
-    others: dict[str, LabeledImage] = {}
-    notes = looked.notes
-    if options.compare is not None:
-        others, more = await labels_by_id(options.compare, looked.subjects, config=looked.config)
-        notes += more
-    made = _Making(looked, folder, options, others)
-    async with thumbnails(options.size, options.workers) as maker:
-        images = range(len(looked.subjects))
-        await for_each(images, lambda index: made.add(index, maker), concurrency=_AT_ONCE)
-    return await in_thread(made.finish, notes)
+    with await in_thread(_prepared, folder):
+        others: dict[str, LabeledImage] = {}
+        notes, subjects = looked.notes, looked.subjects
+        if options.compare is not None:
+            others, more = await labels_by_id(options.compare, subjects, config=looked.config)
+            notes += more
+        made = _Making(looked, folder, options, others)
+        async with thumbnails(options.size, options.workers) as maker:
+            images = range(len(subjects))
+            await for_each(images, lambda index: made.add(index, maker), concurrency=_AT_ONCE)
+        return await in_thread(made.finish, notes)
 
 
-def _prepared(folder: Path) -> None:
-    """Make the folder; delete the files of an earlier gallery."""
+def _prepared(folder: Path) -> BinaryIO:
+    """Make the folder, delete the files of an earlier gallery, and return the locked marker."""
     if folder.exists() and not folder.is_dir():
         raise ConfigurationError(f"{folder} is not a folder; name a new one")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / MARKER).is_file():
         raise ConfigurationError(
             f"The folder {folder} contains something other than a gallery; use a new or empty one"
         )
-    write_file(folder / MARKER, b"")
+    with telling(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        marker = (folder / MARKER).open("ab")
+    if lock(marker.fileno()) is False:
+        marker.close()
+        raise ConfigurationError(
+            f"Another run is making a gallery in {folder}; wait for its end, or name another folder"
+        )
     for name in ("data", "thumbs"):
         shutil.rmtree(folder / name, ignore_errors=True)
     (folder / "index.html").unlink(missing_ok=True)
+    return marker
 
 
 class _Making:

@@ -220,6 +220,12 @@ def test_errors_of_the_disk(error: OSError, sentence: str) -> None:
     assert sentence_of(error) == sentence
 
 
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("can't start new thread")])
+def test_a_small_limit_of_memory_or_threads(error: Exception) -> None:
+    """As under `ulimit -v 200000` and `ulimit -u 100`."""
+    assert sentence_of(error).startswith("Too little memory, or too many threads")
+
+
 def test_a_locale_that_cannot_name_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is the locale that is at fault, and a variable is the way out."""
     monkeypatch.setattr(sys, "getfilesystemencoding", lambda: "ascii")

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from datagym_async import AuthenticationError, ConfigurationError, NotFoundError, look
+from datagym_async._files import lock
 from datagym_async.formats import FormatError
 from datagym_async.labels import (
     Annotation,
@@ -269,6 +270,21 @@ async def test_a_gallery_among_its_images_is_none_of_them(tmp_path: Path) -> Non
 
         assert [row["n"] for row in data(gallery, "page")] == ["a.jpg", "b/c.jpg"]
         assert gallery.problems == ()
+
+
+async def test_two_galleries_in_one_folder_are_not_mixed(tmp_path: Path) -> None:
+    """Each deletes what the other has made, and numbers its thumbnails from 0."""
+    photos(tmp_path / "in", "a.jpg")
+    site = tmp_path / "site"
+    await look.gallery(tmp_path / "in", site, options=IN_THREADS)
+    before = set(site.rglob("*"))
+
+    with (site / ".datagym-gallery").open("ab") as theirs:
+        assert lock(theirs.fileno())
+        with pytest.raises(ConfigurationError, match="Another run is making a gallery in .*site"):
+            await look.gallery(tmp_path / "in", site, options=IN_THREADS)
+    assert set(site.rglob("*")) == before
+    assert (await look.gallery(tmp_path / "in", site, options=IN_THREADS)).images == 1
 
 
 async def test_a_gallery_of_yolo(tmp_path: Path) -> None:

@@ -675,6 +675,20 @@ def test_names_are_no_paths(tmp_path: Path, name: str) -> None:
     assert ".." not in found.parts
 
 
+def test_what_comes_into_the_folder_meanwhile_stays(tmp_path: Path) -> None:
+    """Such as the export of another run, or a file that somebody saves there."""
+    out = tmp_path / "out"
+
+    def find(_: LabeledImage) -> None:
+        out.mkdir(exist_ok=True)
+        (out / "theirs.txt").write_text("theirs")
+
+    with pytest.raises(FormatError, match="is not empty"):
+        formats.write(IMAGES, out, "yolo", images_from=find)
+    assert [each.name for each in out.iterdir()] == ["theirs.txt"]
+    assert [each.name for each in tmp_path.iterdir()] == ["out"]
+
+
 def test_a_folder_is_whole_or_not_there(tmp_path: Path) -> None:
     """What is in a folder is not touched unless asked for, nor when writing fails."""
     (tmp_path / "voc").mkdir()
