@@ -288,6 +288,7 @@ STATUSES: Mapping[int, str] = {
     404: "The service does not know this address (404); check base_url and the service's version.",
     405: "The service does not allow this method here (405).",
     406: "The service cannot answer in the requested format (406).",
+    407: "The proxy refused the request (407); check its user and password.",
     409: "The request contradicts what the service holds (409).",
     412: "The request contradicts what the service holds (412).",
     413: "The body is larger than the service, or a proxy before it, takes (413).",

@@ -75,6 +75,7 @@ STATUS_CLASSES: dict[int, type[ex.APIStatusError]] = {
     404: ex.NotFoundError,
     405: ex.BadRequestError,
     406: ex.BadRequestError,
+    407: ex.BadRequestError,
     409: ex.ConflictError,
     412: ex.ConflictError,
     413: ex.PayloadTooLargeError,
@@ -98,6 +99,7 @@ def test_the_status_decides_without_a_key(
     error = decoded(answer(body, status=status, content_type="text/plain"))
     assert (type(error), error.status, error.key) == (kind, status, "")
     assert ("base_url" in str(error)) is (b"<html" in body or status == 404)
+    assert str(error).startswith("The proxy refused the request (407)") is (status == 407)
 
 
 @pytest.mark.parametrize("key", SENTENCES, ids=str)
