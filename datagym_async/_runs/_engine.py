@@ -262,10 +262,15 @@ class BulkRun(NotCopied, ABC, Generic[Work, Result, Report]):
     def stop(self) -> None:
         """Begin nothing new; requests in flight finish, and then the iteration ends.
 
-        The report is incomplete then; the same job again resumes.
+        The report is incomplete then; the same job again resumes. Signal handlers and other threads
+        may call it too.
         """
         self.stopped = True
-        if self._feeding is not None:
+        if self._loop is not None and self._ended is None:
+            self._loop.call_soon_threadsafe(self._stop_feeding)
+
+    def _stop_feeding(self) -> None:
+        if self._feeding is not None:  # otherwise it has ended
             self._feeding.cancel()
 
     def _stop(self, error: Exception) -> None:
@@ -400,6 +405,7 @@ class BulkRun(NotCopied, ABC, Generic[Work, Result, Report]):
         self._is_taken.set()
         if result is None:
             self._end()
+            self._results.put(None)  # for other tasks that iterate over this run
         return result
 
     async def finish(self) -> Report:

@@ -23,7 +23,7 @@ from datagym_async.data._order import Order
 from datagym_async.data._prefetch import Loaded, Prefetcher
 from datagym_async.data._samples import Sample, SampleLoader
 from datagym_async.data._state import Position, State
-from datagym_async.exceptions import ConfigurationError
+from datagym_async.exceptions import ClientClosedError, ConfigurationError
 from datagym_async.models import DatasetMedia
 
 T_co = TypeVar("T_co", covariant=True)
@@ -94,6 +94,7 @@ class DatasetLoader(NotCopied, Generic[T_co]):
         # there, also skipped ones, which are done when the consumer has them.
         self._values: list[object] = []
         self._numbers: list[int] = []
+        self._is_awaited = False
         self._last_turn = 0.0  # when the event loop last had a turn, as far as we know
 
     def __repr__(self) -> str:
@@ -116,26 +117,35 @@ class DatasetLoader(NotCopied, Generic[T_co]):
 
     async def __anext__(self) -> T_co:
         self._home.check()
-        prefetcher = self._prefetcher or await self._begin()
-        while True:
-            # For a ready sample nothing is awaited, unless the event loop needs a turn.
-            at_once = prefetcher.has_ready and prefetcher.clock() - self._last_turn < _BUSY
-            found = prefetcher.take() if at_once else await self._next(prefetcher)
-            if found is None:
-                if self._values and not self._config.drop_last:
+        if self._is_awaited:
+            raise ClientClosedError(
+                "Another task is iterating over this loader, and only one may at a time; make a "
+                "loader for each task, with shard=..."
+            )
+        self._is_awaited = True
+        try:
+            prefetcher = self._prefetcher or await self._begin()
+            while True:
+                # For a ready sample nothing is awaited, unless the event loop needs a turn.
+                at_once = prefetcher.has_ready and prefetcher.clock() - self._last_turn < _BUSY
+                found = prefetcher.take() if at_once else await self._next(prefetcher)
+                if found is None:
+                    if self._values and not self._config.drop_last:
+                        return self._give()
+                    await self.set_epoch(self._position.epoch + 1)
+                    raise StopAsyncIteration
+                number, loaded = found
+                if loaded.error is not None:
+                    await self.aclose()
+                    raise loaded.error
+                self._numbers.append(number)
+                if loaded.skipped:
+                    continue
+                self._values.append(loaded.value)
+                if len(self._values) == (self._config.batch_size or 1):
                     return self._give()
-                await self.set_epoch(self._position.epoch + 1)
-                raise StopAsyncIteration
-            number, loaded = found
-            if loaded.error is not None:
-                await self.aclose()
-                raise loaded.error
-            self._numbers.append(number)
-            if loaded.skipped:
-                continue
-            self._values.append(loaded.value)
-            if len(self._values) == (self._config.batch_size or 1):
-                return self._give()
+        finally:
+            self._is_awaited = False
 
     async def aclose(self) -> None:
         """Stop all downloads and drop what was loaded but not yielded. May be called again.

@@ -18,6 +18,7 @@ import attrs
 
 from datagym_async.data._config import LoaderConfig
 from datagym_async.data._order import Progress
+from datagym_async.exceptions import ClientClosedError
 
 _FIRST_ESTIMATE = 1 << 20
 _FORGETTING = 1 / 64  # how fast smaller samples replace the size of the largest one
@@ -96,6 +97,8 @@ class Prefetcher:
         A cancellation loses nothing.
         """
         while not self.has_ready:
+            if not self._tasks:
+                raise ClientClosedError("The loader was closed while a sample was awaited.")
             if self._next is None and not self._outstanding:
                 return None
             self._wake()  # samples that the consumer marked as done may have made room, too
@@ -119,6 +122,7 @@ class Prefetcher:
         self.stop()
         if self._tasks:
             self._tasks.clear()
+            self._arrived.set()  # for a consumer in another task
             await self._group.__aexit__(None, None, None)
 
     # The workers' side.

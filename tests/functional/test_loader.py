@@ -24,6 +24,7 @@ from datagym_async.server import SeedMedia
 from datagym_async.testing import Drop, Hang, RefuseToken, Status
 from tests.helpers.photos import jpeg
 from tests.helpers.sentinel import TOKEN
+from tests.helpers.service import until
 from tests.helpers.world import World, world
 
 if TYPE_CHECKING:
@@ -450,6 +451,21 @@ async def test_a_closed_client_ends_the_iteration(full: World) -> None:
 
     with pytest.raises(ClientClosedError):
         await names(loader)
+
+
+async def test_a_second_task_is_refused_and_a_closed_loader_ends_the_first(full: World) -> None:
+    """Neither waits for ever, and no sample is lost."""
+    full.plan.add(Hang(), path="/media/", first=1)
+    async with full.client.loader(full.dataset_id) as loader:
+        waiting = asyncio.ensure_future(anext(loader))
+        await until(lambda: full.plan.count(path="/media/") > 0)
+        with pytest.raises(ClientClosedError, match="Another task is iterating"):
+            await anext(loader)
+        await loader.aclose()
+        with pytest.raises(ClientClosedError, match="closed while a sample was awaited"):
+            await waiting
+
+        assert len(await names(loader)) == COUNT
 
 
 async def test_a_media_that_is_too_long_goes_to_on_error(full: World) -> None:

@@ -108,6 +108,33 @@ async def test_time_counts_from_the_beginning() -> None:
         assert (job.stopped_by, job.stopped) == ("max_duration: 60 s have passed", True)
 
 
+class Endless(Job):
+    """A run whose source never gives anything, as a watched folder in which nothing happens."""
+
+    async def _feed(self) -> None:
+        await asyncio.Event().wait()
+
+
+async def test_another_thread_may_stop_a_run() -> None:
+    """Or a signal handler: the loop is woken, and asyncio's debug mode accepts it."""
+    asyncio.get_running_loop().set_debug(True)
+    async with Endless(Stops(), 0) as job:
+        await asyncio.to_thread(job.stop)
+        assert await job.finish() == 0
+    job.stop()  # it is over
+
+
+async def test_several_tasks_may_iterate_over_one_run() -> None:
+    """Each result comes to one of them, and the end to all."""
+    async with Job(Stops(), 10) as job:
+
+        async def results() -> list[str]:
+            return [each async for each in job]
+
+        shares = await asyncio.gather(results(), results(), results())
+    assert sorted(each for share in shares for each in share) == [str(n) for n in range(10)]
+
+
 @pytest.mark.looptime
 async def test_a_run_that_is_over_is_not_stopped() -> None:
     """The clock ends with it."""
