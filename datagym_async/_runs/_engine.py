@@ -246,7 +246,7 @@ class BulkRun(NotCopied, ABC, Generic[Work, Result, Report]):
             async with asyncio.TaskGroup() as group:
                 writing = group.create_task(self._keep_writing())
                 async with asyncio.TaskGroup() as workers:
-                    self._feeding = workers.create_task(self._feed_all())
+                    workers.create_task(self._feed_all())
                     for _ in range(self._workers):
                         workers.create_task(self._work())
                 try:
@@ -270,7 +270,7 @@ class BulkRun(NotCopied, ABC, Generic[Work, Result, Report]):
             self._loop.call_soon_threadsafe(self._stop_feeding)
 
     def _stop_feeding(self) -> None:
-        if self._feeding is not None:  # otherwise it has ended
+        if self._feeding is not None:  # otherwise it has not begun, or has ended
             self._feeding.cancel()
 
     def _stop(self, error: Exception) -> None:
@@ -301,6 +301,9 @@ class BulkRun(NotCopied, ABC, Generic[Work, Result, Report]):
     # The feeder's side.
 
     async def _feed_all(self) -> None:
+        self._feeding = asyncio.current_task()
+        if self.stopped:  # before it began
+            self._stop_feeding()
         try:
             await self._feed()
         except asyncio.CancelledError:

@@ -124,6 +124,19 @@ async def test_another_thread_may_stop_a_run() -> None:
     job.stop()  # it is over
 
 
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_run_may_be_stopped_at_any_turn_of_its_start(turns: int) -> None:
+    """Also before its feeder has begun, and without a turn of the loop in between."""
+    job = Endless(Stops(), 0)
+    if turns == 0:
+        job.stop()
+    async with job:
+        for _ in range(turns - 1):
+            await asyncio.sleep(0)
+        job.stop()
+        assert await job.finish() == 0
+
+
 async def test_several_tasks_may_iterate_over_one_run() -> None:
     """Each result comes to one of them, and the end to all."""
     async with Job(Stops(), 10) as job:
