@@ -327,6 +327,7 @@ class BitmapStream:
         if isinstance(found, BitmapSample):
             return found
         self._ended = True
+        self._queue.put_nowait(None)  # for other tasks that iterate over it
         raise StopAsyncIteration if found is None else found
 
     async def _fetch_all(self) -> None:

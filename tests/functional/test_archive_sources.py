@@ -227,6 +227,15 @@ def test_encrypted_links_and_bombs_in_a_zip(tmp_path: Path) -> None:
     assert refusals(tmp_path / "c.zip") == {"bomb.jpg": "unpacks to far more than its size"}
 
 
+@pytest.mark.parametrize("raw", ["é.jpg".encode(), b"\x82.jpg"], ids=["UTF-8", "DOS"])
+def test_names_of_a_zip_that_does_not_mark_utf_8(tmp_path: Path, raw: bytes) -> None:
+    """As zip on Linux and macOS write them, and as old programs do."""
+    placeholder = b"x" * (len(raw) - 4) + b".jpg"
+    data = zip_of({placeholder.decode(): jpeg(2000)}).replace(placeholder, raw)
+    (tmp_path / "a.zip").write_bytes(data)
+    assert [each.item.name for each in found_in(tmp_path / "a.zip")] == ["é.jpg"]
+
+
 def test_members_of_a_zip_that_share_their_bytes(tmp_path: Path) -> None:
     """Each for itself would do; what all together unpack to is bounded too."""
     with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as zipped:

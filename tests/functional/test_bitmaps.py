@@ -237,6 +237,17 @@ async def test_a_bitmap_of_too_many_pixels(here: World, tmp_path: Path) -> None:
                 pass
 
 
+async def test_several_tasks_may_iterate_over_one_stream(here: World) -> None:
+    """Each bitmap comes to one of them, and the end to all."""
+    async with here.client.bitmaps(here.project_id, keys="seg", ahead=1) as stream:
+
+        async def names() -> list[str]:
+            return [bitmap.media_name async for bitmap, _ in stream]
+
+        shares = await asyncio.gather(names(), names(), names())
+    assert sorted(name for share in shares for name in share) == ["a.jpg", "b.jpg", "c.jpg"]
+
+
 async def test_a_stream_ends_with_the_error_and_can_be_left(here: World) -> None:
     """An error of the service reaches whoever iterates; leaving early leaves nothing behind."""
     async with here.client.bitmaps(here.project_id, ahead=1) as stream:

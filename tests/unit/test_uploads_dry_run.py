@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -111,6 +112,21 @@ async def test_errors_come_as_the_upload_gives_them(service: FakeService, tmp_pa
     with pytest.raises(NotFoundError):
         await DryRun(service, "0d8f8d2e-0000-4000-8000-000000000002", "x").__aenter__()
     assert not plan.summary.complete
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_several_tasks_may_iterate(service: FakeService, tmp_path: Path, fails: bool) -> None:
+    """Each record comes to one of them, and the end to all; an error to one."""
+    sources = tmp_path / "gone" if fails else [UploadItem(f"{n}.jpg", SOUND_JPEG) for n in range(5)]
+    async with DryRun(service, DATASET_ID, sources) as plan:
+
+        async def count() -> int:
+            return len([record async for record in plan])
+
+        ended = await asyncio.gather(count(), count(), count(), return_exceptions=True)
+    assert sum(isinstance(each, ConfigurationError) for each in ended) == fails
+    assert sum(each for each in ended if isinstance(each, int)) == (0 if fails else 5)
+    assert plan.summary.complete is not fails
 
 
 async def test_it_can_be_left_early_and_runs_once(service: FakeService) -> None:

@@ -116,6 +116,9 @@ class Archive:
             ):
                 refusal = "unpacks to far more than its size"
             name = info.filename.replace("\\", "/")
+            if not info.flag_bits & 0x800:  # zip on Linux and macOS does not mark UTF-8
+                with contextlib.suppress(UnicodeError):
+                    name = name.encode("cp437").decode()
             opened = partial(archive.open, info)
             yield _member(name, info.file_size, f"{info.CRC}", refusal, opened)
 
