@@ -13,6 +13,7 @@ SUBJECTS: Final = {
     "cli/test_export.py": {"cli._export"},
     "cli/test_networks.py": {"cli._connect"},
     "cli/test_output.py": {"_groups"},
+    "cli/test_signals.py": {"cli._signals"},
     "faults/test_damage.py": {"downloads._manifest"},
     "functional/test_bitmaps.py": {"exports._bitmaps"},
     "functional/test_look_browser.py": {"look._pages"},
