@@ -202,9 +202,7 @@ def upload(
         run_in_loop(work())
     except (KeyboardInterrupt, asyncio.CancelledError):
         account.is_stopping = True
-    except TransferError as error:
-        if isinstance(error.report, UploadReport):
-            account.report = error.report
+    except TransferError:
         if account.report is not None:
             write_report(output, account.report, report or (), account.record)
         output.warning(how_to_resume(account.report))
