@@ -434,7 +434,7 @@ def _behind_images(name: str) -> str:
 
 
 def _in_list(path: Path, roots: Sequence[Path]) -> Iterator[_Labelled]:
-    """Yield the images of a list with one path a line: below its folder, or the dataset's."""
+    """Yield the images of a list, a path a line: below its folder, the dataset's, or above it."""
     try:
         lines = [each.strip() for each in text_of(path).splitlines()]
     except BrokenError as error:
@@ -443,7 +443,7 @@ def _in_list(path: Path, roots: Sequence[Path]) -> Iterator[_Labelled]:
         value = line.replace("\\", "/").removeprefix("./")
         if PurePosixPath(value).name in {"", ".."}:  # an empty line, or a folder
             continue
-        tried = _tried([path.parent, *roots], value)
+        tried = _tried([path.parent, *roots, path.parent.parent], value)
         image = next((each for each in tried if is_there(each, as_file=True)), None)
         files = [_labels_of(each).with_suffix(".txt") for each in ([image] if image else tried)]
         labels = next((each for each in files if is_there(each, as_file=True)), files[0])

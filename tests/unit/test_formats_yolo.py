@@ -506,6 +506,13 @@ def test_lists_of_another_machine(tmp_path: Path) -> None:
     text(tmp_path / "train.txt", "/content/darknet/obj/a.png")
     (image,), lost = read(open_dataset(tmp_path))
     assert (image.name, len(image.objects), lost) == ("obj/a.png", 1, {})
+    text(tmp_path / "train.txt", f"/home/me/{tmp_path.name}/obj/a.png")
+    assert len(read(open_dataset(tmp_path))[0]) == 1
+    (tmp_path / "obj.data").rename(tmp_path / "obj" / "obj.data")
+    text(tmp_path / "obj" / "train.txt", "/home/me/obj/a.png")  # all in one folder
+    text(tmp_path / "obj" / "obj.names", "car\nbus\n")
+    (image,), lost = read(open_dataset(tmp_path / "obj"))
+    assert (image.name, len(image.objects), lost) == ("a.png", 1, {})
 
 
 def test_darknet(tmp_path: Path) -> None:
