@@ -394,7 +394,7 @@ def _has_both(folder: Path) -> bool:
 def _in_folder(folder: Path, images: Path | None) -> list[_Labelled]:
     """Return the images below a folder, and the label files that have none."""
     if images is None and _has_both(folder):
-        parts = folder / "images", *filter(_has_both, sorted(folder.iterdir()))
+        parts = folder / "images", *filter(_has_both, sorted(folder.glob("[!.]*")))
         return [each for part in parts for each in _in_folder(part, None)]
     if images is None and (beside := _labels_of(folder, "labels", "images")).is_dir():
         folder = beside  # the same folder, unless it is one of labels

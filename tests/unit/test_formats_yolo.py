@@ -494,6 +494,7 @@ def test_parts_beside_images_and_labels(tmp_path: Path) -> None:
     """Parts that somebody added later are read, too, and images of one name told apart."""
     bare(tmp_path, "classes.names", "images", "labels")
     bare(tmp_path, "classes.txt", "train/images", "train/labels")
+    bare(tmp_path, "classes.txt", ".trash/images", ".trash/labels")
     images, lost = read(open_dataset(tmp_path, "yolo"))
     assert [each.name for each in images] == ["images/a.png", "train/images/a.png"]
     assert ([len(each.objects) for each in images], lost) == ([1, 1], {})
