@@ -238,6 +238,7 @@ class BulkRun(NotCopied, ABC, Generic[Work, Result, Report]):
         finally:
             self._opened.close()
             self._end()
+            self._results.put(None)  # for another task that still iterates
             await self._close(complete=self.error is None)
 
     async def _run(self) -> None:

@@ -308,6 +308,8 @@ class BitmapStream:
         if self._fetching is not None:
             self._fetching.cancel()
             await asyncio.wait([self._fetching])
+        if self._queue.empty():  # another task may wait for the next one
+            self._queue.put_nowait(None)
 
     def __aiter__(self) -> Self:
         return self

@@ -24,8 +24,9 @@ from datagym_async import (
 from datagym_async.exports._bitmaps import CONCURRENCY, Bitmap, BitmapFormat, placed, to_array
 from datagym_async.labels import Annotation, Segmentation
 from datagym_async.server import SeedMedia
-from datagym_async.testing import Delay, Status
+from datagym_async.testing import Delay, Hang, Status
 from tests.helpers.photos import jpeg
+from tests.helpers.service import until
 from tests.helpers.world import World, world
 
 ENTRIES: list[dict[str, object]] = [
@@ -260,6 +261,14 @@ async def test_a_stream_ends_with_the_error_and_can_be_left(here: World) -> None
             await anext(stream)
         assert [sample async for sample in stream] == []
     assert caught.value.key == "ex_notfound"
+    here.plan.clear()
+    here.plan.add(Hang(), path="/export/bitmap/")
+    asked = here.plan.count(path="/export/bitmap/")
+    async with here.client.bitmaps(here.project_id) as stream:
+        waiting = asyncio.ensure_future(anext(stream))
+        await until(lambda: here.plan.count(path="/export/bitmap/") > asked)
+    with pytest.raises(StopAsyncIteration):
+        await asyncio.wait_for(waiting, 5)
     with pytest.raises(KeyError):
         async with here.client.bitmaps(here.project_id):
             raise KeyError("the caller's own")

@@ -148,6 +148,15 @@ async def test_several_tasks_may_iterate_over_one_run() -> None:
     assert sorted(each for share in shares for each in share) == [str(n) for n in range(10)]
 
 
+async def test_leaving_a_run_ends_a_task_that_iterates_over_it() -> None:
+    """It would wait for ever: the run was cancelled, and told nobody of its end."""
+    async with Endless(Stops(), 0) as job:
+        waiting = asyncio.ensure_future(job.finish())
+        await asyncio.sleep(0.01)
+    async with asyncio.timeout(5):
+        assert await waiting == 0
+
+
 @pytest.mark.looptime
 async def test_a_run_that_is_over_is_not_stopped() -> None:
     """The clock ends with it."""
