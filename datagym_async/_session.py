@@ -17,13 +17,13 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import count
 from logging import DEBUG
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 import attrs
 
 from datagym_async._home import Home
-from datagym_async._limits import SessionStatistics, Slot
+from datagym_async._limits import LimiterState, Limits, SessionStatistics, Slot
 from datagym_async._logs import logger
 from datagym_async._retry import (
     RetryLoop,
@@ -34,7 +34,7 @@ from datagym_async._retry import (
     parse_retry_after,
     pause_asked,
 )
-from datagym_async._transport import Deadline, Deadlines
+from datagym_async._transport import Deadline, Deadlines, StreamedResponse, Timeout, Transport
 from datagym_async._wire._codec import decode_with, unreadable
 from datagym_async._wire._errors import decode_error
 from datagym_async._wire._messages import Lane, Request, Response
@@ -48,10 +48,6 @@ from datagym_async.exceptions import (
     ClientClosedError,
     PermissionDeniedError,
 )
-
-if TYPE_CHECKING:
-    from datagym_async._limits import LimiterState, Limits
-    from datagym_async._transport import StreamedResponse, Timeout, Transport
 
 T = TypeVar("T")
 

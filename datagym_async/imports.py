@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import attrs
 
@@ -17,12 +17,9 @@ from datagym_async.exceptions import ConfigurationError
 from datagym_async.formats import LossReport, PredictionFile
 from datagym_async.labels import LabelConfig
 from datagym_async.models import MediaType, Project
-from datagym_async.resources import ImportReport, LabelConfigsResource, LabelsResource
+from datagym_async.resources import ImportReport, ImportResult, LabelConfigsResource, LabelsResource
 from datagym_async.resources._labels import ConfigSource, ImportOptions, of_videos
-
-if TYPE_CHECKING:
-    from datagym_async.resources import ImportResult
-    from datagym_async.resources._predictions import PredictionLike
+from datagym_async.resources._predictions import PredictionLike
 
 T = TypeVar("T")
 

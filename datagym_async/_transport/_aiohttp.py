@@ -29,6 +29,7 @@ from datagym_async._transport._deadlines import Deadline, Deadlines, Pace
 from datagym_async._transport._direct import Direct, DirectAnswer, all_of
 from datagym_async._transport._failures import FAILURES, too_slow, translate
 from datagym_async._transport._foreign import GuardedSession, LinkError, Redirect, redirect_of
+from datagym_async._transport._options import Auth, Timeout
 from datagym_async._version import __version__
 from datagym_async._wire._messages import Body, Lane, Request, Response
 from datagym_async._wire._redact import Cleaner, HiddenField, Secret, Secrets
@@ -37,7 +38,6 @@ from datagym_async.exceptions import APIError, APIResponseValidationError
 if TYPE_CHECKING:
     import ssl
 
-    from datagym_async._transport._options import Auth, Timeout
 
 T = TypeVar("T")
 

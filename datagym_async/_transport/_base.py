@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import Protocol, Self
 
 import attrs
 
+from datagym_async._transport._options import Timeout
 from datagym_async._wire._codec import too_large
 from datagym_async._wire._messages import MAX_ERROR, Request, Response
-
-if TYPE_CHECKING:
-    from datagym_async._transport._options import Timeout
 
 
 @attrs.frozen

@@ -27,12 +27,12 @@ from yarl import URL
 
 from datagym_async._logs import logger
 from datagym_async._transport._connections import BodyInMemory, Connector, Kept, OneAnswer
+from datagym_async._wire._messages import Request
+from datagym_async._wire._redact import Secret
 
 if TYPE_CHECKING:
     from aiohttp.connector import Connection
 
-    from datagym_async._wire._messages import Request
-    from datagym_async._wire._redact import Secret
 
 SWITCH = "DATAGYM_TRANSPORT"
 """Environment variable; with ``plain`` every request takes the usual path, for diagnosis."""

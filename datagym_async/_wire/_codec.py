@@ -15,7 +15,14 @@ import orjson
 
 from datagym_async._json import loads
 from datagym_async._wire._errors import WEB_PAGE, looks_like_html
-from datagym_async._wire._messages import MAX_BITMAP, MAX_DOCUMENT, MAX_IN_PIECES, MAX_VALUE
+from datagym_async._wire._messages import (
+    MAX_BITMAP,
+    MAX_DOCUMENT,
+    MAX_IN_PIECES,
+    MAX_VALUE,
+    Request,
+    Response,
+)
 from datagym_async._wire._redact import redact
 from datagym_async._wire._structure import each, field_path, make_converter
 from datagym_async.exceptions import APIError, APIResponseValidationError
@@ -26,8 +33,6 @@ from datagym_async.models._names import decode_name
 
 if TYPE_CHECKING:
     from cattrs import Converter
-
-    from datagym_async._wire._messages import Request, Response
 
 
 @attrs.frozen

@@ -11,11 +11,11 @@ from __future__ import annotations
 import string
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 import orjson
 
 from datagym_async._json import loads
+from datagym_async._wire._messages import Request, Response
 from datagym_async._wire._redact import redact
 from datagym_async.exceptions import (
     AlreadyExistsError,
@@ -33,9 +33,6 @@ from datagym_async.exceptions import (
     RequestRefusedError,
     ServiceUnavailableError,
 )
-
-if TYPE_CHECKING:
-    from datagym_async._wire._messages import Request, Response
 
 _BY_KEY: Mapping[str, type[APIStatusError]] = {
     "ex_unauthorized": AuthenticationError,

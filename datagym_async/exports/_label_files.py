@@ -11,7 +11,7 @@ import os
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import aclosing
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, BinaryIO, Final, Literal, TypeAlias, cast, get_args
+from typing import BinaryIO, Final, Literal, TypeAlias, cast, get_args
 
 import attrs
 import orjson
@@ -22,6 +22,7 @@ from datagym_async._files import replaced_file, telling
 from datagym_async._runs._disk import path_in
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import ConfigurationError
+from datagym_async.exports._tasks import TaskSource
 from datagym_async.formats import (
     Category,
     LabelMapping,
@@ -37,9 +38,6 @@ from datagym_async.formats._writing import check_target
 from datagym_async.formats._written import Fixed
 from datagym_async.labels import LabeledImage, LabeledTask, to_payload
 from datagym_async.resources._work import in_batches
-
-if TYPE_CHECKING:
-    from datagym_async.exports._tasks import TaskSource
 
 ExportFormat: TypeAlias = Literal["json", "jsonl", WrittenFormat]
 """The format of an export."""

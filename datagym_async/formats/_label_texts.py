@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from xml.etree.ElementTree import Element, SubElement, indent, tostring  # only to write
 
 import attrs
@@ -19,11 +19,17 @@ from datagym_async.formats._reading import snapped
 from datagym_async.formats._reading_kitti import KITTI_MARKS
 from datagym_async.formats._reading_xml import FIRST_PIXEL, VOC_MARKS
 from datagym_async.formats._written import Classes, Shown, carried, count_answers, shown_on
-from datagym_async.labels import Bounds, LabeledImage, Line, Point, Polygon, Rectangle
+from datagym_async.labels import (
+    Annotation,
+    Bounds,
+    Classification,
+    LabeledImage,
+    Line,
+    Point,
+    Polygon,
+    Rectangle,
+)
 from datagym_async.labels._geometry import sticks_out
-
-if TYPE_CHECKING:
-    from datagym_async.labels import Annotation, Classification
 
 
 @attrs.define(kw_only=True)

@@ -6,7 +6,6 @@ The entry of a class decides the shape of its objects (`_mapping`).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import attrs
 
@@ -24,6 +23,7 @@ from datagym_async.formats._mapping import (
     said,
 )
 from datagym_async.formats._masks import decode, trace
+from datagym_async.formats._raw import Pair, RawDataset, RawImage, RawObject, Ring
 from datagym_async.labels import (
     Annotation,
     Classification,
@@ -39,9 +39,6 @@ from datagym_async.labels import Shape as AnyShape
 from datagym_async.labels._config_rules import LONGEST_TEXT
 from datagym_async.labels._geometry import InShares
 from datagym_async.models import EntryType
-
-if TYPE_CHECKING:
-    from datagym_async.formats._raw import Pair, RawDataset, RawImage, RawObject, Ring
 
 
 def images_of(

@@ -10,17 +10,22 @@ import contextlib
 import enum
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final, Self
 
 import attrs
 
 from datagym_async._printable import printable
 from datagym_async.exceptions import ConfigurationError
-from datagym_async.labels import LabeledImage, Polygon, Rectangle, Segmentation
+from datagym_async.labels import (
+    Annotation,
+    Classification,
+    LabeledImage,
+    Point,
+    Polygon,
+    Rectangle,
+    Segmentation,
+)
 from datagym_async.models._basics import count
-
-if TYPE_CHECKING:
-    from datagym_async.labels import Annotation, Classification, Point
 
 _EXAMPLES: Final = 5
 _CLASSES: Final = 25

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Hashable, Iterable, Mapping
 from functools import lru_cache
 from itertools import chain, count
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, get_args
+from typing import Any, Final, Literal, TypeAlias, TypeVar, get_args
 
 import attrs
 
@@ -25,12 +25,10 @@ from datagym_async.formats._classes import (
     texts_for,
 )
 from datagym_async.formats._losses import Losses, LossKind
+from datagym_async.formats._raw import Category, RawDataset, RawObject
 from datagym_async.labels import ConfigEntry, LabelConfig
 from datagym_async.labels._config_rules import LONGEST_TEXT, RESERVED
 from datagym_async.models import EntryType
-
-if TYPE_CHECKING:
-    from datagym_async.formats._raw import Category, RawDataset, RawObject
 
 K = TypeVar("K", bound=Hashable)
 

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from datagym_async._extras import extra_module
 from datagym_async.formats._losses import BrokenError, FormatError
+from datagym_async.labels import Point
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from datagym_async.labels import Point
 
 Ring: TypeAlias = list[tuple[int, int]]
 """x and y of each corner of a closed outline; the last is joined to the first."""

@@ -29,12 +29,10 @@ from datagym_async.formats._table import LINES, format_info, open_dataset, sniff
 from datagym_async.formats._written import Fixed, classes_from
 from datagym_async.labels import LabelConfig, LabeledImage
 from datagym_async.models import TaskDetail
-from datagym_async.models._names import MediaIndex
+from datagym_async.models._names import MediaIndex, NamedMedia
 from datagym_async.resources._values import labels_of
 
 if TYPE_CHECKING:
-    from datagym_async.models._names import NamedMedia
-
     Item: TypeAlias = LabeledImage | Mapping[str, Any]
 
 OWN_FORMATS: Final = ("json", "jsonl")

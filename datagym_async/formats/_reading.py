@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import Any, Final, Self
 
 import attrs
 
@@ -21,12 +21,10 @@ from datagym_async._extras import extra_module
 from datagym_async._regular_files import regular_only
 from datagym_async.formats._classes import composed
 from datagym_async.formats._losses import BrokenError, FormatError, Losses, LossKind
+from datagym_async.formats._masks import Segment
 from datagym_async.formats._raw import Category, Pair, RawDataset, RawImage, RawObject, Ring
 from datagym_async.labels._json import LARGEST
 from datagym_async.models._names import IMAGE_SUFFIXES
-
-if TYPE_CHECKING:
-    from datagym_async.formats._masks import Segment
 
 MOST_BYTES: Final = 256 * 2**20
 """Of a label file of one image, or of a list of files: what is larger is none."""

@@ -9,15 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from datagym_async.formats._losses import BrokenError, Losses, LossKind
 from datagym_async.formats._masks import Ring, decode, trace
-from datagym_async.labels import Point, Polygon, Rectangle
-
-if TYPE_CHECKING:
-    from datagym_async.formats._raw import RawObject
-    from datagym_async.labels import Shape
+from datagym_async.formats._raw import RawObject
+from datagym_async.labels import Point, Polygon, Rectangle, Shape
 
 _TOLERANCE: Final = 0.009
 Pixel: TypeAlias = tuple[int, int]

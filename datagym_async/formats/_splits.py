@@ -5,13 +5,11 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from datagym_async._checks import checked
 from datagym_async.formats._losses import FormatError
-
-if TYPE_CHECKING:
-    from datagym_async.labels import LabeledImage
+from datagym_async.labels import LabeledImage
 
 SPLITS: Final = ("train", "val", "test")
 """The parts that trainers know."""

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import attrs
 
@@ -23,9 +23,7 @@ from datagym_async.formats._reading_kitti import KITTI_FOLDERS, is_kitti, open_k
 from datagym_async.formats._reading_lines import YoloName, is_yolo, open_yolo, yolo_file, yolo_kind
 from datagym_async.formats._reading_xml import open_cvat, open_voc
 from datagym_async.formats.coco._reading import open_dataset as open_files_of_coco
-
-if TYPE_CHECKING:
-    from datagym_async.labels import LabelConfig
+from datagym_async.labels import LabelConfig
 
 FormatName: TypeAlias = Literal[YoloName, "coco", "voc", "cvat", "kitti", "labelme", "labelbox"]
 """What a format is called that can be read."""

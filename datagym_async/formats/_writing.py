@@ -11,7 +11,7 @@ from functools import partial
 from itertools import count
 from pathlib import Path, PurePosixPath
 from types import NoneType
-from typing import TYPE_CHECKING, Final, Literal, TextIO, TypeAlias, get_args
+from typing import Final, Literal, TextIO, TypeAlias, get_args
 
 import attrs
 
@@ -34,10 +34,8 @@ from datagym_async.formats._splits import checked_shares, grouping, shares_of, s
 from datagym_async.formats._written import COVERING, Fixed, classes_of, within_edges
 from datagym_async.formats.coco._writing import document_of, save
 from datagym_async.labels import LabeledImage, LabeledTask
+from datagym_async.labels._config import Entries
 from datagym_async.models import EntryType
-
-if TYPE_CHECKING:
-    from datagym_async.labels._config import Entries
 
 WrittenFormat: TypeAlias = Literal[
     "coco", "yolo", "yolo-seg", "yolo-pose", "yolo-obb", "voc", "kitti", "cvat", "imagefolder"

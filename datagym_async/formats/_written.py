@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import attrs
 
@@ -35,6 +35,7 @@ from datagym_async.formats.coco._reading import categories_of
 from datagym_async.labels import (
     Annotation,
     Bounds,
+    ConfigEntry,
     Incomplete,
     LabelConfig,
     LabeledImage,
@@ -43,14 +44,11 @@ from datagym_async.labels import (
     Rectangle,
     Shape,
 )
+from datagym_async.labels._config import Entries as GivenEntries
 from datagym_async.labels._config import entries_of
 from datagym_async.labels._config_rules import grouped
 from datagym_async.labels._geometry import clipped, moved, reshaped, sticks_out
 from datagym_async.models import EntryType
-
-if TYPE_CHECKING:
-    from datagym_async.labels import ConfigEntry
-    from datagym_async.labels._config import Entries as GivenEntries
 
 Fixed: TypeAlias = str | Path | Iterable[str | Category]
 """Classes whose numbers are fixed: a file of them, their names, or categories."""

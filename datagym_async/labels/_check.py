@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 
@@ -27,6 +27,7 @@ from datagym_async.labels._check_parts import (
     unanswered,
     warning,
 )
+from datagym_async.labels._config_entries import EntryLike
 from datagym_async.labels._payload import (
     GLOBALS,
     ID,
@@ -38,9 +39,6 @@ from datagym_async.labels._payload import (
 )
 from datagym_async.labels._payload_annotations import CLASSIFICATIONS, NESTED
 from datagym_async.labels._values import LabeledImage, LabeledTask
-
-if TYPE_CHECKING:
-    from datagym_async.labels._config_entries import EntryLike
 
 _SENT = (ID, GLOBALS, LABELS)
 _ROUNDS = 3  # leaving out one part can make another one wrong, so the rest is checked again

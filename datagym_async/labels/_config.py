@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import attrs
 
@@ -21,11 +21,9 @@ from datagym_async.labels._config_entries import (
     read_json,
 )
 from datagym_async.labels._config_rules import grouped, problems_of, warnings_of
+from datagym_async.models import LabelConfiguration
 
-if TYPE_CHECKING:
-    from datagym_async.models import LabelConfiguration
-
-    Entries: TypeAlias = EntryList | LabelConfiguration | Iterable[EntryLike]
+Entries: TypeAlias = EntryList | LabelConfiguration | Iterable[EntryLike]
 
 _NAMED = 10
 

@@ -14,7 +14,7 @@ from datagym_async._checks import check_is, checked, shown
 from datagym_async._extras import require_modules
 from datagym_async._regular_files import regular_only
 from datagym_async.exceptions import ConfigurationError
-from datagym_async.labels import LabeledImage
+from datagym_async.labels import LabeledImage, Point
 from datagym_async.look._marks import (
     FILLED,
     Colors,
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageFont import FreeTypeFont, ImageFont
 
-    from datagym_async.labels import Point
 
 Drawable: TypeAlias = "Image | str | os.PathLike[str] | bytes | Any"
 """A Pillow image, a path, the bytes of a file, or a numpy array."""

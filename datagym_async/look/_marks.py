@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from html import escape
 from itertools import chain
 from math import isfinite
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import attrs
 
@@ -29,13 +29,10 @@ from datagym_async.labels import (
     LabeledImage,
     Point,
     Segmentation,
+    Shape,
 )
 from datagym_async.labels._geometry import rings_of
-from datagym_async.models import EntryType
-
-if TYPE_CHECKING:
-    from datagym_async.labels import Shape
-    from datagym_async.models import LabelConfiguration
+from datagym_async.models import EntryType, LabelConfiguration
 
 Colors: TypeAlias = Mapping[str, str]
 """Key of a class to its colour, ``"#rrggbb"``."""

@@ -6,18 +6,15 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from functools import partial
 from math import isfinite
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import attrs
 
 from datagym_async._checks import checked
-from datagym_async.labels import Bounds, LabeledImage, Line, Point, Rectangle
+from datagym_async.labels import Bounds, LabeledImage, Line, Point, Rectangle, Shape
 from datagym_async.labels._geometry import rings_of
 from datagym_async.look._drawing import covered
 from datagym_async.look._marks import Mark, bounds_of, marks_of, size_of
-
-if TYPE_CHECKING:
-    from datagym_async.labels import Shape
 
 _Boxed: TypeAlias = "tuple[Bounds, int, Shape]"
 """The bounds of a mark, its number and its shape."""

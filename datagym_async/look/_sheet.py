@@ -18,12 +18,12 @@ from datagym_async.exceptions import APIError, AuthenticationError, Configuratio
 from datagym_async.labels import LabeledImage
 from datagym_async.look._drawing import draw, font_of, in_colors, opened, require_look
 from datagym_async.look._marks import Colors, colors_of
+from datagym_async.look._subjects import ImageSet
 from datagym_async.resources._work import for_each
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from datagym_async.look._subjects import ImageSet
 
 _CELL: Final = (320, 240)
 _CAPTION: Final = 24

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from itertools import pairwise
 from math import nan, sqrt
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import attrs
 
@@ -26,14 +26,12 @@ from datagym_async.labels import (
     Polygon,
     Rectangle,
     Segmentation,
+    Shape,
 )
 from datagym_async.labels._values import edges_of
 from datagym_async.look._marks import bounds_of
 from datagym_async.look._overlap import overlap
 from datagym_async.models import EntryType, TaskState
-
-if TYPE_CHECKING:
-    from datagym_async.labels import Shape
 
 FindingKind: TypeAlias = Literal["tiny", "edge", "double", "incomplete", "unlabelled", "unanswered"]
 

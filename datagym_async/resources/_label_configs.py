@@ -20,7 +20,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias
+from typing import Any, BinaryIO, Literal, TypeAlias
 
 from datagym_async._checks import checked
 from datagym_async._files import (
@@ -35,6 +35,7 @@ from datagym_async._logs import logger
 from datagym_async._threads import in_thread
 from datagym_async._wire import _routes as routes
 from datagym_async._wire._codec import ClearedConfig, check_empty
+from datagym_async._wire._messages import Request
 from datagym_async.exceptions import (
     APIStatusError,
     ConfigurationError,
@@ -43,6 +44,7 @@ from datagym_async.exceptions import (
     RequestRefusedError,
 )
 from datagym_async.labels import LabelConfig, diff
+from datagym_async.labels._config import Entries
 from datagym_async.labels._config_rules import RESERVED
 from datagym_async.models import (
     ConfigBackup,
@@ -60,10 +62,6 @@ from datagym_async.resources._exports import iter_tasks, whole_chunks
 from datagym_async.resources._projects import ProjectsResource
 from datagym_async.resources._tasks import all_tasks, begun, finished, read_task
 from datagym_async.resources._work import finish_call, for_each, run_to_end
-
-if TYPE_CHECKING:
-    from datagym_async._wire._messages import Request
-    from datagym_async.labels._config import Entries
 
 _log = logger(__name__)
 

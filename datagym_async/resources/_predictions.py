@@ -27,7 +27,7 @@ from collections.abc import (
 )
 from contextlib import aclosing, suppress
 from itertools import count, repeat
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TypeAlias, cast
 from unicodedata import normalize
 from uuid import UUID
 
@@ -47,18 +47,14 @@ from datagym_async.labels import EntryLike, Finding, LabeledImage, parse_image, 
 from datagym_async.labels._check_parts import kind_of
 from datagym_async.labels._geometry import Fitted, InShares, fitted
 from datagym_async.labels._json import ShapeError
+from datagym_async.models import Dataset
 from datagym_async.models._basics import count as counted
 from datagym_async.models._names import MediaIndex, decode_name
-from datagym_async.resources._base import first_few
+from datagym_async.resources._base import ApiSession, first_few
 from datagym_async.resources._datasets import DatasetsResource
 from datagym_async.resources._projects import ProjectsResource, chosen
 from datagym_async.resources._tasks import TasksResource
 from datagym_async.resources._work import for_each, in_batches, one_by_one
-
-if TYPE_CHECKING:
-    from datagym_async.models import Dataset
-    from datagym_async.resources._base import ApiSession
-
 
 DEFAULT_BATCH = 50
 """Predictions in one request: 37 ms each alone, 48 ms at 50, 111 ms at 300 (measured)."""

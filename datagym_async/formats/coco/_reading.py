@@ -20,7 +20,7 @@ from functools import partial
 from itertools import chain, groupby
 from operator import itemgetter
 from pathlib import Path, PurePosixPath
-from typing import IO, TYPE_CHECKING, Any, Final, TypeAlias, cast
+from typing import IO, Any, Final, TypeAlias, cast
 
 import attrs
 import orjson
@@ -43,9 +43,7 @@ from datagym_async.formats.coco._objects import (
     segments_of,
     text,
 )
-
-if TYPE_CHECKING:
-    from datagym_async.labels import LabelConfig
+from datagym_async.labels import LabelConfig
 
 Source: TypeAlias = str | Path | Mapping[str, Any] | Sequence[Mapping[str, Any]]
 """A COCO file, or its parsed content; a list contains results of a model."""

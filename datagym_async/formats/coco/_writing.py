@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from itertools import chain, count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import attrs
 import orjson
@@ -15,6 +15,7 @@ from datagym_async._files import write_file
 from datagym_async.formats._losses import FormatError, Loss, Losses, LossKind, LossReport
 from datagym_async.formats._mapping import LabelMapping
 from datagym_async.formats._masks import MOST_PIXELS, encode
+from datagym_async.formats._raw import Category
 from datagym_async.formats._written import (
     Classes,
     Shown,
@@ -25,13 +26,16 @@ from datagym_async.formats._written import (
     within_edges,
 )
 from datagym_async.formats.coco._reading import Source, categories_of
-from datagym_async.labels import Incomplete, LabeledImage, LabeledTask, Polygon, Rectangle
+from datagym_async.labels import (
+    Annotation,
+    Incomplete,
+    LabeledImage,
+    LabeledTask,
+    Polygon,
+    Rectangle,
+)
+from datagym_async.labels._config import Entries
 from datagym_async.labels._payload_annotations import write_shape
-
-if TYPE_CHECKING:
-    from datagym_async.formats._raw import Category
-    from datagym_async.labels import Annotation
-    from datagym_async.labels._config import Entries
 
 _OWN: Final = frozenset({"id", "iscrowd"})
 
