@@ -232,8 +232,9 @@ def yolo_file(folder: Path) -> Path | None:
         except (BrokenError, OSError):
             content = {"nc": each.stem == "data"}  # its error says more than that there is none
         if content.get("names") or content.get("nc"):
-            found.setdefault((str(content.get("path", "")), str(content.get("train", ""))), each)
-    sets = [each for (_, train), each in found.items() if train and each.suffix != ".data"]
+            part = next((content[name] for name in SPLITS if content.get(name)), "")
+            found.setdefault((str(content.get("path", "")), str(part)), each)
+    sets = [each for (_, part), each in found.items() if part and each.suffix != ".data"]
     if len(sets) > 1 and sets[0].stem != "data":
         raise FormatError(f"{folder} has several datasets: {sets[0]} and {sets[1]}; name one")
     return next(iter(sets or found.values()), None)

@@ -574,9 +574,10 @@ def test_noise_of_rounding_stays_within_the_image() -> None:
         annotation(bbox=[-1e-7, 2, 3, 4], segmentation=[ring]),
         annotation(id=2, bbox=[-1, 2, 3, 4]),
     )
-    (found, other), _ = objects(document(noisy, far))
+    narrow = annotation(id=3, bbox=[-0.005, 2, 0.001, 4])
+    (found, other, flat), _ = objects(document(noisy, far, narrow))
     assert (found.box, found.parts) == ((0, 2, 3 - 1e-7, 4), [[[(0, 0), (4, 0), (4, 0)]]])
-    assert other.box == (-1, 2, 3, 4)
+    assert (other.box, flat.box) == ((-1, 2, 3, 4), (0, 2, 0, 4))
 
 
 # --- Panoptic -------------------------------------------------------------------------------------

@@ -488,6 +488,8 @@ def test_files_of_several_datasets(tmp_path: Path) -> None:
         open_dataset(tmp_path)
     (tmp_path / "b.yaml").rename(tmp_path / "data.yaml")
     assert len(read(open_dataset(tmp_path))[0]) == 1
+    text(tmp_path / "data.yaml", "names: [of_data, b]\nval: images")
+    assert open_dataset(tmp_path).categories[0].name == "of_data"
 
 
 def test_parts_beside_images_and_labels(tmp_path: Path) -> None:

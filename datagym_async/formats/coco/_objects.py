@@ -140,7 +140,8 @@ def object_of(
             faults.append("its box has a width or height below 0")
         else:
             left, top = snapped(box[0], math.inf), snapped(box[1], math.inf)
-            found.box = (left, top, box[2] + (box[0] - left), box[3] + (box[1] - top))
+            width, height = box[2] + (box[0] - left), box[3] + (box[1] - top)
+            found.box = (left, top, max(width, 0), max(height, 0))
     segmentation = raw.get("segmentation") or ()
     if isinstance(segmentation, Mapping):
         try:
