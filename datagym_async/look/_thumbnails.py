@@ -9,16 +9,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import BrokenExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
 
 from datagym_async._printable import printable
-from datagym_async._processes import WorkerProcesses
 from datagym_async._runs._images import UPRIGHT, orientation_of
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.look._drawing import in_colors, opened, silence_size_warnings
+
+if TYPE_CHECKING:
+    from datagym_async._processes import WorkerProcesses
 
 
 @attrs.frozen

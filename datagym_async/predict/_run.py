@@ -18,14 +18,13 @@ from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, aclosing
-from typing import Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from uuid import uuid4
 
 import attrs
 
 from datagym_async._checks import by_annotation, within
 from datagym_async._groups import first_of
-from datagym_async._processes import WorkerProcesses
 from datagym_async._runs._text import counted, said_counts
 from datagym_async._threads import in_thread
 from datagym_async.data import LoaderConfig
@@ -44,6 +43,9 @@ from datagym_async.predict._models import (
     run_chunk,
 )
 from datagym_async.resources import ImportOutcome, LabelsResource, TasksResource
+
+if TYPE_CHECKING:
+    from datagym_async._processes import WorkerProcesses
 
 OPEN: Final = (
     TaskState.BACKLOG,

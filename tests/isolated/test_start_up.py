@@ -99,3 +99,12 @@ def test_help_of_the_command_line_loads_no_client() -> None:
 
     unneeded = {"aiohttp", "cattrs", "orjson", "tenacity", *SERVICE}
     assert not loaded & {*unneeded, *(f"datagym_async.{each}" for each in JOBS)}
+
+
+@pytest.mark.parametrize("module", ["predict", "look._thumbnails"])
+def test_worker_processes_are_loaded_when_some_begin(module: str) -> None:
+    """multiprocessing reads the disk when it loads, so a thread loads it, and only if needed."""
+    loaded = loaded_by(f"import datagym_async.{module}")
+
+    assert f"datagym_async.{module}" in loaded
+    assert not loaded & {"multiprocessing", "datagym_async._processes"}
