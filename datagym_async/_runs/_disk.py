@@ -152,7 +152,10 @@ class JournalLock:
 
         A folder, pipe or device in the place of the journal is a `ConfigurationError`.
         """
-        if journal.exists() and (kind := kind_of(journal.stat().st_mode)):
+        kind = ""
+        with contextlib.suppress(FileNotFoundError):  # also if another process deletes it just now
+            kind = kind_of(journal.stat().st_mode)
+        if kind:
             raise ConfigurationError(
                 f"{printable(str(journal))} is {kind}, and not a file; give another path."
             )

@@ -99,6 +99,26 @@ def test_the_lock_ends_with_its_process(path: Path) -> None:
         make(path)
 
 
+def test_a_journal_may_be_deleted_while_its_lock_is_taken(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of two commands that clean a folder sees a file that is gone a moment later."""
+    make(path)
+    look = Path.stat
+
+    def looked(self: Path, **options: bool) -> os.stat_result:
+        found = look(self, **options)
+        if self == path:
+            path.unlink()
+        return found
+
+    monkeypatch.setattr(Path, "stat", looked)
+    taken = _disk.JournalLock.take(path)
+
+    assert taken is not None
+    taken.release()
+
+
 @pytest.mark.parametrize(
     ("other", "words"),
     [
