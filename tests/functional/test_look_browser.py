@@ -29,6 +29,7 @@ from datagym_async import (
     SessionStatistics,
     look,
 )
+from datagym_async.look._gallery import PAGE
 from datagym_async.look._pages import RunRecord, run_page, statistics_page
 
 if TYPE_CHECKING:
@@ -349,6 +350,21 @@ def test_an_image_of_a_later_part_of_the_index_is_opened_by_its_address(
     visit.page.wait_for_selector("#one figure img")
 
     assert visit.page.inner_text("#name") == "street_449.jpg"
+
+
+def test_a_file_of_data_that_is_cut_off(visit: Visit, site: look.Gallery, tmp_path: Path) -> None:
+    """It is named, and no other image is shown in the place of its images."""
+    shutil.copytree(site.path.parent, tmp_path / "site")
+    cut = tmp_path / "site" / "data" / "page-1.js"
+    cut.write_text(cut.read_text()[:99])
+
+    visit.page.goto(f"{(tmp_path / 'site' / 'index.html').as_uri()}#image={PAGE + 1}")
+    visit.page.wait_for_function(
+        "document.getElementById('said').textContent == 'page-1.js cannot be read'"
+    )
+
+    assert visit.page.locator("#one").is_hidden()
+    visit.problems.clear()  # the browser says that the file is no script
 
 
 def test_a_hostile_name_does_nothing(visit: Visit, site: look.Gallery) -> None:

@@ -9,15 +9,19 @@
   const sheet = new CSSStyleSheet();
 
   window.datagymLook = (kind, number, data) => {
+    arrived = data;
     if (kind === "meta") { meta = data; }
     if (kind === "index") { for (const row of data) { index.push(row); } }
-    if (kind === "page") { arrived = data; }
   };
   const load = (file) => new Promise((done, failed) => {
     const script = document.createElement("script");
+    const end = (found) => { // null of a damaged file: its script does not run
+      script.remove(); arrived = null;
+      if (found) { done(found); } else { failed(new Error(`${file}.js cannot be read`)); }
+    };
     script.src = `data/${file}.js`;
-    script.onload = () => { script.remove(); done(arrived); }; // which runs right after its script
-    script.onerror = () => { script.remove(); failed(new Error(`${file}.js cannot be read`)); };
+    script.onload = () => end(arrived); // which runs right after its script
+    script.onerror = () => end(null);
     document.head.append(script);
   });
   const row = async (at) => { // all that is known of an image
