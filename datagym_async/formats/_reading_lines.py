@@ -454,7 +454,9 @@ def _in_list(path: Path, roots: Sequence[Path]) -> Iterator[_Labelled]:
 
 
 def _relative(image: Path | None, root: Path) -> str:
-    path = Path(os.path.relpath(image, root)).as_posix() if image else ""  # without any ../
+    path = ""
+    with suppress(ValueError):  # on Windows: of another drive
+        path = Path(os.path.relpath(image, root)).as_posix() if image else ""  # without any ../
     return "" if path.startswith("../") else path
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ntpath
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -475,6 +476,17 @@ def test_a_path_that_leads_elsewhere(tmp_path: Path, file: str, path: str) -> No
     text(tmp_path / "cars" / "labels" / "train" / "a.txt", "0 0.5 0.5 0.5 0.5")
     (image,), lost = read(open_dataset(tmp_path / file))
     assert (image.name, len(image.objects), lost) == ("a.png", 1, {})
+
+
+def test_images_on_another_drive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On Windows no path leads there from the dataset: they keep the name that a list has."""
+    text(tmp_path / "data.yaml", "train: train.txt\nnames: [a]")
+    picture(tmp_path / "drive" / "a.png")
+    text(tmp_path / "train.txt", listed := (tmp_path / "drive" / "a.png").as_posix())
+    text(tmp_path / "drive" / "a.txt", "0 0.5 0.5 0.5 0.5")
+    monkeypatch.setattr(os.path, "relpath", lambda *_: ntpath.relpath("D:\\a.png", "C:\\set"))
+    (image,), lost = read(open_dataset(tmp_path))
+    assert (image.name, len(image.objects), lost) == (listed, 1, {})
 
 
 def test_files_of_several_datasets(tmp_path: Path) -> None:
