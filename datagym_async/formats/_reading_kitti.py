@@ -12,6 +12,7 @@ from datagym_async.formats._reading import (
     Options,
     Pictures,
     ReadClasses,
+    below,
     files_below,
     first_words,
     gathered,
@@ -53,7 +54,8 @@ def open_kitti(path: Path, options: Options) -> RawDataset:
     def read(file: Path, classes: ReadClasses, losses: Losses) -> Iterator[RawImage]:
         stem, lines = stem_of(file, folder), list(lines_of(file))
         picture = pictures.of(stem)
-        image = RawImage(name=f"{stem}{picture.suffix if picture else ''}", where=str(file))
+        own = f"{file.stem}{picture.suffix if picture else ''}"
+        image = RawImage(name=below(folder, file, own, pictures), where=str(file))
         measure(image, picture, losses)
         image.is_labelled = any(words[0] != "DontCare" for _, words in lines)
         for number, words in lines:

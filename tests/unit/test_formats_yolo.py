@@ -785,7 +785,7 @@ def test_kitti_as_it_is_unpacked(tmp_path: Path) -> None:
         text(tmp_path / part / "calib" / f"{part}.txt", "P0: " + "7.2e+02 " * 12)
         picture(tmp_path / part / "image_2" / f"{part}.png", 1224, 370)
     images, lost = read(open_dataset(tmp_path))
-    assert [each.name for each in images] == ["a/label_2/a.png", "b/label_2/b.png"]
+    assert [each.name for each in images] == ["a/image_2/a.png", "b/image_2/b.png"]
     assert ([each.width for each in images], lost) == ([1224, 1224], {})
 
 
