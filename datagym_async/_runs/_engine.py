@@ -311,7 +311,7 @@ class BulkRun(NotCopied, ABC, Generic[Work, Result, Report]):
             if not self.stopped:  # otherwise we cancelled it ourselves
                 raise
         except Exception as error:
-            self.error = self.error or first_of(error)
+            self.error = self.error or error
         self._feeding = None  # from here on it must not be cancelled, or the workers would wait
         for _ in range(self._workers):
             self._pending.put(None)

@@ -22,7 +22,7 @@ from datagym_async.exceptions import (
     NotFoundError,
     TransferError,
 )
-from datagym_async.uploads import UploadConfig, Uploader, UploadItem
+from datagym_async.uploads import DryRun, UploadConfig, Uploader, UploadItem
 from datagym_async.uploads.plan import Plan
 from tests.helpers.fake_service import DATASET_ID, FakeService
 from tests.helpers.photos import SOUND_JPEG
@@ -355,6 +355,39 @@ async def test_what_a_source_raises_comes_out_unchanged(service: FakeService, ki
             await run.finish()
 
     assert (run.report.uploaded, run.report.complete) == (3, False)
+
+
+async def test_a_group_of_errors_of_a_source_comes_out_whole(service: FakeService) -> None:
+    """A source that downloads with tasks of its own raises one; a plan and an upload keep it."""
+    errors = ExceptionGroup("mine", [LookupError("one"), LookupError("two")])
+
+    async def broken() -> AsyncIterator[UploadItem]:
+        for image in images(3):
+            yield image
+        raise errors
+
+    for run in (uploader(service, broken()), DryRun(service, DATASET_ID, broken())):
+        async with run:
+            with pytest.raises(ExceptionGroup) as caught:
+                await run.finish()
+
+        assert caught.value is errors
+
+
+async def test_an_error_while_images_are_read_keeps_its_cause(
+    service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes out of a group of tasks."""
+
+    def slip(*_: object) -> None:
+        raise ZeroDivisionError("slip") from LookupError("why")
+
+    monkeypatch.setattr(Plan, "take", slip)
+    async with uploader(service, images(3)) as run:
+        with pytest.raises(ZeroDivisionError, match="slip") as caught:
+            await run.finish()
+
+    assert isinstance(caught.value.__cause__, LookupError)
 
 
 async def test_a_slip_of_the_media_given_to_us_comes_out_unchanged(service: FakeService) -> None:
