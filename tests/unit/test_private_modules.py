@@ -16,7 +16,7 @@ SUBJECTS: Final = {
     "cli/test_signals.py": {"cli._signals"},
     "faults/test_damage.py": {"downloads._manifest"},
     "functional/test_bitmaps.py": {"exports._bitmaps"},
-    "functional/test_look_browser.py": {"look._pages"},
+    "functional/test_look_browser.py": {"look._gallery", "look._pages"},
     "functional/test_predict.py": {"predict._journal"},
     "functional/test_upload_links.py": {"uploads._sending"},
     "functional/test_upload_prepare.py": {"_runs._images", "uploads._preparing"},
