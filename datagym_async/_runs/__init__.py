@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from datagym_async._runs._disk import HashedPart, lock_path
     from datagym_async._runs._engine import BulkRun, is_fatal
     from datagym_async._runs._images import Findings, decode
-    from datagym_async._runs._options import Stops
+    from datagym_async._runs._options import DRAIN_SECONDS, Stops
     from datagym_async._runs._stores import Stores
     from datagym_async._runs._text import counted, csv_cells, plain_cell, share_of_bytes, size
 else:
@@ -35,7 +35,7 @@ else:
         _disk="HashedPart lock_path",
         _engine="BulkRun is_fatal",
         _images="Findings decode",
-        _options="Stops",
+        _options="DRAIN_SECONDS Stops",
         _stores="Stores",
         _text="counted csv_cells plain_cell share_of_bytes size",
     )

@@ -12,6 +12,10 @@ from datagym_async._logs import logger
 
 _log = logger(__name__)
 
+DRAIN_SECONDS = 30.0
+"""How long requests in flight get to end when a run is left early or interrupted; less than what
+service managers wait after SIGTERM."""
+
 
 @attrs.frozen(kw_only=True)
 class Stops:

@@ -9,6 +9,8 @@ import threading
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Final, TypeVar
 
+from datagym_async._runs._options import DRAIN_SECONDS
+
 T = TypeVar("T")
 
 
@@ -26,7 +28,6 @@ def run_in_loop(main: Coroutine[object, object, T]) -> T:
         main.close()  # it may not have begun, and Python warns of that
 
 
-DRAIN_SECONDS = 30.0  # as `Uploader` has; less than what service managers wait after SIGTERM
 STOPPING: Final = (
     f"Stopping: requests in flight finish first, for up to {DRAIN_SECONDS:.0f} seconds. Press "
     "Ctrl-C again to stop at once"

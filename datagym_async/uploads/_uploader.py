@@ -18,6 +18,7 @@ import attrs
 from datagym_async._limits import LimiterState
 from datagym_async._runs._engine import BulkRun
 from datagym_async._runs._needs import DatasetLookup, MediaUploads
+from datagym_async._runs._options import DRAIN_SECONDS
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import APIError, StoreError, TransferError
 from datagym_async.uploads._config import AUTO, UploadConfig, rules_of
@@ -35,7 +36,6 @@ from datagym_async.uploads.plan._plan import Plan
 from datagym_async.uploads.sources._leaves import Source, check_there
 
 _FAILED: Final = Outcome.FAILED  # looking up a member of an enum costs as much as a call
-DRAIN_SECONDS = 30.0  # that requests in flight have to end when the block is left early
 
 
 class Uploader(BulkRun[Work, UploadResult, UploadReport]):

@@ -11,6 +11,7 @@ from typing import NoReturn
 
 import pytest
 
+from datagym_async._runs import DRAIN_SECONDS
 from datagym_async.cli import _signals, ending_in_two_steps, on_stop_signals
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="raises POSIX signals")
@@ -80,11 +81,11 @@ async def test_one_signal_ends_what_hangs_after_a_while(
 
     async def work() -> None:
         with ending_in_two_steps(asked.set):
-            await asyncio.sleep(3600 if hangs else _signals.DRAIN_SECONDS - 1)
+            await asyncio.sleep(3600 if hangs else DRAIN_SECONDS - 1)
         await asyncio.sleep(2)
 
     monkeypatch.setattr(_signals, "on_stop_signals", signalled)
     began, task = asyncio.get_running_loop().time(), asyncio.create_task(work())
     await asyncio.wait([task])
     assert (asked.is_set(), task.cancelled()) == (True, hangs)
-    assert asyncio.get_running_loop().time() - began == _signals.DRAIN_SECONDS + (0 if hangs else 1)
+    assert asyncio.get_running_loop().time() - began == DRAIN_SECONDS + (0 if hangs else 1)
