@@ -10,7 +10,7 @@ from datagym_async.cli._lookup import Outline, outlines, whole_dataset_of
 from datagym_async.cli._options import DatasetArgument, argument, flag
 from datagym_async.cli._screen import Output, local_time, plain
 from datagym_async.exceptions import AlreadyExistsError
-from datagym_async.models import Dataset
+from datagym_async.models import Dataset, DatasetMedia
 
 app = group("datasets")
 
@@ -99,17 +99,18 @@ def show_dataset(output: Output, dataset: Dataset, *, limit: int) -> int:
     for title, value in facts:
         if value:
             output.result(f"{title:<11} {value}")
-    media = sorted(dataset.media, key=lambda each: (-each.timestamp, each.name))
-    listed = media[: limit or None]
+    listed, rows = newest(dataset, limit)
     if listed:
         output.result("")
-        columns = ("Media id!", "Name", "Source")
-        rows = [
-            (each.id, each.name, each.source_type.value.lower().replace("_", " "))
-            for each in listed
-        ]
-        output.table(columns, rows)
-    return len(media) - len(listed)
+        output.table(("Media id!", "Name", "Source"), rows)
+    return len(dataset.media) - len(listed)
+
+
+def newest(dataset: Dataset, limit: int) -> tuple[list[DatasetMedia], list[tuple[str, str, str]]]:
+    """Return the media of a dataset, the newest first, and their rows; a limit of 0 is none."""
+    media = sorted(dataset.media, key=lambda each: (-each.timestamp, each.name))[: limit or None]
+    rows = [(it.id, it.name, it.source_type.value.lower().replace("_", " ")) for it in media]
+    return media, rows
 
 
 def _summary(found: Outline) -> dict[str, object]:

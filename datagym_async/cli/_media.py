@@ -8,6 +8,7 @@ from datagym_async._client import DataGymClient
 from datagym_async._runs._text import counted, size
 from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._connect import with_client
+from datagym_async.cli._datasets import newest
 from datagym_async.cli._errors import SOME_FAILED, WELL, CommandError, sentence_of
 from datagym_async.cli._lookup import is_id, whole_dataset_of
 from datagym_async.cli._options import DatasetArgument, Yes, argument, flag
@@ -29,12 +30,11 @@ def list_media(
 ) -> int:
     """List the media of a dataset, the newest first."""
     found = with_client(invocation, lambda client: whole_dataset_of(client, dataset))
-    media = sorted(found.media, key=lambda each: (-each.timestamp, each.name))
-    shown = media[:limit] if limit else media
+    shown, rows = newest(found, limit)
     invocation.output.listing(
         [plain(each) for each in shown],
         ("Id!", "Name", "Source"),
-        [(each.id, each.name, each.source_type.value.lower().replace("_", " ")) for each in shown],
+        rows,
         empty=f"The dataset {found.name!r} holds no media.",
     )
     return WELL
