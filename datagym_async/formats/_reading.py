@@ -137,6 +137,12 @@ def pixels_of(value: object) -> int | None:
 
 # --- Files ----------------------------------------------------------------------------------------
 
+NO_LABELS: Final = frozenset((
+    "classes", "predefined_classes", "names", "labels", "train", "val", "valid", "test", "notes",
+    "label_colors", "license", "requirements", "readme", "readme.dataset", "readme.roboflow",
+))  # fmt: skip
+"""Stems of files beside those of labels."""
+
 
 def is_there(path: Path, *, as_file: bool = False) -> bool:
     """Return whether a file or folder named in a label file exists, or only a file.

@@ -9,6 +9,7 @@ from typing import Final
 from datagym_async.formats._losses import BrokenError, Losses, LossKind
 from datagym_async.formats._raw import RawDataset, RawImage, RawObject
 from datagym_async.formats._reading import (
+    NO_LABELS,
     Options,
     Pictures,
     ReadClasses,
@@ -23,7 +24,6 @@ from datagym_async.formats._reading import (
     of_part,
     stem_of,
 )
-from datagym_async.formats._reading_lines import NO_LABELS
 
 KITTI_MARKS: Final = {
     "truncated": -1, "occluded": -1, "alpha": -10, "left": 0, "top": 0, "right": 0, "bottom": 0,

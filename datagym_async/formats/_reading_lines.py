@@ -23,6 +23,7 @@ from datagym_async.formats._classes import composed
 from datagym_async.formats._losses import BrokenError, FormatError, Losses, LossKind
 from datagym_async.formats._raw import Category, Pair, RawDataset, RawImage, RawObject
 from datagym_async.formats._reading import (
+    NO_LABELS,
     Options,
     Pictures,
     digits_tolerance,
@@ -48,11 +49,6 @@ _NAMES_SUFFIXES: Final = frozenset((".txt", ".names", ".labels"))
 _DOTA: Final = "labelTxt"
 """Folder of turned boxes as DOTA and YOLOv5-OBB have them: in pixels, with the name of a class."""
 _DOTA_HEADS: Final = ("imagesource:", "gsd:")  # lines before those of objects
-NO_LABELS: Final = frozenset((
-    "classes", "predefined_classes", "names", "labels", "train", "val", "valid", "test", "notes",
-    "label_colors", "license", "requirements", "readme", "readme.dataset", "readme.roboflow",
-))  # fmt: skip
-"""Stems of files beside those of labels."""
 _FIRST: Final = 20  # label files that show the kind of a dataset
 _MOST_YAML: Final = 4 * 2**20  # bytes: PyYAML takes seconds for one million
 _DEEPEST: Final = 8  # folders of a path that leads elsewhere
