@@ -43,7 +43,8 @@ def loads(text: bytes | bytearray) -> Any:
 
     So is a surrogate without its other half, which no file, database or terminal can take.
     """
-    check_depth(text)
+    if text.count(b"[") + text.count(b"{") > MAX_DEPTH:  # most texts have few
+        DepthGuard().feed(text)
     return orjson.loads(text)
 
 
@@ -84,7 +85,6 @@ def check_depth(text: bytes | bytearray | str) -> None:
     """Raise `NestedTooDeepError` if a text is nested too deep."""
     if isinstance(text, str):
         text = text.encode("utf-8", "surrogatepass")
-    # Most texts have few brackets.
     if text.count(b"[") + text.count(b"{") > MAX_DEPTH:
         DepthGuard().feed(text)
 

@@ -147,6 +147,8 @@ _LEAST_SAMPLES = 8
 # In shorter windows a single delay of this machine's scheduler would decide.
 _SHORTEST_WINDOW = 0.05
 _WINDOWS_BETWEEN_PROBES = 40
+# Requests of a window that are looked at, about: of thousands a second, every n-th says as much.
+_ENOUGH_SAMPLES = 64
 _SLOW = 0.8
 _ENOUGH_KNOWN = 0.5
 
@@ -194,10 +196,13 @@ class Gradient:
     _slow_windows: int = attrs.field(default=0, init=False)
     _before_probe: tuple[float, str] = attrs.field(init=False)
     _baselines: Baselines = attrs.field(factory=Baselines, init=False)
-    # Of this window: its requests, the most in flight, and their seconds together.
+    # Of this window: how many requests, those looked at, the most in flight, and all seconds.
+    _count: int = attrs.field(default=0, init=False)
     _samples: list[Sample] = attrs.field(factory=list, init=False)
     _peak: int = attrs.field(default=0, init=False)
     _seconds: float = attrs.field(default=0.0, init=False)
+    # Every n-th request is looked at.
+    _each: int = attrs.field(default=1, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._limit = float(min(max(self.start, self.least), self.most))
@@ -227,16 +232,18 @@ class Gradient:
         """
         if epoch != self.epoch:
             return
-        self._samples.append((kind, size, seconds))
+        self._count = count = self._count + 1
+        self._seconds += seconds
         if in_flight > self._peak:
             self._peak = in_flight
-        self._seconds += seconds
         # A window is about a round trip, and not too short. With `limit` requests at a time, their
         # seconds add up `limit` times as fast as the clock.
-        limit, count = self.limit, len(self._samples)
-        is_enough = count >= _LEAST_SAMPLES and count >= limit
-        if is_enough and self._seconds >= _SHORTEST_WINDOW * limit:
-            self._close_window()
+        limit = self.limit
+        is_long = self._seconds >= _SHORTEST_WINDOW * limit
+        if is_long or count % self._each == 0:  # if a service has become slow, each one counts
+            self._samples.append((kind, size, seconds))
+            if is_long and count >= limit and len(self._samples) >= _LEAST_SAMPLES:
+                self._close_window()
 
     def overloaded(self, why: str, *, epoch: int) -> None:
         """Halve the limit after a sign of overload ("429"), once for all that were in flight."""
@@ -297,7 +304,8 @@ class Gradient:
         self._limit = min(float(self.most), max(float(self.least), limit))
         self.limit = round(self._limit)
         self.epoch += 1
-        self._samples, self._peak, self._seconds = [], 0, 0.0
+        self._each = max(1, self._count // _ENOUGH_SAMPLES)
+        self._count, self._samples, self._peak, self._seconds = 0, [], 0, 0.0
         self.reason = reason
 
 

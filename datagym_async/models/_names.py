@@ -44,6 +44,8 @@ def encode_name(name: str) -> str:
     Raises:
         ConfigurationError: The name is empty, too long in its encoded form, or not valid Unicode.
     """
+    if len(name) <= MAX_NAME_LENGTH and _PLAIN.fullmatch(name):
+        return name  # as nearly all are
     if not name:
         raise ConfigurationError("A media name is empty; give each media a name.")
     if not name.isascii():

@@ -129,7 +129,7 @@ class Observer(Listener):
             Mark(
                 now - self._paused_by(now),
                 tally.outcomes[Outcome.UPLOADED],
-                self._meters.statistics().sending_seconds,
+                self._meters.limits.waited.sending,
                 held,
                 tally.bytes_uploaded,
             )

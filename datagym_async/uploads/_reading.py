@@ -53,8 +53,9 @@ from datagym_async.uploads.sources._open_files import (
 )
 
 PORTION_ITEMS = 128
-PORTION_BYTES = 1 << 20
-"""With more, the first bytes would have left the processor's cache before they are sent."""
+PORTION_BYTES = 2 << 20
+"""With less, the event loop waits for each thread call; with more, the first bytes would have left
+the processor's cache before they are sent."""
 PORTION_SECONDS = 0.02
 """Time after which a slow disk's portion is handed out as it is: nobody waits for the rest."""
 LONG_HEAD = 4096

@@ -327,6 +327,33 @@ def test_a_window_is_a_round_trip_and_fifty_milliseconds_at_least() -> None:
     assert gradient.epoch == 1
 
 
+def test_of_thousands_of_answers_a_second_every_nth_is_looked_at() -> None:
+    """A window of 1,639 makes the next one look at each 25th; one slow answer stays one."""
+    gradient = Gradient(8, start=8)
+    answer(gradient, 1 / 4096, count=1_639)
+    assert gradient.epoch == 1, "the baseline"
+
+    answer(gradient, 1 / 4096, count=1_638)
+    assert gradient.epoch == 1
+    assert len(gradient._samples) == 65
+
+    answer(gradient, 1 / 4096)
+    assert gradient.epoch == 2
+    assert gradient.reason == "at the maximum"
+
+
+def test_a_service_that_has_become_slow_is_seen_after_eight_answers() -> None:
+    """Although only each 25th of its quick answers was looked at before."""
+    gradient = Gradient(8, start=8)
+    answer(gradient, 1 / 4096, count=3_278)
+    assert gradient.epoch == 2
+
+    answer(gradient, 1.0, count=8)
+
+    assert gradient.epoch == 3
+    assert gradient.reason == "answers take 2.0 times what they should"
+
+
 def test_the_limit_doubles_at_first_and_grows_by_steps_after_a_sign_of_overload() -> None:
     """A step is one, and a quarter for each doubling; the baseline still holds."""
     gradient = Gradient(64)

@@ -163,10 +163,10 @@ def portions_of(folder: Path, count: int) -> list[list[str]]:
 def test_portions_are_bounded_by_count_and_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However large the plan, no more than about 1 MiB of bodies is read at once."""
+    """However large the plan, no more than about 2 MiB of bodies is read at once."""
     monkeypatch.setattr(reading, "PORTION_SECONDS", 1e6)
     for number in range(200):
-        (tmp_path / f"{number}.jpg").write_bytes(JPEG + b"x" * (300_000 if number < 20 else 10))
+        (tmp_path / f"{number}.jpg").write_bytes(JPEG + b"x" * (600_000 if number < 20 else 10))
 
     portions = portions_of(tmp_path, 200)
 
