@@ -45,10 +45,20 @@ class Row(NamedTuple):
         """Return it as `ADD_ITEM` takes it.
 
         For each value of type bytes, and for each None, Python's sqlite3 looks for an adapter,
-        which takes longer than the rest of the statement.
+        which takes longer than the rest of the statement. Called for each file, so written out.
         """
-        return tuple(
-            ["" if it is None else bytearray(it) if type(it) is bytes else it for it in self]
+        seq, part, place, name, content, origin, size, refusal, key, link, mtime, sha, mark = self
+        return (
+            *(seq, part, bytearray(place), bytearray(name)),
+            "" if content is None else bytearray(content),
+            bytearray(origin),
+            "" if size is None else size,
+            refusal,
+            "" if key is None else bytearray(key),
+            "" if link is None else bytearray(link),
+            "" if mtime is None else mtime,
+            "" if sha is None else bytearray(sha),
+            mark,
         )
 
 
