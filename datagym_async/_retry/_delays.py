@@ -54,9 +54,9 @@ class RetryPolicy:
         settle_after: Seconds to wait after a lost answer before looking up whether the request was
             carried out; None for 4 times the 95th percentile of the observed latencies, between 2
             and 60 seconds.
-        quota: Size of the retry budget of the whole client. A retry costs 5, after a timeout 10,
-            and successful requests give some back; if too little is left, nothing is retried. None
-            for no such budget.
+        quota: Size of the retry budget of the whole client. A retry costs 5, after a timeout 10
+            (less if more than 8 requests are retried at once), and successful requests give some
+            back; if too little is left, nothing is retried. None for no such budget.
         max_first_retries: Attempts after the first one for requests that begin before the service
             has answered anything, so that a wrong address is reported soon; None for `max_retries`.
     """

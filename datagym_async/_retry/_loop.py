@@ -22,10 +22,12 @@ from datagym_async._wire._messages import Replay
 from datagym_async.exceptions import AlreadyExistsError, APIError, APIStatusError, APITimeoutError
 
 # As in the AWS SDKs' standard retry mode: a budget of 500 is enough for 100 retries, or 50 after
-# timeouts, without a success between them.
+# timeouts, without a success between them. That is for up to 8 requests which are retried at once:
+# an outage hits all that are in flight, so the retries of more are cheaper in proportion.
 _COST = 5.0
 _COST_OF_TIMEOUT = 10.0
 _REWARD = 1.0
+_AT_ONCE = 8
 
 SEEMS_DOWN = (
     "The service seems to be down: nearly everything has failed of late, so nothing is tried again"
@@ -37,12 +39,15 @@ SEEMS_DOWN = (
 class RetryQuota:
     """Allows retries while enough requests succeed.
 
-    A retry costs 5 tokens, after a timeout 10. A success gives back what its own retries cost, or 1
-    if it needed none; there are never more than at the start.
+    A retry costs 5 tokens, after a timeout 10; if more than 8 requests have been retried at once
+    since the last success, 8 times that, divided by their number. A success gives back what its own
+    retries cost, or 1 if it needed none; there are never more than at the start.
     """
 
     capacity: float
     tokens: float = attrs.field(init=False)
+    at_once: int = attrs.field(default=0, init=False)  # requests that are being retried now
+    _most: int = attrs.field(default=0, init=False)  # at once, since the last success
 
     def __attrs_post_init__(self) -> None:
         self.tokens = self.capacity
@@ -50,12 +55,15 @@ class RetryQuota:
     def take(self, failure: APIError) -> float | None:
         """Pay for the retry after a failure and return its cost; None if it is not allowed."""
         cost = _COST_OF_TIMEOUT if isinstance(failure, APITimeoutError) else _COST
+        self._most = max(self._most, self.at_once)
+        cost *= _AT_ONCE / max(_AT_ONCE, self._most)
         if cost > self.tokens:
             return None
         self.tokens -= cost
         return cost
 
     def succeeded(self, paid: float) -> None:
+        self._most = 0
         if self.tokens < self.capacity:
             self.tokens = min(self.capacity, self.tokens + (paid or _REWARD))
 
@@ -106,11 +114,16 @@ class RetryLoop(Generic[T]):
             sleep=asyncio.sleep,
             retry_error_callback=self._last_look,
         )
+        if self.quota is not None:
+            self.quota.at_once += 1
         try:
             return await retrying(self._turn)
         except APIError as error:
             error.attempts = self.sent
             raise
+        finally:
+            if self.quota is not None:
+                self.quota.at_once -= 1
 
     @property
     def is_doubtful(self) -> bool:

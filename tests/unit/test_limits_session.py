@@ -354,6 +354,55 @@ async def test_a_dead_service_is_let_go(failure: type[APIConnectionError], retri
     assert str(errors[-1]).startswith("gone. The service seems to be down:")
 
 
+class Down:
+    """A service that refuses connections until a moment; it counts them."""
+
+    def __init__(self, until: float) -> None:
+        self.until = until
+        self.refused = 0
+
+    async def __call__(self, _: Request) -> StreamedResponse:
+        await asyncio.sleep(0.01)
+        if seconds() < self.until:
+            self.refused += 1
+            raise APIConnectionError("refused")
+        return answer()
+
+
+@pytest.mark.parametrize("lane", [READ, UPLOAD, DOWNLOAD], ids=["read", "upload", "download"])
+@pytest.mark.parametrize("many", [1, 20, 50, 200, 2_000])
+async def test_a_service_that_restarts_ends_nothing(many: int, lane: Request) -> None:
+    """However many requests were in flight, all of them outlast an outage of 7 seconds."""
+    service, transport = Down(seconds() + 7), FakeTransport([])
+    transport.script = Endless(service)  # type: ignore[assignment]  # pops for ever
+    session = session_of(transport, uploads=many, initial_delay=0.5)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(many):
+            group.create_task(session.request(lane))
+
+    assert service.refused >= min(3 * many, 600)  # without a lane's limit, 3 to 5 of each
+    assert session.statistics().retry_tokens == pytest.approx(500)
+
+
+@pytest.mark.parametrize(("many", "most"), [(1, 100), (8, 100), (20, 250), (200, 2_500)])
+async def test_retries_of_a_dead_service_are_bounded_for_each_in_flight(
+    many: int, most: int
+) -> None:
+    """At most 100 retries, or 12.5 for each request in flight; all end within a minute or so."""
+    transport = FakeTransport([])
+    transport.script = Endless(Down(10**9))  # type: ignore[assignment]  # pops for ever
+    session = session_of(transport, uploads=many, initial_delay=0.5)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(many):
+            group.create_task(until_spent(session))
+
+    assert most / 2 < session.statistics().retries <= most
+    if many >= 8:
+        assert seconds() < 60
+
+
 async def test_a_success_allows_repetitions_again() -> None:
     """Five successes pay for one repetition; one that needed repetitions gives theirs back."""
     transport = FakeTransport([])
