@@ -144,8 +144,10 @@ _HARMLESS = 4.0
 # Up to this maximum (the service has 10 database connections), latency does not lower the limit.
 _BORNE = 8
 _LEAST_SAMPLES = 8
-# In shorter windows a single delay of this machine's scheduler would decide.
+# In shorter windows a single delay of this machine's scheduler would decide. In the slow start it can
+# only end the doubling, and a fast service should not be kept waiting.
 _SHORTEST_WINDOW = 0.05
+_SHORTEST_START = 0.02
 _WINDOWS_BETWEEN_PROBES = 40
 # Requests of a window that are looked at, about: of thousands a second, every n-th says as much.
 _ENOUGH_SAMPLES = 64
@@ -239,7 +241,8 @@ class Gradient:
         # A window is about a round trip, and not too short. With `limit` requests at a time, their
         # seconds add up `limit` times as fast as the clock.
         limit = self.limit
-        is_long = self._seconds >= _SHORTEST_WINDOW * limit
+        shortest = _SHORTEST_START if self._is_starting else _SHORTEST_WINDOW
+        is_long = self._seconds >= shortest * limit
         if is_long or count % self._each == 0:  # if a service has become slow, each one counts
             self._samples.append((kind, size, seconds))
             if is_long and count >= limit and len(self._samples) >= _LEAST_SAMPLES:

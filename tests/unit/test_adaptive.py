@@ -316,41 +316,49 @@ def windows(gradient: Gradient, seconds: float, count: int) -> list[int]:
     return limits
 
 
-def test_a_window_is_a_round_trip_and_fifty_milliseconds_at_least() -> None:
-    """Twenty at a time for a sixty-fourth of a second: 64 of them take 50 ms."""
+def test_a_window_is_a_round_trip_and_twenty_then_fifty_milliseconds_at_least() -> None:
+    """Of a sixty-fourth of a second each: twenty at a time, 26 take 20 ms; ten, 32 take 50 ms."""
     gradient = Gradient(32, start=20)
-    answer(gradient, 1 / 64, count=63)
+    answer(gradient, 1 / 64, count=25)
     assert gradient.epoch == 0
 
     answer(gradient, 1 / 64)
-
     assert gradient.epoch == 1
+
+    gradient.overloaded("503", epoch=1)  # ends the slow start; ten at a time from here on
+    answer(gradient, 1 / 64, count=31)
+    assert gradient.epoch == 2
+
+    answer(gradient, 1 / 64)
+    assert gradient.epoch == 3
 
 
 def test_of_thousands_of_answers_a_second_every_nth_is_looked_at() -> None:
-    """A window of 1,639 makes the next one look at each 25th; one slow answer stays one."""
+    """A window of 1,639 makes the next one look at each 25th."""
     gradient = Gradient(8, start=8)
+    answer(gradient, 1 / 4096, count=656 + 656)
+    assert gradient.epoch == 2, "the baseline, and the end of the slow start"
     answer(gradient, 1 / 4096, count=1_639)
-    assert gradient.epoch == 1, "the baseline"
+    assert gradient.epoch == 3
 
     answer(gradient, 1 / 4096, count=1_638)
-    assert gradient.epoch == 1
+    assert gradient.epoch == 3
     assert len(gradient._samples) == 65
 
     answer(gradient, 1 / 4096)
-    assert gradient.epoch == 2
+    assert gradient.epoch == 4
     assert gradient.reason == "at the maximum"
 
 
 def test_a_service_that_has_become_slow_is_seen_after_eight_answers() -> None:
     """Although only each 25th of its quick answers was looked at before."""
     gradient = Gradient(8, start=8)
-    answer(gradient, 1 / 4096, count=3_278)
-    assert gradient.epoch == 2
+    answer(gradient, 1 / 4096, count=656 + 656 + 1_639)
+    assert gradient.epoch == 3
 
     answer(gradient, 1.0, count=8)
 
-    assert gradient.epoch == 3
+    assert gradient.epoch == 4
     assert gradient.reason == "answers take 2.0 times what they should"
 
 
