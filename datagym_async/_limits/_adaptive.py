@@ -144,8 +144,8 @@ _HARMLESS = 4.0
 # Up to this maximum (the service has 10 database connections), latency does not lower the limit.
 _BORNE = 8
 _LEAST_SAMPLES = 8
-# In shorter windows a single delay of this machine's scheduler would decide. In the slow start it can
-# only end the doubling, and a fast service should not be kept waiting.
+# In shorter windows a single delay of this machine's scheduler would decide. In the slow start it
+# can only end the doubling, and a fast service should not be kept waiting.
 _SHORTEST_WINDOW = 0.05
 _SHORTEST_START = 0.02
 _WINDOWS_BETWEEN_PROBES = 40
