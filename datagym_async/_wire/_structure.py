@@ -176,55 +176,32 @@ def _words(error: Exception) -> str:
 # --- models --------------------------------------------------------------------------------------
 
 
-@attrs.frozen
-class _Names:
-    """The fields of a model by the names in an answer."""
-
-    current: Mapping[str, str]
-    older: Mapping[str, str]
-    optional: frozenset[str]
-    decoded: tuple[tuple[str, str], ...]
-
-    @classmethod
-    def of(cls, model: type[Any]) -> _Names:
-        fields = {field.name: field for field in attrs.fields(model)}
-        decoded = {own: stored for own, stored in DECODED_NAMES.items() if stored in fields}
-        names = {name: wire_names(model, name) for name in fields if name not in decoded}
-        return cls(
-            current={candidates[0]: name for name, candidates in names.items()},
-            older={old: name for name, candidates in names.items() for old in candidates[1:]},
-            optional=frozenset(
-                name for name, field in fields.items() if field.default is not attrs.NOTHING
-            ),
-            decoded=tuple(decoded.items()),
-        )
-
-
-def _model_hook(converter: Converter, cls: type[Any]) -> Hook:
-    structure = make_dict_structure_fn(cls, converter)
-    names = _Names.of(cls)
+def _model_hook(converter: Converter, model: type[Any]) -> Hook:
+    """Return what makes a model of an answer's fields, by our names and without needless nulls."""
+    fields = {field.name: field for field in attrs.fields(model)}
+    decoded = {own: stored for own, stored in DECODED_NAMES.items() if stored in fields}
+    names = {name: wire_names(model, name) for name in fields if name not in decoded}
+    current = {candidates[0]: name for name, candidates in names.items()}
+    older = {old: name for name, candidates in names.items() for old in candidates[1:]}
+    optional = {name for name, field in fields.items() if field.default is not attrs.NOTHING}
+    structure = make_dict_structure_fn(model, converter)
 
     def hook(value: object, _: object) -> object:
-        return structure(_own_names(as_object(value), names), cls)
+        own: dict[str, Any] = {}
+        for name, item in as_object(value).items():
+            field = current.get(name)
+            if field is None:
+                field = older.get(name)
+                if field is None or field in own:
+                    continue
+            if item is not None or field not in optional:
+                own[field] = item
+        for name, stored in decoded.items():
+            if isinstance(own.get(stored), str):
+                own[name] = decode_name(own[stored])
+        return structure(own, model)
 
     return hook
-
-
-def _own_names(value: dict[str, Any], names: _Names) -> dict[str, Any]:
-    """Return an answer's fields by our names, without nulls for fields that have a default."""
-    own: dict[str, Any] = {}
-    for name, item in value.items():
-        field = names.current.get(name)
-        if field is None:
-            field = names.older.get(name)
-            if field is None or field in own:
-                continue
-        if item is not None or field not in names.optional:
-            own[field] = item
-    for decoded, stored in names.decoded:
-        if isinstance(own.get(stored), str):
-            own[decoded] = decode_name(own[stored])
-    return own
 
 
 # --- scalars -------------------------------------------------------------------------------------
