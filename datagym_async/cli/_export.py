@@ -7,10 +7,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, Literal
 
+import attrs
+
 from datagym_async._runs._text import counted, size
 from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._connect import client_for, waiting
 from datagym_async.cli._errors import INTERRUPTED, SOME_FAILED, WELL, CommandError
+from datagym_async.cli._job_options import OF_WRITTEN_LABELS
 from datagym_async.cli._lookup import dataset_of, project_of
 from datagym_async.cli._option_table import Given, Option, OptionTable
 from datagym_async.cli._options import ProjectArgument
@@ -33,6 +36,7 @@ _EMPTY = 4  # bytes of an empty array, as the service writes it
 app = group("export")
 
 
+_CLASSES, *_OTHERS = OF_WRITTEN_LABELS
 EXPORT: Final = OptionTable(
     "datagym_async.exports._label_files:ExportOptions",
     {
@@ -74,16 +78,8 @@ EXPORT: Final = OptionTable(
             ),
             Option("--dataset NAME|ID", "Only tasks of this dataset. May be repeated."),
             Option("--only-labelled", "Leave out tasks that have no shape and no answer."),
-            Option(
-                "--classes --categories FILE",
-                "A data.yaml, a COCO file, or a file with one name a line: these classes come "
-                "first and keep their numbers. The others follow in the order of the label "
-                "configuration. --categories is another name of this option.",
-                type=Path | None,
-                convert=lambda file: file or (),
-            ),
-            Option("--clip", "Cut shapes off at the edges of their image."),
-            Option("--zero-based", "For voc: the first pixel is 0, not 1."),
+            attrs.evolve(_CLASSES, type=Path | None, convert=lambda file: file or ()),
+            *_OTHERS,
             Option(
                 "--images",
                 "Put the images beside their labels, for training: links to the files in "
@@ -95,19 +91,7 @@ EXPORT: Final = OptionTable(
                 "images. With --images download: the folder to download to (default: PATH.media), "
                 "which stays.",
             ),
-            Option(
-                "--split SHARES",
-                "Split the dataset into parts, such as train=0.8,val=0.1,test=0.1. A hash of its "
-                "id decides where an image goes, so it stays in its part as the dataset grows.",
-                type=str | None,
-            ),
-            Option(
-                "--group HOW",
-                "Keep images together in one part if they share a folder (folder), or the match "
-                "of a regular expression in their names.",
-            ),
             Option("--overwrite", "Replace the folder if it is not empty."),
-            Option("--lossy-ok", "Exit with 0 even if the format could not hold everything."),
         )
     },
 )

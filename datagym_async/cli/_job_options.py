@@ -33,6 +33,12 @@ _STATS: Final = Option(
     "--stats SECONDS",
     "Seconds between two progress lines when the output is not a terminal; 0 for none.",
 )
+_REPORT: Final = Option(
+    "--report FILE",
+    "Write a report: `FILE.json` with all counts and problems, `FILE.csv` with one line for each "
+    "problem, `FILE.html` as a page that shows how the run went (needs the extra `look`). May be "
+    "repeated.",
+)
 _STORE_OPTION: Final = Option(
     "--store-option KEY=VALUE",
     "An option for object stores (`s3://`, `gs://`, `az://`): `region=`, "
@@ -50,6 +56,30 @@ _CLUSTER: Final = (
     ),
     Option("--workers-local N", "Run in N processes on this machine.", least=1, most=256),
 )
+
+OF_WRITTEN_LABELS: Final = (
+    Option(
+        "--classes --categories FILE",
+        "A data.yaml, a COCO file, or a file with one name a line: these classes come first and "
+        "keep their numbers. The others follow in the order of the label configuration. "
+        "`--categories` is another name of this option.",
+    ),
+    Option("--clip", "Cut shapes off at the edges of their image."),
+    Option("--zero-based", "For Pascal VOC: the first pixel is 0, not 1."),
+    Option(
+        "--split SHARES",
+        "Split the dataset into parts, such as `train=0.8,val=0.1,test=0.1`. A hash of its id "
+        "decides where an image goes, so it stays in its part as the dataset grows.",
+        type=str | None,
+    ),
+    Option(
+        "--group HOW",
+        "Keep images together in one part if they share a folder (`folder`), or the match of a "
+        "regular expression in their file names.",
+    ),
+    Option("--lossy-ok", "Exit with 0 even if a format could not hold everything."),
+)
+"""Options of the formats that labels are written in, by `download` and `export`."""
 
 UPLOAD: Final = OptionTable(
     "datagym_async.uploads:UploadConfig",
@@ -262,12 +292,7 @@ UPLOAD: Final = OptionTable(
                 "1 if something would be rejected.",
             ),
             _STATS,
-            Option(
-                "--report FILE",
-                "Write a report: `FILE.json` with all counts and problems, `FILE.csv` with one "
-                "line for each problem, `FILE.html` as a page that shows how the run went (needs "
-                "the extra `look`). May be repeated.",
-            ),
+            _REPORT,
         ),
     },
 )
@@ -296,29 +321,7 @@ DOWNLOAD: Final = OptionTable(
                 "task for exact ones. `json` and `jsonl` always have those of the export.",
                 field="exact",
             ),
-            Option(
-                "--classes --categories FILE",
-                "A data.yaml, a COCO file, or a file with one name a line: these classes come "
-                "first and keep their numbers. The others follow in the order of the label "
-                "configuration.",
-            ),
-            Option("--clip", "Cut shapes off at the edges of their image."),
-            Option("--zero-based", "For `--labels voc`: the first pixel is 0, not 1."),
-            Option(
-                "--split SHARES",
-                "Split the labelled dataset into parts, such as `train=0.8,val=0.1,test=0.1`. A "
-                "hash of its id decides where an image goes, so it stays in its part as the "
-                "dataset grows.",
-            ),
-            Option(
-                "--group HOW",
-                "Keep images together in one part if they share a folder (`folder`), or the match "
-                "of a regular expression in their file names.",
-            ),
-            Option(
-                "--lossy-ok",
-                "Exit with 0 even if a format of `--labels` could not hold everything.",
-            ),
+            *OF_WRITTEN_LABELS,
             Option(
                 "--shards N|SIZE",
                 "Write WebDataset shards instead of files: tar files of N images, or of about SIZE "
@@ -388,12 +391,7 @@ DOWNLOAD: Final = OptionTable(
         ),
         "Display and report": (
             _STATS,
-            Option(
-                "--report FILE",
-                "Write a report: `FILE.json` with everything, `FILE.csv` with the failures, "
-                "`FILE.html` as a page that shows how the run went (needs the extra `look`). May "
-                "be repeated.",
-            ),
+            _REPORT,
         ),
     },
 )
