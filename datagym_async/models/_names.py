@@ -29,6 +29,7 @@ IMAGE_SUFFIXES = frozenset((
     ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".bmp", ".dib", ".gif", ".tif", ".tiff",
     ".webp", ".heic", ".heif", ".avif",
 ))  # fmt: skip
+_UPLOAD_PREFIX = re.compile(r"(?:^|(?<=[/\\]))[0-9a-f]{8}-(?=[^/\\]+$)")
 # With the character before it, which what follows may belong to.
 _ESCAPED = re.compile(r"(?:(?<!%)(?<!%[0-9A-Fa-f])[^%])?(?:%[89A-Fa-f][0-9A-Fa-f])++")
 
@@ -179,7 +180,14 @@ class MediaIndex:
                 table[key] = (*others, each.id) if others else each.id
 
     def ids_of(self, name: str) -> list[str]:
-        """Return the ids of the media with a name.
+        """Return the ids of the media with a name, or else with the name before Label Studio.
+
+        That puts eight digits and a hyphen before the name of each image that is uploaded to it.
+        """
+        return self.named(name) or self.named(_UPLOAD_PREFIX.sub("", name))
+
+    def named(self, name: str) -> list[str]:
+        """Return the ids of the media with this very name.
 
         The name is looked for unchanged, then without folders. Other tools escape names
         (``a%20b.jpg`` for ``a b.jpg``), so then it is tried decoded, and last among media with

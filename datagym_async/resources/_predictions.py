@@ -337,6 +337,7 @@ class Named:
 
     prediction: PredictionLike
     problem: Finding | None = None
+    warnings: tuple[Finding, ...] = ()  # why it may be another media
 
     @property
     def media_id(self) -> str:
@@ -386,7 +387,8 @@ class PredictionScreening:
             partial=self.partial and self.check,
             beyond=self.check,
         )
-        left_out, warnings = [*found.left_out], [*found.warnings]
+        doubts = named.warnings + found.warnings
+        left_out, warnings = [*found.left_out], [*doubts]
         if fit is not None:
             left_out, warnings = fit.left_out + left_out, fit.warnings + warnings
 
@@ -396,7 +398,7 @@ class PredictionScreening:
             # The service would ignore one without a media, and obey its own `keepData`.
             wrong = tuple(each for each in wrong if each.part is None)
         elif self.strict:
-            wrong += found.warnings
+            wrong += doubts
         if named.problem is not None:
             wrong = (named.problem,)
         elif fit is not None and fit.errors:
@@ -495,9 +497,12 @@ class MediaNames:
             text = f"{taken!r} has the only media that {name!r} could be, already"
             kind = "another image before has the only media that it could be"
             return Named(prediction, Finding((), text, kind=kind))
+        kind = "found by its name without the prefix that Label Studio puts before it"
+        guessed = not self._index.named(name)
+        warnings = (Finding((), f"{name!r} was {kind}", kind=kind),) if guessed else ()
         if isinstance(prediction, LabeledImage):
-            return Named(attrs.evolve(prediction, media_id=found[0]))
-        return Named({**prediction, _IDS[0]: found[0]})
+            return Named(attrs.evolve(prediction, media_id=found[0]), warnings=warnings)
+        return Named({**prediction, _IDS[0]: found[0]}, warnings=warnings)
 
 
 @attrs.define

@@ -386,6 +386,25 @@ async def test_media_are_found_by_name() -> None:
     assert "no media of the project is named 'nowhere.jpg'" in report.results[3].reasons[0]
 
 
+@pytest.mark.parametrize("strict", [False, True])
+async def test_names_with_the_prefix_of_label_studio(strict: bool) -> None:
+    """One media is found without it, which is a warning; two names of one media are not guessed."""
+    given = [LabeledImage(media_name=f"{'1a2b3c4' + end}.jpg") for end in ("d-a", "e-a", "d-b")]
+    given.append(LabeledImage(media_name="b.jpg"))
+    session = FakeSession([*listing("a.jpg", "b.jpg", "1a2b3c4d-b.jpg"), STORED])
+    report = await LabelsResource(session).import_predictions(
+        "P", given, keep_data=True, config=None, by_name=True, strict=strict
+    )
+    first, second, *others = report.results
+    assert (first.media_id, first.outcome) == ("id0", "rejected" if strict else "stored")
+    assert "'1a2b3c4d-a.jpg' was found by its name without the prefix" in first.warnings[0]
+    assert second.outcome == "rejected"
+    assert "'1a2b3c4d-a.jpg' has the only media" in second.reasons[0]
+    assert [(each.media_id, each.outcome, each.warnings) for each in others] == [
+        ("id2", "stored", ()), ("id1", "stored", ())
+    ]  # fmt: skip
+
+
 async def test_names_that_look_encoded() -> None:
     """Values have names as they are meant, exports as they are stored, whoever stored them."""
     given: list[Any] = [LabeledImage(media_name="a%20.jpg"), {"external_media_ID": "ß.jpg"}]

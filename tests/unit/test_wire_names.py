@@ -95,6 +95,12 @@ def test_an_index_finds_a_media_in_either_form() -> None:
         (["100%.jpg"], "100%.jpg", ["m-1"]),
         (["a b.jpg", "A B.jpg"], "x\\a%20b.jpg", ["m-1", "m-2"]),
         (["a b.jpg"], "a+b.jpg", []),
+        (["a.jpg"], "images\\1a2b3c4d-a.jpg", ["m-1"]),  # Label Studio
+        (["a.jpg"], "1a2b3c4d-a", ["m-1"]),
+        (["a.jpg", "1a2b3c4d-a.jpg"], "1a2b3c4d-a.jpg", ["m-2"]),
+        (["x/a.jpg", "A.jpg", "a.jpg"], "1a2b3c4d-a.jpg", ["m-2", "m-3"]),
+        (["a.jpg"], "1A2B3C4D-a.jpg", []),
+        (["a.jpg"], "1a2b3c4d-1a2b3c4d-a.jpg", []),
     ],
 )
 def test_a_name_as_other_tools_escape_it(media: list[str], name: str, found: list[str]) -> None:
