@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import math
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
@@ -68,13 +69,21 @@ def text_of(path: Path, most: int = MOST_BYTES) -> str:
         ) from None
 
 
+def entries_of(path: Path) -> list[str]:
+    """Return the lines of a list, without blanks around them; errors as for `text_of`.
+
+    Only ends of lines separate them: a name may contain other characters at which `str.splitlines`
+    splits, as U+2028.
+    """
+    return [*map(str.strip, io.StringIO(text_of(path), newline=None))]
+
+
 def names_of(path: Path) -> dict[int, str]:
     """Return the names in a file, one on each line, by number; errors as for `text_of`.
 
     A line without a name has a number, too, without a class.
     """
-    lines = enumerate(map(str.strip, text_of(path).splitlines()))
-    return {number: name for number, name in lines if name}
+    return {number: name for number, name in enumerate(entries_of(path)) if name}
 
 
 def lines_of(path: Path) -> Iterator[tuple[int, list[str]]]:
@@ -174,6 +183,10 @@ def files_below(folder: Path, suffixes: Collection[str]) -> list[Path]:
     return [Path(each) for each in sorted(found)]
 
 
+_MARKS: Final = (" -1", " 0", " 1")
+_SUFFIX: Final = re.compile(rf"(?i:{'|'.join(map(re.escape, sorted(IMAGE_SUFFIXES)))})$")
+
+
 def of_part(files: list[Path], folder: Path, listed: Path, options: Options) -> list[Path]:
     """Return the label files of the requested part of a dataset, by default all; or `FormatError`.
 
@@ -183,12 +196,15 @@ def of_part(files: list[Path], folder: Path, listed: Path, options: Options) -> 
     if not part:
         return files
     try:
-        names = [each.split()[0] for each in text_of(listed).splitlines() if each.strip()]
+        names = {*map(composed, entries_of(listed))}
     except (BrokenError, OSError):
-        names, found = [], [each for each in files if part in each.relative_to(folder).parts[:-1]]
+        found = [each for each in files if part in each.relative_to(folder).parts[:-1]]
     else:
-        stems = {*names, *(os.path.splitext(each)[0] for each in names)}  # noqa: PTH122 -- texts
-        found = [each for each in files if {each.stem, stem_of(each, folder)} & stems]
+        # VOC has lists with a mark behind each name: whether the image shows a class.
+        names |= {each.rpartition(" ")[0].strip() for each in names if each.endswith(_MARKS)}
+        names |= {_SUFFIX.sub("", each) for each in names}
+        stems = [(each, {composed(each.stem), composed(stem_of(each, folder))}) for each in files]
+        found = [each for each, own in stems if own & names]
     if not found:
         raise FormatError(
             f"{folder} has no part {part!r}; looked for {listed}, and for a folder {part}"

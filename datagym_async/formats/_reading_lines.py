@@ -27,6 +27,7 @@ from datagym_async.formats._reading import (
     Options,
     Pictures,
     digits_tolerance,
+    entries_of,
     files_below,
     first_words,
     is_number,
@@ -261,7 +262,7 @@ def _yaml(path: Path) -> Mapping[str, Any]:
 def _data_file(path: Path) -> Mapping[str, Any]:
     """Return the content of darknet's ``obj.data``: ``names = data/obj.names``, ``train = ...``."""
     content: dict[str, Any] = {}
-    for line in text_of(path).splitlines():
+    for line in entries_of(path):
         key, sign, value = line.partition("=")
         if sign:
             content[key.strip()] = value.strip()
@@ -433,7 +434,7 @@ def _behind_images(name: str) -> str:
 def _in_list(path: Path, roots: Sequence[Path]) -> Iterator[_Labelled]:
     """Yield the images of a list, a path a line: below its folder, the dataset's, or above it."""
     try:
-        lines = [each.strip() for each in text_of(path).splitlines()]
+        lines = entries_of(path)
     except BrokenError as error:
         raise FormatError(f"{path} cannot be read as a list of images: {error}") from None
     for line in lines:
@@ -485,7 +486,8 @@ def _read(each: _Labelled, yolo: _Yolo, in_shares: bool, losses: Losses) -> Iter
     """
     lines, is_lost = list[tuple[int, list[str]]](), True
     with losses.counting(each.labels):
-        lines = [*lines_of(each.labels)] if is_there(each.labels) else []
+        every = lines_of(each.labels) if is_there(each.labels) else ()
+        lines = [line for line in every if not line[1][0].startswith(_DOTA_HEADS)]
         is_lost = False
     image = RawImage(name=each.name, where=str(each.labels), is_labelled=is_lost or bool(lines))
     reason = "there is no such image; name its folder with images=..."
@@ -506,8 +508,6 @@ def _read(each: _Labelled, yolo: _Yolo, in_shares: bool, losses: Losses) -> Iter
         return
     for number, words in lines:
         where = f"{each.labels}, line {number}"
-        if words[0].startswith(_DOTA_HEADS):
-            continue
         try:
             if size is None and in_pixels and not _is_dota(words):
                 raise BrokenError("its numbers are shares, and its image is not there")
@@ -587,8 +587,9 @@ def _keypoint(
 ) -> tuple[float, float, int] | None:
     """Return a keypoint; one of two numbers exists unless it is 0 0, or negative."""
     x, y, *rest = numbers
-    seen = int(rest[0]) if rest else 2 * (x > 0 or y > 0) * (x >= 0 and y >= 0)
-    return (*pixel(x, y), min(seen, 2)) if seen > 0 else None
+    seen = rest[0] if rest else 2 * (x > 0 or y > 0) * (x >= 0 and y >= 0)
+    seen = 2 if 0 < seen < 1 else min(int(seen), 2)  # a fraction is a score, as predictions have it
+    return (*pixel(x, y), seen) if seen > 0 else None
 
 
 def is_yolo(path: Path) -> bool:

@@ -161,6 +161,12 @@ def test_keypoints(tmp_path: Path, d: int, numbers: str, score: str) -> None:
     assert found.score == (0.5 if score else None)
 
 
+def test_keypoints_of_predictions(tmp_path: Path) -> None:
+    """They have a score in place of the visibility, as Ultralytics writes them; none is lost."""
+    found = only(tmp_path, "0 0.5 0.5 0.5 0.5 0.1 0.2 0.97 0.3 0.4 0.02", POSE.format(d=3))
+    assert found.keypoints == [(20, 20, 2), (60, 40, 2)]
+
+
 def test_keypoints_have_their_names(tmp_path: Path) -> None:
     """As Ultralytics has them, a list for each class."""
     yaml = POSE.format(d=3) + "kpt_names:\n  0: [nose, tail]\n"
@@ -649,6 +655,37 @@ def test_dota_needs_no_list_of_classes(tmp_path: Path, head: str) -> None:
     text(tmp_path / "val" / "labelTxt" / "other.txt", "0 0.1 0.1 0.3 0.1 0.3 0.4 0.1 0.4\n")
     with pytest.raises(FormatError, match="does not list its classes"):
         open_dataset(tmp_path, "dota")
+
+
+def test_images_of_dota_without_objects(tmp_path: Path) -> None:
+    """Their files have only the lines at the head, and they are images without labels."""
+    for name, line in (("a", ""), ("b", "10 20 110.5 20 110.5 60 10 60 ship 0")):
+        picture(tmp_path / "images" / f"{name}.png")
+        text(tmp_path / "labelTxt" / f"{name}.txt", f"imagesource:X\ngsd:0.1\n{line}")
+    text(tmp_path / "labelTxt" / "gone.txt", "imagesource:X\ngsd:null\n")  # without its image
+    found = formats.read(tmp_path, "dota")
+    assert [(each.media_name, len(each.annotations)) for each in found.images] == [
+        ("a.png", 0), ("b.png", 1)
+    ]  # fmt: skip
+    assert not found.losses
+
+
+@pytest.mark.parametrize("sign", ["\u2028", "\x85", "\x0b", "\x0c", "\x1c"])
+def test_only_ends_of_lines_separate_names(tmp_path: Path, sign: str) -> None:
+    """A name with another separator is one name, and those behind it keep their numbers."""
+    text(tmp_path / "classes.txt", f"big{sign}car\r\ndog\n")
+    text(tmp_path / "data.yaml", "names: classes.txt\ntrain: train.txt\n")
+    text(tmp_path / "train.txt", f"images/a{sign}b.png\nimages/c.png")
+    for name in (f"a{sign}b", "c"):
+        picture(tmp_path / "images" / f"{name}.png")
+        text(tmp_path / "labels" / f"{name}.txt", "1 0.5 0.5 0.5 0.5\n")
+    dataset = open_dataset(tmp_path)
+    assert [each.name for each in dataset.categories] == [f"big{sign}car", "dog"]
+    images, lost = read(dataset)
+    assert [(each.name, each.objects[0].category.name) for each in images] == [
+        (f"a{sign}b.png", "dog"), ("c.png", "dog")
+    ]  # fmt: skip
+    assert not lost
 
 
 def test_names_too_long_for_any_file(tmp_path: Path) -> None:
