@@ -133,6 +133,8 @@ def _labelme(
                 first = groups.setdefault((category.name, str(group)), made[0])
                 if first is not made[0]:
                     first.parts = [*first.parts, *made[0].parts]
+                    first.extra = {**extra, **first.extra}
+                    first.score = score if first.score is None else first.score
                     continue
             found += made
     return found
@@ -274,8 +276,10 @@ def _labelbox_object(each: object, where: str, classes: ReadClasses) -> RawObjec
         raise BrokenError("an object was expected among its objects")
     found = RawObject(category=classes.of(each.get("name")), where=where)
 
-    def pairs(member: str) -> list[Pair]:
+    def pairs(member: str, least: int) -> list[Pair]:
         points = [_members({"x": point}, "x") for point in _list(each, member)]
+        if len(points) < least:
+            raise BrokenError(f"a {member} of {len(points)} points")
         return [(number_of(point.get("x")), number_of(point.get("y"))) for point in points]
 
     if box := _members(each, "bounding_box"):
@@ -285,9 +289,9 @@ def _labelbox_object(each: object, where: str, classes: ReadClasses) -> RawObjec
             raise BrokenError("its width or height is negative")
         found.box = (left, top, width, height)
     elif "polygon" in each:
-        found.parts = [[pairs("polygon")]]
+        found.parts = [[pairs("polygon", 3)]]
     elif "line" in each:
-        found.line = pairs("line")
+        found.line = pairs("line", 2)
     elif point := _members(each, "point"):
         found.point = (number_of(point.get("x")), number_of(point.get("y")))
     else:

@@ -457,7 +457,9 @@ class _Cvat:
     def _objects(self, each: Element, label: str | None, image: RawImage) -> list[RawObject]:
         """Return the objects of a shape: one for each point of points, otherwise one or none."""
         where = f"{self._file}, line {each.line}"
-        named = [one.given.get("name", "") for one in each.all("attribute") if one.text.strip()]
+        named = _named(each)
+        for part in each.all("points"):  # of a skeleton, which have answers of their own
+            named += [f"{part.given.get('label')}.{name}" for name in _named(part)]
         found: list[RawObject] = []
         if each.tag == "tag":
             answers(where, [f"tag {label}", *named], self._losses)
@@ -527,6 +529,11 @@ class _Cvat:
             with self._losses.counting(where, LossKind.PART):
                 found = (*points(drawn, 1)[0], 1 if drawn.given.get("occluded") == "1" else 2)
         return found
+
+
+def _named(each: Element) -> list[str]:
+    """Return the names of the attributes of a shape that have a value."""
+    return [one.given.get("name", "") for one in each.all("attribute") if one.text.strip()]
 
 
 def _packed(each: Element) -> list[Any]:

@@ -109,6 +109,19 @@ def test_labelme_groups_are_one_object(tmp_path: Path) -> None:
     assert not lost
 
 
+def test_marks_of_later_parts_of_labelme(tmp_path: Path) -> None:
+    """Scores and other members of any part are those of the object."""
+    more: dict[str, Any] = {"score": 0.5, "difficult": True}
+    parts = [shape("car", TRIANGLE, group_id=1, **each) for each in ({}, more)]
+    labelme(tmp_path / "a.json", *parts)
+    (image,), _ = read(open_dataset(tmp_path))
+    (found,) = image.objects
+    assert (found.score, found.extra) == (0.5, {"difficult": True})
+    assert {each.kind.value for each in formats.read(tmp_path).losses.items} == {
+        "parts", "extra", "score"
+    }  # fmt: skip
+
+
 def test_labelme_answers_are_counted(tmp_path: Path) -> None:
     """Flags that are set, of the image and of shapes, and descriptions."""
     flags = {"blurred": True, "dark": False}
@@ -272,6 +285,8 @@ def test_labelbox(tmp_path: Path) -> None:
         {"name": "mask", "annotation_kind": "ImageSegmentationMask", "mask": {"url": "https://x"}},
         {"name": "car", "bounding_box": {**sides, "left": None}},
         None,
+        {"name": "roof", "polygon": points[:2]},
+        {"name": "lane", "line": points[:1]},
         classifications=[answer],
     )
     video = orjson.loads(labelbox(row={"global_key": "v.mp4"}))
@@ -291,7 +306,7 @@ def test_labelbox(tmp_path: Path) -> None:
     assert (box(car), rings(roof)) == ((1, 2, 3.5, 4), [[[(1, 2), (3, 4), (5, 0)]]])
     assert (lane.line, spot.point) == ([(1, 2), (3, 4), (5, 0)], (1, 2))
     assert {each.kind.value: each.count for each in losses.report().items} == {
-        "classification": 2, "broken": 6, "video": 1
+        "classification": 2, "broken": 8, "video": 1
     }  # fmt: skip
     broken = next(each for each in losses.report().items if each.kind is LossKind.BROKEN)
     assert broken.examples[0].startswith(f"{path}, line 1: an object of the kind ImageSegm")

@@ -331,6 +331,16 @@ def test_parts_of_voc(tmp_path: Path) -> None:
         open_dataset(tmp_path, split="test")
 
 
+def test_images_in_lists_of_parts(tmp_path: Path) -> None:
+    """Names may have blanks and dots, either form of Unicode, a suffix, and a mark behind them."""
+    names = ["a b", "IMG.1", "IMG", "A\u0308", "c", "d"]
+    for name in names:
+        text(tmp_path / "Annotations" / f"{name}.xml", voc(CAR, name=f"{name}.png"))
+    text(tmp_path / "ImageSets/Main/train.txt", "a b\nIMG.1\n\u00c4\nc  1\nd.JPG -1\n")
+    images, _ = read(open_dataset(tmp_path, split="train"))
+    assert {each.name for each in images} == {f"{name}.png" for name in {*names} - {"IMG"}}
+
+
 # --- CVAT -----------------------------------------------------------------------------------------
 
 LABELS = """
@@ -435,6 +445,25 @@ def test_cvat_skeletons(tmp_path: Path) -> None:
     assert lost == {"part": 1}
     _, lost = one(tmp_path, shape.replace("9,9", "9").replace('outside="1"', 'outside="0"'))
     assert lost == {"part": 1}
+
+
+def test_answers_of_points_of_skeletons(tmp_path: Path) -> None:
+    """They are counted like those of the skeleton, each by the name of its point."""
+    answer = '<attribute name="lit">yes</attribute>'
+    points = "".join(
+        f'<points label="{name}" points="1.5,2">{answer}</points>' for name in ("nose", "tail")
+    )
+    _, losses = told(
+        open_dataset(
+            text(
+                tmp_path / "annotations.xml",
+                cvat(f'<skeleton label="person">{points}{answer}</skeleton>'),
+            )
+        )
+    )
+    (lost,) = losses.report().items
+    assert (lost.kind, lost.count) == (LossKind.CLASSIFICATION, 3)
+    assert [each.partition(": ")[2] for each in lost.examples] == ["lit", "nose.lit", "tail.lit"]
 
 
 def test_what_cvat_has_besides_is_counted(tmp_path: Path) -> None:
