@@ -1,12 +1,12 @@
 """`bitmaps`: the segmentations of a project as images."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from datagym_async._runs._text import counted
 from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._connect import client_for, waiting
-from datagym_async.cli._errors import SOME_FAILED, WELL, CommandError, sentence_of
+from datagym_async.cli._errors import SOME_FAILED, WELL, sentence_of
 from datagym_async.cli._lookup import project_of
 from datagym_async.cli._options import ProjectArgument, argument, flag
 from datagym_async.cli._signals import run_in_loop
@@ -30,7 +30,8 @@ def bitmaps(
         ),
     ] = None,
     format: Annotated[  # noqa: A002 -- what the option is called
-        str, flag("--format FORMAT", "png or bmp.")
+        Literal["png", "bmp"],
+        flag("--format -f", "Format of the files.", case_sensitive=False),
     ] = "png",
     again: Annotated[
         bool, flag("--again", "Download again what is in the folder already.")
@@ -41,9 +42,6 @@ def bitmaps(
     Each goes to FOLDER/KEY/NAME.png: white in the segment, black elsewhere. The same command
     resumes after an interruption.
     """
-    wanted = format.lower()
-    if wanted not in ("png", "bmp"):
-        raise CommandError(f"--format is {format!r}; use png or bmp.")
     client, output = client_for(invocation), invocation.output
 
     def note(result: BitmapResult) -> None:
@@ -57,7 +55,7 @@ def bitmaps(
                 found.id,
                 folder,
                 keys=key or None,
-                format="png" if wanted == "png" else "bmp",
+                format=format,
                 resume=not again,
                 on_result=note,
             )

@@ -50,9 +50,9 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
     "projects list": ("projects list",),
     "serve": ("serve --port 8080",),
     "stats": ("stats Cars", "stats labels.coco.json -o stats.html --fail-on tiny,double"),
-    "tasks complete": ("tasks complete --project Cars --state in_progress",),
+    "tasks complete": ("tasks complete Cars --state in_progress",),
     "tasks list": ("tasks list Cars --state waiting --limit 20",),
-    "tasks skip": ("tasks skip --project Cars --state waiting",),
+    "tasks skip": ("tasks skip Cars --state waiting",),
     "upload": ("upload photos -d Photos --create", "upload photos -d Photos --dry-run"),
 }
 """What is typed behind the name of the program, by command."""

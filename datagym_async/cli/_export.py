@@ -76,7 +76,7 @@ EXPORT: Final = OptionTable(
                 "and reviewed. The service exports only these; tasks in other states are read one "
                 "by one.",
             ),
-            Option("--dataset NAME|ID", "Only tasks of this dataset. May be repeated."),
+            Option("--dataset -d NAME|ID", "Only tasks of this dataset. May be repeated."),
             Option("--only-labelled", "Leave out tasks that have no shape and no answer."),
             attrs.evolve(_CLASSES, type=Path | None, convert=lambda file: file or ()),
             *_OTHERS,

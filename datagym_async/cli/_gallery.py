@@ -73,7 +73,7 @@ def gallery(
     ] = Path("gallery"),
     project: Annotated[
         str | None,
-        flag("--project -p PROJECT", "For a dataset: the project whose labels are shown."),
+        flag("--project -p NAME|ID", "For a dataset: the project whose labels are shown."),
     ] = None,
     labels: Annotated[
         Path | None,

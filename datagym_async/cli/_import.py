@@ -77,7 +77,11 @@ READING: Final = OptionTable(_FILE, {"": _READ})
 
 _option: Final = partial(Option, type=bool, default=False)
 _HOW: Final = (
-    _option("--check", "Import nothing, only report what would be imported.", field="dry_run"),
+    _option(
+        "--check --dry-run -n",
+        "Import nothing, only report what would be imported.",
+        field="dry_run",
+    ),
     _option("--partial", "Leave out the labels that cannot be imported, and import the rest."),
     _option("--strict", "Also hold back predictions with warnings."),
     _option("--by-name", "Find images by name if they have no id in the JSON."),
@@ -193,7 +197,7 @@ def import_(
     file: Annotated[
         Path, argument("FILE", "A file or folder of labels: COCO, YOLO, an export and others.")
     ],
-    project: Annotated[str, flag("--project -p NAME|ID", "The project.")],
+    project: Annotated[str, flag("--project -p NAME|ID", "The project to import into.")],
     append: bool = False,
     replace: bool = False,
     lossy_ok: bool = False,

@@ -93,7 +93,7 @@ UPLOAD: Final = OptionTable(
             ),
             Option("--create", "Create the dataset if it does not exist."),
             Option(
-                "--project NAME|ID",
+                "--project -p NAME|ID",
                 "Before the upload, attach the dataset, and each dataset that is created during "
                 "the run, to this project. May be repeated.",
                 field="attach_to",
@@ -303,7 +303,7 @@ DOWNLOAD: Final = OptionTable(
         "What to download": (
             Option("--dataset -d NAME|ID", "The dataset to download."),
             Option(
-                "--project NAME|ID",
+                "--project -p NAME|ID",
                 "Download all datasets of a project, each into its own folder. With `--dataset`: "
                 "the project whose labels and tasks are used.",
                 field="project_id",

@@ -48,7 +48,7 @@ def preview(
     project: Annotated[
         str | None,
         flag(
-            "--project -p PROJECT", "For a dataset or a media: the project whose labels are drawn."
+            "--project -p NAME|ID", "For a dataset or a media: the project whose labels are drawn."
         ),
     ] = None,
     labels: Annotated[

@@ -43,13 +43,15 @@ Search = Annotated[
 ]
 
 
-Tasks = Annotated[list[str] | None, argument("TASK", "Ids of tasks.")]
-OfProject = Annotated[
-    str | None,
-    flag(
-        "--project -p PROJECT", "Name or id of a project: all its tasks in the states of --state."
+Subjects = Annotated[
+    list[str] | None,
+    argument(
+        "PROJECT|TASK...",
+        "With --state, name or id of the project: all its tasks in these states. Without, ids of "
+        "tasks.",
     ),
 ]
+OfProject = Annotated[str | None, flag("--project -p NAME|ID", "", hidden=True)]
 
 
 @command(app, "list")
@@ -82,7 +84,7 @@ def list_tasks(
 @command(app, "complete")
 def complete(
     invocation: Invocation,
-    tasks: Tasks = None,
+    subjects: Subjects = None,
     project: OfProject = None,
     state: States = None,
     search: Search = None,
@@ -92,13 +94,13 @@ def complete(
 
     It asks first, unless tasks are named; --yes skips the question.
     """
-    return _settle(invocation, "complete", tasks, project, state, search, yes=yes)
+    return _settle(invocation, "complete", subjects, project, state, search, yes=yes)
 
 
 @command(app, "skip")
 def skip(
     invocation: Invocation,
-    tasks: Tasks = None,
+    subjects: Subjects = None,
     project: OfProject = None,
     state: States = None,
     search: Search = None,
@@ -108,33 +110,32 @@ def skip(
 
     It asks first, unless tasks are named; --yes skips the question.
     """
-    return _settle(invocation, "skip", tasks, project, state, search, yes=yes)
+    return _settle(invocation, "skip", subjects, project, state, search, yes=yes)
 
 
 def _settle(
     invocation: Invocation,
     verb: Verb,
-    tasks: list[str] | None,
+    subjects: list[str] | None,
     project: str | None,
     state: list[str] | None,
     search: str | None,
     *,
     yes: bool,
 ) -> int:
-    output = invocation.output
-    if tasks:
-        if project or state or search:
-            raise CommandError("Use either task ids or --project with --state, not both.")
-        task_ids: Sequence[str] = tasks
-    elif project is None or not state:
+    output, named = invocation.output, [*(subjects or ()), *filter(None, [project])]
+    of_project = bool(project or state or search)
+    if not named or (of_project and not (state and len(named) == 1)):
         raise CommandError(
-            f"There are no tasks to {verb}: give their ids, or --project and --state."
+            f"Say which tasks to {verb}: name one project and give --state, or give only ids of "
+            "tasks."
         )
-    else:
+    task_ids: Sequence[str] = named
+    if of_project:
         invocation.require_consent(yes=yes)
 
         async def find(client: DataGymClient) -> list[str]:
-            found = await project_of(client, project)
+            found = await project_of(client, named[0])
             return [
                 task.id async for task in client.tasks.iter(found.id, state=state, search=search)
             ]
@@ -146,7 +147,7 @@ def _settle(
             "shows all."
         )
         return _say(output, TasksReport(), verb)
-    if not tasks and not yes:
+    if of_project and not yes:
         how_many = counted(len(task_ids), "task")
         if not output.ask(f"{verb.capitalize()} {how_many}?"):
             return WELL

@@ -104,6 +104,25 @@ def test_documentation(command: Command) -> None:
     assert {option for option in own - {"-h", "--help"} if f"`{option}" not in section} == set()
 
 
+SHORT = {
+    "--project": ("-p", "NAME|ID"),
+    "--dataset": ("-d", "NAME|ID"),
+    "--output": ("-o", None),
+    "--format": ("-f", None),
+    "--dry-run": ("-n", None),
+}
+
+
+@pytest.mark.parametrize("command", ALL, ids=names)
+def test_an_option_is_short_in_all_commands_or_in_none(command: Command) -> None:
+    """The same option has the same short name and the same placeholder wherever it occurs."""
+    for parameter in command.found.params:
+        for name, (short, placeholder) in SHORT.items():
+            if name in parameter.opts:
+                assert short in parameter.opts
+                assert placeholder in {None, parameter.metavar}
+
+
 def test_the_documentation_of_bulk_jobs_is_that_of_help() -> None:
     """Each row of a table of options is a row of docs/cli.md, in the same words.
 

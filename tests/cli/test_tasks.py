@@ -66,7 +66,7 @@ def test_tasks_of_states_are_moved(
     at_service: Cli, project: SeededProject, verb: str, done: str
 ) -> None:
     """All tasks of the states named, after a yes; again there are none."""
-    asked = ("--project", project.id, "--state", "waiting")
+    asked = ("street scenes", "--state", "waiting")
     refused = at_service("tasks", verb, *asked)
     assert (refused.status, "--yes" in refused.err) == (2, True)
     ran = at_service("tasks", verb, *asked, "--yes")
@@ -141,9 +141,11 @@ def test_an_interruption_says_what_is_done(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ([], "their ids, or --project and --state"),
-        (["--project", "Street scenes"], "their ids, or --project and --state"),
-        (["T", "--state", "waiting"], "not both"),
+        ([], "name one project and give --state, or give only ids"),
+        (["-p", "Street scenes"], "name one project and give --state, or give only ids"),
+        (["Street scenes", "--search", "a"], "name one project and give --state"),
+        (["T", "-p", "Street scenes", "--state", "waiting"], "name one project and"),
+        (["T", "--state", "waiting"], "There is no project named 'T'."),
     ],
 )
 def test_which_tasks_must_be_said(
@@ -186,4 +188,4 @@ def test_bitmaps_that_fail(
     as_json = at_service("bitmaps", project.id, tmp_path, "--json")
     assert (as_json.status, "must be completed" in as_json.out) == (1, True)
     wrong = at_service("bitmaps", project.id, tmp_path, "--format", "gif")
-    assert (wrong.status, "use png or bmp" in wrong.err) == (2, True)
+    assert (wrong.status, "is not one of 'png', 'bmp'" in wrong.err) == (2, True)
