@@ -39,6 +39,8 @@ T = TypeVar("T", bound=Callable[..., object])
 V = TypeVar("V")
 
 _LONGEST = 80  # characters of a value that an error shows
+# Python writes no number of more than 4,300 digits, so it could be in no text, file or message.
+_LARGEST: Final = 10**100
 
 
 class Kind(NamedTuple):
@@ -50,7 +52,7 @@ class Kind(NamedTuple):
     """Classes of which all values fit, so that they need no closer look."""
 
 
-def is_whole(value: object, least: float = float("-inf"), most: float = float("inf")) -> bool:
+def is_whole(value: object, least: float = -_LARGEST, most: float = _LARGEST) -> bool:
     """Return whether a value is a whole number within bounds; numbers of numpy are."""
     if isinstance(value, bool) or not isinstance(value, SupportsIndex):
         return False
@@ -71,6 +73,8 @@ def is_number(value: object, least: float = float("-inf")) -> bool:
 
 
 def _is_flag(value: object) -> bool:
+    if isinstance(value, int):
+        return value in (0, 1)
     # The text "false" would be true; an array is both.
     return hasattr(type(value), "__bool__") and value is not None and not hasattr(value, "__len__")
 
@@ -102,7 +106,7 @@ def _of(kind: type, words: str) -> Kind:
 
 
 FLAG: Final = Kind("True or False", _is_flag, frozenset({bool}))
-WHOLE: Final = Kind("a whole number", is_whole, frozenset({int}))
+WHOLE: Final = Kind("a whole number", is_whole)
 TEXT: Final = _of(str, "a text")
 SEVERAL: Final = Kind("a list", _is_several)
 PATH: Final = Kind("a path, not empty and without NUL characters", _is_path)
@@ -177,7 +181,8 @@ def shown(value: object) -> str:
     try:
         text = printable(repr(value))
     except Exception:  # raised by a caller's class, or by a number with too many digits
-        text = f"of the type {type(value).__name__}"
+        is_number = isinstance(value, int)
+        text = "a number too large to show" if is_number else f"of the type {type(value).__name__}"
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import attrs
 
-from datagym_async._checks import checked, is_coroutine_function
+from datagym_async._checks import checked, is_coroutine_function, shown
 from datagym_async._client_jobs import TOKEN_VARIABLE, checked_address
 from datagym_async._client_reading import ClientReading
 from datagym_async._public import NotCopied
@@ -157,7 +157,7 @@ class DataGymClient(NotCopied, ClientReading):
         check_kind("retry", retry, RetryPolicy, or_none=False)
         check_session(session)
         if auth not in ("header", "parameter"):
-            raise ConfigurationError(f'auth is {auth!r}; it must be "header" or "parameter"')
+            raise ConfigurationError(f'auth is {shown(auth)}; it must be "header" or "parameter"')
         if session is not None and (through is not None or ca_file is not None):
             raise ConfigurationError(
                 "session comes with a proxy and certificates of its own; give proxy and ca_file to "

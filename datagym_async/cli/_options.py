@@ -79,7 +79,7 @@ def parse_number_or_auto(text: str | int) -> int | str:
     given = str(text).strip()
     if given.lower() == "auto":
         return "auto"
-    if not (given.isascii() and given.isdigit() and int(given)):
+    if not re.fullmatch(r"0*[1-9]\d{0,17}", given, re.ASCII):
         raise typer.BadParameter(f"{text!r} is neither a number above 0 nor `auto`.")
     return int(given)
 

@@ -37,7 +37,7 @@ _MODULES = {"bytes": (), "pillow": ("PIL",), "numpy": ("PIL", "numpy")}
 
 
 def _seed(_: object, __: object, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | None):
+    if not isinstance(value, int | None) or (value is not None and not is_whole(value)):
         msg = f"shuffle is {shown(value)}; give a seed, for example shuffle=0"
         raise ConfigurationError(msg)
 

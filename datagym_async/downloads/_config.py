@@ -11,7 +11,15 @@ from typing import Final, Literal, TypeAlias, get_args
 
 import attrs
 
-from datagym_async._checks import by_annotation, one_of, shown, to_path, to_tuple, within
+from datagym_async._checks import (
+    by_annotation,
+    is_whole,
+    one_of,
+    shown,
+    to_path,
+    to_tuple,
+    within,
+)
 from datagym_async._runs._options import Stops
 from datagym_async._runs._stores import check_store_options, store_options
 from datagym_async._wire._messages import MAX_IN_PIECES
@@ -35,13 +43,14 @@ def _project(value: ProjectId | None) -> str | None:
 
 
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)([kMGT])(i?)B?")
+_COUNT: Final = re.compile(r"0*([1-9]\d{0,17})", re.ASCII)
 
 
 def bound_of(value: object) -> tuple[int, int]:
     """Return the maximum media and bytes of a shard, one of them 0 for no limit."""
-    text = str(value).strip() if isinstance(value, int | str) else ""
-    if text.isdecimal() and int(text):
-        return int(text), 0
+    text = str(value).strip() if isinstance(value, str) or is_whole(value) else ""
+    if found := _COUNT.fullmatch(text):
+        return int(found[1]), 0
     if found := _SIZE.fullmatch(text):
         step = 1024 if found[3] else 1000
         size = float(found[1]) * step ** ("kMGT".index(found[2]) + 1)

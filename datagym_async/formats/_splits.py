@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from datagym_async._checks import checked
+from datagym_async._checks import checked, shown
 from datagym_async.formats._losses import FormatError
 from datagym_async.labels import LabeledImage
 
@@ -28,9 +28,9 @@ def shares_of(text: str) -> dict[str, float]:
         try:
             shares[name.strip()] = float(share)
         except ValueError:
-            raise FormatError(
-                f"The split {text!r} holds {part!r}; write it as train=0.8,val=0.1,test=0.1"
-            ) from None
+            rule = "write it as train=0.8,val=0.1,test=0.1"
+            msg = f"The split {shown(text)} holds {shown(part)}; {rule}"
+            raise FormatError(msg) from None
     return checked_shares(shares)
 
 

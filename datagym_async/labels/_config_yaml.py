@@ -29,6 +29,11 @@ class _Loader(yaml.SafeLoader):
             seen.add(str(key.value))
         return super().construct_mapping(node, deep)
 
+    def construct_word(self, node: yaml.ScalarNode) -> object:
+        """Return a scalar whose tag says that it is no text; what cannot be that stays one."""
+        text = str(self.construct_scalar(node))
+        return self.bool_values.get(text.lower(), text) if node.tag.endswith(":bool") else text
+
 
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:bool", re.compile("^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
@@ -36,6 +41,8 @@ _Loader.add_implicit_resolver(
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:null", re.compile("^(?:~|null|Null|NULL|)$"), ["~", "n", "N", ""]
 )
+for _tag in ("bool", "int", "float", "timestamp"):
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_tag}", _Loader.construct_word)
 
 
 def read_yaml(text: str | bytes) -> object:

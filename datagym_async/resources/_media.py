@@ -29,7 +29,7 @@ from urllib.parse import urlsplit
 import attrs
 from aiofiles.threadpool import wrap
 
-from datagym_async._checks import PATH, check, checked, of_each_file
+from datagym_async._checks import PATH, check, checked, of_each_file, shown
 from datagym_async._files import replaced_file
 from datagym_async._logs import logger
 from datagym_async._regular_files import regular_only
@@ -78,7 +78,7 @@ class MediaResource(Resource):
         super().__init__(session)
         if dialect not in {"auto", "image", "media"}:
             raise ConfigurationError(
-                f"The dialect {dialect!r} is unknown; use 'auto', 'media' or 'image'"
+                f"The dialect {shown(dialect)} is unknown; use 'auto', 'media' or 'image'"
             )
         self._known: routes.Dialect | None = None if dialect == "auto" else dialect
         self._asking = asyncio.Lock()

@@ -60,7 +60,7 @@ def _globs(
 ) -> None:
     for pattern in value:
         if not isinstance(pattern, str) or not pattern.strip("/ "):
-            msg = f"{attribute.name} holds {pattern!r}; a pattern is a text such as '*.jpg'."
+            msg = f"{attribute.name} holds {shown(pattern)}; a pattern is a text such as '*.jpg'."
             raise ConfigurationError(msg)
 
 

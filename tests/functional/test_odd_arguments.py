@@ -10,10 +10,19 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import attrs
 import numpy as np
 import pytest
 
-from datagym_async import DataGymClient, formats, look, uploads
+from datagym_async import (
+    DataGymClient,
+    DownloadConfig,
+    UploadConfig,
+    formats,
+    look,
+    uploads,
+)
+from datagym_async.data import LoaderConfig
 from datagym_async.exceptions import ConfigurationError, DataGymError
 from datagym_async.formats import coco
 from datagym_async.labels import (
@@ -52,7 +61,7 @@ OTHERS = (
 # What no annotation of these kinds can mean.
 ODD: dict[str, tuple[object, ...]] = {
     "bool": (None, "", "no", [], np.zeros((2, 2)), object(), Decimal, ()),
-    "int": ("", "4", 1.5, True, [], float("nan"), np.zeros((2, 2)), int),
+    "int": ("", "4", 1.5, True, [], float("nan"), np.zeros((2, 2)), int, 10**5000),
     "float": ("", "4", True, [], float("nan"), Decimal("1.5"), 10**400, np.zeros((2, 2))),
     "str": (0, b"x", [], {}, object(), 1.5),
     "str | os.PathLike[str]": (None, "", 0, b"x", [], "a\0b", "\ud800", object()),
@@ -117,7 +126,7 @@ async def test_no_argument_gives_a_raw_error() -> None:
                     tried += 1
                     said = await said_of(call, each.name, value)
                     if not said.startswith(f"ConfigurationError: {each.name} is "):
-                        wrong.append((str(call), each.name, repr(value), said))
+                        wrong.append((str(call), each.name, type(value), said))
 
         assert (wrong, client.statistics().requests) == ([], 0)
     assert tried > 1000
@@ -252,6 +261,35 @@ def test_images_are_matched_with_media_only() -> None:
         formats.match([], [5])  # type: ignore[list-item]  # the mistake
     with pytest.raises(ConfigurationError, match="one of the images is 5; it must be of the type"):
         formats.match([5], [])  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize("kind", [UploadConfig, DownloadConfig, LoaderConfig, look.GalleryOptions])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_no_setting_takes_a_number_that_python_cannot_write(kind: type[Any], sign: int) -> None:
+    """More than 4,300 digits: a journal of such options, or a message, ended with a raw error."""
+    for field in attrs.fields(kind):
+        with pytest.raises(DataGymError) as raised:
+            kind(**{field.name: sign * 10**5000})
+        assert len(str(raised.value)) < 500
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrong"),
+    [
+        (DownloadConfig, {"shards": "1" * 5000}),
+        (DownloadConfig, {"shards": f"{'1' * 5000}G"}),
+        (UploadConfig, {"prepare": f"resize={'1' * 5000}"}),
+    ],
+)
+def test_so_many_digits_in_a_text_are_refused_in_words(
+    kind: type[Any], wrong: dict[str, str]
+) -> None:
+    """They were Python's own error."""
+    with pytest.raises(
+        ConfigurationError, match=rf"^{next(iter(wrong))} .*1{{60}}.*\.\.\.; "
+    ) as raised:
+        kind(**wrong)
+    assert len(str(raised.value)) < 300
 
 
 def test_numbers_of_numpy_are_numbers() -> None:

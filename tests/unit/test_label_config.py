@@ -353,6 +353,16 @@ def test_yaml_that_is_none(text: str) -> None:
         LabelConfig.from_yaml(text)
 
 
+@pytest.mark.parametrize(
+    "value", ["!!int abc", f"!!int {'1' * 5000}", "!!float x", "!!timestamp x", "!!bool maybe"]
+)
+def test_yaml_with_a_tag_that_its_value_is_not(value: str) -> None:
+    """It is a text, as without the tag; it was PyYAML's own error."""
+    text = f"- {{entryKey: t, entryValue: T, type: freetext, maxLength: {value}}}"
+    with pytest.raises(LabelConfigError, match=r"maxLength.* a whole number"):
+        LabelConfig.from_yaml(text)
+
+
 def test_yaml_in_another_encoding() -> None:
     """What to do is said, not what the parser met."""
     with pytest.raises(LabelConfigError, match="is not YAML: it is not in UTF-8; save it as UTF-8"):
