@@ -393,7 +393,7 @@ def imagefolder(sheet: Sheet) -> str:
     image = sheet.image
     found: dict[str, list[Any]] = {"bbox": [], "categories": [], "names": []}
     caption = image.classification(sheet.run.mapping.caption)
-    kept = [caption.key] if caption and caption.value else []
+    kept = [caption.key] if caption and caption.is_set else []
     for each, box in sheet.boxes(kept=kept):
         # All of one type: readers guess it from the first ones.
         found["bbox"].append([*map(float, (box.left, box.top, box.width, box.height))])
@@ -402,5 +402,5 @@ def imagefolder(sheet: Sheet) -> str:
     line: dict[str, Any] = {"file_name": sheet.name}
     line |= {"width": image.width, "height": image.height, "objects": found}
     if sheet.run.captioned:  # in every line, or the parts have different columns
-        line["text"] = writable(caption.value) if caption and caption.value else None
+        line["text"] = writable(caption.value or "") if caption and caption.is_set else None
     return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE).decode()

@@ -92,7 +92,7 @@ _DRAWN: Final = _AREAS | {EntryType.LINE}
 _BESIDE: Final = {EntryType.LINE: " (line)", EntryType.POINT: " (point)"}
 """Suffixes of entries for lines and points, if one for areas has the same name."""
 _ORDER: Final = (EntryType.RECTANGLE, *_BESIDE)
-_CAPTIONS: Final = 10
+USUAL_CAPTIONS: Final = 10
 """Captions of an image whose keys no class may have."""
 
 
@@ -213,7 +213,7 @@ def _config(
     apart = [] if nests else [(point, labels[each]) for each in classes for point in classes[each]]
     beside = class_names([*((text, "") for text in texts.values()), *apart])
     own = [*texts.values(), *(beside[names] for names in apart)]
-    captioned = {mapping.caption_key(number) for number in range(1, _CAPTIONS + 1)}
+    captioned = {mapping.caption_key(number) for number in range(1, USUAL_CAPTIONS + 1)}
 
     def _keys(names: Iterable[str], reserved: Collection[str]) -> dict[str, str]:
         return {name: name for name in names} if mapping.sdk else keys_of(names, reserved, losses)

@@ -175,12 +175,14 @@ def classes_of(
     found: dict[_Place, set[str]] = {}
     for image in images:
         for each, parent in with_parents(image):
+            drawn = {inner.key for inner in each.nested if isinstance(inner.shape, Point)}
             is_drawn = isinstance(each.shape, Line) or (
                 not parent and isinstance(each.shape, Point)
             )
-            if outlines_of(each) or (is_drawn and each.shape.type in types):
+            # Where points are drawn, keypoints are, too, even if the shape around them is not.
+            holds = drawn and EntryType.POINT in types
+            if outlines_of(each) or holds or (is_drawn and each.shape.type in types):
                 at = _place_of(each, parent, mapping, known)
-                drawn = {inner.key for inner in each.nested if isinstance(inner.shape, Point)}
                 found.setdefault(at, set()).update(drawn)
     strangers = {}
     for at in found.keys() - known.keys():

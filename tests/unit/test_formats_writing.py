@@ -42,7 +42,7 @@ from datagym_async.labels import (
     Rectangle,
     Segmentation,
 )
-from datagym_async.models import TaskState
+from datagym_async.models import EntryType, TaskState
 
 WIDTH, HEIGHT = 200, 100
 BOX = Rectangle(20, 10, 60, 40)
@@ -353,6 +353,37 @@ def test_kitti(tmp_path: Path) -> None:
     assert line.split()[:8] == ["Traffic_Light", "-1", "-1", "-10", "20", "10", "80", "50"]
     assert len(line.split()) == 15
     assert (tmp_path / "kitti" / "ImageSets" / "train.txt").read_text() == "a\n"
+
+
+def test_keypoints_of_a_shape_that_is_not_there(tmp_path: Path) -> None:
+    """CVAT keeps the points of a shape without coordinates, of a class that others have or not."""
+    eye = Annotation("eye", Point(5, 6))
+    lost_box = Annotation("person", Incomplete(EntryType.RECTANGLE, []), nested=[eye])
+    for number, others in enumerate(([], [Annotation("person", BOX)])):
+        folder = tmp_path / str(number)
+        lost = formats.write([image("a.png", lost_box, *others)], folder, "cvat")
+        assert counts(lost) == {"nesting": 1, "incomplete": 1}
+        root = ElementTree.parse(folder / "annotations.xml").getroot()
+        found = [(each.get("label"), each.get("points")) for each in root.iter("points")]
+        assert found == [("eye", "5,6")]
+        assert [each.text for each in root.iterfind("*//label/name")] == ["person", "eye"]
+    lost = formats.write([image("a.png", lost_box)], tmp_path / "yolo", "yolo")
+    assert counts(lost) == {"incomplete": 1, "point": 1}
+
+
+@pytest.mark.parametrize("texts", [{"caption": ""}, {"caption_3": "Third."}])
+def test_captions_are_written_as_they_are(tmp_path: Path, texts: dict[str, str]) -> None:
+    """An empty one is one, and earlier ones may be missing."""
+    answers = [Classification.freetext(key, said) for key, said in texts.items()]
+    given = image("a.png", classifications=answers)
+    document = coco.to_document([given])
+    assert [each["caption"] for each in document.captions["annotations"]] == [*texts.values()]
+    assert not document.losses
+    lost = formats.write([given], tmp_path / "folder", "imagefolder")
+    line = json.loads((tmp_path / "folder" / "train" / "metadata.jsonl").read_text())
+    assert (line.get("text"), counts(lost)) == (
+        texts.get("caption"), {} if "caption" in texts else {"classification": 1}
+    )  # fmt: skip
 
 
 def test_cvat(tmp_path: Path) -> None:

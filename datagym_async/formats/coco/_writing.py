@@ -13,7 +13,7 @@ import orjson
 from datagym_async._checks import checked
 from datagym_async._files import write_file
 from datagym_async.formats._losses import FormatError, Loss, Losses, LossKind, LossReport
-from datagym_async.formats._mapping import LabelMapping
+from datagym_async.formats._mapping import USUAL_CAPTIONS, LabelMapping
 from datagym_async.formats._masks import MOST_PIXELS, encode
 from datagym_async.formats._raw import Category
 from datagym_async.formats._written import (
@@ -182,8 +182,9 @@ class _Writer:
         self._names.add(image.media_name)
         self._images.append({**known, "media_id": image.media_id} if image.media_id else known)
         # Answers about the whole image: captions are kept, the others are lost.
-        keys = {self._mapping.caption_key(1 + each) for each in range(len(image.classifications))}
-        captions = [one for one in image.classifications if one.key in keys and one.value]
+        most = max(USUAL_CAPTIONS, len(image.classifications))  # the first ones may be missing
+        keys = {self._mapping.caption_key(1 + each) for each in range(most)}
+        captions = [one for one in image.classifications if one.key in keys and one.is_set]
         for answer in captions:
             at = len(self._captions) + 1
             self._captions.append({"id": at, "image_id": number, "caption": answer.value})
