@@ -8,10 +8,12 @@ A page from ``file://`` may not fetch, so the data are scripts that call one fun
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from importlib.resources import files
 from math import sqrt
@@ -22,7 +24,7 @@ from urllib.parse import quote
 import attrs
 
 from datagym_async._checks import by_annotation, to_path, within
-from datagym_async._files import lock, telling, write_file
+from datagym_async._files import is_open_at, lock, telling, write_file
 from datagym_async._printable import printable
 from datagym_async._runs._engine import UNREACHABLE_AFTER
 from datagym_async._threads import in_thread
@@ -31,6 +33,7 @@ from datagym_async.exceptions import (
     APIError,
     AuthenticationError,
     ConfigurationError,
+    FileWriteError,
     PermissionDeniedError,
 )
 from datagym_async.labels import Classification, LabeledImage
@@ -112,7 +115,7 @@ async def build_gallery(looked: ImageSet, folder: Path, options: GalleryOptions)
         FileWriteError: The folder cannot be written to.
     """
     require_look("A gallery")
-    with await in_thread(_prepared, folder):
+    with await in_thread(_prepared, folder) as marker:
         others: dict[str, LabeledImage] = {}
         notes, subjects = looked.notes, looked.subjects
         if options.compare is not None:
@@ -122,7 +125,7 @@ async def build_gallery(looked: ImageSet, folder: Path, options: GalleryOptions)
         async with thumbnails(options.size, options.workers) as maker:
             images = range(len(subjects))
             await for_each(images, lambda index: made.add(index, maker), concurrency=_AT_ONCE)
-        return await in_thread(made.finish, notes)
+        return await in_thread(made.finish, notes, marker)
 
 
 def _prepared(folder: Path) -> BinaryIO:
@@ -133,17 +136,18 @@ def _prepared(folder: Path) -> BinaryIO:
         raise ConfigurationError(
             f"The folder {folder} contains something other than a gallery; use a new or empty one"
         )
-    with telling(folder):
+    with telling(folder), ExitStack() as opened:
         folder.mkdir(parents=True, exist_ok=True)
-        marker = (folder / MARKER).open("ab")
-    if lock(marker.fileno()) is False:
-        marker.close()
-        raise ConfigurationError(
-            f"Another run is making a gallery in {folder}; wait for its end, or name another folder"
-        )
-    for name in ("data", "thumbs"):
-        shutil.rmtree(folder / name, ignore_errors=True)
-    (folder / "index.html").unlink(missing_ok=True)
+        marker = opened.enter_context((folder / MARKER).open("ab"))
+        if lock(marker.fileno()) is False:
+            raise ConfigurationError(
+                f"Another run is making a gallery in {folder}; wait for its end, or name another "
+                "folder"
+            )
+        for name in ("data", "thumbs"):
+            shutil.rmtree(folder / name, ignore_errors=True)
+        (folder / "index.html").unlink(missing_ok=True)
+        opened.pop_all()
     return marker
 
 
@@ -273,7 +277,7 @@ class _Making:
             rows.append(row)
         return rows
 
-    def finish(self, notes: tuple[str, ...]) -> Gallery:
+    def finish(self, notes: tuple[str, ...], marker: BinaryIO) -> Gallery:
         """Write the index and then the page, so that it shows complete galleries."""
         is_compared = self._options.compare is not None
         for first in range(0, len(self._index), _CHUNK):
@@ -299,6 +303,9 @@ class _Making:
         templates = files("datagym_async.look") / "templates"
         for name in _COPIED:
             write_file(self._folder / name, (templates / name).read_bytes())
+        if not is_open_at(marker.fileno(), self._folder / MARKER):
+            words = "it was deleted or replaced while the gallery was made"
+            raise FileWriteError.of(self._folder, FileNotFoundError(errno.ENOENT, words))
         path = self._folder / "index.html"
         write_file(path, page("gallery.html", title=self._looked.title).encode())
         return Gallery(

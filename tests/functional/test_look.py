@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from PIL import Image
 
-from datagym_async import AuthenticationError, ConfigurationError, NotFoundError, look
+from datagym_async import (
+    AuthenticationError,
+    ConfigurationError,
+    FileWriteError,
+    NotFoundError,
+    look,
+)
 from datagym_async.formats import FormatError
 from datagym_async.labels import (
     Annotation,
@@ -26,6 +34,9 @@ from datagym_async.server import SeedDataset, SeedMedia, SeedProject, SeedVideo
 from datagym_async.testing import Status
 from tests.helpers.photos import jpeg
 from tests.helpers.world import World, world
+
+if TYPE_CHECKING:
+    from blockbuster import BlockBuster
 
 MEDIA = ("a.jpg", "b.jpg", "new.jpg")
 HOLED = Segmentation([[(0, 0), (20, 0), (20, 20), (0, 20)], [(5, 5), (9, 5), (9, 9), (5, 9)]])
@@ -283,6 +294,49 @@ async def test_two_galleries_in_one_folder_are_not_mixed(tmp_path: Path) -> None
         with pytest.raises(ConfigurationError, match="Another run is making a gallery"):
             await look.gallery(tmp_path / "in", site, options=IN_THREADS)
     assert set(site.rglob("*")) == before
+    assert (await look.gallery(tmp_path / "in", site, options=IN_THREADS)).images == 1
+
+
+@pytest.mark.parametrize("by", ["deleted", "replaced"])
+async def test_a_gallery_whose_folder_goes_meanwhile(
+    no_blocking_calls: BlockBuster, tmp_path: Path, by: str
+) -> None:
+    """It is no success: what was written before is gone."""
+    no_blocking_calls.deactivate()  # somebody else does it, at this moment
+    photos(tmp_path / "in", "a.jpg", "b.jpg")
+    site = tmp_path / "site"
+
+    def at_the_first(done: int) -> None:
+        if done == 1:
+            shutil.rmtree(site)
+            if by == "replaced":
+                site.mkdir()
+                (site / ".datagym-gallery").touch()
+
+    options = look.GalleryOptions(workers=0, on_progress=at_the_first)
+    with pytest.raises(FileWriteError, match="it was deleted or replaced while") as raised:
+        await look.gallery(tmp_path / "in", site, options=options)
+
+    assert (raised.value.errno, raised.value.filename) == (errno.ENOENT, str(site))
+    assert not (site / "index.html").exists()
+    assert (await look.gallery(tmp_path / "in", tmp_path / "other", options=IN_THREADS)).images == 2
+
+
+async def test_an_old_page_that_cannot_be_deleted(tmp_path: Path) -> None:
+    """The error names the folder, and its lock is not held any longer."""
+    fcntl, site = pytest.importorskip("fcntl"), tmp_path / "site"
+    photos(tmp_path / "in", "a.jpg")
+    await look.gallery(tmp_path / "in", site, options=IN_THREADS)
+    (site / "index.html").unlink()
+    (site / "index.html" / "in the way").mkdir(parents=True)
+
+    with pytest.raises(FileWriteError, match="site cannot be written") as raised:
+        await look.gallery(tmp_path / "in", site, options=IN_THREADS)
+
+    with (site / ".datagym-gallery").open("ab") as ours:  # while the error with its frames lives
+        fcntl.flock(ours, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    del raised
+    shutil.rmtree(site / "index.html")
     assert (await look.gallery(tmp_path / "in", site, options=IN_THREADS)).images == 1
 
 
