@@ -64,10 +64,7 @@ class RunFacts:
 
 
 def advise(facts: RunFacts) -> str:
-    """Return one sentence on what limited a run, and what would help.
-
-    It is empty if that is not clear, or if the run was too short or has sent nothing.
-    """
+    """Return what limited a run, and what would help; empty if it was short or nothing is clear."""
     if facts.seconds < _SHORTEST or not facts.sent:
         return ""
     # Options and certain measurements come first, then limits of this machine, then others.

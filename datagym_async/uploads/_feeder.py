@@ -137,10 +137,7 @@ class Feeder:
         return [entry if isinstance(entry, Stream) else entry[1] for entry in step]
 
     async def _hand_out_taken(self) -> None:
-        """Read settled items of the plan, portion by portion, and hand them out.
-
-        Objects of stores are read by separate tasks, several at once, ahead of the workers.
-        """
+        """Hand out settled items of the plan; tasks read objects of stores ahead of the workers."""
         stored: asyncio.Queue[Planned | None] = asyncio.Queue(READERS)
         readers: list[asyncio.Task[None]] = []
         try:

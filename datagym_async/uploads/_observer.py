@@ -49,10 +49,7 @@ class Meters:
 
 
 class Observer(Listener):
-    """Pass events to the user's callable, and find out what limited the run.
-
-    Without a client's meters there is no advice. `advice` is empty until the end.
-    """
+    """Pass events to the user's callable, and find out at the end what limited the run."""
 
     def __init__(
         self,

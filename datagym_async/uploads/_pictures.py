@@ -41,11 +41,7 @@ class Picture:
 
     @classmethod
     def of(cls, value: Any, name: str) -> Picture:
-        """Return an array or image as a picture; an array is copied, an image is not.
-
-        Raises:
-            ConfigurationError: It cannot be sent in the format of its name.
-        """
+        """Return pixels as a picture, an array as a copy, or raise a `ConfigurationError`."""
         is_jpeg = name.lower().endswith((".jpg", ".jpeg"))
         picture = cls(value, "JPEG" if is_jpeg else "PNG")
         if kind_of(value) == "image":
@@ -82,10 +78,7 @@ class Picture:
 
 
 def why_no_source(value: object) -> str:
-    """Return why an iterable value is not a source, or an empty text.
-
-    Texts, paths, items and open files were handled before.
-    """
+    """Return why a value is no source, or an empty text; paths, items and files come before it."""
     name = type(value).__name__
     if isinstance(value, bytes | bytearray | memoryview):
         return f"A source cannot be of the type {name} (bytes need a name: UploadItem(name, data))."

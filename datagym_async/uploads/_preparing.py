@@ -117,10 +117,7 @@ def _end(worker: subprocess.Popen[bytes]) -> None:
 
 
 class Preparer:
-    """Prepare the images of a run, several at once.
-
-    `screening` is for the results; before, images are checked by `rough`: their sizes will change.
-    """
+    """Prepare the images of a run; `rough` checks them before, because their sizes will change."""
 
     def __init__(self, steps: Steps, screening: Screening) -> None:
         self.workers = Workers(steps)
@@ -129,10 +126,7 @@ class Preparer:
         self.rough: Screening = attrs.evolve(screening, max_bytes=None, check=check)
 
     def prepare(self, portion: Iterable[Planned]) -> list[tuple[int, bytes]]:
-        """Prepare the items that have a body; blocks.
-
-        Returns the numbers of images in memory, with the hashes of the bytes that are sent.
-        """
+        """Prepare items that have a body; return the new hashes of those in memory; blocks."""
         ready = [each for each in portion if each.body is not None]
         if not ready:
             return []

@@ -71,11 +71,7 @@ def next_portion(
     most: tuple[int, int] = (PORTION_ITEMS, PORTION_BYTES),
     archives: Archives | None = None,
 ) -> list[Planned]:
-    """Return the next portion of the waiting items, read; it takes about `PORTION_SECONDS`.
-
-    The caller keeps those that still wait, and `archives`, between calls. `most` are the items of a
-    portion, and about how many bytes.
-    """
+    """Take the next portion from the waiting items, and read it; the caller keeps `archives`."""
     is_decoding = screening.check == "decode"
     portion: list[Planned] = []
     weight, until = 0, monotonic() + PORTION_SECONDS
@@ -318,10 +314,7 @@ def _screen(
     whole: bytes | Callable[[], tuple[Body, ByteSource | None]],
     screening: Screening,
 ) -> None:
-    """Set the body of an item, or the reason against it.
-
-    An image too large to be read whole is opened by a function.
-    """
+    """Set the body of an item, or the reason against it; a function opens what is too large."""
     planned.is_changed, planned.size = planned.size != size, size
     if reason := screening.of_head(len(head) if size is None else size, head):
         planned.reject(reason)

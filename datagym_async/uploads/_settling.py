@@ -92,11 +92,7 @@ class Settler:
     _had_lost: bool = attrs.field(default=False, init=False)
 
     async def at_start(self) -> None:
-        """Settle items that earlier runs left in `SENDING`; those not found are sent again.
-
-        They are looked up in the first listing of this run, or in one more if the last run was
-        alive a moment ago.
-        """
+        """Settle what earlier runs left in `SENDING`; what is not listed is sent again."""
         outcomes, unsettled = self._plan.outcomes, self._tally.unsettled
         if not await in_thread(outcomes.lost_count):
             return

@@ -24,10 +24,7 @@ _UPLOADED: Final = Outcome.UPLOADED  # looking up a member of an enum costs as m
 
 @attrs.define
 class Tally(BulkTally[UploadResult]):
-    """Count an upload: items and bytes as they are found, sent, settled and compared.
-
-    The members without a comment are those of the report.
-    """
+    """Count an upload. The members without a comment are those of the report."""
 
     bytes_found: int = 0
     total_known: bool = False

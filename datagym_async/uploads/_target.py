@@ -123,13 +123,7 @@ class Target:
         )
 
     async def open(self, listed: Listed) -> None:
-        """Find the datasets, attach them, and list their media.
-
-        Raises:
-            NotFoundError: The dataset or a project is unknown.
-            ConfigurationError: The dataset cannot be the first one of a family.
-            APIError: The service cannot be reached, or refuses.
-        """
+        """Find the datasets, attach them, and list their media; errors say what is unknown."""
         spreads = self._most is not None
         datasets = self._family if spreads else self._datasets
         await in_thread(listed.begin)
@@ -172,10 +166,7 @@ class Target:
         await in_thread(listed.end, self.name)
 
     def bound(self, most: int) -> None:
-        """Limit each dataset from now on; a limit is never raised.
-
-        The limit of an earlier run stays unless it is more than twice this one.
-        """
+        """Limit each dataset; that of an earlier run stays unless it is over twice this one."""
         known = self.capacity.most
         if known is None or most * (2 if known == self._inherited else 1) < known:
             self.capacity.most = most
@@ -201,10 +192,7 @@ class Target:
         return self._homes.get(name_key(url_name(url))) if self._homes else None
 
     def room(self, count: int = 1, home: int | None = None) -> Room | None:
-        """Reserve room for images in the first dataset that has any; None if all are full.
-
-        If `home`, the index of a dataset, is given, it is used, full or not.
-        """
+        """Reserve room in `home`, full or not, or in the first dataset that has any; else None."""
         if home is not None:
             self.capacity.taken[home] += count
             return Room(self, home, count)
@@ -329,10 +317,7 @@ _SMALL = 1000  # media whose names are compared without a thread: about 2 ms
 async def find_media(
     datasets: DatasetLookup, dataset_ids: Iterable[str], wanted: Collection[str]
 ) -> dict[str, DatasetMedia]:
-    """Return the oldest media of each wanted name, as it is stored, folded; links are left out.
-
-    Raises an `APIError` if a dataset cannot be listed.
-    """
+    """Return the oldest media of each wanted name, as it is stored, folded; links are left out."""
     found: dict[str, DatasetMedia] = {}
 
     def pick(part: Dataset) -> None:
@@ -410,20 +395,14 @@ def family_of(base: Dataset, datasets: Iterable[Dataset]) -> list[tuple[int, Dat
 
 @attrs.define
 class Capacity:
-    """Count the room in the datasets of a family: an image reserves some before it is sent.
-
-    Datasets are known by their index, in the order of the family.
-    """
+    """Count the room in the datasets of a family, by their index in the order of the family."""
 
     most: int | None = None  # media that a dataset may hold
     taken: list[int] = attrs.field(factory=list, init=False)  # media in each, and reserved ones
     _first: int = attrs.field(default=0, init=False)  # those before it are full
 
     def reserve(self, wanted: int = 1) -> tuple[int, int] | None:
-        """Reserve room in the first dataset that has any; None if all are full.
-
-        Return the dataset, and the number of images that it has room for, at most those wanted.
-        """
+        """Reserve room in the first dataset that has any; return its index, and for how many."""
         if self.most is None:
             self.taken[0] += wanted
             return 0, wanted

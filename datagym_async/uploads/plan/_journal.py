@@ -72,10 +72,7 @@ class Job:
     def of(
         cls, base_url: str, dataset_id: str, sources: object, *, config: UploadConfig | None = None
     ) -> Job:
-        """Return the key; blocks. A long list of sources is read through, an iterator is not.
-
-        Folders on the way to a source are resolved, so that it is the same job from any folder.
-        """
+        """Return the key; blocks. Folders are resolved, so that it is the same from any folder."""
         base_url, dataset_id = base_url.rstrip("/"), dataset_id.lower()
         digest = hashlib.sha256("\0".join((base_url, dataset_id)).encode())
         resolved = functools.lru_cache(1024)(os.path.realpath)
@@ -174,10 +171,7 @@ def temporary() -> Database:
 
 
 def journal(path: Path, job: Job, *, fresh: bool) -> Database:
-    """Return the journal of a job, made if there is none; `fresh` deletes an existing one.
-
-    If it cannot be used, a `ConfigurationError` says why and what to do.
-    """
+    """Return the journal of a job, made if there is none; `fresh` deletes an existing one."""
 
     def prepare() -> None:
         if path.exists() and not is_journal(path):

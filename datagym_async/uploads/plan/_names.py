@@ -58,10 +58,7 @@ class Verdict:
 
 
 def judge(item: UploadItem, claim: Claim, holder: Callable[[int], UploadItem]) -> Verdict | None:
-    """Return the verdict against sending an item, or None if it may be sent.
-
-    The owner of a name is looked up by its number, and only if there is a clash.
-    """
+    """Return the verdict against sending an item, or None; `holder` is asked if names clash."""
     if claim.refusal:
         return Verdict(Outcome.REJECTED, claim.refusal)
     if claim.link_holder not in {None, claim.seq}:
@@ -89,11 +86,7 @@ def judge(item: UploadItem, claim: Claim, holder: Callable[[int], UploadItem]) -
 
 
 def drop_repeats(database: sqlite3.Connection, after_turn: int) -> Added:
-    """Drop repeated items since a turn; return how to correct the count.
-
-    If a file has changed since it was named, it gets a warning if it was sent, and is tried again
-    if it was refused.
-    """
+    """Drop repeated items, or try them again if they changed; return how to correct the count."""
     count = size = 0
     for turn, seq, part, *now, holder, old_size, old_mtime, state in database.execute(
         sql.REPEATS, (after_turn,)
@@ -150,10 +143,7 @@ def number_clashes(
     resuming: Resuming | None,
     in_memory: dict[int, UploadItem],
 ) -> Added:
-    """Give each clashing item since a turn its own name; return how to correct the count.
-
-    An item that an earlier run has renamed keeps that name.
-    """
+    """Give each clashing item its own name, or its earlier one; return how to correct the count."""
     count = size = resumed = resumed_bytes = 0
     for clash in _clashes(database, after_turn):
         if clash.row.link_key is not None:

@@ -59,10 +59,7 @@ class Resuming:
     def sort_out(
         self, database: sqlite3.Connection, rows: Sequence[Row], in_memory: dict[int, UploadItem]
     ) -> tuple[list[Row], Added]:
-        """Return the new candidates, and the counts; give turns to the known ones.
-
-        Items in memory get the number of the known item.
-        """
+        """Return the new candidates, and the counts; give turns to the known ones."""
         new, counted, done = list[Row](), list[Row](), list[Row]()
         met: set[int] = set()
         turns: list[tuple[int, Kind]] = []

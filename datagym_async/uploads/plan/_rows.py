@@ -122,10 +122,7 @@ KnownBy: TypeAlias = Literal["", "time", "hash"]
 
 
 def row_of(seq: int, part: int, candidate: Candidate, known_by: KnownBy = "") -> Row:
-    """Return a candidate as a row; called for each file, so the code of `blob` is repeated here.
-
-    `seq` is its number in the plan, `part` that of its leaf.
-    """
+    """Return a candidate of a leaf as a row; called for each file, so `blob` is repeated here."""
     item, content = candidate.item, candidate.item.content
     refusal, size, mtime = candidate.refusal, candidate.size, candidate.mtime
     key = link = sha = None

@@ -74,10 +74,7 @@ class Naming:
     separator: str = "/"  # between the folders of a relative path
 
     def of(self, path: str, relative: str) -> str:
-        """Return the name of a file by its path and its relative one, with parts joined by ``/``.
-
-        If the policy has none, it raises an `UnnamableError`.
-        """
+        """Return the name of a file; if the policy has none, that is an `UnnamableError`."""
         basename = relative.rpartition("/")[2]
         if self.policy == "basename":
             return basename
@@ -110,10 +107,7 @@ class Naming:
 
 @functools.lru_cache(maxsize=256)
 def matcher(patterns: tuple[str, ...], *, any_case: bool) -> Callable[[str], object]:
-    """Return a function that says whether a path, joined by ``/``, matches one of the patterns.
-
-    ``*``, ``?`` and ``[...]`` match within a part, and ``**`` matches any number of parts.
-    """
+    """Return what matches paths with patterns: ``**`` any number of parts, others within one."""
     from wcmatch import glob
 
     flags = glob.GLOBSTAR | glob.DOTGLOB | glob.FORCEUNIX
@@ -206,10 +200,7 @@ class Rules:
         name: str | None = None,
         origin: str = "",
     ) -> Candidate:
-        """Return a file as a candidate with a name, or with a reason if it gets none.
-
-        Its path is its full one. A file that can never be uploaded gets its last part as name.
-        """
+        """Return a file, by its full path, as a candidate; with a reason if it gets no name."""
         depends = not name and self.naming.policy != "basename"
         name = name or relative.rpartition("/")[2]
         if depends and not refusal:

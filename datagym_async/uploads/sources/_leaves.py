@@ -63,11 +63,7 @@ Leaf: TypeAlias = Iterable[Candidate] | Stream
 
 
 def leaves(source: object, rules: Rules) -> Iterator[Leaf]:
-    """Yield the leaves of a source, in order.
-
-    A value that is not a `Source` becomes a refused candidate: it may come from the middle of a
-    long list.
-    """
+    """Yield the leaves of a source, in order; what is no source is a refused candidate."""
     if isinstance(source, Candidate):
         yield (source,)
     elif isinstance(source, UploadItem):
@@ -103,10 +99,7 @@ def check_sources(source: object) -> None:
 
 
 def check_there(source: object, rules: Rules) -> None:
-    """Raise a `ConfigurationError` for sources that are all empty, before anything is created.
-
-    Blocks, and reads each source up to its first element.
-    """
+    """Refuse sources that are all empty, by the first element of each, before all else; blocks."""
     if isinstance(source, FolderWatch):
         source.check()
     rules = attrs.evolve(rules, naming=Naming())

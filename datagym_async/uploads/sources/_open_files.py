@@ -42,10 +42,7 @@ def is_async(file: Readable) -> bool:
 
 
 def size_of_open(file: Readable) -> int | None:
-    """Return the number of bytes from the position of an open file to its end; None if unknown.
-
-    Blocks; not for one that has to be awaited.
-    """
+    """Return how many bytes an open file has from here to its end; None if unknown; blocks."""
     if is_async(file):
         return None
     try:

@@ -112,10 +112,7 @@ def _is_marker(rules: Rules, at: StoreLocation) -> bool:
 def looked_up(
     entries: Iterable[T], rules: Rules
 ) -> Generator[T | tuple[int, Candidate], None, None]:
-    """Yield candidates with their parts, single objects of stores with their sizes.
-
-    Everything else is passed on unchanged.
-    """
+    """Yield entries unchanged, but single objects of stores with their sizes."""
     entries = iter(entries)
     with contextlib.ExitStack() as opened:
         pool: ThreadPoolExecutor | None = None
