@@ -164,10 +164,7 @@ def yolo_obb(sheet: Sheet) -> str:
 
 
 def smallest_box(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return the corners of the smallest box around points, at any angle.
-
-    One of its sides is on a side of the convex hull.
-    """
+    """Return the corners of the smallest box at any angle: one of its sides is on the hull."""
     hull: list[tuple[float, float]] = []
     ordered = sorted(set(points))
     for way in (ordered, ordered[::-1]):  # the lower half, and then the upper one
@@ -305,10 +302,7 @@ def kitti(sheet: Sheet) -> str:
 
 
 def cvat(sheet: Sheet) -> str:
-    """Every shape with its answers as attributes, nested ones in a group with it.
-
-    Answers about the image are tags.
-    """
+    """Shapes with their answers as attributes, nested ones in a group; tags for the image."""
     image, losses, classes = sheet.image, sheet.run.losses, sheet.run.classes
     width, height = map(str, sheet.size())
     about = {"width": width, "height": height} | ({"subset": sheet.part} if sheet.part else {})
@@ -386,10 +380,7 @@ CVAT_TAIL: Final = "</annotations>\n"
 
 
 def imagefolder(sheet: Sheet) -> str:
-    """A line of ``metadata.jsonl``: https://huggingface.co/docs/datasets/image_dataset.
-
-    Boxes are left, top, width and height; a caption is the `text`.
-    """
+    """A line of ``metadata.jsonl``: https://huggingface.co/docs/datasets/image_dataset."""
     image = sheet.image
     found: dict[str, list[Any]] = {"bbox": [], "categories": [], "names": []}
     caption = image.classification(sheet.run.mapping.caption)

@@ -148,10 +148,7 @@ def _with_points(entry: ConfigEntry, names: Collection[str]) -> ConfigEntry:
 def _added(
     present: Mapping[str, ConfigEntry], needed: Iterable[ConfigEntry], least: int = 1
 ) -> list[ConfigEntry]:
-    """Return the existing and the needed entries; options are added to an existing select.
-
-    The entry of a needed class is new, even if there is a similar one.
-    """
+    """Return all entries, with the options of an existing select; a needed class is always new."""
     found = dict(present)
     for each in needed:
         taken = _AREAS if each.type in _AREAS else {each.type}

@@ -35,10 +35,7 @@ class Segment(NamedTuple):
 
 
 def trace(mask: NDArray[Any]) -> list[Segment]:
-    """Return the segments of a mask, from top to bottom and from left to right.
-
-    Its shape is (height, width); pixels that are not 0 belong to a segment.
-    """
+    """Return the segments of a mask (height, width), from top to bottom and from left to right."""
     import numpy as np  # here, so that only masks need it
 
     whole = np.asarray(mask) != 0
@@ -96,10 +93,7 @@ def _partners(order: NDArray[np.int64]) -> list[int]:
 
 
 def _rings(corners: Ring, beside: list[int], below: list[int]) -> list[Ring]:
-    """Return all outlines, each from its leftmost uppermost corner to the right.
-
-    They are in the order of these corners.
-    """
+    """Return all outlines, each from its leftmost uppermost corner to the right, in their order."""
     seen = bytearray(len(corners))
     rings: list[Ring] = []
     for start in range(len(corners)):
@@ -146,10 +140,7 @@ MOST_PIXELS: Final = 1 << 28
 def check_mask(
     rle: Mapping[str, Any], width: int | None = None, height: int | None = None
 ) -> tuple[int, int]:
-    """Return height and width of a mask, after checks that need no decoding.
-
-    Arguments and errors are those of `decode`.
-    """
+    """Return height and width of a mask, after checks that need no decoding; see `decode`."""
     size, counts = rle.get("size"), rle.get("counts")
     good = isinstance(size, list | tuple) and len(size) == 2 and all(type(n) is int for n in size)
     if not isinstance(size, list | tuple) or not good or min(size) < 1:

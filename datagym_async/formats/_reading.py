@@ -79,10 +79,7 @@ def entries_of(path: Path) -> list[str]:
 
 
 def names_of(path: Path) -> dict[int, str]:
-    """Return the names in a file, one on each line, by number; errors as for `text_of`.
-
-    A line without a name has a number, too, without a class.
-    """
+    """Return the names in a file by the numbers of their lines; errors as for `text_of`."""
     return {number: name for number, name in enumerate(entries_of(path)) if name}
 
 
@@ -101,10 +98,7 @@ def lines_of(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def number_in(value: object) -> float | None:
-    """Return the number of a value (``640``, ``640.0``, ``"640"``), or None.
-
-    Infinite numbers, and those too large for other readers (2**53), do not count.
-    """
+    """Return the number of a value (``640``, ``"640.0"``), or None if it is above 2**53."""
     if isinstance(value, str):
         try:
             value = float(value)
@@ -188,10 +182,7 @@ _SUFFIX: Final = re.compile(rf"(?i:{'|'.join(map(re.escape, sorted(IMAGE_SUFFIXE
 
 
 def of_part(files: list[Path], folder: Path, listed: Path, options: Options) -> list[Path]:
-    """Return the label files of the requested part of a dataset, by default all; or `FormatError`.
-
-    The file that lists its images is looked for first; then a folder with its name is enough.
-    """
+    """Return the label files of a part: by the list of its images, else by a folder of its name."""
     part = options.split
     if not part:
         return files
@@ -371,10 +362,7 @@ def digits_tolerance(numbers: Iterable[str], size: float) -> float:
 
 
 def turned_box(left: float, top: float, right: float, bottom: float, degrees: float) -> list[Pair]:
-    """Return the corners of a box that is rotated clockwise about its middle.
-
-    They begin with the former upper left one.
-    """
+    """Return the corners, the upper left one first, of a box rotated clockwise about its middle."""
     middle = ((left + right) / 2, (top + bottom) / 2)
     corners = ((left, top), (right, top), (right, bottom), (left, bottom))
     return [turned(each, middle, degrees) for each in corners] if degrees else list(corners)
@@ -388,10 +376,7 @@ def turned(point: Pair, about: Pair, degrees: float) -> Pair:
 
 
 def ellipse_ring(middle: Pair, across: float, down: float, degrees: float = 0) -> list[Pair]:
-    """Return an outline of an ellipse that is never off by more than a tenth of a pixel.
-
-    `across` and `down` are half its width and height; it is rotated clockwise.
-    """
+    """Return an outline of an ellipse of these half axes, at most a tenth of a pixel off."""
     largest = max(across, down)
     # A chord over the angle a is off by r (1 - cos(a / 2)).
     angle = 2 * math.acos(max(1 - 0.1 / largest, 0.5)) if largest else math.pi / 4

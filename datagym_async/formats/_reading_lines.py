@@ -329,10 +329,7 @@ def _yolo_of(path: Path, content: Mapping[str, Any], classes: Sequence[str]) -> 
 def _listed(
     folder: Path, classes: Sequence[str], found: Sequence[_Labelled]
 ) -> Mapping[int, Category]:
-    """Return the classes of a folder without data.yaml.
-
-    As given, else of a file of names; after these, others that lines of DOTA name.
-    """
+    """Return the classes of a folder: as given, else of files of names; then those of DOTA."""
     names = dict(enumerate(classes))
     # Those beside labels (LabelImg) are of parts of the dataset, which all have the same classes.
     files = [each for each in files_below(folder, _NAMES_SUFFIXES) if each.name in _NAMES_FILES]

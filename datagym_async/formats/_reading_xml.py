@@ -100,10 +100,7 @@ class Element:
 
 
 class _Builder(ContentHandler):
-    """Builds the wanted elements at any depth, and keeps no others.
-
-    The shapes of a track, of which a long video has any number, are finished one by one.
-    """
+    """Builds wanted elements at any depth; the shapes of a track, of any number, one by one."""
 
     def __init__(self, wanted: Collection[str], line: Callable[[], int]) -> None:
         super().__init__()
@@ -437,10 +434,7 @@ class _Cvat:
             self._losses.add(LossKind.TRACK, f"{self._file}, line {whole.line}: track {number}")
 
     def frames(self, rows: sqlite3.Connection, pictures: Pictures) -> Iterator[RawImage]:
-        """Yield the frames, named as CVAT names their images, without a suffix.
-
-        In a project the frames of each task are in a folder, because their numbers repeat.
-        """
+        """Yield frames, named as by CVAT; numbers repeat in a project, so tasks have folders."""
         ordered = rows.execute("SELECT * FROM shapes ORDER BY task, frame, rowid")
         for (task, frame), shapes in groupby(ordered, itemgetter(0, 1)):
             stem = f"frame_{frame:06}"

@@ -250,10 +250,7 @@ def open_dataset(
     min_score: float | None = None,
     **options: Any,
 ) -> RawDataset:
-    """Open a file or folder of any format; arguments are those of `Options`, errors as for `read`.
-
-    Without objects of a score below `min_score`.
-    """
+    """Open a file or folder of any format by `Options`, without objects below `min_score`."""
     place = Path(path).absolute()  # readers look at names of folders, which "." does not have
     try:
         found = format_info(format or sniff(place)).open(place, Options(**options))

@@ -387,10 +387,7 @@ def _named(
 
 
 def _put(source: Path, target: Path, placing: Placing, replaced: Path) -> None:
-    """Put the file of an image at its place in the dataset.
-
-    A file in the folder that is replaced at the end gets no symbolic link.
-    """
+    """Put an image at its place; one in the folder that is `replaced` gets no symbolic link."""
     target.parent.mkdir(parents=True, exist_ok=True)
     source = source.resolve()
     ways: list[Callable[[Path, Path], None]] = [os.link, os.symlink]

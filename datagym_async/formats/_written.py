@@ -263,10 +263,7 @@ def _place_of(
 
 
 def _tell_apart(known: Mapping[_Place, _Known]) -> None:
-    """Give different names to classes of several entries with one name and one group.
-
-    The group of a nested entry is the entry around it. If that is not enough, keys are appended.
-    """
+    """Name classes apart that share name and group: by the entry around them, then by keys."""
     for is_last in (False, True):
         for names, places in grouped((each.names, at) for at, each in known.items()).items():
             for at in places if len(places) > 1 else ():
@@ -415,10 +412,7 @@ def carried(annotation: Annotation) -> Mapping[str, Any]:
 
 
 def shown_on(image: LabeledImage, classes: Classes, losses: Losses) -> list[Shown]:
-    """Return the objects that cover something, also the nested ones; count the others.
-
-    Parts that were one object in COCO are one again.
-    """
+    """Return the objects that cover something, joined as they were in COCO; count the others."""
     kinds = {Point: LossKind.POINT, Line: LossKind.LINE}
     groups: dict[object, tuple[list[Annotation], Annotation | None]] = {}
     for at, (each, parent) in enumerate(with_parents(image)):

@@ -134,10 +134,7 @@ def _unknown_key(key: str, known: Mapping[str, EntryLike], what: str) -> str:
 def check_answers(
     given: object, at: PartPath, entries: Iterable[EntryLike] | None
 ) -> Iterator[Finding]:
-    """Yield the problems of a value that should be an object of classifications.
-
-    The entries may include geometries; None if they are unknown.
-    """
+    """Yield the problems of what should be classifications; entries may include geometries."""
     if not isinstance(given, Mapping):
         yield error(at, not_a("an object of classifications", given))
         return
@@ -259,10 +256,7 @@ Frame: TypeAlias = tuple[int | None, int | None]
 
 
 def is_beyond(edge: float, limit: float) -> bool:
-    """Return whether an edge is beyond that of its image, or not a number.
-
-    A rounding error of a sum is not beyond it: 0.1 + 0.2 ends where 0.3 does.
-    """
+    """Return whether an edge is beyond its image's, or NaN; 0.1 + 0.2 is not beyond 0.3."""
     return not (edge <= limit or math.isclose(edge, limit))
 
 
@@ -274,10 +268,7 @@ def check_geometries(
     *,
     nested: bool = False,
 ) -> Iterator[Finding]:
-    """Yield the problems of a value that should be an object of geometries.
-
-    Entries as for `check_answers`; `nested` geometries are in another one.
-    """
+    """Yield the problems of what should be geometries; `nested` ones are in another one."""
     if not isinstance(given, Mapping):
         yield error(at, "an object of geometries was expected; the service refuses or ignores it")
         return

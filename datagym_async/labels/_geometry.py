@@ -74,10 +74,7 @@ def _pairs(points: Sequence[Point]) -> list[Pair]:
 
 
 def clip_ring(ring: Sequence[Pair], width: float, height: float) -> list[Pair]:
-    """Return the part of a closed outline within an image (Sutherland and Hodgman).
-
-    Nothing, if it covers nothing there.
-    """
+    """Return the part of an outline within an image (Sutherland and Hodgman), or nothing."""
     found = list(ring)
     for axis, edge, sign in ((0, 0.0, 1), (0, width, -1), (1, 0.0, 1), (1, height, -1)):
         before, found = found, []
@@ -165,10 +162,7 @@ def scaled(shape: Shape, across: float, down: float) -> Shape:
 def reshaped(
     annotation: Annotation, change: Callable[[Annotation], Sequence[Shape]]
 ) -> list[Annotation]:
-    """Return an annotation for each shape that a change makes of it; also for nested ones.
-
-    Nested annotations stay with the first of them. If none is left, they are dropped too.
-    """
+    """Return an annotation for each shape that a change makes; the first has the nested ones."""
     shapes = change(annotation)
     below = annotation.nested if shapes else ()
     nested = [each for inner in below for each in reshaped(inner, change)]
@@ -183,10 +177,7 @@ def reshaped(
 
 @attrs.frozen(kw_only=True)
 class InShares(LabeledImage):
-    """Labels whose coordinates are shares of the width and height of an image, until it is known.
-
-    YOLO has them so. They have no width and height before `fitted` gives them those of the image.
-    """
+    """Labels in shares of an unknown width and height, as YOLO has them; see `fitted`."""
 
 
 @attrs.define

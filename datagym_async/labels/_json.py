@@ -14,10 +14,7 @@ LARGEST: Final = 2**53 - 1
 
 
 class ShapeError(ConfigurationError):
-    """A JSON value is not of the expected kind.
-
-    The path is the place below the given value, like ``.labels.car[2]``; `below` adds to it.
-    """
+    """A JSON value is not of the expected kind; its path is like ``.labels.car[2]``."""
 
     def __init__(self, text: str, *, path: str = "") -> None:
         super().__init__(text)

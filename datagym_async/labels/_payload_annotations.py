@@ -273,10 +273,7 @@ NESTED: Final = "nested_geometries"
 def read_annotations(
     value: object, types: ClassTypes, *, nested: bool = False
 ) -> tuple[Annotation, ...]:
-    """Return the annotations of an object of lists of them; `ShapeError` if it is something else.
-
-    Where these are nested in another one, nothing is nested in them.
-    """
+    """Return the annotations of an object of lists, or the nested ones; else a `ShapeError`."""
     found = []
     for key, items in as_object({} if value is None else value).items():
         for index, item in enumerate(as_list(items, path=f".{key}")):

@@ -300,10 +300,7 @@ class Form:
         return raw if read == value else write(value)
 
     def ordered(self, values: Mapping[str, Any], *, usual: Iterable[str]) -> dict[str, Any]:
-        """Return members in the order of the file, then those that it did not have.
-
-        Without a file, the usual ones are written even if they are empty.
-        """
+        """Return members in the order of the file; without one, the usual ones even if empty."""
         always = set(usual if self.members is None else self.members)
         order = [*(name for name in self.members or () if name in values), *values]
         return {name: values[name] for name in order if name in always or values[name]}

@@ -81,10 +81,7 @@ class Mark:
 
 
 def marks_of(labels: LabeledImage, classes: Collection[str] | None = None) -> Iterator[Mark]:
-    """Give the marks of labels, of some classes or all: masks first, since they lie below others.
-
-    Shapes without finite coordinates cannot be drawn and are left out (`undrawn` counts them).
-    """
+    """Give the marks of labels that have a place: masks first, since they lie below others."""
     for each in sorted(labels.walk(), key=lambda each: not isinstance(each.shape, Segmentation)):
         if classes is not None and each.key not in classes:
             continue

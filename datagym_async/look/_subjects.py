@@ -193,10 +193,7 @@ async def stats(path: str | os.PathLike[str], *, tiny: float = 4.0) -> LabelStat
 async def labels_in(
     path: Path, notes: list[str], config: LabelConfig | None = None
 ) -> AsyncGenerator[LabeledImage, None]:
-    """Give the labels of a file or folder; what is not read is added to the notes.
-
-    The file may have any format that an import takes.
-    """
+    """Give the labels of a file in any format of an import; what is not read is in the notes."""
     # Of all shapes only segmentations can express everything in a file.
     mapping = LabelMapping(shape="segmentation")
     file = PredictionFile(path, mapping=mapping, config=config, unannotated=True, emptied=True)
@@ -267,10 +264,7 @@ async def of_service(
 
 
 class _Listed(Sequence[Subject]):
-    """The images of a listing, sorted by name; each is made when it is used.
-
-    Videos, which are in S3, are left out and counted.
-    """
+    """The images of a listing by name, each made when it is used; videos, in S3, are counted."""
 
     def __init__(
         self,
@@ -315,10 +309,7 @@ async def _load(sources: LookSources, subject: Subject) -> Loaded:
 
 
 async def of_folder(folder: Path, labels: Path | None) -> ImageSet:
-    """Return the images of a folder, with the labels of a file or folder in any format.
-
-    Without `labels` they are those in the folder itself, if there are any.
-    """
+    """Return the images of a folder, with labels in any format, by default those in it, if any."""
     files = await in_thread(_images_below, folder)
     if not files:
         raise ConfigurationError(f"There is no image in {folder}; name a folder of images")

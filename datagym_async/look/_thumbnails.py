@@ -38,10 +38,7 @@ Maker: TypeAlias = Callable[[bytes | Path, Path], Awaitable[Thumbnail]]
 
 
 def make(source: bytes | Path, target: Path, size: int) -> Thumbnail:
-    """Write an image as WebP, at most `size` pixels on its longer side, without EXIF; blocks.
-
-    No content of an image raises: it is a problem of that image alone.
-    """
+    """Write an image as WebP, at most `size` pixels a side, without EXIF; never raises; blocks."""
     try:
         image = opened(source)
         width, height = image.size
@@ -71,10 +68,7 @@ def _begin() -> None:
 
 @asynccontextmanager
 async def thumbnails(size: int, workers: int | None) -> AsyncIterator[Maker]:
-    """Give what makes thumbnails, in processes that end with the block.
-
-    `workers` is the number of processes: None for one a core, 0 for threads of this process.
-    """
+    """Give what makes thumbnails, in `workers` processes: None for one a core, 0 for threads."""
     if workers == 0:
         yield lambda source, target: in_thread(make, source, target, size)
         return

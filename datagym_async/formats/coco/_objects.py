@@ -72,10 +72,7 @@ def numbers(values: object) -> Sequence[float] | None:
 
 
 def category_of(raw: Mapping[str, Any], faults: list[str]) -> Category:
-    """Return the category of a file; `BrokenError` if it has no name or no number.
-
-    Parts of it that cannot be read are added to the faults.
-    """
+    """Return a category, and note its faults; `BrokenError` if it has no name or no number."""
     name, own = raw.get("name"), _whole(raw.get("id"))
     if isinstance(name, int) and not isinstance(name, bool):
         name = str(name)
@@ -236,10 +233,7 @@ def folder_of_pngs(path: Path, example: str) -> Path:
 def segments_of(
     folder: Path, raw: Mapping[str, Any], width: int | None, height: int | None
 ) -> Iterator[tuple[dict[str, Any], str]]:
-    """Yield each segment of an image as an annotation with a mask, and its fault.
-
-    Segments that are not listed have no category. A PNG that cannot be read is a `BrokenError`.
-    """
+    """Yield each segment as an annotation with a mask, and its fault; unlisted ones as well."""
     listed, name = raw["segments_info"], raw.get("file_name")
     if not isinstance(listed, list) or not all(isinstance(each, dict) for each in listed):
         raise BrokenError("segments_info must be a list of objects")
