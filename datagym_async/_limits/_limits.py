@@ -60,10 +60,7 @@ class LimitsConfig:
 
 
 class Limits:
-    """Gives out slots: first of a lane, then after the pause and at the rate of requests.
-
-    Must be made inside the event loop that uses it.
-    """
+    """Gives out an event loop's slots: of a lane, then after the pause and at the rate."""
 
     def __init__(self, config: LimitsConfig) -> None:
         self.config: LimitsConfig = config
@@ -90,10 +87,7 @@ class Limits:
         return sum(lane.held for lane in self.lanes.values())
 
     def pause(self, seconds: float, why: str = "") -> None:
-        """Begin no request of any lane for so many seconds; a new pause calls `on_pause`.
-
-        A longer pause stays.
-        """
+        """Begin no request for so many seconds, or longer; a new pause calls `on_pause`."""
         is_new = seconds > self._pause_left() + _SAME_PAUSE
         self._paused_until = max(self._paused_until, self.clock() + seconds)
         if is_new:

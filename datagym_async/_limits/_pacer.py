@@ -83,10 +83,7 @@ def watched(body: Body, *, pacer: Pacer | None, waited: Waited) -> Body:
 
 @attrs.define
 class _Outgoing:
-    """The chunks of a body, in pieces that keep the pace.
-
-    It is no generator, because its reader may be cancelled during a wait and read no more.
-    """
+    """A body in paced pieces; no generator, because its reader may be cancelled in a wait."""
 
     source: AsyncIterator[bytes] | None
     pacer: Pacer | None

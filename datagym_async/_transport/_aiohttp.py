@@ -115,10 +115,7 @@ class _Payload:
         return piece
 
     async def rest(self, most: int) -> list[bytes]:
-        """Return what was not read yet; a little more than `most` bytes if that is not all.
-
-        It is in pieces, because joining them would take as much memory again. Bytes count unpacked.
-        """
+        """Return the rest in pieces, to save memory, up to a little more than `most` bytes."""
         pieces, arrived = [], 0
         while arrived <= most and (piece := await self._some()):
             pieces.append(piece)
@@ -187,10 +184,7 @@ async def _exchange(
     payload: Callable[[_Open], _Payload],
     body: Body | None = None,
 ) -> AsyncIterator[StreamedResponse]:
-    """Send a request by `start` and give its open answer, the body of which `payload` reads.
-
-    At the end the answer is closed, and then the request's body.
-    """
+    """Send a request by `start` and give its open answer, whose body `payload` reads."""
     async with AsyncExitStack() as stack:
         outgoing: OutgoingBody | None = None
         if body is not None and body.open is not None:

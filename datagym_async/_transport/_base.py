@@ -15,10 +15,7 @@ from datagym_async._wire._messages import MAX_ERROR, Request, Response
 
 @attrs.frozen
 class StreamedResponse:
-    """An answer whose body is still arriving; valid inside its context manager only.
-
-    Reading raises `APIConnectionError` if the answer breaks off before its end.
-    """
+    """An answer that still arrives, within its block; a broken one is an `APIConnectionError`."""
 
     status: int
     headers: Mapping[str, str]  # by names in lower case
@@ -26,10 +23,7 @@ class StreamedResponse:
     """The body in pieces of at most about 64 KiB; can be iterated once."""
 
     async def whole(self, request: Request) -> Response:
-        """Return the answer with its whole body; that of an error is cut at its bound.
-
-        Longer than `request.max_bytes` is an `APIResponseValidationError`.
-        """
+        """Return the answer with its whole body, within `bound_of` (see `whole_answer`)."""
         pieces, arrived, most = [], 0, bound_of(request, self.status)
         async for piece in self.chunks:
             pieces.append(piece)
@@ -76,10 +70,7 @@ class Transport(Protocol):
         """Send a request to the service, with the token, and give its open answer."""
 
     def fetch(self, url: str) -> AbstractAsyncContextManager[StreamedResponse]:
-        """Get a pre-signed URL, without the token or any other credentials.
-
-        If it, or a redirect, leads to a forbidden address, that is an `APIResponseValidationError`.
-        """
+        """Get a pre-signed URL without credentials; `APIResponseValidationError` if forbidden."""
 
     async def aclose(self) -> None:
         """Close what this transport opened; may be called again."""

@@ -142,10 +142,7 @@ class Direct:
 
     @classmethod
     def made(cls, http: aiohttp.ClientSession, base_url: str, keep_alive: float) -> Direct | None:
-        """Return the fast path through a session of ours, or None if it cannot be used.
-
-        Only the session itself supports proxies, trace configurations and middlewares.
-        """
+        """Return the fast path, or None: only sessions know proxies, tracing and middlewares."""
         if os.environ.get(SWITCH, "").strip().lower() == "plain":
             return None
         has_more = http.trust_env or http.trace_configs or http._middlewares or http._default_proxy
@@ -157,10 +154,7 @@ class Direct:
         return cls(http, base_url, keep_alive)
 
     def head(self, request: Request) -> Head | None:
-        """Return what is sent before the body of a request, or None for the usual path.
-
-        That is for bodies that are read while they are sent, and for texts that a head cannot hold.
-        """
+        """Return what goes before a body; None if that is streamed, or no head can hold it."""
         body = request.body
         kind = None
         if body is not None:
@@ -205,10 +199,7 @@ class Direct:
         body: BodyInMemory | None,
         limits: aiohttp.ClientTimeout,
     ) -> DirectAnswer:
-        """Send a request with its `head`, and return its open answer.
-
-        It raises what aiohttp's session does; `limits` are for opening a connection.
-        """
+        """Send a request, and return its open answer; errors are those of aiohttp's session."""
         may_repeat = method in _REPEATED
         while True:
             connection = self.kept.taken(may_repeat=may_repeat)

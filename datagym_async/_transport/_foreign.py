@@ -105,10 +105,7 @@ class ForbiddenAddressError(OSError):
 
 
 def check_public(address: str) -> None:
-    """Raise `ForbiddenAddressError` unless an address belongs to a host of the public internet.
-
-    If it is no numeric address (of IPv6 perhaps with a zone), that is a `ValueError`.
-    """
+    """Raise `ForbiddenAddressError` for an address that is not public, `ValueError` for a name."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
         # The system or the network turns these into the IPv4 address that they contain.
@@ -218,10 +215,7 @@ class GuardedSession:
         headers: dict[str, str] | None = None,
         limits: aiohttp.ClientTimeout | None = None,
     ) -> aiohttp.ClientResponse:
-        """Return the open answer of one hop, which `follow` has checked.
-
-        A name that leads to no public address is a `LinkError`; other errors are `FAILURES`.
-        """
+        """Return the open answer of a checked hop; `LinkError` or one of `FAILURES`."""
         http = self._http = self._http or self._opened()
         try:
             return await http.request(

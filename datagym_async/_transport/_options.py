@@ -205,10 +205,7 @@ def tls_context(ca_file: str | os.PathLike[str] | None) -> ssl.SSLContext | bool
 
 
 def check_token(token: str | Secret) -> Secret:
-    """Return the token without outer blanks, or raise if it cannot be an HTTP header.
-
-    Neither the message nor a variable of a frame repeats it.
-    """
+    """Return the token without outer blanks; no error and no variable of a frame repeats it."""
     kind: type[object] = type(Secret(token).reveal())
     if not issubclass(kind, str):
         del token
@@ -250,10 +247,7 @@ def check_session(session: aiohttp.ClientSession | None) -> None:
 
 
 class CallersSession:
-    """A session of the caller's whose ``raise_for_status`` is ignored.
-
-    Its exceptions would not contain the service's reasons.
-    """
+    """A caller's session; its ``raise_for_status`` would hide the service's reasons."""
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session

@@ -125,10 +125,7 @@ async def list_media(
 
 
 async def _read_rows(parts: AsyncIterator[Dataset]) -> tuple[list[bytes], list[bytes]]:
-    """Return the files and the link images of one dataset, packed part by part.
-
-    Called again if an answer breaks off; what it read before is then dropped.
-    """
+    """Return a dataset's files and links, packed; called again if an answer breaks off."""
     rows: list[bytes] = []
     link_rows: list[bytes] = []
 

@@ -92,10 +92,7 @@ class Prefetcher:
         return number, loaded
 
     async def next(self) -> tuple[int, Loaded] | None:
-        """Return the next sample's number and result, or None at the end.
-
-        A cancellation loses nothing.
-        """
+        """Return the next number and result, None at the end. A cancellation loses nothing."""
         while not self.has_ready:
             if not self._tasks:
                 raise ClientClosedError("The loader was closed while a sample was awaited.")

@@ -166,11 +166,7 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
         self._listener.tell(started)
 
     async def _list(self, manifest: Manifest) -> None:
-        """Add all media of the dataset or project to the manifest, and the tasks of links.
-
-        Raises a `ConfigurationError` if the project is unknown, or if labels need one and it is not
-        clear which.
-        """
+        """Add all media to the manifest, and tasks of links; an unclear project is refused."""
         is_project = self._job.kind == "project"
         if is_project or self._config.needs_project:  # first: if it is not clear, nothing is added
             self._project = self._chosen(await self._sources.projects.list())
@@ -200,10 +196,7 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
                     await in_thread(manifest.enter_tasks, rows)
 
     def _chosen(self, projects: Sequence[Project]) -> Project | None:
-        """Return the project of the job, or the one that is joined with a dataset.
-
-        None if links do not need one.
-        """
+        """Return the project of the job, or the one joined with a dataset, if one is needed."""
         wanted = self._job.id if self._job.kind == "project" else self._config.project_id
         if wanted is not None:
             found = [one for one in projects if one.id == wanted.lower()]

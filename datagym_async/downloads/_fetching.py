@@ -110,13 +110,7 @@ class Fetcher:
         await self._links.aclose()
 
     async def fetch(self, wanted: Wanted) -> DownloadResult:
-        """Return the result of one media.
-
-        Raises:
-            APIError: Every other media would get it as well.
-            OSError: Likewise: the disk is full.
-            ConfigurationError: The manifest names a file outside the folder.
-        """
+        """Return the result of one media; an error that all others would get as well is raised."""
         result = partial(
             DownloadResult, media_id=wanted.media_id, name=wanted.name, path=wanted.path
         )

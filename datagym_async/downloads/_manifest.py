@@ -386,19 +386,13 @@ class Manifest(Planning):
             return found.fetchone() is not None
 
     def files_of(self, media_ids: Sequence[str]) -> dict[str, str]:
-        """Return the files of media by their ids, empty if the file does not exist.
-
-        Media that this run does not list are left out.
-        """
+        """Return the files of media that this run lists, by id; empty if a file is missing."""
         with self.using() as database:
             return dict(database.execute(_FILES, (json.dumps(media_ids),)).fetchall())
 
 
 def export_manifest(manifest: Manifest) -> None:
-    """Write ``manifest.jsonl`` and ``manifest.csv`` into the folder.
-
-    ``listed`` is false for media of earlier runs that the service no longer lists.
-    """
+    """Write ``manifest.jsonl`` and ``.csv``; ``listed`` is false for what is no longer listed."""
     root, parts = manifest.root, manifest.root / STATE_FOLDER / PARTS
     encode = json.JSONEncoder(ensure_ascii=False).encode
     buffer = io.StringIO(newline="")

@@ -102,10 +102,7 @@ class Planning:
         return self.database.writing()
 
     def enter(self, dataset: Dataset, *, subfolder: bool, tree: bool = False) -> None:
-        """Add the media of a dataset, or a part of them; adding them again changes nothing.
-
-        With `tree` the folders in names become folders.
-        """
+        """Add media of a dataset, once each; with `tree` the folders in names become folders."""
         with self.using() as database:
             folder = self._folder(database, dataset) if subfolder else ""
             known = (dataset.id, dataset.name, folder)

@@ -81,10 +81,7 @@ class Prefix:
                 path.unlink()
 
     def holds(self, path: str, size: int | None, sha256: str) -> bool:
-        """Return whether a file is the expected one, by its hash or size; blocks.
-
-        The prefix is listed once, into a temporary file.
-        """
+        """Return whether a file has this size, and hash if any; lists the prefix once; blocks."""
         if self._held is None:
             self._held = sqlite3.connect("", check_same_thread=False)
             self._held.execute("CREATE TABLE held (path PRIMARY KEY, size) WITHOUT ROWID")
@@ -106,10 +103,7 @@ class Prefix:
         return begun_mark(self.root).exists()
 
     def take_state(self) -> None:
-        """Fetch the copy of the manifest if it is newer than ours; blocks.
-
-        Objects at the prefix without a copy are refused.
-        """
+        """Fetch the manifest's copy if it is newer; objects without one are refused; blocks."""
         target, at = self.root / MANIFEST, self._at(MANIFEST)
         try:
             meta = self.stores.head(at)

@@ -63,10 +63,7 @@ class Shards:
             await in_thread(keep, batch)
 
     async def add(self, wanted: Wanted, part: HashedPart) -> None:
-        """Add a media that has arrived; a full shard is put in its place.
-
-        If that fails, a `FileWriteError` is raised, because it concerns all media in it.
-        """
+        """Add a media; a full shard is put in its place, or fails with all media in it."""
         async with self._lock:
             if self._failure is not None:
                 raise self._failure

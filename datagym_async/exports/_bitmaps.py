@@ -162,10 +162,7 @@ def to_array(content: bytes) -> NDArray[np.uint8]:
 
 
 def _decoded(content: bytes) -> Image.Image:
-    """Return a bitmap as a greyscale image.
-
-    Not by `PIL.Image.open`, which tries all formats, and issues warnings for large images.
-    """
+    """Return a greyscale image; `PIL.Image.open` would try all formats, and warn of size."""
     from PIL import BmpImagePlugin, Image
 
     try:
@@ -205,11 +202,7 @@ class BitmapSource:
     keys: Sequence[str] | None = None  # of segmentations; None for what is segmented
 
     async def find(self) -> list[Bitmap]:
-        """Return the bitmaps of finished tasks.
-
-        Without keys those in which something is segmented, as the export lists them; with keys
-        those of every task, also black ones.
-        """
+        """Return the bitmaps of finished tasks: what is segmented, or with keys black ones, too."""
         if self.keys is None:
             async with aclosing(self.labels.iter_export(self.project_id)) as exported:
                 return [

@@ -248,10 +248,7 @@ async def predict(
     options: PredictOptions,
     elsewhere: Callable[[Job], Workers] | None = None,
 ) -> PredictReport:
-    """Predict the images of a project, on this machine if there are no workers elsewhere.
-
-    The first four are parts of an open client, or itself.
-    """
+    """Predict the images of a project, on this machine if there are no workers elsewhere."""
     loader = {**options.loader, "batch_size": options.batch_size}
     attrs.evolve(LoaderConfig(), **loader)  # refuses what a loader would refuse
     job = Job(
