@@ -11,7 +11,7 @@ import hashlib
 import os
 import random
 import sqlite3
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import TypeAlias
 
@@ -30,7 +30,7 @@ from datagym_async.uploads._screening import LEFT_ALONE
 from datagym_async.uploads._tally import Tally
 from datagym_async.uploads._values import MEMBER, Mismatch
 from datagym_async.uploads.plan._rows import text
-from datagym_async.uploads.plan._tables import State, stated
+from datagym_async.uploads.plan._tables import stated
 from datagym_async.uploads.sources._archives import Archives
 
 WORKERS = 8  # comparisons at once; the client's limit of downloads counts as well
@@ -162,7 +162,7 @@ def _digest_of_file(path: str) -> tuple[bytes, int]:
         return digest, os.fstat(file.fileno()).st_size
 
 
-_SEQS = "SELECT seq FROM item WHERE state = ? AND link_key IS NULL"
+_SEQS = stated("SELECT seq FROM item WHERE state = $UPLOADED AND link_key IS NULL ORDER BY seq")
 # One that was uploaded knows its image; one that was skipped is found by its name.
 _IMAGES = """
 SELECT item.name, item.content, coalesce(sent.sha, item.sha), sent.seq IS NOT NULL,
@@ -211,8 +211,9 @@ def _pages(
     chosen: list[int] | None = None
     if sample is not None:
         with using() as database:
-            seqs = (seq for (seq,) in database.execute(_SEQS, (State.UPLOADED,)))
-            chosen = sorted(some_of(seqs, sample, random.Random(seed)))
+            count = sum(1 for _ in database.execute(_SEQS))  # in memory are those chosen alone
+            at = set(random.Random(seed).sample(range(count), min(sample, count)))
+            chosen = [seq for n, (seq,) in enumerate(database.execute(_SEQS)) if n in at]
     start = last = 0
     while True:
         with using() as database:
@@ -231,17 +232,3 @@ def _pages(
             )
             for name, path, sha, is_prepared, media_id, dataset_id in rows
         ]
-
-
-def some_of(seqs: Iterable[int], count: int, rng: random.Random) -> list[int]:
-    """Return `count` of the numbers at random, each as likely as any other; all if fewer.
-
-    One pass, with memory for those that are returned (reservoir sampling).
-    """
-    chosen: list[int] = []
-    for number, seq in enumerate(seqs):
-        if number < count:
-            chosen.append(seq)
-        elif (index := rng.randrange(number + 1)) < count:
-            chosen[index] = seq
-    return chosen

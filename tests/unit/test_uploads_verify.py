@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import random
 import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -16,7 +15,7 @@ import pytest
 from datagym_async.exceptions import APIConnectionError, APIError, NotFoundError
 from datagym_async.uploads import _verification as _chosen
 from datagym_async.uploads._tally import Tally
-from datagym_async.uploads._verification import WORKERS, Stored, images_of, some_of, verify
+from datagym_async.uploads._verification import WORKERS, Stored, images_of, verify
 from datagym_async.uploads.plan import OF_ONE_RUN, SCHEMA, State
 
 
@@ -191,11 +190,11 @@ async def test_a_sample_is_of_those_uploaded(database: sqlite3.Connection) -> No
     assert [image.media_id for image in everything] == ["m-2", "m-8", "m-14", "m-20"]
 
 
-def test_a_sample_is_fair() -> None:
-    """Each number is as likely as any other, first and last alike."""
-    rng, counts = random.Random(7), Counter[int]()
-    for _ in range(3000):
-        counts.update(some_of(range(10), 3, rng))
+async def test_a_sample_is_fair(database: sqlite3.Connection) -> None:
+    """Each image is as likely as any other, first and last alike."""
+    counts = Counter[str]()
+    for seed in range(600):
+        counts.update(each.media_id for each in await chosen(database, 2, str(seed)))
 
-    assert set(counts) == set(range(10))
-    assert all(800 < count < 1000 for count in counts.values())
+    assert set(counts) == {"m-2", "m-8", "m-14", "m-20"}
+    assert all(260 < count < 340 for count in counts.values())
