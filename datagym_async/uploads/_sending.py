@@ -9,7 +9,7 @@ import asyncio
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 import attrs
 
@@ -46,7 +46,7 @@ class Sender:
     _config: UploadConfig
     _tally: Tally
     _judge: Callable[[Exception | None], None]  # with each error, or None for an answer
-    _prober: Prober | None = None  # requests links before they are sent
+    _prober: LinkProber | None = None  # requests links before they are sent
     in_flight: set[int] = attrs.field(factory=set, init=False)
     """Items that are being sent; those that are left there were cut off."""
     _bytes: Admission = attrs.field(init=False)  # of the bytes in flight
@@ -124,15 +124,8 @@ class Sender:
 
     def _refused(self, work: Planned, error: Exception, dataset_id: str, seconds: float) -> Sent:
         self._judge(error)
-        result = of_error(
-            work.item,
-            error,
-            dataset_id=dataset_id,
-            size=None if work.body is None else work.body.size,
-            seconds=seconds,
-            skip_existing=self._config.skip_existing,
-            warnings=work.warnings,
-        )
+        skips = self._config.skip_existing
+        result = of_error(work, error, dataset_id, seconds=seconds, skip_existing=skips)
         is_lost = work.body is not None and isinstance(error, APIError) and error.unknown
         return Sent(work.seq, result, is_lost)
 
@@ -211,14 +204,7 @@ def _rejected(link: Planned, reason: str, dataset_id: str, seconds: float = 0.0)
 WORKERS = 16  # links of one batch that are requested at once; the prober limits all batches
 
 
-class Prober(Protocol):
-    """Request addresses; `LinkProber` does."""
-
-    async def probe(self, url: str) -> str: ...  # why it gives no image, or an empty text
-    async def aclose(self) -> None: ...
-
-
-async def dead_links(prober: Prober | None, urls: Sequence[str]) -> dict[int, str]:
+async def dead_links(prober: LinkProber | None, urls: Sequence[str]) -> dict[int, str]:
     """Return the reasons against dead links, by their index; none without a prober."""
     reasons: dict[int, str] = {}
     if prober is None:
@@ -232,6 +218,6 @@ async def dead_links(prober: Prober | None, urls: Sequence[str]) -> dict[int, st
     return reasons
 
 
-def prober_of(config: UploadConfig) -> Prober | None:
+def prober_of(config: UploadConfig) -> LinkProber | None:
     """Return who requests links before they are sent; None if the options do not want it."""
     return LinkProber(allow_private=config.allow_private_links) if config.check_links else None

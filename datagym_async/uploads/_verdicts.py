@@ -12,6 +12,7 @@ from datagym_async.exceptions import (
 )
 from datagym_async.models import UrlResult, UrlStatus
 from datagym_async.uploads._values import Outcome, UploadItem, UploadResult
+from datagym_async.uploads.plan._plan import Planned
 
 _URL_OUTCOMES: dict[UrlStatus, tuple[Outcome, str]] = {
     UrlStatus.SUCCESS: (Outcome.UPLOADED, ""),
@@ -25,14 +26,7 @@ _URL_OUTCOMES: dict[UrlStatus, tuple[Outcome, str]] = {
 
 
 def of_error(
-    item: UploadItem,
-    error: Exception,
-    *,
-    dataset_id: str,
-    size: int | None,
-    seconds: float,
-    skip_existing: bool,
-    warnings: tuple[str, ...] = (),
+    work: Planned, error: Exception, dataset_id: str, *, seconds: float, skip_existing: bool
 ) -> UploadResult:
     """Return what an error means for its item: an `APIError`, or an OSError of the file being sent.
 
@@ -51,17 +45,17 @@ def of_error(
         outcome = Outcome.REJECTED  # a missing answer is a ConnectionError, too, and failed
     answer = error if isinstance(error, APIStatusError) and outcome is Outcome.FAILED else None
     return UploadResult(
-        item=item,
+        item=work.item,
         outcome=outcome,
         dataset_id=dataset_id,
-        size=size,
+        size=None if work.body is None else work.body.size,
         seconds=seconds,
         attempts=error.attempts if isinstance(error, APIError) else 0,
         reason=reason,
         status=answer.status if answer else None,
         key=answer.key if answer else "",
         details=answer.details if answer else (),
-        warnings=warnings,
+        warnings=work.warnings,
     )
 
 

@@ -7,18 +7,19 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from datagym_async._transport import LinkProber
 from datagym_async.uploads import UploadConfig, Uploader
 from datagym_async.uploads._sending import dead_links
 from tests.helpers.fake_service import DATASET_ID, FakeService
 from tests.helpers.photos import jpeg
 
 
-class Prober:
+class Prober(LinkProber):
     """Knows by its text whether a link is dead."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.in_flight = self.peak = 0
-        self.is_open = True
 
     async def probe(self, url: str) -> str:
         self.in_flight += 1
@@ -26,9 +27,6 @@ class Prober:
         await asyncio.sleep(0)
         self.in_flight -= 1
         return "It is dead." if "dead" in url else ""
-
-    async def aclose(self) -> None:
-        self.is_open = False
 
 
 async def test_dead_links_are_named_by_their_places() -> None:

@@ -7,6 +7,7 @@ import errno
 import pytest
 
 from datagym_async._runs import is_fatal
+from datagym_async._wire import Body
 from datagym_async.exceptions import (
     AlreadyExistsError,
     APIConnectionError,
@@ -29,6 +30,7 @@ from datagym_async.exceptions import (
 from datagym_async.models import UrlResult, UrlStatus
 from datagym_async.uploads import Outcome, UploadItem, UploadResult
 from datagym_async.uploads._verdicts import of_error, of_url
+from datagym_async.uploads.plan import Planned
 
 ITEM = UploadItem("a.jpg", "d/a.jpg")
 DETAIL = ErrorDetail("data", "ex_val_bin_mime", ("image/gif",))
@@ -36,7 +38,8 @@ DETAIL = ErrorDetail("data", "ex_val_bin_mime", ("image/gif",))
 
 def result(error: Exception, *, skip_existing: bool = True) -> UploadResult:
     """Return what an error means for the item."""
-    return of_error(ITEM, error, dataset_id="d", size=9, seconds=1.5, skip_existing=skip_existing)
+    work = Planned(ITEM, body=Body.of_bytes(bytes(9)))
+    return of_error(work, error, "d", seconds=1.5, skip_existing=skip_existing)
 
 
 TAKEN = AlreadyExistsError("Taken.", status=412, key="ex_alreadyexists")
