@@ -207,21 +207,11 @@ class _Said:
 
 
 class AiohttpTransport:
-    """Send requests over a pool of kept-alive connections.
+    """Send requests over a pool of kept-alive connections; made inside the loop that uses it.
 
-    Args:
-        base_url: Checked address, with a slash at its end (see `check_base_url`).
-        token: Checked token; sent to the origin of `base_url` in the Authorization header only.
-        timeout: Time limits of one attempt.
-        auth: Where the token goes: ``"header"`` or ``"parameter"``.
-        proxy: URL of the proxy before the service, empty for none (see `proxy_for`).
-        verify: What certificates are verified by (see `tls_context`).
-        session: A session of the caller's; it is used as it is and never closed here. So is its
-            pool, which may take what comes on an idle connection for the next request's answer.
-        allow_private_store: Whether pre-signed URLs may lead to private, loopback and other special
-            addresses, besides the service's own host and port.
-
-    Must be made inside the event loop that uses it. TLS certificates are verified.
+    Address, token, proxy and certificates are checked ones (`_options`). A caller's session is used
+    as it is and never closed here; so is its pool, which may take what comes on an idle connection
+    for the next request's answer. `allow_private_store` is about where pre-signed URLs may lead.
     """
 
     def __init__(

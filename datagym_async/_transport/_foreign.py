@@ -151,28 +151,17 @@ def redirect_of(answer: aiohttp.ClientResponse) -> Redirect | None:
 
 
 class GuardedSession:
-    """Sends requests to foreign addresses, by the rules of this module.
-
-    Args:
-        allow_private: Whether private, loopback and other special addresses are allowed, too.
-        switch: The option that allows them, for messages.
-        what: The name of an address in messages.
-        own: An address whose host and port are allowed in any case; empty for none.
-        per_host: Connections to one host at once; 0 for no limit.
-        resolver: Resolves names; None for the system's.
-
-    It opens with its first request, inside an event loop.
-    """
+    """Sends requests to foreign addresses; opens with the first one, inside an event loop."""
 
     def __init__(
         self,
         *,
-        allow_private: bool,
-        switch: str = "allow_private_links",
-        what: str = "The link",
-        own: str = "",
-        per_host: int = 8,
-        resolver: AbstractResolver | None = None,
+        allow_private: bool,  # private, loopback and other special addresses, too
+        switch: str = "allow_private_links",  # the option that allows them, for messages
+        what: str = "The link",  # the name of an address in messages
+        own: str = "",  # an address whose host and port are allowed in any case
+        per_host: int = 8,  # connections at once; 0 for no limit
+        resolver: AbstractResolver | None = None,  # None for the system's
     ) -> None:
         self._allow_private = allow_private
         self._switch = switch

@@ -40,17 +40,11 @@ _WHAT: Final = "The journal of this prediction"
 
 @attrs.define
 class PredictJournal:
-    """The journal: opened once, closed in any case.
+    """The journal: opened once, closed in any case."""
 
-    Args:
-        given: Its file; None for no journal, which knows nothing and keeps nothing.
-        job: What a journal belongs to; one of another job is refused.
-        words: All outcomes of an image.
-    """
-
-    _given: str | os.PathLike[str] | None
-    _job: Mapping[str, str]
-    _words: Collection[str]
+    _given: str | os.PathLike[str] | None  # its file; without one it knows and keeps nothing
+    _job: Mapping[str, str]  # what it belongs to; that of another job is refused
+    _words: Collection[str]  # all outcomes of an image
     _database: Database = attrs.field(factory=lambda: Database(None, _WHAT), init=False)
 
     def open(self) -> None:

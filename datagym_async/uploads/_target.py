@@ -311,9 +311,6 @@ async def enter_held(
     return await datasets.read_parts(enter, dataset_id)
 
 
-_SMALL = 1000  # media whose names are compared without a thread: about 2 ms
-
-
 async def find_media(
     datasets: DatasetLookup, dataset_ids: Iterable[str], wanted: Collection[str]
 ) -> dict[str, DatasetMedia]:
@@ -329,10 +326,7 @@ async def find_media(
     async def look(parts: AsyncIterator[Dataset]) -> None:
         # Media listed in an answer that broke off exist anyway: nothing is undone.
         async for part in parts:
-            if len(part.media) > _SMALL:
-                await in_thread(pick, part)
-            else:
-                pick(part)
+            await in_thread(pick, part)
 
     for each in dataset_ids:
         await datasets.read_parts(look, each)
