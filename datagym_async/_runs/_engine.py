@@ -192,6 +192,9 @@ class BulkRun(NotCopied, ABC, Generic[Work, Result, Report]):
     async def _finish(self) -> None:
         """Finish the job once the workers are done, also after a stop."""
 
+    def _tell_end(self) -> None:
+        """Report the end of the run, whose clock has stopped."""
+
     def _outcome_of(self, error: Exception) -> Exception:
         """Return the exception to raise after an error has ended the run."""
         return error
@@ -422,8 +425,10 @@ class BulkRun(NotCopied, ABC, Generic[Work, Result, Report]):
         return self.report
 
     def _end(self) -> None:
+        """Stop the clock, and report the end of the run, once."""
         if self._ended is None:
             self._ended = self._now()
+            self._tell_end()
 
     def _now(self) -> float:
         if self._ended is not None:

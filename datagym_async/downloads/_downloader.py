@@ -329,12 +329,8 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
         text = f"The download stopped: {words.rstrip('.')}. {self.report.summary()}"
         return TransferError(text, report=self.report)
 
-    def _end(self) -> None:
-        """Stop the clock, and report the end of the run, once."""
-        has_ended = self._ended is not None
-        super()._end()
-        if not has_ended:
-            self._listener.tell(DownloadEnded(self.report))
+    def _tell_end(self) -> None:
+        self._listener.tell(DownloadEnded(self.report))
 
     # Progress and report.
 

@@ -64,7 +64,6 @@ class Observer(Listener):
         self._course = Course()
         self._paused_seconds = self._paused_until = 0.0
         self._cpu = 0.0
-        self._has_ended = False
 
     def watch(self, limiter: LimiterState | None) -> None:
         known, self._limiter = self._limiter, limiter
@@ -146,10 +145,7 @@ class Observer(Listener):
         planning_seconds: float,
         max_per_dataset: int | str | None,
     ) -> None:
-        """Find out what limited the run, and report its end, once; the report has no advice yet."""
-        if self._has_ended:
-            return
-        self._has_ended = True
+        """Find out what limited the run, and report its end; the report has no advice yet."""
         self.close()
         if (meters := self._meters) is not None:
             self.advice = advise(

@@ -251,9 +251,7 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
             return TransferError(text, report=self.report)
         return error
 
-    def _end(self) -> None:
-        """Stop the clock, and report the end of the run."""
-        super()._end()
+    def _tell_end(self) -> None:
         began = self.working_since
         self._observer.end(
             self.report,
