@@ -45,10 +45,10 @@ if TYPE_CHECKING:
     from datagym_async.cli._progress import (
         LINES_OF_PROBLEMS,
         DownloadSnapshot,
-        Lines,
         ProblemLines,
         Problems,
         Snapshot,
+        showing,
     )
     from datagym_async.cli._screen import LogHandler, Output, clock, local_time
     from datagym_async.cli._signals import ending_in_two_steps, on_stop_signals
@@ -66,7 +66,7 @@ else:
         _lookup="choose",
         _option_table="Option OptionTable",
         _options="parse_bytes parse_seconds split_usage",
-        _progress="LINES_OF_PROBLEMS DownloadSnapshot Lines ProblemLines Problems Snapshot",
+        _progress="LINES_OF_PROBLEMS DownloadSnapshot ProblemLines Problems Snapshot showing",
         _screen="LogHandler Output clock local_time",
         _signals="ending_in_two_steps on_stop_signals",
         _upload="upload",

@@ -1,7 +1,7 @@
 """`export`: write the labels of a project to a file or folder."""
 
 import asyncio
-import time
+from collections import deque
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -128,19 +128,16 @@ def export(
         flag = "--by" if select is None else "--select"
         raise CommandError(f"{flag} has no effect on the format {format}; leave it out.")
     client, shown = client_for(invocation), invocation.output
-    progress, began = ExportProgress(phase="export"), time.monotonic()
-
-    def note(now: ExportProgress) -> None:
-        nonlocal progress
-        progress = now
-
-    def look() -> Step:
-        return step_of(progress, time.monotonic() - began)
+    latest = deque((ExportProgress(phase="export"),), maxlen=1)
 
     async def run(target: Path) -> ExportedLabels:
         task = asyncio.current_task()
         with on_stop_signals(lambda: task and task.cancel()):
-            async with client, waiting(invocation, client), showing(shown, look):
+            async with (
+                client,
+                waiting(invocation, client),
+                showing(shown, lambda: step_of(latest[0])),
+            ):
                 found = await project_of(client, project)
                 chosen = [await dataset_of(client, each) for each in dataset or ()]
                 return await client.export_labels(
@@ -153,7 +150,7 @@ def export(
                     only_labelled=only_labelled,
                     captions=not to_stdout,
                     **given.config,
-                    on_progress=note,
+                    on_progress=latest.append,
                 )
 
     states = "all" if state == ["all"] else state or None
@@ -178,12 +175,12 @@ def export(
     return WELL if exported.ok or lossy_ok else SOME_FAILED
 
 
-def step_of(progress: ExportProgress, seconds: float) -> Step:
+def step_of(progress: ExportProgress) -> Step:
     done, total = progress.done, progress.total
     figure = size(done) if progress.unit == "bytes" else counted(done, "task")
     if total is not None:
         figure = f"{done:,}/{counted(total, 'task')}"
-    return Step(_VERBS[progress.phase], done, total, figure, seconds)
+    return Step(_VERBS[progress.phase], done, total, figure)
 
 
 def _close(output: Output, exported: ExportedLabels, *, to_stdout: bool) -> None:

@@ -1,8 +1,8 @@
 """`gallery`: a folder that a browser opens from the disk."""
 
 import asyncio
-import time
 import webbrowser
+from collections import deque
 from pathlib import Path
 from typing import Annotated
 
@@ -106,15 +106,10 @@ def gallery(
     image. With --compare, the images that differ most come first.
     """
     silence_size_warnings()
-    shown, done, began = invocation.output, 0, time.monotonic()
+    shown, done = invocation.output, deque((0,), maxlen=1)
     subjects, total = Subjects(subject, project, labels), 0
-
-    def note(count: int) -> None:
-        nonlocal done
-        done = count
-
     options = GalleryOptions(
-        size=size, compare=compare, least=iou, workers=workers, on_progress=note
+        size=size, compare=compare, least=iou, workers=workers, on_progress=done.append
     )
 
     async def build(looked: ImageSet) -> Gallery:
@@ -123,8 +118,8 @@ def gallery(
         return await build_gallery(looked, output, options)
 
     def look() -> Step:
-        figure = f"{done:,}/{total:,}" if total else "listing"
-        return Step("Images", done, total or None, figure, time.monotonic() - began)
+        figure = f"{done[0]:,}/{total:,}" if total else "listing"
+        return Step("Images", done[0], total or None, figure)
 
     async def run() -> Gallery:
         task = asyncio.current_task()

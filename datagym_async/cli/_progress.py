@@ -12,7 +12,7 @@ import contextlib
 import re
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, ClassVar, Final, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeAlias, TypeVar
 
 import attrs
 from rich.console import Group, RenderableType
@@ -46,13 +46,8 @@ _QUOTED, _VARYING = re.compile(r"'[^']*'?|\"[^\"]*\"?"), re.compile(r"[/\\\d]")
 _ENDED: Final = {"done": "Done", "stopped": "Stopped"}
 
 
-class Shown(Protocol):
-    """The display of a run at one moment: drawn, or as one line."""
-
-    @property
-    def seconds(self) -> float: ...
-    def drawing(self) -> RenderableType: ...
-    def line(self) -> str: ...
+Shown: TypeAlias = "Step | _RunSnapshot[Any]"
+"""The display of a run at one moment: drawn, or as one line."""
 
 
 @contextlib.asynccontextmanager
@@ -95,21 +90,16 @@ def _display(output: Output, every: float) -> Iterator[Callable[[Shown], None]]:
     elif output.silent or not every:
         yield lambda _: None
     else:
-        yield Lines(output, every).show
+        now = asyncio.get_running_loop().time
+        due = now() + every
 
+        def say(shown: Shown) -> None:
+            nonlocal due
+            if now() >= due:
+                due = now() + every
+                output.message(shown.line())
 
-@attrs.define
-class Lines:
-    """Prints a line every few seconds, for log files and pipes."""
-
-    _output: Output
-    _every: float = SAY_EVERY
-    _next: float = attrs.field(init=False, default=attrs.Factory(lambda it: it._every, True))
-
-    def show(self, shown: Shown) -> None:
-        if shown.seconds >= self._next:
-            self._next = shown.seconds + self._every
-            self._output.message(shown.line())
+        yield say
 
 
 @attrs.define
@@ -190,7 +180,6 @@ class Step:
     done: int
     total: int | None
     figure: str
-    seconds: float
 
     def drawing(self) -> RenderableType:
         drawn = bar(self.done, self.total or 1, pulse=self.total is None)
@@ -221,10 +210,6 @@ class _RunSnapshot(abc.ABC, Generic[P]):
     limiter: LimiterState | None = None
     is_stopping: bool = False
     last_failure: str = ""
-
-    @property
-    def seconds(self) -> float:
-        return self.progress.seconds
 
     def drawing(self) -> RenderableType:
         """Return it as it is drawn: a bar, below it figures, outcomes and remarks."""

@@ -1,7 +1,6 @@
 """`tasks`: list them, complete them, skip them."""
 
 import asyncio
-import time
 from collections.abc import Sequence
 from typing import Annotated, Final, Literal
 
@@ -153,7 +152,6 @@ def _settle(
             return WELL
     client, lines = client_for(invocation), ProblemLines(output, kept_by="--json names them all")
     outcomes: list[TaskOutcome] = []
-    began = time.monotonic()
 
     def note(outcome: TaskOutcome) -> None:
         outcomes.append(outcome)
@@ -163,7 +161,7 @@ def _settle(
     def look() -> Step:
         done, total = len(outcomes), len(task_ids)
         figure = f"{done:,}/{total:,} tasks"
-        return Step(_SETTLING[verb], done, total, figure, time.monotonic() - began)
+        return Step(_SETTLING[verb], done, total, figure)
 
     async def work() -> TasksReport:
         async with client, waiting(invocation, client), showing(output, look):

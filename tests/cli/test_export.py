@@ -337,7 +337,7 @@ def test_progress_without_a_terminal(bench: Bench) -> None:
 def test_what_is_shown() -> None:
     """A line says the phase and how far it is."""
     lines = [
-        _export.step_of(progress, 1.0).line()
+        _export.step_of(progress).line()
         for progress in (
             ExportProgress(phase="export", done=2_000_000, unit="bytes"),
             ExportProgress(phase="export", done=12),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from datagym_async import LimiterState
 from datagym_async._runs import counted, share_of_bytes, size
-from datagym_async.cli import Lines, Output, ProblemLines, Problems, Snapshot, clock
+from datagym_async.cli import Output, ProblemLines, Problems, Snapshot, clock, showing
 from datagym_async.uploads import Outcome, UploadItem, UploadProgress, UploadResult
 from tests.helpers.terminal import printed
 
@@ -297,12 +298,15 @@ def test_files_are_named_from_here(
     ]
 
 
-def test_lines_come_at_their_time(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.looptime
+async def test_lines_come_at_their_time(capsys: pytest.CaptureFixture[str]) -> None:
     """A line is said when its time has come, and not before."""
-    lines = Lines(Output(), 2.0)
-    for seconds in (0.5, 2.1, 3.9, 4.2):
-        lines.show(Snapshot(attrs.evolve(HALF_WAY, seconds=seconds), 0))
-    assert capsys.readouterr().err.count("Uploading") == 2
+    said, output = [], await asyncio.to_thread(Output)  # it asks for the working directory
+    async with showing(output, lambda: Snapshot(HALF_WAY, 0), every=2.0):
+        for seconds in (1.9, 0.3, 1.7, 0.3):
+            await asyncio.sleep(seconds)
+            said.append(capsys.readouterr().err.count("Uploading"))
+    assert (said, capsys.readouterr().err) == ([0, 1, 0, 1], "")
 
 
 def drawn(
