@@ -165,7 +165,6 @@ def listed(what: str, given: Iterable[V], *kinds: type) -> tuple[V, ...]:
 
 
 def pairs_of(what: str, given: Iterable[Iterable[int]]) -> tuple[tuple[int, int], ...]:
-    """Return pairs of whole numbers."""
     found = []
     for each in listed(what, given):
         pair = listed(f"one of the {what}", each)
@@ -345,7 +344,6 @@ def one_or_more(_: object, attribute: attrs.Attribute[Any], value: object) -> No
 
 
 def above_zero(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
-    """Validate a limit."""
     if value is not None and not (is_number(value) and value > 0):
         raise ConfigurationError(
             f"{attribute.name} is {shown(value)}; it must be a number above 0, or None for no "

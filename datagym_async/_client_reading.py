@@ -148,7 +148,6 @@ class ClientReading(ClientJobs):
     def _named(
         self, project_id: ProjectId | None, dataset_id: DatasetId | None
     ) -> tuple[str | None, str | None]:
-        """Return the ids of what is looked at."""
         from datagym_async.models._ids import id_or_none
 
         if project_id is None and dataset_id is None:
@@ -156,7 +155,6 @@ class ClientReading(ClientJobs):
         return id_or_none(project_id, "project id"), id_or_none(dataset_id, "dataset id")
 
     def _library(self) -> Library:
-        """Return what loading images and labels takes."""
         from datagym_async.data._listing import Library
 
         lane = self._opened.limits.lanes[Lane.DOWNLOAD]

@@ -82,7 +82,6 @@ def in_utf8(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def check_depth(text: bytes | bytearray | str) -> None:
-    """Raise `NestedTooDeepError` if a text is nested too deep."""
     if isinstance(text, str):
         text = text.encode("utf-8", "surrogatepass")
     if text.count(b"[") + text.count(b"{") > MAX_DEPTH:

@@ -69,7 +69,6 @@ def refusal(path: str, error: OSError | ValueError) -> Refusal:
 
 
 def look(path: str) -> os.stat_result | Refusal:
-    """Return the `stat` of a path, or why there is none."""
     try:
         return os.stat(path)  # noqa: PTH116 -- called for every file, and Path costs more
     except (OSError, ValueError) as error:

@@ -320,7 +320,6 @@ class BulkRun(NotCopied, ABC, Generic[Work, Result, Report]):
             self._pending.put(None)
 
     def _hand_over(self, work: Work) -> None:
-        """Hand a piece of work to the next free worker."""
         if self.working_since is None:
             self.working_since = self._now()
         self._pending.put(work)

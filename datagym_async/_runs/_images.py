@@ -53,8 +53,6 @@ _one_large = threading.Lock()
 
 @attrs.frozen
 class Findings:
-    """What decoding an image found."""
-
     reason: str = ""  # why it must not be sent
     warnings: tuple[str, ...] = ()
 
@@ -352,7 +350,6 @@ def serve() -> None:
 
 
 def serve_on(questions: IO[bytes], answers: IO[bytes]) -> None:
-    """Prepare each requested image, and answer in order."""
     with suppress(EOFError, BrokenPipeError):
         while True:
             found = prepare(*pickle.load(questions))  # noqa: S301 -- our own process asks

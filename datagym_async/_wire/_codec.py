@@ -44,8 +44,6 @@ class ImportAnswer:
 
 @attrs.frozen
 class ClearedConfig:
-    """The answer to clearing a label configuration: its id."""
-
     config_id: str
 
 

@@ -51,8 +51,6 @@ class BrokenTextError(ValueError):
 
 @attrs.frozen
 class _Cut:
-    """A place where a list is cut."""
-
     end: int  # of the text of elements
     following: int  # where the next element begins
     is_last: bool = False  # whether the list ends here
@@ -169,7 +167,6 @@ class ElementCutter:
         return cast("list[Any]", _loads(b"[" + self._text))
 
     def elements(self, pieces: Iterable[bytes]) -> Iterator[Any]:
-        """Yield all elements of a text in pieces."""
         for piece in pieces:
             yield from self.feed(piece)
         yield from self.close()

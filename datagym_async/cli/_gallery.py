@@ -45,7 +45,6 @@ class Subjects:
         return attrs.evolve(looked, title=path.name, subjects=only)
 
     async def at(self, client: DataGymClient) -> ImageSet:
-        """Return the images of a project or a dataset."""
         if self.labels is not None:
             raise CommandError("--labels is for folders only.")
         found = await subject_of(client, self.subject)

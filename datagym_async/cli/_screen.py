@@ -218,7 +218,6 @@ class Output:
         self._print(self.screen, self._text(text, "dim"))
 
     def traceback(self, error: BaseException) -> None:
-        """Print where an error comes from, for debugging."""
         for line in indented_trace(error).split("\n"):
             self.trace(line)
 

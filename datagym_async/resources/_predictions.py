@@ -377,7 +377,6 @@ class PredictionScreening:
         return Named(prediction) if self.names is None else self.names.give_id(prediction)
 
     def screen(self, named: Named, index: int, sizes: Mapping[str, Size]) -> Screened:
-        """Check the prediction with this index."""
         prediction, media_id = named.prediction, named.media_id
         fit = self._fitted(prediction, sizes.get(media_id.lower()))
         found = prepare_prediction(
@@ -459,7 +458,6 @@ class MediaNames:
 
     @classmethod
     async def of_project(cls, session: ApiSession, project_id: str) -> MediaNames:
-        """Return the names of all media in a project's datasets."""
         project = chosen(await ProjectsResource(session).list(), project_id)
         names, datasets = cls(), DatasetsResource(session)
 

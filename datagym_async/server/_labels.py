@@ -112,8 +112,6 @@ def walk(roots: Iterable[B]) -> Iterator[B]:
 
 
 def entries_of(project: Row) -> Entries:
-    """Return the label configuration of a project."""
-
     def entry(fields: dict[str, Any]) -> Entry:
         return Entry(**fields | {"children": tuple(map(entry, fields["children"]))})
 

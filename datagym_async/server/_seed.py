@@ -196,7 +196,6 @@ async def make_dataset(service: Service, db: Transaction, dataset: SeedDataset) 
 
 
 async def _make_media(service: Service, db: Transaction, dataset_id: str, media: SeedMedia) -> str:
-    """Make a media: a file, a link or a video."""
     media_id = new_id()
     width = height = mime = None
     source = "LOCAL" if media.url is None else "SHAREABLE_LINK"

@@ -205,15 +205,12 @@ class Queries:
 
 
 class Transaction(Queries):
-    """Reads and writes."""
-
     async def run(self, sql: str, *parameters: SqlValue) -> int:
         """Execute one statement and return the number of rows it changed."""
         async with self._connection.execute(sql, parameters) as cursor:
             return cursor.rowcount
 
     async def run_many(self, sql: str, rows: Iterable[Sequence[SqlValue]]) -> None:
-        """Execute one statement for each row of parameters."""
         async with self._connection.executemany(sql, rows):
             pass
 

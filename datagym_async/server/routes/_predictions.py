@@ -41,7 +41,6 @@ _MEMBERS: Final = ("polygon", "rectangle", "line", "point", "geometry")
 
 
 async def import_labels(call: Call) -> web.StreamResponse:
-    """POST /project/{project_id}/prediction."""
     store = call.service.store
     project = await store.find("Project", PROJECT, call.ids["project_id"])
     body = await call.body()

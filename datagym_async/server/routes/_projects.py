@@ -21,7 +21,6 @@ _DATASETS: Final = (
 
 
 async def list_projects(call: Call) -> web.StreamResponse:
-    """GET /project."""
     store = call.service.store
     projects = await store.rows(
         "SELECT *, config_id AS label_configuration_id, iteration_id AS label_iteration_id"

@@ -149,7 +149,6 @@ async def skip(call: Call) -> web.StreamResponse:
 
 
 def _count_label(service: Service) -> None:
-    """Count one label of the plan."""
     plan = service.plan
     if plan.label_limit is not None and plan.labels_used >= plan.label_limit:
         raise refuse("ex_limit", "Label", str(plan.label_limit + 1), str(plan.label_limit))
