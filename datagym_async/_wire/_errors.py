@@ -8,7 +8,6 @@ service's own ``msg`` says nothing.
 
 from __future__ import annotations
 
-import string
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
@@ -139,7 +138,7 @@ def _message(
         return f"{text} {WEB_PAGE}" if looks_like_html(response) else text
     short = [_cut(param) for param in params]
     if template := SENTENCES.get(key):
-        text = _UNFAILING.vformat(template, short, {})
+        text = _filled(template, short)
         text = f"An{text[1:]}" if text[:2] == "A " and text[2:3] in "AEIOU" else text
     else:
         said = f" ({', '.join(short)})" if short else ""
@@ -149,12 +148,16 @@ def _message(
     return f"{text.removesuffix('.')}: {'; '.join(map(_phrase, details))}."
 
 
+def _filled(template: str, params: Sequence[str]) -> str:
+    return template.format(*(param or UNSAID for param in params), *3 * (UNSAID,))
+
+
 def _phrase(detail: ErrorDetail) -> str:
     params, key = [_cut(param) for param in detail.params], _cut(detail.key)
     if key == "ex_pattern" and (words := _PATTERNS.get(params[-1] if params else "")):
         rule = f"must have {words}"
     elif template := DETAILS.get(key):
-        rule = _UNFAILING.vformat(template, params, {})
+        rule = _filled(template, params)
     else:
         said = f" ({', '.join(params)})" if params else ""
         rule = f"breaks the rule {key}{said}"
@@ -295,14 +298,3 @@ STATUSES: Mapping[int, str] = {
     503: "The service is not available (503).",
     504: "A proxy waited too long for the service (504).",
 }
-
-
-class _Unfailing(string.Formatter):
-    def get_value(
-        self, key: int | str, args: Sequence[object], kwargs: Mapping[str, object]
-    ) -> object:
-        del kwargs
-        return args[key] if isinstance(key, int) and key < len(args) and args[key] else UNSAID
-
-
-_UNFAILING = _Unfailing()
