@@ -38,8 +38,7 @@ _MODULES = {"bytes": (), "pillow": ("PIL",), "numpy": ("PIL", "numpy")}
 
 def _seed(_: object, __: object, value: Any) -> None:
     if not isinstance(value, int | None) or (value is not None and not is_whole(value)):
-        msg = f"shuffle is {shown(value)}; give a seed, for example shuffle=0"
-        raise ConfigurationError(msg)
+        raise ConfigurationError(f"shuffle is {shown(value)}; give a seed, for example shuffle=0")
 
 
 def _to_path(value: str | os.PathLike[str] | None) -> Path | None:

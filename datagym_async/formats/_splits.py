@@ -29,8 +29,7 @@ def shares_of(text: str) -> dict[str, float]:
             shares[name.strip()] = float(share)
         except ValueError:
             rule = "write it as train=0.8,val=0.1,test=0.1"
-            msg = f"The split {shown(text)} holds {shown(part)}; {rule}"
-            raise FormatError(msg) from None
+            raise FormatError(f"The split {shown(text)} holds {shown(part)}; {rule}") from None
     return checked_shares(shares)
 
 

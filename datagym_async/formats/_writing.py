@@ -132,8 +132,7 @@ def check_target(path: Path, format: str, *, overwrite: bool) -> None:  # noqa: 
     if path.exists() and not path.is_dir():
         raise FormatError(f"{path} is a file, but the format is a folder; use another path")
     if not overwrite and path.is_dir() and any(path.iterdir()):
-        text = f"The folder {path} is not empty; use another one, or add overwrite=True"
-        raise FormatError(text)
+        raise FormatError(f"The folder {path} is not empty; use another one, or add overwrite=True")
 
 
 # --- From label values to files -------------------------------------------------------------------

@@ -58,11 +58,10 @@ class _FailedItems(Collection["Source"]):
                 rows = [(Outcome(row["outcome"]), _of_row(row)) for row in document["problems"]]
                 omitted = int(document.get("problems_omitted", 0))
             except Exception as error:  # it may be changed or cut in any way
-                msg = (
+                raise ConfigurationError(
                     f"The report {printable(str(self.report))} is damaged: it lists its problems "
                     "in another way than `UploadReport.to_json` does."
-                )
-                raise ConfigurationError(msg) from error
+                ) from error
         yield from (item for outcome, item in rows if outcome in self.outcomes)
         if omitted:
             reason = (

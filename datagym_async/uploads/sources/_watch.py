@@ -96,8 +96,7 @@ class FolderWatch:
 
     def __attrs_post_init__(self) -> None:
         if self.settle <= 0:
-            msg = f"settle is {self.settle}; it must be more than 0 seconds."
-            raise ConfigurationError(msg)
+            raise ConfigurationError(f"settle is {self.settle}; it must be more than 0 seconds.")
         if self._changes is _changes:
             require_modules("Watching a folder", "watch", "watchfiles")
 
