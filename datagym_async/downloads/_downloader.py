@@ -162,8 +162,7 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
                     await self._shards.take_labels(tasks)
         if self._prefix is not None:
             await in_thread(self._prefix.begin_state, manifest.database)
-        started = DownloadStarted(self._name, self.place, self._tally.planned)
-        self._listener.tell(started)
+        self._listener.tell(DownloadStarted(self._name, self.place, self._tally.planned))
 
     async def _list(self, manifest: Manifest) -> None:
         """Add all media to the manifest, and tasks of links; an unclear project is refused."""

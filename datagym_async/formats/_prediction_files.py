@@ -321,5 +321,4 @@ def match(
             doubled.append(name)
         else:
             matched[ids[0]] = attrs.evolve(image, media_id=ids[0])
-    others = map(tuple, (unmatched, ambiguous, doubled, unannotated))
-    return Matching(matched.values(), *others)
+    return Matching(matched.values(), *map(tuple, (unmatched, ambiguous, doubled, unannotated)))

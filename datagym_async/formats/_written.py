@@ -241,8 +241,7 @@ def _enter(
             known[inner, entry.key, key] = _Known(pair, points, around)
         # If the group is the answer and there is only one, shapes without an answer have it.
         if mapping.by == "supercategory" or len(options) != 1:
-            rest = _Known((own, ""), points, around, is_rest=bool(options))
-            known[inner, entry.key, ""] = rest
+            known[inner, entry.key, ""] = _Known((own, ""), points, around, is_rest=bool(options))
     for child in entry.children:
         _enter(known, child, entry, mapping, types)
 

@@ -202,8 +202,7 @@ async def labels_in(
             if not isinstance(item, LabeledImage):
                 yield parse_task(item) if "status" in item else parse_image(item)
             elif config is None:
-                annotations = map(_as_drawn, item.annotations)
-                yield attrs.evolve(item, annotations=annotations)
+                yield attrs.evolve(item, annotations=map(_as_drawn, item.annotations))
             else:
                 yield item
     notes += [f"not read: {loss}" for loss in file.losses.items if loss.kind.is_loss]
