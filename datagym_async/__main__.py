@@ -51,10 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 @contextlib.contextmanager
 def _left_quietly(*, for_good: bool) -> Iterator[None]:
-    """Let Ctrl-C end the process at once until a command handles it itself.
-
-    An exception within imports or callbacks would print a traceback.
-    """
+    """Let Ctrl-C end the process at once, without a traceback, until a command handles it."""
 
     def leave(*_: object) -> None:
         with contextlib.suppress(OSError):

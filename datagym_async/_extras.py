@@ -49,10 +49,7 @@ def how_to_install(extra: str) -> str:
 def extra_module(
     name: str, error: type[ConfigurationError] = ConfigurationError, extra: str | None = None
 ) -> Any:
-    """Import a module by its full name, or raise an error that names the extra to install.
-
-    If several extras have the module, `extra` is the right one.
-    """
+    """Import a module, or raise an error that names its extra: `extra`, if several have it."""
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as missing:
@@ -62,11 +59,7 @@ def extra_module(
 
 
 def require_modules(what: str, extra: str, *names: str, instead: str = "") -> None:
-    """Raise `ConfigurationError` if a module is not installed; nothing is imported.
-
-    `what` needs the modules and begins the sentence, `extra` is one or several joined by commas,
-    and `instead` is what works without them.
-    """
+    """Refuse `what` if it lacks a module, without importing any; `instead` works without them."""
     missing = [name for name in names if importlib.util.find_spec(name) is None]
     if missing:
         packages = " and ".join(_PACKAGES.get(name, name) for name in missing)

@@ -70,35 +70,25 @@ _HELD: Final = frozenset({errno.EAGAIN, errno.EACCES, errno.EDEADLK})
 
 
 def from_home(path: str | os.PathLike[str], instead: str = "give a path without ~") -> Path:
-    """Return a path with its ``~`` expanded; without a home folder, raise `ConfigurationError`.
-
-    A container may run for a user that its system does not know.
-    """
+    """Return a path with its ``~`` expanded; without a home folder, raise `ConfigurationError`."""
     check(PATH, path=path)
     try:
         return Path(path).expanduser()
-    except RuntimeError:
+    except RuntimeError:  # in a container whose system does not know the user
         raise ConfigurationError(
             f"There is no home folder for {printable(os.fspath(path))}; set HOME, or {instead}."
         ) from None
 
 
 def usual_folder(own: str, windows: str, xdg: str, usual: str) -> Path:
-    """Return our folder among the user's data; errors are those of `from_home`.
-
-    The variable `windows` names the folder around it on Windows, `xdg` (default: `usual`) on other
-    systems; `own` is the variable that could name it instead, for the error.
-    """
+    """Return our folder among the user's data; without a home, the error says to set `own`."""
     is_windows = sys.platform == "win32"
     known = os.environ.get(windows if is_windows else xdg)
     return from_home(known or ("~" if is_windows else usual), f"set {own}") / "datagym-async"
 
 
 def lock(descriptor: int) -> bool | None:
-    """Lock an open file until it is closed or its process ends, and return whether it worked.
-
-    None means that the file system has no locks.
-    """
+    """Lock an open file until it is closed or its process ends; None if its disk has no locks."""
     try:
         _lock(descriptor)
     except OSError as error:
@@ -140,10 +130,7 @@ class Part:
 
     @classmethod
     def beside(cls, target: Path, *, mode: int = USUAL) -> Self:
-        """Begin a locked part beside its target, and delete the dead ones of the same target.
-
-        The umask applies to `mode`, here and below.
-        """
+        """Begin a locked part beside its target, less the umask, and delete the dead ones there."""
         with contextlib.suppress(OSError):  # else there is no file to replace
             mode &= target.stat().st_mode
         for number in range(_MOST):

@@ -27,10 +27,7 @@ if hasattr(os, "register_at_fork"):  # Windows has neither it nor forks
 
 @attrs.define
 class Home:
-    """Remembers where something was made.
-
-    In a forked process or another event loop, connections and locks would hang or mix up answers.
-    """
+    """Remembers where something was made: elsewhere it would hang, or mix up answers."""
 
     what: str  # for the error
     _process: int = attrs.field(factory=os.getpid, init=False)

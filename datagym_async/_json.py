@@ -39,10 +39,7 @@ class NestedTooDeepError(orjson.JSONDecodeError):
 
 
 def loads(text: bytes | bytearray) -> Any:
-    """Parse JSON; what is none, or nested too deep, is an `orjson.JSONDecodeError`.
-
-    So is a surrogate without its other half, which no file, database or terminal can take.
-    """
+    """Parse JSON; other text, deep nesting and lone surrogates are `orjson.JSONDecodeError`s."""
     if text.count(b"[") + text.count(b"{") > MAX_DEPTH:  # most texts have few
         DepthGuard().feed(text)
     return orjson.loads(text)
@@ -65,10 +62,7 @@ def loads_of_python(text: bytes) -> Any:
 
 
 def in_utf8(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Convert JSON from any encoding of Unicode to UTF-8 without a byte order mark.
-
-    Wrong UTF-16 or UTF-32 is a `UnicodeDecodeError`.
-    """
+    """Convert JSON of any Unicode encoding to UTF-8 without a mark, or `UnicodeDecodeError`."""
     import json  # not needed at start-up
 
     pieces = iter(pieces)

@@ -14,10 +14,7 @@ from datagym_async._printable import printable
 
 
 def logger(name: str) -> logging.Logger:
-    """Return the logger of a module; call it with the module's ``__name__``.
-
-    Texts are filled in with ``%s``: ``%r`` would escape them a second time.
-    """
+    """Return the logger of a ``__name__``; write ``%s`` in its texts, as ``%r`` escapes twice."""
     found = logging.getLogger(name)
     found.addFilter(_with_printable_texts)
     return found

@@ -100,10 +100,7 @@ async def token_of(source: Secret | TokenSource) -> Secret:
 
 
 class Renewal:
-    """Asks for another token after one was refused: once for all requests that met that.
-
-    Requests that wait meanwhile get the same result, be it another token, the same one or an error.
-    """
+    """Asks for another token, once for all requests whose token was refused meanwhile."""
 
     def __init__(self, source: TokenSource, transport: AiohttpTransport, token: Secret) -> None:
         self._source, self._transport, self._token = source, transport, token

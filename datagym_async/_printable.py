@@ -16,10 +16,7 @@ from collections.abc import Callable
 
 
 def printable(text: str) -> str:
-    r"""Return a text as one line that controls nothing.
-
-    Bytes of file names that are not valid Unicode show as ``\xe9``.
-    """
+    r"""Return a text as one line that controls nothing; bytes that are no text show as ``\xe9``."""
     return _escaped(text, _backslash_escape)
 
 

@@ -84,10 +84,7 @@ def when_asked(
 
 
 def showing(module: str, options: str) -> Callable[[F], F]:
-    """Make `help` and `inspect.signature` show the ``**options`` of a function as parameters.
-
-    A function of a module, which is loaded when it is asked, returns them.
-    """
+    """Make `help` show ``**options`` as the parameters that a function of a module returns."""
 
     def decorate(function: F) -> F:
         function.__signature__ = _Shown(function, module, options)  # type: ignore[attr-defined]

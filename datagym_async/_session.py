@@ -80,11 +80,8 @@ class _Counts:
 class Session:
     """Sends requests: limited, retried by the table, each answer checked and closed.
 
-    It belongs to the event loop in which it was made. `timeout` says how much time a large upload
-    gets, `now` returns the current time with its zone, and `renew` asks for another token if one
-    was refused (by its number), and returns whether there is one. All methods that send something
-    raise an `APIError` if the request failed and the table allows no retry, and `ClientClosedError`
-    if the session is closed.
+    It belongs to the event loop in which it was made. What sends something raises an `APIError` if
+    the request failed and the table allows no retry, and `ClientClosedError` once it is closed.
     """
 
     def __init__(
@@ -97,7 +94,7 @@ class Session:
         base_url: str,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         secrets: Secrets = Secrets(),  # noqa: B008 -- has none, and never changes
-        renew: Callable[[int], Awaitable[bool]] | None = None,
+        renew: Callable[[int], Awaitable[bool]] | None = None,  # is there a newer token than this?
     ) -> None:
         self.base_url = base_url
         self._transport = transport
@@ -158,30 +155,20 @@ class Session:
     def request_or_settle(
         self, request: Request, settle: Callable[[], Awaitable[T | None]]
     ) -> Coroutine[Any, Any, Response | T]:
-        """Return the answer to a request of the kind `Replay.SETTLE`, or its outcome.
-
-        If the answer was lost, `settle` looks up the outcome; None means that the request was not
-        carried out, and it is then sent again.
-        """
+        """Return the answer, or what `settle` finds if it was lost; for None it is sent again."""
         attempt: Callable[[], Awaitable[Response | T]] = partial(self._attempt, request, count(1))
         return self._send(request, attempt, settle)
 
     @asynccontextmanager
     async def stream(self, request: Request) -> AsyncIterator[StreamedResponse]:
-        """Give the open answer to a request; it is retried until its headers arrive.
-
-        The slot is held until the end of the block.
-        """
+        """Give the open answer, retried until its headers arrive; its slot is held meanwhile."""
         async with AsyncExitStack() as stack:
             yield await self._send(request, partial(self._open, request, stack, count(1)))
 
     async def read(
         self, request: Request, reading: Callable[[StreamedResponse], Awaitable[T]]
     ) -> T:
-        """Return what `reading` reads from the open answer to a request that is safe to repeat.
-
-        If the answer breaks off, the request is retried, and `reading` called again.
-        """
+        """Return what `reading` makes of the open answer; if that breaks off, both are repeated."""
         numbers = count(1)
 
         async def attempt() -> T:
@@ -305,10 +292,7 @@ class Session:
     async def _renewing(
         self, attempt: Callable[[], Awaitable[T]], renew: Callable[[int], Awaitable[bool]]
     ) -> T:
-        """Return what an attempt returns; try once more if its token was refused and replaced.
-
-        This is below the retries, because the token may expire before any of them.
-        """
+        """Try once more if the token was refused and replaced: it may expire in any attempt."""
         number = self._transport.token_number
         try:
             return await attempt()
@@ -458,11 +442,7 @@ class Session:
 
 @attrs.define
 class _Streamed:
-    """The chunks of an answer, which are counted, and whose time is noted at the end.
-
-    Only waiting for chunks counts, not what the caller does with them. A stream that is left early
-    is not noted.
-    """
+    """The chunks of an answer: counted, and the time spent waiting for all of them is noted."""
 
     source: AsyncIterator[bytes]
     session: Session

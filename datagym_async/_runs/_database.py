@@ -45,10 +45,7 @@ _OF_THE_DISK: Final = frozenset(
 
 @attrs.define
 class Database:
-    """An open database; `using` and `writing` may be entered from any thread.
-
-    They raise a `ClientClosedError` if it is closed.
-    """
+    """An open database, for any thread; using a closed one is a `ClientClosedError`."""
 
     _connection: sqlite3.Connection | None
     what: str  # for the error if it is used after it is closed
@@ -86,10 +83,7 @@ class Database:
                 raise
 
     def close(self) -> None:
-        """Close it and release its lock; may be called again.
-
-        A permanent one is closed as a plain file and sealed; if that fails, it has no seal.
-        """
+        """Close it as a plain file, sealed if that works, and release its lock; may be repeated."""
         with self._using:
             connection, self._connection = self._connection, None
             is_plain = False
@@ -116,19 +110,13 @@ class DamagedError(sqlite3.DatabaseError):
 def opened(
     path: Path,
     what: str,
-    begin: Callable[[sqlite3.Connection, bool], int],
+    begin: Callable[[sqlite3.Connection, bool], int],  # told if it is whole; gives the run's number
     *,
-    trouble: Callable[[Path, sqlite3.Error | OSError], str],
-    in_use: str,
-    before: Callable[[], object] = lambda: None,
+    trouble: Callable[[Path, sqlite3.Error | OSError], str],  # words of a database or disk
+    in_use: str,  # words if another process has it
+    before: Callable[[], object] = lambda: None,  # called once it is locked
 ) -> Database:
-    """Lock a database and open it, made if there is none.
-
-    `before` is called once it is locked. `begin` makes or checks the tables, and returns the number
-    of the run; it is told whether the file is sealed, and so whole. An error of the database or the
-    disk is a `ConfigurationError` with the text of `trouble`; `in_use` says that another process
-    has it.
-    """
+    """Lock a database and open it, made if there is none; what fails is a `ConfigurationError`."""
     lock = connection = None
     try:
         private_folder(path.parent)

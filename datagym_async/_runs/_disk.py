@@ -100,10 +100,7 @@ def local_path(text: str) -> str:
 
 
 def full_path(path: str, resolved: Callable[[str], str] = os.path.realpath) -> str:
-    """Return the one path of a file, the same for every spelling and working folder.
-
-    Its folder is resolved. It may be a link itself: a link to a file counts as a separate file.
-    """
+    """Return one path for all spellings of it; a link to a file counts as a file of its own."""
     folder, name = os.path.split(path.rstrip(os.sep) or path)
     if name in {"", ".", ".."}:
         return resolved(path)
@@ -147,10 +144,7 @@ class JournalLock:
 
     @classmethod
     def take(cls, journal: Path) -> JournalLock | None:
-        """Return the lock, or None if another process has it.
-
-        A folder, pipe or device in the place of the journal is a `ConfigurationError`.
-        """
+        """Return the lock, or None if another process has it; the journal must be a plain file."""
         kind = ""
         with contextlib.suppress(FileNotFoundError):  # also if another process deletes it just now
             kind = kind_of(journal.stat().st_mode)
@@ -206,10 +200,7 @@ _LASTING: Final = NO_ROOM | TOO_MANY_OPEN | {errno.EROFS, errno.EIO}
 
 
 def path_in(root: Path, path: str) -> Path:
-    """Return the path of a file of the manifest.
-
-    A path that leads out of the folder raises a `ConfigurationError`: we have not written it.
-    """
+    """Return the path of a file of the manifest; we have written none outside of its folder."""
     parts = PurePosixPath(path).parts
     if not parts or ".." in parts or PureWindowsPath(path).anchor or path.startswith("/"):
         raise ConfigurationError(

@@ -68,11 +68,7 @@ class RunLane(Protocol):
 
 
 class Channel(Generic[Work]):
-    """A queue between tasks of one event loop, at a third of the cost of asyncio's.
-
-    Ready elements are put into and taken from `ready` without a call; a call is needed only to
-    wait, or to wake a waiter.
-    """
+    """A queue of one event loop at a third of asyncio's cost: what is `ready` needs no call."""
 
     __slots__ = ("_loop", "_waiters", "ready")
 
@@ -283,10 +279,7 @@ class BulkRun(NotCopied, ABC, Generic[Work, Result, Report]):
         self.stop()
 
     def _judge(self, error: Exception | None) -> None:
-        """Stop the run for an error that every other item would get as well; None is an answer.
-
-        After some errors without an answer in a row the service counts as gone.
-        """
+        """Stop for an error that all would get, or for some without an answer in a row."""
         is_unanswered = isinstance(error, APIConnectionError)
         self._unanswered = self._unanswered + 1 if is_unanswered else 0
         if error is not None and (is_fatal(error) or self._unanswered >= self._patience):
@@ -436,10 +429,7 @@ class BulkRun(NotCopied, ABC, Generic[Work, Result, Report]):
 
 
 def is_fatal(error: Exception) -> bool:
-    """Return whether every other item would get the error as well.
-
-    This includes the end of the client's retry budget: then nearly everything has failed recently.
-    """
+    """Return whether nearly all others would get the error: also a spent retry budget."""
     return (
         isinstance(error, _FATAL)
         or getattr(error, "ends_run", False)

@@ -165,11 +165,7 @@ class Steps:
 
     @classmethod
     def of(cls, words: Iterable[str]) -> Steps:
-        """Return the steps for their words.
-
-        Raises:
-            ConfigurationError: One of them is not a step, or Pillow is missing.
-        """
+        """Return the steps for their words; an unknown one, or a missing Pillow, is refused."""
         steps = cls()
         for word in words:
             name, is_given, value = str(word).partition("=")
@@ -206,10 +202,7 @@ class Prepared:
 
 
 def prepare(source: bytes | str, steps: Steps) -> Prepared:
-    """Prepare an image, given as its bytes or a path; no content of it raises.
-
-    Files that are not known images are left unchanged.
-    """
+    """Prepare an image (bytes or a path); other files stay as they are, and no content raises."""
     head = b""
     try:
         file = io.BytesIO(source) if isinstance(source, bytes) else _file(source)

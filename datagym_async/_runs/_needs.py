@@ -52,10 +52,7 @@ class DatasetLookup(Protocol):
         reading: Callable[[AsyncIterator[Dataset]], Awaitable[T]],
         dataset_id: str | None = None,
     ) -> T:
-        """Return the result of a function of a dataset's parts, called again if they break off.
-
-        Without an id these are the parts of all datasets, one dataset after the other.
-        """
+        """Return what `reading` returns for the parts of a dataset, or of all; may be repeated."""
 
 
 class ProjectLookup(Protocol):

@@ -19,11 +19,7 @@ service managers wait after SIGTERM."""
 
 @attrs.frozen(kw_only=True)
 class Stops:
-    """The options of a job that end its run early, at a limit.
-
-    Reaching one is not an error: requests in flight finish, the report says which limit it was, and
-    the same job resumes.
-    """
+    """The limits at which a run ends early, which is no error: the same job resumes."""
 
     verb = "sent"  # what is done with the images
 
@@ -46,10 +42,7 @@ class Stops:
 
 
 class Listener:
-    """Pass events to the user's callable, if there is one; its errors do not affect the run.
-
-    `job` and `option` are for the log.
-    """
+    """Passes events to the user's callable, if there is one; its errors are logged."""
 
     def __init__(
         self, on_event: Callable[[Any], object] | None, job: str, option: str = "on_event"

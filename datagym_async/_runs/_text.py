@@ -118,11 +118,7 @@ class BulkTally(Generic[R]):
     def pace(
         self, *, stored: int, size: int, tried: int, seconds: float, working: float
     ) -> dict[str, Any]:
-        """Return the members of a progress that depend on the time.
-
-        The run has stored so many items, of `size` bytes; `tried` ones are counted for the estimate
-        of the time left. `seconds` are since it began, `working` those since its first item.
-        """
+        """Return the members of a progress that depend on time, with an estimate by `tried`."""
         each_second = 1 / working if working > 0 else 0.0
         rate = tried * each_second
         return {

@@ -76,10 +76,7 @@ WEB_PAGE = (
 
 
 def decode_error(request: Request, response: Response) -> APIStatusError:
-    """Return the exception for an answer with any status but 2xx, and any body.
-
-    The caller sets its `retry_after`.
-    """
+    """Return the exception for any answer but 2xx; the caller sets its `retry_after`."""
     said = None
     with suppress(orjson.JSONDecodeError):
         said = loads(response.body)

@@ -81,11 +81,7 @@ class Secret(NotCopied):
 
 
 class HiddenField(NotCopied, str):
-    """The value of a header field, which is sent like any text and shown by no repr.
-
-    The HTTP library has fields in variables during a request, and a traceback with locals would
-    show them.
-    """
+    """A header field that is sent like any text, and that no traceback with locals shows."""
 
     __slots__ = ()
 

@@ -39,11 +39,7 @@ _HALVES = re.compile("[\ud800-\udfff]")  # of characters, which no coding takes
 
 
 def segment(value: object, what: str) -> str:
-    """Return an id or key quoted for a path.
-
-    One that is empty, no id, or could lead to another route is a `ConfigurationError`, which says
-    `what` it is.
-    """
+    """Return an id or key quoted for a path; one that could lead elsewhere is refused."""
     if isinstance(value, str) and _PLAIN.fullmatch(value):
         return value  # as all ids of the service are
     value = ids.id_of(value, what)

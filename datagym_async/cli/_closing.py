@@ -116,10 +116,7 @@ def remarks(report: UploadReport) -> Iterator[str]:
 
 
 def how_to_resume(report: UploadReport | None, *, written: str = "") -> str:
-    """Return what to do next, if anything.
-
-    A run that ended before it began has no report; the report may be written as JSON to a file.
-    """
+    """Return what to do next, if anything; `written` is the file of the report as JSON."""
     if report is None or report.pending or report.unsettled or not report.complete:
         return RESUME
     if not report.failed:
@@ -159,10 +156,7 @@ def write_report(
     files: Sequence[Path],
     record: RunRecord | None = None,
 ) -> bool:
-    """Write the report where programs find it: the report files, and standard output.
-
-    Return whether all files are written; for others the reason was shown.
-    """
+    """Write the report to its files and standard output; return whether all files took it."""
     is_written = True
     report = _for_shell(report)
     if output.as_json:

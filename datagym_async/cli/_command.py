@@ -121,10 +121,7 @@ def _guarded(invocation: Invocation, work: Callable[[], int]) -> int:
 
 @contextlib.contextmanager
 def _logging(invocation: Invocation) -> Iterator[None]:
-    """Show log records through `Output`, also warnings of other libraries.
-
-    Without a handler Python would write warnings to standard error unescaped.
-    """
+    """Show records of the log, and of other libraries, which Python would write unescaped."""
     shared, output = invocation.shared, invocation.output
     root, ours = logging.getLogger(), logging.getLogger("datagym_async")
     handlers: list[logging.Handler] = [LogHandler(output, debug=shared.debug)]

@@ -51,11 +51,7 @@ _FIRST_RETRIES: Final = 2
 def client_for(
     invocation: Invocation, *, settle_after: float | None = None, **options: Any
 ) -> DataGymClient:
-    """Return an unopened client for the service and token of the options.
-
-    It is patient with a service that has answered once. Call this outside the event loop: it may
-    ask for the token and wait for input. `options` are further ones of the client.
-    """
+    """Return a patient client, not opened; it may ask for the token, so not in the event loop."""
     most, first = invocation.shared.retries, _FIRST_RETRIES
     retry = RetryPolicy(max_first_retries=first, settle_after=settle_after)
     if most is not None:
@@ -96,10 +92,7 @@ def _client(invocation: Invocation, **options: Any) -> DataGymClient:
 async def waiting(
     invocation: Invocation, client: DataGymClient, is_reading: Callable[[], bool] = bool
 ) -> AsyncIterator[None]:
-    """While the block runs, show a message if the service does not answer for long.
-
-    Not if no request is in flight because a file is being read.
-    """
+    """While the block runs, say if the service is silent for long, unless a file is being read."""
 
     async def watch() -> None:
         bytes_before, begun_before, silent, said_at = 0, 1, 0.0, FIRST_WORD_AFTER
@@ -174,10 +167,7 @@ def _profile(invocation: Invocation) -> dict[str, str]:
 
 
 def token_source(invocation: Invocation) -> str:
-    """Return the source of the token as text; empty if it has to be typed.
-
-    A profile's token is sent to the profile's address and to no other.
-    """
+    """Return where the token comes from, in words; a profile's is for its address alone."""
     if (file := invocation.shared.token_file) is not None:
         return f"the file {file}"
     has_variable = bool(os.environ.get(TOKEN_VARIABLE, "").strip())
@@ -189,11 +179,7 @@ def token_source(invocation: Invocation) -> str:
 
 
 def profiles_file() -> Path:
-    """Return the file of profiles: ``$DATAGYM_CONFIG_DIR/profiles.toml``, or the usual one.
-
-    That is ``$XDG_CONFIG_HOME/datagym-async``, else ``~/.config/datagym-async``; on Windows the
-    folder of application data.
-    """
+    """Return the file of profiles: ``$DATAGYM_CONFIG_DIR/profiles.toml``, or the usual one."""
     if given := os.environ.get("DATAGYM_CONFIG_DIR"):
         return from_home(given, "correct DATAGYM_CONFIG_DIR") / "profiles.toml"
     names = ("DATAGYM_CONFIG_DIR", "APPDATA", "XDG_CONFIG_HOME")
@@ -234,18 +220,14 @@ def read_profiles() -> Profiles:
 
 
 def change_profiles(change: Callable[[Profiles], Profiles]) -> None:
-    """Store the profiles changed by a function, in a file that only the user can read.
-
-    Two commands at the same time lose nothing. If others could read the file, that ends before a
-    token is written into it.
-    """
+    """Store the profiles changed by a function, in a private file, one command at a time."""
     file = profiles_file()
     with telling(file):
         private_folder(file.parent)
         with _alone(file.with_suffix(".lock")):
             profiles = change(read_profiles())
             content = "\n".join(_table(*each) for each in sorted(profiles.items())).encode()
-            if file.is_file():
+            if file.is_file():  # if others could read it, that ends before a token is in it
                 file.chmod(PRIVATE)
             write_private(file, content)
 
@@ -313,10 +295,7 @@ def find_token(invocation: Invocation, *, is_new: bool = False) -> str:
 
 
 def read_token(file: Path) -> str:
-    """Return the token in a file; it may be a pipe, such as ``<(pass show datagym)``.
-
-    ``-`` is standard input.
-    """
+    """Return the token in a file, which may be a pipe; ``-`` is standard input."""
     if file == Path():
         raise CommandError("--token-file needs the name of a file.")
     try:

@@ -84,10 +84,7 @@ def create(
 
 
 def show_dataset(output: Output, dataset: Dataset, *, limit: int) -> int:
-    """Show a dataset and its media, and return how many media were left out.
-
-    The newest are listed, `limit` at most; all for 0.
-    """
+    """Show a dataset and its newest media (0: all); return how many media were left out."""
     facts = (
         ("Dataset", dataset.name),
         ("Id", dataset.id),

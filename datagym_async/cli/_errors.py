@@ -147,10 +147,7 @@ def hint_in_shell_words(sentence: str) -> str:
 
 
 def advice_in_shell_words(sentence: str) -> str:
-    """Return a sentence of advice, which never names files, with flags for options.
-
-    A name without an underscore may be an English word, and stays unchanged.
-    """
+    """Return advice, which names no files, with flags for names that have an underscore."""
     flags, _ = _hints()
     sentence = sentence.replace("rate_limit, or None", f"{flags['rate_limit']}, or 0")
     names = "|".join(sorted((each for each in flags if "_" in each), key=len, reverse=True))

@@ -27,11 +27,7 @@ LEFT_OUT: Final = "..."  # replaces sources that are not named
 def command_of(
     job: JobSummary, *, most: int | None = None, quote: Callable[[str], str] = shlex.quote
 ) -> str | None:
-    """Return the command that resumes a job; None if only the program that started it can.
-
-    Sources that are left out have dots in their place: those that the journal does not keep, and
-    those beyond `most`. `quote` makes one word for a shell of any text.
-    """
+    """Return the command that resumes a job, with `most` of its sources, if there is one."""
     if (words := words_of(job, most=most)) is None:
         return None
     return " ".join(each if each == LEFT_OUT else quote(each) for each in words)
@@ -72,10 +68,7 @@ def how_to_resume(job: JobSummary) -> str:
 
 
 def quoted_for_display(word: str) -> str:
-    r"""Return a word for a shell that cannot control a terminal and can be pasted.
-
-    If it is not printable it becomes ``$'a\x1b.jpg'``, which bash, zsh and ksh understand.
-    """
+    r"""Return a word to be pasted into bash, zsh or ksh, as ``$'a\x1b.jpg'`` if not printable."""
 
     def escaped(one: str) -> str:
         if one.isprintable() and one not in "'\\":

@@ -23,10 +23,7 @@ N = TypeVar("N", Dataset, Project)
 
 
 def choose(wanted: str, among: Sequence[N], *, kind: str) -> N | None:
-    """Return the matching one, or None if there is none.
-
-    Several may have the name, because of races: then a `CommandError` asks which one.
-    """
+    """Return the matching one, or None; if a race has left several of the name, ask for an id."""
     if by_id := [each for each in among if each.id == wanted.lower()]:
         return by_id[0]
     found = [each for each in among if fold_name(each.name) == fold_name(wanted)]

@@ -54,10 +54,7 @@ Shown: TypeAlias = "Step | _RunSnapshot[Any]"
 async def showing(
     output: Output, look: Callable[[], Shown], *, every: float = SAY_EVERY
 ) -> AsyncIterator[None]:
-    """Show the snapshots that `look` takes until the block ends.
-
-    If nothing can be drawn there is a line `every` few seconds, or none for 0.
-    """
+    """Show what `look` returns until the block ends: drawn, or in a line now and then."""
 
     async def watch(show: Callable[[Shown], None]) -> None:
         while True:
@@ -104,10 +101,7 @@ def _display(output: Output, every: float) -> Iterator[Callable[[Shown], None]]:
 
 @attrs.define
 class ProblemLines:
-    """Prints problems as they come, a few of each kind; at the end, how many more there were.
-
-    An option shows all.
-    """
+    """Prints problems as they come, a few of each kind, and at the end how many more there were."""
 
     _output: Output
     _kept_by: str = "--report FILE keeps them"
@@ -192,24 +186,16 @@ class Step:
 
 @attrs.frozen
 class _RunSnapshot(abc.ABC, Generic[P]):
-    """The progress of a run, with data of its client.
-
-    Attributes:
-        progress: The progress.
-        retries: How often the client had to retry.
-        limiter: How many transfers are allowed at once, and why; None if unknown.
-        is_stopping: Whether it was asked to end.
-        last_failure: The last failed item, once they are no longer printed one by one.
-    """
+    """The progress of a run, with data of its client."""
 
     _verbs: ClassVar[Mapping[str, str]]
     _words: ClassVar[tuple[str, ...]]
 
     progress: P
     retries: int
-    limiter: LimiterState | None = None
+    limiter: LimiterState | None = None  # None if it is unknown
     is_stopping: bool = False
-    last_failure: str = ""
+    last_failure: str = ""  # once they are no longer printed one by one
 
     def drawing(self) -> RenderableType:
         """Return it as it is drawn: a bar, below it figures, outcomes and remarks."""
@@ -247,11 +233,7 @@ class _RunSnapshot(abc.ABC, Generic[P]):
         yield counted(self.retries, "retry", "retries")
 
     def _in_flight(self) -> str:
-        """Return how much is in flight, and how much may be.
-
-        The limiter knows what is in flight. Items wait for their turn, too, and some (links) have
-        no limit: for those only the number is shown.
-        """
+        """Return how many are in flight, and may be; links have no limit, so only how many."""
         limiter, items = self.limiter, self.progress.in_flight
         if limiter is None:
             return f"{items} in flight"

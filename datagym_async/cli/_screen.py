@@ -42,13 +42,10 @@ def clock(seconds: float | None) -> str:
 
 
 def local(moment: datetime) -> datetime:
-    """Return a moment in the zone of this machine, or unchanged if that cannot show it.
-
-    It cannot at the ends of the calendar, or if `TZ` is a day or more away from UTC.
-    """
+    """Return a moment in the zone of this machine, or unchanged if that cannot show it."""
     try:
         return moment.astimezone()
-    except (ValueError, OverflowError, OSError):
+    except (ValueError, OverflowError, OSError):  # an end of the calendar, or an odd `TZ`
         return moment
 
 
@@ -83,15 +80,10 @@ def _below_here() -> re.Pattern[str]:
 
 @attrs.define
 class Output:
-    """The output of one run of a command.
+    """The output of one run of a command."""
 
-    Attributes:
-        as_json: Whether the result is one JSON document, and only errors are shown besides.
-        quiet: Whether only results, warnings and errors are shown.
-    """
-
-    as_json: bool = False
-    quiet: bool = False
+    as_json: bool = False  # whether the result is one JSON document, with errors alone besides
+    quiet: bool = False  # whether only results, warnings and errors are shown
     secrets: Secrets = attrs.field(factory=Secrets, init=False, repr=False)
     _below_here: re.Pattern[str] = attrs.field(factory=_below_here, repr=False)
     _out: Console = attrs.field(factory=lambda: _console(stderr=False), repr=False)

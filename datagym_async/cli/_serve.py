@@ -31,10 +31,7 @@ app = group("serve")
 async def running_server(
     data: Path | None, *, host: str = "127.0.0.1", port: int = 0, **options: Any
 ) -> AsyncIterator["Server"]:
-    """Run the embedded server, whose options these are, until the block ends.
-
-    A folder or port that is in use or cannot be used raises a `CommandError`.
-    """
+    """Run the embedded server until the block ends; what it cannot use is a `CommandError`."""
     from datagym_async.server import Server, StoreError
 
     server = Server(data, host=host, port=port, **options)

@@ -74,10 +74,7 @@ def _interrupt(*_: object) -> None:
 
 @contextlib.contextmanager
 def ending_in_two_steps(first: Callable[[], object]) -> Iterator[None]:
-    """At the first signal let the work finish, at the next one, or after a while, cancel this task.
-
-    Without a limit, requests to a service that hangs would be tried for ten minutes.
-    """
+    """Let the work finish at the first signal; at the next, or after a while, cancel this task."""
     task, loop = asyncio.current_task(), asyncio.get_running_loop()
     asked = False
 
@@ -86,6 +83,7 @@ def ending_in_two_steps(first: Callable[[], object]) -> Iterator[None]:
         if not asked:
             asked = True
             first()
+            # Without a limit, requests to a service that hangs would be tried for ten minutes.
             stack.callback(loop.call_later(DRAIN_SECONDS, ask).cancel)
         elif task is not None:
             task.cancel()

@@ -44,10 +44,7 @@ def versions() -> tuple[str, str, str]:
 
 
 def check_versions(who: str, theirs: Any) -> None:
-    """Refuse another version of this package or of Python; another one of Dask gives a warning.
-
-    `theirs` is the result of `versions` there, or the error of a worker that has no such package.
-    """
+    """Refuse other versions, or the error of a worker that has none; another Dask is a warning."""
     ours = versions()
     if isinstance(theirs, Exception):
         raise ConfigurationError(
@@ -116,11 +113,7 @@ class Cluster:
         self.seen(is_there=is_there)
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Return the result of a function that runs on any worker.
-
-        Dask runs it again if a worker dies, so it must be harmless to run it twice. If several
-        workers died, this is a `WorkerLostError`.
-        """
+        """Return the result of a function on a worker, or on the next one if that dies."""
         dask = extra_module("distributed", ConfigurationError)
         if self.client.status != "running":
             raise ClusterLostError("The scheduler of the cluster is lost")

@@ -297,10 +297,7 @@ class MediaResource(Resource):
         return None if found is None else Media(**attrs.asdict(found))
 
     async def _dialect(self) -> routes.Dialect:
-        """Return the first word of the media routes; the service is asked for it once.
-
-        A failure to find out is raised and not remembered.
-        """
+        """Return the first word of the media routes; the service is asked until it has answered."""
         known = self._known
         if known is not None:
             return known

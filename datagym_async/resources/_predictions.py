@@ -214,10 +214,7 @@ class _Verdict:
 
 @attrs.define
 class Importer:
-    """Imports predictions; without `send` they are only checked.
-
-    It returns the service's words about a batch, which are empty if it is stored.
-    """
+    """Imports predictions, or only checks them; `send` returns why a batch is not stored."""
 
     screening: PredictionScreening
     send: Callable[[Sequence[Mapping[str, object]]], Awaitable[str]] | None
@@ -470,10 +467,7 @@ class MediaNames:
         return names
 
     def give_id(self, prediction: PredictionLike) -> Named:
-        """Return a prediction with the id of its media, or why none was found.
-
-        An unknown id is of another project, so the name counts.
-        """
+        """Return a prediction with an id found by name, unless its own is of the project."""
         given = Named(prediction)
         name = given.media_name
         if not name or given.media_id.lower() in self._index:
@@ -505,10 +499,7 @@ class MediaNames:
 
 @attrs.define
 class MediaSizes:
-    """Reads widths and heights of media, which only the details of tasks contain.
-
-    That is one listing of the tasks for an import, and a request for each image, a few at once.
-    """
+    """Reads sizes of media, which only details of tasks have: one request for each image."""
 
     _tasks: TasksResource
     _project_id: str

@@ -68,11 +68,7 @@ async def upload_in_batches(
 
 
 def screen(url: str) -> str | None:
-    """Return why the service would refuse a URL, or could never fetch it, or None.
-
-    It stores links without requesting them: the text after the last dot must be jpg, jpeg or png
-    (observed).
-    """
+    """Return why the service would refuse a URL, or could never fetch it, or None."""
     if reason := screen_for_batch(url):
         return reason
     if scheme := foreign_scheme(url):

@@ -92,10 +92,7 @@ async def _ended(task: asyncio.Task[Any], within: float) -> None:
 
 
 async def run_to_end(work: Coroutine[Any, Any, T]) -> tuple[T, asyncio.CancelledError | None]:
-    """Return the result of work that ends even if the wait for it is cancelled.
-
-    The work has its own limit in time. A cancellation is returned; raise it.
-    """
+    """Return the result of work that no cancellation ends, and the cancellation, to be raised."""
     # A task group would cancel it. It is always awaited here.
     task = asyncio.get_running_loop().create_task(work)
     cancelled: asyncio.CancelledError | None = None
