@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import attrs
 
+from datagym_async._shown import Shown
 from datagym_async._threads import in_thread_left_behind
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.formats import LossReport, PredictionFile
@@ -27,7 +28,7 @@ __all__ = ["ImportedLabels", "LabelImport"]
 
 
 @attrs.frozen(kw_only=True)
-class ImportedLabels:
+class ImportedLabels(Shown):
     """The result of an import."""
 
     report: ImportReport
@@ -43,6 +44,9 @@ class ImportedLabels:
     def ok(self) -> bool:
         """Return whether something was (or can be) imported, and nothing was left out."""
         return bool(self.report.results) and self.report.ok and not self.losses.is_loss
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, (self.report, *self.losses.items)))
 
 
 @attrs.define

@@ -40,11 +40,11 @@ async def upload(client: DataGymClient, folder: Path, journal: Path) -> None:
         async for result in run:  # in the order in which they finish
             if result.is_problem:
                 print(f"{result.outcome}: {result.source}: {result.reason}")
-    print(run.report.summary())
+    print(run.report)
 
     # The same again goes on: what the journal knows as done is neither read nor sent again.
     report = await client.upload(dataset.id, folder, config=config)
-    print(report.summary())
+    print(report)
     print(f"{report.resumed} were done by the first run.")
     for share in report.datasets:
         print(f"{share.name}: {share.uploaded} uploaded by this run.")

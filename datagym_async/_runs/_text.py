@@ -25,6 +25,7 @@ import attrs
 from datagym_async._files import write_private
 from datagym_async._printable import printable
 from datagym_async._shown import Shown
+from datagym_async._shown import counted as counted
 
 RESUMED = "done by an earlier run"
 """The words for items that an earlier run has settled."""
@@ -32,11 +33,6 @@ _STARTS = frozenset("'=@+-\t\r")
 _FORMULA = re.compile(r"'*[=@+\-\t\r]")
 _MARKED = re.compile(r"'+[=@+\-\t\r]")
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
-
-
-def counted(count: int, one: str, many: str = "") -> str:
-    """Return a number with its word, for example ``"1 retry"`` or ``"1,200 files"``."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
 def size(count: float) -> str:
@@ -140,6 +136,13 @@ class BulkReport(Shown, ABC):
 
     COLUMNS: ClassVar[tuple[str, ...]]
     """What `to_csv` says of each problem, in this order."""
+
+    @abstractmethod
+    def summary(self) -> str:
+        """Return the report as a sentence or two."""
+
+    def __str__(self) -> str:
+        return self.summary()
 
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:

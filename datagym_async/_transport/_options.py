@@ -16,6 +16,7 @@ from datagym_async._checks import is_number, shown
 from datagym_async._printable import printable
 from datagym_async._wire._redact import Secret
 from datagym_async.exceptions import ClientClosedError, ConfigurationError
+from datagym_async.models._basics import without_secrets
 
 if TYPE_CHECKING:
     import aiohttp
@@ -98,7 +99,7 @@ def check_base_url(base_url: str, option: str = "base_url") -> str:
             "token or DATAGYM_TOKEN"
         )
     if wrong:
-        raise ConfigurationError(f"{option} {_without_secrets(base_url)!r} {wrong}")
+        raise ConfigurationError(f"{option} {without_secrets(base_url)!r} {wrong}")
     path = parts.path.rstrip("/").removesuffix("/api/v1").rstrip("/")
     address = urlunsplit((parts.scheme, parts.netloc, f"{path}/", "", ""))
     if address.isascii():
@@ -135,13 +136,6 @@ def _parts_of(url: str) -> SplitResult:
     return parts
 
 
-def _without_secrets(url: str) -> str:
-    without_query = re.split(r"[?#]", url, maxsplit=1)[0]
-    scheme, mark, rest = without_query.partition("//")
-    # A password may contain a slash, which ends the host.
-    return f"{scheme}{mark}…@{rest.rpartition('@')[2]}" if "@" in rest else without_query
-
-
 def proxy_for(base_url: str, proxy: str | Secret | None, *, trust_env: bool) -> Secret:
     """Return the URL of the proxy for the service, empty for none, or raise if it is no such URL.
 
@@ -171,7 +165,7 @@ def proxy_for(base_url: str, proxy: str | Secret | None, *, trust_env: bool) -> 
     is_one = secret.reveal().isprintable() and " " not in secret.reveal()
     if given.scheme not in {"http", "https"} or not is_host(given.hostname or "") or not is_one:
         raise ConfigurationError(
-            f"{where} {_without_secrets(secret.reveal())!r} is not an http or https URL; write it "
+            f"{where} {without_secrets(secret.reveal())!r} is not an http or https URL; write it "
             'like http://proxy.example:3128, or give proxy="" for none'
         )
     return secret

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from datagym_async._runs._text import counted
 from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._connect import client_for, waiting
 from datagym_async.cli._errors import SOME_FAILED, WELL, sentence_of
@@ -77,8 +76,5 @@ def bitmaps(
     elif not saved + skipped + failed:
         output.message("Nothing to download: no finished task has a segmentation.")
     elif not (output.quiet and report.ok):
-        parts = [f"{counted(saved, 'bitmap')} saved"]
-        parts += [f"{skipped:,} were there"] if skipped else []
-        parts += [f"{failed:,} failed"] if failed else []
-        output.result(f"{', '.join(parts)}; they are in {report.folder}.")
+        output.result(str(report))
     return WELL if report.ok else SOME_FAILED

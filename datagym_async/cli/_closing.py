@@ -189,4 +189,7 @@ def _for_shell(report: BulkReport) -> BulkReport:
             whole: dict[str, Any] = in_shell_words(report.to_dict())
             return whole
 
+        def summary(self) -> str:
+            return str(self.to_dict()["summary"])
+
     return ShellReport()

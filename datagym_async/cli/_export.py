@@ -160,6 +160,7 @@ def export(
                 folder = stack.enter_context(TemporaryDirectory(prefix="datagym-async-"))
                 exported = run_in_loop(run(Path(folder, "export")))
                 shown.file(exported.path)
+                exported = attrs.evolve(exported, path=Path("standard output"))
             else:
                 exported = run_in_loop(run(output))
     except (KeyboardInterrupt, asyncio.CancelledError):
@@ -195,14 +196,7 @@ def _close(output: Output, exported: ExportedLabels, *, to_stdout: bool) -> None
         is_gone = loss.kind.is_loss or loss.kind is LossKind.NO_FILE
         output.warning(f"{'lost' if is_gone else 'changed'}: {loss}")
     if not output.quiet:
-        what = size(exported.size or 0)
-        if exported.tasks is not None:
-            shapes = counted(exported.annotations or 0, "shape")
-            what = f"{counted(exported.tasks, 'task')} with {shapes}"
-        if to_stdout:
-            output.message(f"Wrote {what}.")
-        else:
-            output.result(f"Wrote {what} to {exported.path}.")
+        (output.message if to_stdout else output.result)(exported.summary())
         if exported.tasks and (folder := exported.downloaded_to) is not None:
             output.message(
                 f"The images were downloaded to {folder}, where the next export finds them; "

@@ -9,7 +9,6 @@ from typing import Annotated
 import attrs
 
 from datagym_async._client import DataGymClient
-from datagym_async._runs._text import counted
 from datagym_async._threads import in_thread
 from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._connect import client_for, waiting
@@ -141,11 +140,7 @@ def gallery(
         shown.warning(f"... and {more:,} more")
     for line in made.notes:
         shown.warning(line)
-    images, objects = counted(made.images, "image"), counted(made.objects, "object")
-    compared = ""
-    if made.missed is not None:
-        compared = f" Without a partner: {made.missed:,} here, {made.false:,} in {compare}."
-    shown.outcome(plain(made), f"{images} with {objects}: open {made.path}.{compared}")
+    shown.outcome(plain(made), str(made))
     if open_it:
         webbrowser.open(made.path.resolve().as_uri())
     return SOME_FAILED if made.failed else WELL

@@ -35,6 +35,7 @@ from datagym_async.formats._table import FORMATS
 from datagym_async.imports import LabelImport
 from datagym_async.labels import LabelConfig
 from datagym_async.resources import ImportOutcome, ImportResult
+from datagym_async.resources._predictions import said_of_import
 
 _FINE: Final = {ImportOutcome.STORED, ImportOutcome.CHECKED}
 _FORMATS: Final = (*OWN_FORMATS, *(each.name for each in FORMATS))
@@ -312,10 +313,7 @@ def _close(output: Output, account: _Account, source: PredictionFile) -> int:
         images = counted(source.skipped, "image")
         stay = "stays as it is" if source.skipped == 1 else "stay as they are"
         output.message(f"{images} without labels {stay} (--unannotated imports such images).")
-    parts = [f"{count:,} {outcome}" for outcome, count in counts.items() if count]
-    if account.left_out:
-        parts.append(f"of {account.left_out:,} something was left out")
-    sentence = f"{counted(account.total, 'prediction')}: {', '.join(parts) or 'none'}."
+    sentence = said_of_import(account.counts, account.left_out)
     if not account.total:
         sentence = f"Nothing was imported: {source.path} has no labels for this project."
     if not ok:

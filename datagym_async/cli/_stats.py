@@ -8,7 +8,6 @@ from typing import Annotated, Final, cast, get_args
 
 from datagym_async._client import DataGymClient
 from datagym_async._files import write_file
-from datagym_async._runs._text import counted
 from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._connect import with_client
 from datagym_async.cli._errors import SOME_FAILED, WELL, CommandError
@@ -103,11 +102,7 @@ def stats(
 
 
 def _tell(output: Output, found: LabelStatistics) -> None:
-    classes = counted(len(found.classes), "class", "classes")
-    output.result(
-        f"{found.name}: {counted(found.images, 'image')} with {counted(found.objects, 'object')} "
-        f"of {classes}."
-    )
+    output.result(str(found))
     for note in found.notes:
         output.result(note)
     if found.classes:

@@ -182,9 +182,7 @@ def _settle(
 
 
 def _reason(outcome: TaskOutcome) -> str:
-    if outcome.error is not None:
-        return sentence_of(outcome.error)
-    return "the label configuration was being changed; try again."
+    return outcome.reason if outcome.error is None else sentence_of(outcome.error)
 
 
 def _say(output: Output, report: TasksReport, verb: Verb) -> int:
@@ -196,6 +194,5 @@ def _say(output: Output, report: TasksReport, verb: Verb) -> int:
         ]
         output.document({_DONE[verb]: done, "problems": problems})
     elif report.outcomes and not (output.quiet and report.ok):
-        rest = f", {len(failed):,} not" if failed else ""
-        output.result(f"{counted(done, 'task')} {_DONE[verb]}{rest}.")
+        output.result(str(report))
     return WELL if report.ok else SOME_FAILED

@@ -17,6 +17,7 @@ from datagym_async._runs._text import (
     said_counts,
     size,
 )
+from datagym_async._shown import told
 
 
 class DownloadOutcome(enum.StrEnum):
@@ -66,6 +67,9 @@ class DownloadResult(BulkResult):
     def is_problem(self) -> bool:
         """Return whether it failed."""
         return self.outcome is DownloadOutcome.FAILED
+
+    def __str__(self) -> str:
+        return told(self.outcome, self.name, self.reason)
 
 
 @attrs.frozen(kw_only=True)

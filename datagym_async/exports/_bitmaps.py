@@ -22,6 +22,8 @@ import attrs
 from datagym_async._extras import require_modules
 from datagym_async._file_names import folded_name, numbered_file, safe_name
 from datagym_async._files import sweep, write_file
+from datagym_async._printable import printable
+from datagym_async._shown import Shown, tally, told
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import (
     APIError,
@@ -72,9 +74,12 @@ class BitmapResult:
     error: DataGymError | None = attrs.field(default=None, eq=False)
     """Why it failed."""
 
+    def __str__(self) -> str:
+        return told(self.outcome, str(self.path), str(self.error or ""))
+
 
 @attrs.frozen(kw_only=True)
-class BitmapReport:
+class BitmapReport(Shown):
     """The report on all bitmaps of a project."""
 
     folder: Path
@@ -97,6 +102,10 @@ class BitmapReport:
     def ok(self) -> bool:
         """Return whether all bitmaps are in the folder."""
         return self.complete and not self.failed
+
+    def __str__(self) -> str:
+        said = tally("bitmap", self.counts.items(), len(self.results))
+        return printable(f"{said.rstrip('.')}; the folder is {self.folder}.")
 
 
 def _named_by(url: str) -> tuple[str, str]:

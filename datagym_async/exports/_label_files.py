@@ -19,7 +19,10 @@ import orjson
 from datagym_async._checks import by_annotation, check_is
 from datagym_async._file_names import safe_name
 from datagym_async._files import replaced_file, telling
+from datagym_async._printable import printable
 from datagym_async._runs._disk import path_in
+from datagym_async._runs._text import size
+from datagym_async._shown import Shown, counted
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.exports._tasks import TaskSource
@@ -66,7 +69,7 @@ class ExportProgress:
 
 
 @attrs.frozen(kw_only=True)
-class ExportedLabels:
+class ExportedLabels(Shown):
     """The result of an export; its counts are None for ``"json"``, which is not parsed."""
 
     path: Path
@@ -94,6 +97,17 @@ class ExportedLabels:
     def ok(self) -> bool:
         """Return whether all labels are written, and all images that were wanted exist."""
         return not (self.losses.is_loss or self.losses.count(LossKind.NO_FILE))
+
+    def summary(self) -> str:
+        """Return what was written as one sentence; `str` adds a line for each loss."""
+        what = size(self.size or 0)
+        if self.tasks is not None:
+            shapes = counted(self.annotations or 0, "shape")
+            what = f"{counted(self.tasks, 'task')} with {shapes}"
+        return printable(f"Wrote {what} to {self.path}.")
+
+    def __str__(self) -> str:
+        return "\n".join((self.summary(), *map(str, self.losses.items)))
 
 
 _LINES: Final = 256  # tasks written in one thread call

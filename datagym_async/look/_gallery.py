@@ -27,6 +27,7 @@ from datagym_async._checks import by_annotation, to_path, within
 from datagym_async._files import is_open_at, lock, telling, write_file
 from datagym_async._printable import printable
 from datagym_async._runs._engine import UNREACHABLE_AFTER
+from datagym_async._shown import Shown, counted
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import (
     APIConnectionError,
@@ -79,7 +80,7 @@ class GalleryOptions:
 
 
 @attrs.frozen(kw_only=True)
-class Gallery:
+class Gallery(Shown):
     """The result of making a gallery.
 
     Attributes:
@@ -101,6 +102,13 @@ class Gallery:
     missed: int | None = None
     false: int | None = None
     notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        images, objects = counted(self.images, "image"), counted(self.objects, "object")
+        said = f"{images} with {objects}: open {self.path}."
+        if self.missed is not None:
+            said += f" Without a partner: {self.missed:,} here, {self.false:,} in the other labels."
+        return printable(said)
 
 
 async def build_gallery(looked: ImageSet, folder: Path, options: GalleryOptions) -> Gallery:

@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, TypeAlias
 import attrs
 
 from datagym_async._printable import printable
+from datagym_async._shown import Shown, counted
 from datagym_async.labels import (
     Annotation,
     Classification,
@@ -32,6 +33,7 @@ from datagym_async.labels._values import edges_of
 from datagym_async.look._marks import bounds_of
 from datagym_async.look._overlap import overlap
 from datagym_async.models import EntryType, TaskState
+from datagym_async.models._basics import count as numbered
 
 FindingKind: TypeAlias = Literal["tiny", "edge", "double", "incomplete", "unlabelled", "unanswered"]
 
@@ -99,7 +101,7 @@ Histogram: TypeAlias = tuple[tuple[str, int], ...]
 
 
 @attrs.frozen(kw_only=True)
-class LabelStatistics:
+class LabelStatistics(Shown):
     """Statistics of labels.
 
     Attributes:
@@ -123,13 +125,18 @@ class LabelStatistics:
     labelled: int = 0
     objects: int = 0
     states: Mapping[str, int] = attrs.field(factory=dict)
-    classes: tuple[ClassCount, ...] = ()
-    answers: tuple[AnswerCount, ...] = ()
-    sizes: Histogram = ()
-    per_image: Histogram = ()
-    image_sizes: Histogram = ()
+    classes: tuple[ClassCount, ...] = attrs.field(default=(), repr=numbered)
+    answers: tuple[AnswerCount, ...] = attrs.field(default=(), repr=numbered)
+    sizes: Histogram = attrs.field(default=(), repr=False)
+    per_image: Histogram = attrs.field(default=(), repr=False)
+    image_sizes: Histogram = attrs.field(default=(), repr=False)
     findings: tuple[FindingCount, ...] = attrs.field(default=(), repr=False)
     notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        parts = counted(self.objects, "object"), counted(len(self.classes), "class", "classes")
+        images = counted(self.images, "image")
+        return printable(f"{self.name}: {images} with {' of '.join(parts)}.")
 
     def finding(self, kind: FindingKind) -> FindingCount:
         """Return what was found of one kind."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Sized
 from datetime import UTC, datetime, timedelta
 from typing import Self
@@ -156,6 +157,9 @@ def count(items: Sized) -> str:
     return f"<{len(items)}>"
 
 
-def without_query(url: str) -> str:
-    """Return a URL as far as it holds no secret: signatures and tokens are in the query."""
-    return repr(url.partition("?")[0])
+def without_secrets(url: str) -> str:
+    """Return a URL without its query, which may have a signature, and without user and password."""
+    without_query = re.split(r"[?#]", url, maxsplit=1)[0]
+    scheme, mark, rest = without_query.partition("//")
+    # A password may contain a slash, which ends the host.
+    return f"{scheme}{mark}…@{rest.rpartition('@')[2]}" if "@" in rest else without_query

@@ -12,7 +12,7 @@ from datagym_async.models._basics import (
     MediaType,
     UrlStatus,
     count,
-    without_query,
+    without_secrets,
 )
 
 
@@ -124,7 +124,7 @@ class UrlResult:
         reason: Why this package did not send it, or could not learn its fate; None otherwise.
     """
 
-    url: str = attrs.field(repr=without_query)
+    url: str = attrs.field(repr=lambda url: repr(without_secrets(url)))
     status: UrlStatus
     media_id: str | None = None
     name: str | None = None

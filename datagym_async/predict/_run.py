@@ -26,6 +26,7 @@ import attrs
 from datagym_async._checks import by_annotation, within
 from datagym_async._groups import first_of
 from datagym_async._runs._text import counted, said_counts
+from datagym_async._shown import Shown
 from datagym_async._threads import in_thread
 from datagym_async.data import LoaderConfig
 from datagym_async.data._listing import Library, Listing, list_media, pack
@@ -103,7 +104,7 @@ class PredictProgress:
 
 
 @attrs.frozen(kw_only=True)
-class PredictReport:
+class PredictReport(Shown):
     """The report of a prediction, which counts every image.
 
     Args:

@@ -15,6 +15,7 @@ import asyncio
 import enum
 import hashlib
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
@@ -34,6 +35,7 @@ from uuid import UUID
 import attrs
 
 from datagym_async._logs import logger
+from datagym_async._shown import Shown, tally, told
 from datagym_async.exceptions import (
     APIError,
     BadRequestError,
@@ -124,9 +126,20 @@ class ImportResult:
         """Return whether it was stored, or can be."""
         return self.outcome in {ImportOutcome.STORED, ImportOutcome.CHECKED}
 
+    def __str__(self) -> str:
+        said = (*self.reasons, *self.left_out, *self.warnings)
+        return told(self.outcome, self.media_name or self.media_id, *said)
+
+
+def said_of_import(counts: Mapping[ImportOutcome, int], left_out: int) -> str:
+    """Return the sentence on an import; of `left_out` predictions it did not take everything."""
+    parts = [(outcome.value, counts.get(outcome, 0)) for outcome in ImportOutcome]
+    parts.append(("with something left out", left_out))
+    return tally("prediction", parts, sum(counts.values()))
+
 
 @attrs.frozen
-class ImportReport:
+class ImportReport(Shown):
     """What happened to all predictions of an import."""
 
     results: tuple[ImportResult, ...] = attrs.field(default=(), repr=counted)
@@ -170,6 +183,10 @@ class ImportReport:
     def remarks(self) -> tuple[ImportRemark, ...]:
         """Return what was said of all predictions, counted by kind."""
         return _summed(each for result in self.results for each in result.remarks)
+
+    def __str__(self) -> str:
+        left_out = sum(bool(each.left_out) for each in self.results)
+        return said_of_import(Counter(each.outcome for each in self.results), left_out)
 
 
 def _summed(remarks: Iterable[ImportRemark]) -> tuple[ImportRemark, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
 from contextlib import aclosing
 from functools import partial
@@ -12,6 +13,7 @@ from typing import Literal, TypeAlias
 import attrs
 
 from datagym_async._checks import checked, listed
+from datagym_async._shown import Shown, tally, told
 from datagym_async._wire import _routes as routes
 from datagym_async._wire._codec import decode_value
 from datagym_async.exceptions import (
@@ -49,9 +51,19 @@ class TaskOutcome:
         """Return whether the task is where it was to go."""
         return self.verdict in ("completed", "skipped")
 
+    @property
+    def reason(self) -> str:
+        """Return why it is not there, as a sentence; empty if it is."""
+        if self.verdict == "config_changed":
+            return "The label configuration was being changed; try again."
+        return "" if self.error is None else str(self.error)
+
+    def __str__(self) -> str:
+        return told(self.verdict, self.task_id, self.reason)
+
 
 @attrs.frozen
-class TasksReport:
+class TasksReport(Shown):
     """What happened to many tasks."""
 
     outcomes: tuple[TaskOutcome, ...] = attrs.field(default=(), repr=False)
@@ -71,6 +83,10 @@ class TasksReport:
     def problems(self) -> tuple[TaskOutcome, ...]:
         """Return the outcomes of the others."""
         return tuple(outcome for outcome in self.outcomes if not outcome.ok)
+
+    def __str__(self) -> str:
+        counts = Counter(each.verdict if each.ok else "failed" for each in self.outcomes)
+        return tally("task", counts.items(), len(self.outcomes))
 
 
 @checked

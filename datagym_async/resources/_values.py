@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from datagym_async._checks import checked
+from datagym_async._shown import tally
 from datagym_async._wire import _routes as routes
 from datagym_async.exceptions import (
     APIError,
@@ -107,6 +108,10 @@ class WriteReport:
     def left_behind(self) -> tuple[str, ...]:
         """Return the UUIDs of all values that may be left half-done."""
         return tuple(value_id for each in self.problems for value_id in each.left_behind)
+
+    def __str__(self) -> str:
+        total, bad = len(self.annotations) + len(self.classifications), len(self.problems)
+        return tally("label", (("written", total - bad), ("failed", bad)), total)
 
 
 @checked

@@ -24,8 +24,14 @@ from datagym_async._runs._text import (
     said_counts,
     size,
 )
+from datagym_async._shown import told
 from datagym_async.exceptions import ConfigurationError, ErrorDetail
+from datagym_async.models._basics import without_secrets
 from datagym_async.uploads._pictures import Picture, kind_of
+
+
+def _told(source: str) -> str:
+    return without_secrets(source) if is_url(source) else source
 
 
 def is_url(text: str) -> bool:
@@ -117,7 +123,7 @@ class UploadItem:
 
     name: str
     content: str | bytes = attrs.field(
-        repr=lambda it: repr(it) if isinstance(it, str) else f"<{len(it)} bytes>"
+        repr=lambda it: f"<{len(it)} bytes>" if isinstance(it, bytes) else repr(_told(it))
     )
     origin: str = attrs.field(default="", kw_only=True)
     file: Readable | Picture | None = attrs.field(default=None, kw_only=True, eq=False, repr=False)
@@ -241,6 +247,9 @@ class UploadResult(BulkResult):
     def is_problem(self) -> bool:
         """Return whether the item was rejected or failed."""
         return self.outcome in {Outcome.REJECTED, Outcome.FAILED}
+
+    def __str__(self) -> str:
+        return told(self.outcome, _told(self.source) or self.name, self.reason)
 
 
 @attrs.frozen(kw_only=True)

@@ -145,7 +145,7 @@ def test_the_rest_goes_on_request(bench: Bench) -> None:
     file = bench.file("a.json", [item])
     ran = bench.run(file, "--append", "--partial")
     assert (ran.status, "left out: predictions[0]" in ran.err) == (1, True)
-    assert ran.err.endswith("1 prediction: 1 stored, of 1 something was left out.\n")
+    assert ran.err.endswith("1 prediction: 1 stored, 1 with something left out.\n")
     assert bench.boxes() == [1, 0, 0]
     ran = bench.run(file, "--replace", "--partial", "--lossy-ok", "--json")
     assert (ran.status, ran.document["ok"]) == (0, True)
@@ -251,7 +251,7 @@ def test_what_is_said_is_counted_by_kind(bench: Bench) -> None:
     assert held.startswith(f"rejected: predictions[4] {ids[2]}: labels.lorry: the label config")
     assert left_out.startswith("left out: 120 x ... is negative, and the service refuses it; --cl")
     assert left_out.endswith(f"({ids[0]}, {ids[1]}, {ids[2]}, ...)")
-    assert summary == "5 predictions: 1 rejected, 4 checked, of 4 something was left out."
+    assert summary == "5 predictions: 1 rejected, 4 checked, 4 with something left out."
     assert ran.status == 1
     document = bench.run(file, "--check", "--append", "--json").document
     assert [(each["word"], each["count"]) for each in document["kinds"]] == [

@@ -70,7 +70,7 @@ def test_tasks_of_states_are_moved(
     refused = at_service("tasks", verb, *asked)
     assert (refused.status, "--yes" in refused.err) == (2, True)
     ran = at_service("tasks", verb, *asked, "--yes")
-    assert (ran.status, ran.out) == (0, f"2 tasks {done}.\n")
+    assert (ran.status, ran.out) == (0, f"2 tasks: 2 {done}.\n")
     again = at_service("tasks", verb, *asked, "--yes", "--json")
     assert (again.status, again.document) == (0, {done: 0, "problems": []})
     listed = at_service("tasks", "list", project.id, "--state", done, "--json")
@@ -84,7 +84,7 @@ def test_named_tasks_are_moved_without_a_question(at_service: Cli, project: Seed
     (problem,) = (item for item in [ran.document["problems"]] if isinstance(item, list))
     assert [(each["task_id"], each["verdict"]) for each in problem] == [("nope", "failed")]
     said = at_service("tasks", "complete", project.task_ids["c.jpg"], "nope")
-    assert (said.status, said.out) == (1, "1 task completed, 1 not.\n")
+    assert (said.status, said.out) == (1, "2 tasks: 1 completed, 1 failed.\n")
     assert said.err.startswith("failed: nope: ")
 
 
@@ -135,7 +135,7 @@ def test_an_interruption_says_what_is_done(
         "2",
         "Interrupted.",
     ]
-    assert at_service(*words).out == "1 task skipped.\n"
+    assert at_service(*words).out == "1 task: 1 skipped.\n"
 
 
 @pytest.mark.parametrize(
@@ -163,13 +163,13 @@ def test_bitmaps_are_downloaded(at_service: Cli, project: SeededProject, tmp_pat
     at_service("tasks", "complete", *project.task_ids.values())
     ran = at_service("bitmaps", "Street scenes", tmp_path)
     assert (ran.status, ran.err) == (0, "")
-    assert ran.out == f"1 bitmap saved; they are in {tmp_path}.\n"
+    assert ran.out == f"1 bitmap: 1 saved; the folder is {tmp_path}.\n"
     again = at_service("bitmaps", project.id, tmp_path, "--json")
     assert again.document == {"folder": str(tmp_path), "saved": 0, "skipped": 1, "failed": []}
     anew = at_service("bitmaps", project.id, tmp_path, "--again", "--json")
     assert anew.document["saved"] == 1
     black = at_service("bitmaps", project.id, tmp_path, "--key", "seg", "--format", "BMP")
-    assert black.out.startswith("3 bitmaps saved")
+    assert black.out.startswith("3 bitmaps: 3 saved")
     assert sorted(path.name for path in (tmp_path / "seg").iterdir()) == [
         *("a.bmp", "a.png", "b.bmp", "c.bmp")
     ]
@@ -183,7 +183,7 @@ def test_bitmaps_that_fail(
     refusal = Status.of_json(500, {"key": "ex_gen_wrong_label_task_state", "params": ["T"]})
     faults.add(refusal, path="/export/bitmap/")
     ran = at_service("bitmaps", project.id, tmp_path)
-    assert (ran.status, ran.out) == (1, f"0 bitmaps saved, 1 failed; they are in {tmp_path}.\n")
+    assert (ran.status, ran.out) == (1, f"1 bitmap: 1 failed; the folder is {tmp_path}.\n")
     assert "must be completed, skipped or reviewed" in ran.err
     as_json = at_service("bitmaps", project.id, tmp_path, "--json")
     assert (as_json.status, "must be completed" in as_json.out) == (1, True)
