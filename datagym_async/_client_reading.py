@@ -145,6 +145,9 @@ class ClientReading(ClientJobs):
         looked = await of_service(self._look_sources(), *named)
         return await build_gallery(looked, Path(folder), options or GalleryOptions())
 
+    def _is_of_the_environment(self) -> bool:
+        return checked_address() == self.base_url and TOKEN_VARIABLE in os.environ
+
     def _named(
         self, project_id: ProjectId | None, dataset_id: DatasetId | None
     ) -> tuple[str | None, str | None]:
@@ -326,8 +329,7 @@ class ClientReading(ClientJobs):
         others = self._others
         if others is not None:
             client = client or others.connect
-        is_same = checked_address() == self.base_url and TOKEN_VARIABLE in os.environ
-        if processes and client is None and others is None and not is_same:
+        elif processes and client is None and not self._is_of_the_environment():
             raise ConfigurationError(
                 f"Worker processes open clients of their own, and {BASE_URL_VARIABLE} and "
                 f"{TOKEN_VARIABLE} do not name this service; set them, or pass client="

@@ -1,16 +1,33 @@
-"""Errors out of exception groups."""
+"""Tasks that belong together, and errors out of exception groups."""
 
 from __future__ import annotations
 
-from typing import overload
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 
 
-@overload
-def first_of(error: Exception) -> Exception: ...
-@overload
-def first_of(error: BaseException) -> BaseException: ...
-def first_of(error: BaseException) -> BaseException:
+@asynccontextmanager
+async def together() -> AsyncGenerator[asyncio.TaskGroup, None]:
+    """Give a group of tasks whose first error comes out as it was raised.
+
+    So a group of errors that somebody else raised in one of them comes out whole.
+    """
+    try:
+        async with asyncio.TaskGroup() as group:
+            yield group
+    except BaseExceptionGroup as errors:
+        first = errors.exceptions[0]
+    else:
+        return
+    try:
+        raise first  # here, or its own cause would be lost
+    finally:
+        del first  # its traceback has this frame
+
+
+def first_of(error: Exception) -> Exception:
     """Return the first single error of an exception group, however deep; others as they are."""
-    while isinstance(error, BaseExceptionGroup):
+    while isinstance(error, ExceptionGroup):
         error = error.exceptions[0]
     return error

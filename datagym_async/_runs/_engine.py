@@ -22,7 +22,7 @@ from collections import deque
 from contextlib import AbstractContextManager
 from typing import Generic, Protocol, Self, TypeVar, cast
 
-from datagym_async._groups import first_of
+from datagym_async._groups import together
 from datagym_async._public import NotCopied
 from datagym_async._retry import SEEMS_DOWN
 from datagym_async._runs._options import Stops
@@ -243,9 +243,9 @@ class BulkRun(NotCopied, ABC, Generic[Work, Result, Report]):
     async def _run(self) -> None:
         """Work until the end, or until something stops the run; then end the results."""
         try:
-            async with asyncio.TaskGroup() as group:
+            async with together() as group:
                 writing = group.create_task(self._keep_writing())
-                async with asyncio.TaskGroup() as workers:
+                async with together() as workers:
                     workers.create_task(self._feed_all())
                     for _ in range(self._workers):
                         workers.create_task(self._work())
@@ -255,8 +255,8 @@ class BulkRun(NotCopied, ABC, Generic[Work, Result, Report]):
                 except (APIError, OSError, sqlite3.Error) as error:
                     self.error = self.error or error
                 writing.cancel()
-        except ExceptionGroup as errors:  # a bug of ours or of the caller's code
-            self.error = self.error or first_of(errors)
+        except Exception as error:  # a bug of ours or of the caller's code
+            self.error = self.error or error
         self._results.put(None)
 
     def stop(self) -> None:

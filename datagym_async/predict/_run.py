@@ -24,7 +24,7 @@ from uuid import uuid4
 import attrs
 
 from datagym_async._checks import by_annotation, within
-from datagym_async._groups import first_of
+from datagym_async._groups import together
 from datagym_async._runs._text import counted, said_counts
 from datagym_async._shown import Shown
 from datagym_async._threads import in_thread
@@ -281,17 +281,16 @@ async def predict(
     run = _Run(labels, project_id, options, journal, len(listing))
     try:
         await in_thread(journal.open)
-        async with workers as (runner, count), asyncio.TaskGroup() as group:
-            # One chunk more than there are workers is loaded while these are busy.
-            group.create_task(run.ask(runner, listing, count + 1))
-            await run.bring_in()
-    except ExceptionGroup as errors:
-        error = first_of(errors)
-        if not isinstance(error, DataGymError | OSError | sqlite3.Error):
-            raise error from errors
-        words = journal.failure_text(error) if isinstance(error, sqlite3.Error) else error
-        text = f"The prediction stopped: {words}"
-        raise TransferError(text, report=run.report(complete=False)) from error
+        async with workers as (runner, count):
+            try:
+                async with together() as group:
+                    # One chunk more than there are workers is loaded while these are busy.
+                    group.create_task(run.ask(runner, listing, count + 1))
+                    await run.bring_in()
+            except (DataGymError, OSError, sqlite3.Error) as error:
+                words = journal.failure_text(error) if isinstance(error, sqlite3.Error) else error
+                text = f"The prediction stopped: {words}"
+                raise TransferError(text, report=run.report(complete=False)) from error
     finally:
         await in_thread(journal.close)
     return run.report(complete=True)
@@ -329,7 +328,7 @@ class _Run:
             [listing[at] for at in range(start, min(start + size, len(listing)))]
             for start in range(0, len(listing), size)
         )
-        async with asyncio.TaskGroup() as group:
+        async with together() as group:
             for _ in range(at_once):
                 group.create_task(self._work(runner, chunks))
         await self._out.put(None)

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, 
 from contextlib import aclosing
 from typing import Any, TypeVar
 
-from datagym_async._groups import first_of
+from datagym_async._groups import together
 from datagym_async.exceptions import ConfigurationError
 
 T = TypeVar("T")
@@ -47,15 +47,9 @@ async def for_each(
                     return
             await work(item)
 
-    try:
-        async with aclosing(source), asyncio.TaskGroup() as group:
-            for _ in range(concurrency):
-                group.create_task(run_worker())
-    except BaseExceptionGroup as errors:
-        first = first_of(errors)
-    else:
-        return
-    raise first
+    async with aclosing(source), together() as group:
+        for _ in range(concurrency):
+            group.create_task(run_worker())
 
 
 async def one_by_one(items: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T, None]:

@@ -17,7 +17,7 @@ from typing import TypeAlias
 
 import attrs
 
-from datagym_async._groups import first_of
+from datagym_async._groups import together
 from datagym_async._limits import Admission
 from datagym_async._threads import in_thread, in_thread_left_behind
 from datagym_async.uploads._preparing import PORTION, Preparer
@@ -140,16 +140,10 @@ class Feeder:
         """Hand out settled items of the plan; tasks read objects of stores ahead of the workers."""
         stored: asyncio.Queue[Planned | None] = asyncio.Queue(READERS)
         readers: list[asyncio.Task[None]] = []
-        try:
-            async with asyncio.TaskGroup() as group:
-                await self._hand_out_read(stored, readers, group)
-                for _ in readers:
-                    await stored.put(None)
-        except BaseExceptionGroup as errors:
-            first = first_of(errors)
-        else:
-            return
-        raise first  # here, or its own cause would be lost
+        async with together() as group:
+            await self._hand_out_read(stored, readers, group)
+            for _ in readers:
+                await stored.put(None)
 
     async def _read_ahead(self, stored: asyncio.Queue[Planned | None]) -> None:
         """Read objects of stores on demand, and hand them out one by one."""
@@ -241,27 +235,22 @@ class Feeder:
     async def _feed_stream(self, stream: Stream) -> None:
         arrivals: asyncio.Queue[object] = asyncio.Queue(STEP)
         end: object = None
-        error: BaseException | None
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(_pump(stream, arrivals))
-                while not isinstance(end, _End):
-                    # All that has arrived, at least one element; the end comes last.
-                    elements = [await arrivals.get()]
-                    while len(elements) < STEP and not arrivals.empty():
-                        elements.append(arrivals.get_nowait())
-                    end = elements.pop() if isinstance(elements[-1], _End) else None
-                    streams, _ = await self._take_in(elements)
-                    await self._hand_out_taken()
-                    for each in streams:
-                        await self._feed_stream(each)
-                    if arrivals.empty():
-                        await self._flush_links()
-            error = end.error
-        except BaseExceptionGroup as errors:
-            error = first_of(errors)
-        if error is not None:
-            raise error
+        async with together() as group:
+            group.create_task(_pump(stream, arrivals))
+            while not isinstance(end, _End):
+                # All that has arrived, at least one element; the end comes last.
+                elements = [await arrivals.get()]
+                while len(elements) < STEP and not arrivals.empty():
+                    elements.append(arrivals.get_nowait())
+                end = elements.pop() if isinstance(elements[-1], _End) else None
+                streams, _ = await self._take_in(elements)
+                await self._hand_out_taken()
+                for each in streams:
+                    await self._feed_stream(each)
+                if arrivals.empty():
+                    await self._flush_links()
+        if end.error is not None:
+            raise end.error
 
 
 _Entry = tuple[int, "Candidate"] | Stream

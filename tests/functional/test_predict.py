@@ -325,6 +325,33 @@ async def test_a_full_disk_under_the_journal_ends_the_run_with_its_report(
         assert await there.held() == there.wanted
 
 
+async def test_an_error_of_the_caller_comes_out_as_it_was_raised() -> None:
+    """With its own cause, and a group of errors whole."""
+    slip, group = KeyError("slip"), ExceptionGroup("mine", [LookupError("one"), LookupError("two")])
+    slip.__cause__ = LookupError("why")
+    async with bench(2) as there:
+        for error in (slip, group):
+
+            def tell(_: PredictProgress, error: Exception = error) -> None:
+                raise error
+
+            with pytest.raises(type(error)) as caught:
+                await there.predict(on_progress=tell)
+            assert caught.value is error
+    assert str(slip.__cause__) == "why"
+
+
+async def test_without_processes_the_environment_names_no_service(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A wrong address there was an error although nothing needed it."""
+    monkeypatch.setenv("DATAGYM_BASE_URL", "no address")
+    async with bench(2) as there:
+        assert (await there.predict()).ok
+        with pytest.raises(ConfigurationError, match="DATAGYM_BASE_URL"):
+            await there.predict(processes=1)
+
+
 async def test_a_journal_that_is_deleted_begins_anew(tmp_path: Path) -> None:
     """Whatever lies beside it still."""
     journal = tmp_path / "predict.journal"

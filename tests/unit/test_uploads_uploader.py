@@ -357,8 +357,11 @@ async def test_what_a_source_raises_comes_out_unchanged(service: FakeService, ki
     assert (run.report.uploaded, run.report.complete) == (3, False)
 
 
-async def test_a_group_of_errors_of_a_source_comes_out_whole(service: FakeService) -> None:
-    """A source that downloads with tasks of its own raises one; a plan and an upload keep it."""
+@pytest.mark.parametrize("depth", [1, 2, 3])
+async def test_a_group_of_errors_of_a_source_comes_out_whole(
+    service: FakeService, depth: int
+) -> None:
+    """A source that downloads with tasks of its own raises one, also as an item of another."""
     errors = ExceptionGroup("mine", [LookupError("one"), LookupError("two")])
 
     async def broken() -> AsyncIterator[UploadItem]:
@@ -366,7 +369,16 @@ async def test_a_group_of_errors_of_a_source_comes_out_whole(service: FakeServic
             yield image
         raise errors
 
-    for run in (uploader(service, broken()), DryRun(service, DATASET_ID, broken())):
+    async def within(inner: AsyncIterator[Any]) -> AsyncIterator[Any]:
+        yield inner
+
+    def source() -> AsyncIterator[Any]:
+        found: AsyncIterator[Any] = broken()
+        for _ in range(depth - 1):
+            found = within(found)
+        return found
+
+    for run in (uploader(service, source()), DryRun(service, DATASET_ID, source())):
         async with run:
             with pytest.raises(ExceptionGroup) as caught:
                 await run.finish()
