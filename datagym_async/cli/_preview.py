@@ -19,6 +19,7 @@ from datagym_async.exceptions import NotFoundError
 from datagym_async.look import Choice, build_sheet
 from datagym_async.look._drawing import silence_size_warnings
 from datagym_async.look._sheet import FORMS
+from datagym_async.look._subjects import ImageSet
 
 app = group("preview")
 
@@ -69,8 +70,15 @@ def preview(
     subjects = Subjects(subject, project, labels)
     choice = Choice(count=count, seed=seed, classes=of_class or (), state=state, query=query)
 
+    notes: tuple[str, ...] = ()
+
+    async def draw(looked: ImageSet) -> int:
+        nonlocal notes
+        notes = looked.notes
+        return await build_sheet(looked, output, choice, text=text)
+
     async def local() -> int:
-        return await build_sheet(await subjects.local(), output, choice, text=text)
+        return await draw(await subjects.local())
 
     async def at(client: DataGymClient) -> int:
         try:
@@ -79,11 +87,13 @@ def preview(
             if not is_id(subject):
                 raise
             return await _one(client, subject, project, output, text=text)
-        return await build_sheet(looked, output, choice, text=text)
+        return await draw(looked)
 
     shown = run_in_loop(local()) if lies_here(invocation, subject) else with_client(invocation, at)
     images = counted(shown, "image")
-    document = {"path": str(output), "images": shown}
+    for line in notes:
+        invocation.output.warning(line)
+    document = {"path": str(output), "images": shown, "notes": notes}
     invocation.output.outcome(document, f"{images} in {output}.")
     if open_it:
         webbrowser.open(output.resolve().as_uri())

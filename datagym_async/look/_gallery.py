@@ -64,14 +64,18 @@ class GalleryOptions:
         size: Pixels of the longer side of thumbnails.
         compare: A file or folder of other labels of the images, to compare; None for none.
         least: IoU from which two objects match, above 0 to 1.
-        workers: Processes that make thumbnails; None for one on each core, 0 for threads.
+        workers: Processes that make thumbnails; None for one on each core, 0 for threads. Each
+            process begins with the code of your program that is not below
+            ``if __name__ == "__main__":``.
         on_progress: Called with the number of finished images; must not raise.
     """
 
     size: int = attrs.field(default=480, validator=within(32, 4096))
     compare: Path | None = attrs.field(default=None, converter=_compare)
     least: float = 0.5
-    workers: int | None = attrs.field(default=None, validator=within(0, 256))
+    workers: int | None = attrs.field(
+        default=0, validator=attrs.validators.optional(within(0, 256))
+    )
     on_progress: Callable[[int], None] = lambda _: None
 
     def __attrs_post_init__(self) -> None:

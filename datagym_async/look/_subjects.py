@@ -353,7 +353,7 @@ async def labels_by_id(
     except FormatError as error:
         if not may_lack:
             raise
-        return {}, (f"No labels were found: {error}",)
+        return {}, (f"No labels are shown: {error}.",)
     if lost:
         notes.append(f"{counted(lost, 'image')} of {path.name} not found here.")
     return found, tuple(notes)

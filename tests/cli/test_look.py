@@ -249,6 +249,21 @@ def test_an_image_on_the_disk(cli: Cli, tmp_path: Path) -> None:
     assert drawn[0] != drawn[1]
 
 
+def test_a_picture_without_labels_says_why(
+    at_service: Cli, project: SeededProject, tmp_path: Path
+) -> None:
+    """Labels that are not drawn are no secret, on the disk and at the service."""
+    del project
+    (tmp_path / "a.jpg").write_bytes(jpeg(3000))
+    picture = tmp_path / "sheets" / "out.png"
+    picture.parent.mkdir()
+    plain = at_service("preview", tmp_path / "a.jpg", "-o", picture)
+    assert (plain.status, plain.err.startswith("No labels are shown: ")) == (0, True)
+    shown = at_service("preview", tmp_path / "a.jpg", "-o", picture, "--json")
+    assert (shown.status, shown.document["images"], shown.err) == (0, 1, "")
+    assert shown.document["notes"] == [plain.err.strip()]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

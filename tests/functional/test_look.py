@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -406,6 +408,24 @@ def test_nothing_to_choose_from() -> None:
         look.Choice().of(nothing)
 
 
+def test_a_program_makes_a_gallery_without_a_guard(tmp_path: Path) -> None:
+    """It runs once: no process that makes thumbnails runs its file again."""
+    photos(tmp_path / "in", "a.jpg", "b.jpg")
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import asyncio\n"
+        "from datagym_async import look\n"
+        "print('begun')\n"
+        f"print(asyncio.run(look.gallery({str(tmp_path / 'in')!r}, {str(tmp_path / 'site')!r})))\n"
+    )
+
+    ran = subprocess.run([sys.executable, program], capture_output=True, text=True, check=False)
+
+    page = tmp_path / "site" / "index.html"
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.stdout == f"begun\n2 images with 0 objects: open {page}.\n"
+
+
 async def test_labels_of_no_known_format(tmp_path: Path) -> None:
     """Asked for, they are an error; a folder may have none."""
     photos(tmp_path / "in", "a.jpg")
@@ -416,7 +436,7 @@ async def test_labels_of_no_known_format(tmp_path: Path) -> None:
             tmp_path / "in", tmp_path / "site", labels=tmp_path / "labels.json", options=IN_THREADS
         )
     gallery = await look.gallery(tmp_path / "in", tmp_path / "site", options=IN_THREADS)
-    assert gallery.notes[0].startswith("No labels were found")
+    assert gallery.notes[0].startswith("No labels are shown: ")
 
 
 @pytest.mark.parametrize("wrong", [{"size": 8}, {"least": 0}, {"least": 2}])
