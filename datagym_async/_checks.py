@@ -323,11 +323,12 @@ def one_of(*words: str | None) -> Any:  # attrs' own type of a validator is not 
     return rule
 
 
-def within(least: int, most: int) -> Any:
-    """Return a validator of numbers in a range; None is allowed if it is the default."""
+def within(least: int, most: int, *, or_none: bool = False) -> Any:
+    """Return a validator of numbers in a range; None is allowed with `or_none` or as default."""
 
     def rule(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-        if (value is None and attribute.default is None) or is_whole(value, least, most):
+        is_none = value is None and (or_none or attribute.default is None)
+        if is_none or is_whole(value, least, most):
             return
         kind = "" if is_whole(value) else "a whole number "
         raise ConfigurationError(

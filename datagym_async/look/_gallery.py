@@ -73,9 +73,7 @@ class GalleryOptions:
     size: int = attrs.field(default=480, validator=within(32, 4096))
     compare: Path | None = attrs.field(default=None, converter=_compare)
     least: float = 0.5
-    workers: int | None = attrs.field(
-        default=0, validator=attrs.validators.optional(within(0, 256))
-    )
+    workers: int | None = attrs.field(default=0, validator=within(0, 256, or_none=True))
     on_progress: Callable[[int], None] = lambda _: None
 
     def __attrs_post_init__(self) -> None:
