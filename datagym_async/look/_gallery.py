@@ -198,7 +198,6 @@ class _Making:
             made, labels = Thumbnail(problem=printable(str(error))), subject.labels
         else:
             self._unreachable = 0
-            await in_thread(target.parent.mkdir, parents=True, exist_ok=True)
             made = await maker(content, target)
             if isinstance(content, Path) and made.is_upright and not made.problem:
                 original = await in_thread(lambda: content.resolve().as_uri())

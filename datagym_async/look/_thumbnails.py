@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
 
+from datagym_async._files import telling
 from datagym_async._printable import printable
 from datagym_async._runs._images import UPRIGHT, orientation_of
 from datagym_async._threads import in_thread
@@ -38,7 +40,11 @@ Maker: TypeAlias = Callable[[bytes | Path, Path], Awaitable[Thumbnail]]
 
 
 def make(source: bytes | Path, target: Path, size: int) -> Thumbnail:
-    """Write an image as WebP, at most `size` pixels a side, without EXIF; never raises; blocks."""
+    """Write an image as WebP, at most `size` pixels a side, without EXIF; blocks.
+
+    It raises only a `FileWriteError`: all that follow would have it, too.
+    """
+    made = io.BytesIO()
     try:
         image = opened(source)
         width, height = image.size
@@ -47,11 +53,14 @@ def make(source: bytes | Path, target: Path, size: int) -> Thumbnail:
         if image.mode not in {"RGB", "L"}:
             image = in_colors(image)
         image.thumbnail((size, size), reducing_gap=2.0)
-        in_colors(image).save(target, "WEBP", quality=72, method=2)
+        in_colors(image).save(made, "WEBP", quality=72, method=2)
     except Exception as error:
         if type(error).__name__ == "UnidentifiedImageError":  # its text is of no use to people
             return Thumbnail(problem="It is not an image that can be read.")
         return Thumbnail(problem=printable(str(error) or type(error).__name__))
+    with telling(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(made.getbuffer())
     return Thumbnail(width, height, orientation == UPRIGHT)
 
 

@@ -34,6 +34,7 @@ from datagym_async.labels import (
 from datagym_async.look import GalleryOptions
 from datagym_async.server import SeedDataset, SeedMedia, SeedProject, SeedVideo
 from datagym_async.testing import Status
+from tests.helpers.full_device import NEEDS_FULL_DEVICE
 from tests.helpers.photos import jpeg
 from tests.helpers.world import World, world
 
@@ -340,6 +341,24 @@ async def test_an_old_page_that_cannot_be_deleted(tmp_path: Path) -> None:
     del raised
     shutil.rmtree(site / "index.html")
     assert (await look.gallery(tmp_path / "in", site, options=IN_THREADS)).images == 1
+
+
+@NEEDS_FULL_DEVICE
+async def test_a_disk_that_is_full_is_no_fault_of_the_images(tmp_path: Path) -> None:
+    """The gallery ends at the first thumbnail without room; they were problems of their images."""
+    photos(tmp_path / "in", "a.jpg", "b.jpg")
+    site, elsewhere = tmp_path / "site", tmp_path / "elsewhere" / "000"
+    elsewhere.mkdir(parents=True)
+    (elsewhere / "000000.webp").symlink_to("/dev/full")
+    site.mkdir()
+    (site / ".datagym-gallery").touch()
+    (site / "thumbs").symlink_to(elsewhere.parent)
+
+    with pytest.raises(FileWriteError, match=r"0.webp cannot be written .No space") as raised:
+        await look.gallery(tmp_path / "in", site, options=IN_THREADS)
+
+    assert raised.value.errno == errno.ENOSPC
+    assert not (site / "index.html").exists()
 
 
 async def test_a_gallery_of_yolo(tmp_path: Path) -> None:
