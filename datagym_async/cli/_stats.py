@@ -10,7 +10,7 @@ from datagym_async._client import DataGymClient
 from datagym_async._files import write_file
 from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._connect import with_client
-from datagym_async.cli._errors import SOME_FAILED, WELL, CommandError
+from datagym_async.cli._errors import SOME_FAILED, WELL, CommandError, hint_in_shell_words
 from datagym_async.cli._lookup import lies_here, subject_of
 from datagym_async.cli._options import argument, flag
 from datagym_async.cli._screen import Output
@@ -37,8 +37,8 @@ def stats(
         str,
         argument(
             "PROJECT|DATASET|FILE",
-            "Name or id at the service, or a file of labels: an export, predictions, COCO, a "
-            "data.yaml of YOLO. A path that exists on disk is used first.",
+            "Name or id at the service, or a file or folder of labels, in any format that `import` "
+            "takes. A path that exists on disk is used first.",
         ),
     ],
     output: Annotated[
@@ -52,6 +52,14 @@ def stats(
         float,
         flag("--tiny PIXELS", "An object with a side shorter than this counts as tiny.", min=0),
     ] = 4.0,
+    images: Annotated[
+        Path | None,
+        flag(
+            "--images PATH",
+            "For a file or folder: where the images are, if not beside the labels. For COCO "
+            "results: the file that lists images and categories.",
+        ),
+    ] = None,
     fail_on: Annotated[
         str | None,
         flag(
@@ -76,7 +84,9 @@ def stats(
             raise CommandError(f"The file {file} must end in .html, .svg or .json.")
     path = Path(subject)
     if lies_here(invocation, subject):
-        found = asyncio.run(stats_of_file(path, tiny=tiny))
+        found = asyncio.run(stats_of_file(path, tiny=tiny, images=images))
+    elif images is not None:
+        raise CommandError("--images is for files and folders only.")
     else:
 
         async def work(client: DataGymClient) -> LabelStatistics:
@@ -104,7 +114,7 @@ def stats(
 def _tell(output: Output, found: LabelStatistics) -> None:
     output.result(str(found))
     for note in found.notes:
-        output.result(note)
+        output.result(hint_in_shell_words(note))
     if found.classes:
         output.result("")
         columns = ("Class", ">Images", ">Objects", ">Smallest", ">Mean", ">Largest")

@@ -7,6 +7,7 @@ loader); the bytes of an image are read when its turn comes.
 from __future__ import annotations
 
 import os
+import re
 from array import array
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
@@ -16,7 +17,7 @@ from typing import Any, Final, TypeAlias
 
 import attrs
 
-from datagym_async._checks import checked
+from datagym_async._checks import checked, to_path
 from datagym_async._runs._text import counted
 from datagym_async._threads import in_thread
 from datagym_async.data._listing import Library, Listing, PackedLabels, export_labels, list_media
@@ -168,13 +169,20 @@ async def _found(
 
 
 @checked
-async def stats(path: str | os.PathLike[str], *, tiny: float = 4.0) -> LabelStatistics:
+async def stats(
+    path: str | os.PathLike[str],
+    *,
+    tiny: float = 4.0,
+    images: str | os.PathLike[str] | None = None,
+) -> LabelStatistics:
     """Return statistics of the labels in a file or folder.
 
     Args:
         path: A file or folder in any format that an import takes. Those of the service (an export,
             predictions) are read as they arrive.
         tiny: An object is tiny if a side has fewer pixels than this.
+        images: Where the images are, if not beside the labels: YOLO needs their sizes. For results
+            of COCO, the file that lists their images and categories.
 
     Raises:
         FormatError: It has no known format.
@@ -184,19 +192,25 @@ async def stats(path: str | os.PathLike[str], *, tiny: float = 4.0) -> LabelStat
     require_look("Counting labels")
     path = Path(path)
     tally = StatisticsTally(path.name or str(path), tiny=tiny)
-    async with aclosing(labels_in(path, tally.notes)) as images:
-        async for image in images:
+    where = to_path("images", images)
+    async with aclosing(labels_in(path, tally.notes, images=where)) as labelled:
+        async for image in labelled:
             tally.add(image)
     return tally.statistics()
 
 
 async def labels_in(
-    path: Path, notes: list[str], config: LabelConfig | None = None
+    path: Path,
+    notes: list[str],
+    config: LabelConfig | None = None,
+    images: Path | None = None,
 ) -> AsyncGenerator[LabeledImage, None]:
     """Give the labels of a file in any format of an import; what is not read is in the notes."""
     # Of all shapes only segmentations can express everything in a file.
     mapping = LabelMapping(shape="segmentation")
-    file = PredictionFile(path, mapping=mapping, config=config, unannotated=True, emptied=True)
+    file = PredictionFile(
+        path, mapping=mapping, config=config, images=images, unannotated=True, emptied=True
+    )
     async with aclosing(aiter(file)) as items:
         async for item in items:
             if not isinstance(item, LabeledImage):
@@ -307,6 +321,9 @@ async def _load(sources: LookSources, subject: Subject) -> Loaded:
     return content, labels
 
 
+_NAME_IMAGES: Final = re.compile(r"; name (?:its|the) folder [^,;)]*images=\.\.\.")
+
+
 async def of_folder(folder: Path, labels: Path | None) -> ImageSet:
     """Return the images of a folder, with labels in any format, by default those in it, if any."""
     files = await in_thread(_images_below, folder)
@@ -354,6 +371,7 @@ async def labels_by_id(
         if not may_lack:
             raise
         return {}, (f"No labels are shown: {error}.",)
+    notes = [_NAME_IMAGES.sub("", note) for note in notes]  # they are these
     if lost:
         notes.append(f"{counted(lost, 'image')} of {path.name} not found here.")
     return found, tuple(notes)

@@ -249,6 +249,20 @@ def test_an_image_on_the_disk(cli: Cli, tmp_path: Path) -> None:
     assert drawn[0] != drawn[1]
 
 
+def test_statistics_of_labels_whose_images_are_elsewhere(cli: Cli, tmp_path: Path) -> None:
+    """What is not read is said with the option that helps; the service has its images."""
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "classes.txt").write_text("car\n")
+    (tmp_path / "labels" / "a.txt").write_text("0 0.5 0.5 0.5 0.5")
+    (tmp_path / "a.jpg").write_bytes(jpeg(3000))
+    lost = cli("stats", tmp_path / "labels")
+    assert "there is no such image; name its folder with --images" in lost.out
+    found = cli("stats", tmp_path / "labels", "--images", tmp_path)
+    assert found.out.startswith("labels: 1 image with 1 object of 1 class.\n\n")
+    refused = cli("stats", "Cars", "--images", tmp_path)
+    assert (refused.status, "--images is for files and folders only" in refused.err) == (2, True)
+
+
 def test_a_picture_without_labels_says_why(
     at_service: Cli, project: SeededProject, tmp_path: Path
 ) -> None:

@@ -246,6 +246,25 @@ async def test_coco_says_the_sizes_of_images(tmp_path: Path) -> None:
     assert (found.images, found.labelled, found.finding("edge").count) == (2, 1, 1)
 
 
+async def test_images_elsewhere_are_found_where_they_are_said_to_be(tmp_path: Path) -> None:
+    """YOLO needs their sizes; only what takes `images` names it."""
+    text(tmp_path / "labels" / "classes.txt", "car\n")
+    text(tmp_path / "labels" / "a.txt", "0 0.5 0.5 0.5 0.5")
+    picture(tmp_path / "photos" / "b.png")
+    options = look.GalleryOptions(workers=0)
+
+    lost = await look.stats(tmp_path / "labels")
+    gallery = await look.gallery(
+        tmp_path / "photos", tmp_path / "out", labels=tmp_path / "labels", options=options
+    )
+    picture(tmp_path / "photos" / "a.png")
+    found = await look.stats(tmp_path / "labels", images=tmp_path / "photos")
+
+    assert (lost.objects, "name its folder with images=..." in lost.notes[0]) == (0, True)
+    assert gallery.notes[0].endswith("(a: there is no such image)")
+    assert (found.images, found.objects, found.notes) == (2, 1, ())
+
+
 @pytest.mark.parametrize("line", ["bad line x", "0 1\0", "9 0.5 0.5 0.5 0.5", "1 " * 200_000])
 async def test_an_image_whose_labels_are_unreadable_is_an_image(tmp_path: Path, line: str) -> None:
     """It counts as one without labels, in statistics and in a gallery."""
