@@ -8,8 +8,10 @@ service's own ``msg`` says nothing.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from typing import Final
 
 import orjson
 
@@ -137,6 +139,8 @@ def _message(
     if template := SENTENCES.get(key):
         text = _filled(template, short)
         text = f"An{text[1:]}" if text[:2] == "A " and text[2:3] in "AEIOU" else text
+        if key == "ex_notfound" and short[1:2] == ["id"] and not _ID.fullmatch(params[-1]):
+            text += " An id is a UUID, not a name."
     else:
         said = f" ({', '.join(short)})" if short else ""
         text = f"The service answered {status} with the error {key}{said}."
@@ -168,6 +172,7 @@ def _cut(text: str, longest: int = _MAX_TEXT) -> str:
 
 # --- sentences ----------------------------------------------------------------------------------
 
+_ID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 UNSAID = "(not said)"
 """Stands for a parameter that the service left out."""
 

@@ -198,6 +198,18 @@ def test_templates_use_positions_that_exist() -> None:
     assert names <= {"0", "1", "2"}
 
 
+@pytest.mark.parametrize(
+    ("wanted", "more"),
+    [("Photos", " An id is a UUID, not a name."), ("3f2504e0-4f89-11d3-9a0c-0305e82c3301", "")],
+)
+def test_a_name_is_no_id(wanted: str, more: str) -> None:
+    """Who gives a name where an id is wanted learns that."""
+    body = {"key": "ex_notfound", "params": ["dataset", "id", wanted]}
+    error = decoded(answer(body, status=404))
+    said = f"The service knows no dataset with id {wanted}; it may have been deleted.{more}"
+    assert str(error) == said.removesuffix(".")
+
+
 def test_the_page_of_errors_has_every_key() -> None:
     """What the service says by a key is said there as an error says it."""
     page = Path(__file__).parents[2] / "docs" / "errors.md"
