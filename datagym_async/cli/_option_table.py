@@ -32,30 +32,18 @@ class Option:
     client, if `client` says as what; else to the configuration of the job. Type and default are
     those of the place it goes to, unless they are given. An option for a field that is True by
     default makes it False. A SIZE and a TIME are read as such.
-
-    Args:
-        usage: The flags and the placeholder of the value: ``"--dataset -d NAME|ID"``.
-        help: The text in help and docs/cli.md. The default is added to it.
-        field: The field of the configuration, if it has another name than the option.
-        client: The option of `DataGymClient` that it sets.
-        type: The type of its value, if a shell cannot give that of the field.
-        default: Its default, together with `type`.
-        least: The lowest number.
-        most: The highest number.
-        convert: Converts its value for the library.
-        hidden: Whether help leaves it out.
     """
 
-    usage: str
-    help: str
-    field: str = ""
-    client: str = ""
-    type: Any = None
-    default: Any = None
+    usage: str  # the flags and the placeholder of the value: "--dataset -d NAME|ID"
+    help: str  # in help and docs/cli.md, where the default is added to it
+    field: str = ""  # of the configuration, if it has another name than the option
+    client: str = ""  # the option of `DataGymClient` that it sets
+    type: Any = None  # of its value, if a shell cannot give that of the field
+    default: Any = None  # together with `type`
     least: float | None = None
     most: float | None = None
-    convert: Callable[[Any], Any] | None = None
-    hidden: bool = False
+    convert: Callable[[Any], Any] | None = None  # its value for the library
+    hidden: bool = False  # whether help leaves it out
 
     @property
     def flags(self) -> list[str]:
@@ -83,13 +71,9 @@ class OptionTable:
     """All options of a bulk job, in the order of its help, by the titles of their groups.
 
     Without a title they stand among the options of the command.
-
-    Args:
-        config_name: The configuration, ``package:class``: a command loads only its own.
-        groups: The options.
     """
 
-    config_name: str
+    config_name: str  # "package:class" of the configuration: a command loads only its own
     groups: Mapping[str, tuple[Option, ...]]
 
     @cached_property

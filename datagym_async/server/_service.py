@@ -108,11 +108,7 @@ class Call:
             raise EmptyAnswer(413) from None
 
     async def json(self) -> Json:
-        """Return the JSON body.
-
-        Another Content-Type is 415, a body that is too large 413, one that is no JSON or nested too
-        deep 400.
-        """
+        """Return the JSON body; 415 for another type, 413 if too large, 400 if it is no JSON."""
         kind = self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if kind != "application/json" and not (
             kind.startswith("application/") and kind.endswith("+json")

@@ -225,10 +225,7 @@ class Store(Queries):
 
     @classmethod
     async def open(cls, path: Path) -> Self:
-        """Open or make the database.
-
-        A file of another version of this package, or another kind of file, is a `StoreError`.
-        """
+        """Open or make the database; a file of another version or kind is a `StoreError`."""
         writer = await _connect(path)
         try:
             await writer.execute("PRAGMA journal_mode = WAL")
@@ -261,10 +258,7 @@ class Store(Queries):
 
     @contextlib.asynccontextmanager
     async def writing(self) -> AsyncIterator[Transaction]:
-        """Begin a transaction: committed at the end of the block, undone by any exception.
-
-        Keep it short, because all other writers wait.
-        """
+        """Begin a short transaction, for which all other writers wait; any exception undoes it."""
         async with self._lock:
             if self._writer.in_transaction:
                 # The rollback of an earlier transaction was cancelled.
