@@ -12,20 +12,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from datagym_async._public import when_asked
-
-if TYPE_CHECKING:
-    from datagym_async._limits._adaptive import Gradient, LimiterState
-    from datagym_async._limits._lanes import Admission, BoundedLane
-    from datagym_async._limits._limits import Limits, LimitsConfig, Slot
-    from datagym_async._limits._statistics import SessionStatistics
-else:
-    __getattr__, __dir__, _ = when_asked(
-        __name__,
-        _adaptive="Gradient LimiterState",
-        _lanes="Admission BoundedLane",
-        _limits="Limits LimitsConfig Slot",
-        _statistics="SessionStatistics",
-    )
+from datagym_async._limits._adaptive import Gradient, LimiterState
+from datagym_async._limits._lanes import Admission, BoundedLane
+from datagym_async._limits._limits import Limits, LimitsConfig, Slot
+from datagym_async._limits._statistics import SessionStatistics
