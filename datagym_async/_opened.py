@@ -9,7 +9,7 @@ import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 import aiohttp
 import attrs
@@ -70,20 +70,14 @@ class Settings:
 Fetch: TypeAlias = "Callable[[Wanted], Coroutine[Any, Any, DownloadResult]]"
 """Fetches a media into the folder of a download."""
 
-_Transports: TypeAlias = "Callable[[Transport], Transport]"
-_Fetches: TypeAlias = "Callable[[str, DownloadConfig], Fetch]"
-_Workers: TypeAlias = "Callable[[Job], Workers]"
-_Connect: TypeAlias = "Callable[[], AbstractAsyncContextManager[Loading]] | None"
 
-
-@attrs.frozen(kw_only=True)
-class RemoteJobs:
+class RemoteJobs(NamedTuple):
     """Does the jobs of a client elsewhere; made by `distributed.through`."""
 
-    transport: _Transports  # has others send the files of uploads
-    fetch: _Fetches  # by the folder and the options of a download
-    workers: _Workers  # of a prediction
-    connect: _Connect = None  # as in `through`
+    transport: Callable[[Transport], Transport]  # has others send the files of uploads
+    fetch: Callable[[str, DownloadConfig], Fetch]  # by the folder and the options of a download
+    workers: Callable[[Job], Workers]  # of a prediction
+    connect: Callable[[], AbstractAsyncContextManager[Loading]] | None = None  # as in `through`
 
 
 async def token_of(source: Secret | TokenSource) -> Secret:
