@@ -15,8 +15,7 @@ from typing import Any, Final
 
 import orjson
 
-MAX_DEPTH: Final = 64
-"""Levels of objects and lists; the service has about ten."""
+MAX_DEPTH: Final = 64  # levels of objects and lists; the service has about ten
 
 BOM: Final = b"\xef\xbb\xbf"
 """Some editors begin a file in UTF-8 with it; parsers of JSON refuse it."""

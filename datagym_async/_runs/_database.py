@@ -26,8 +26,7 @@ from datagym_async.exceptions import ClientClosedError, ConfigurationError, Data
 
 SIDES: Final = ("-wal", "-shm", "-journal")
 """What SQLite keeps beside a database that is open, or was not closed."""
-_COUNTER: Final = slice(24, 28)
-"""Where a plain database counts the transactions that changed it."""
+_COUNTER: Final = slice(24, 28)  # where a plain database counts the transactions that changed it
 _OF_THE_DISK: Final = frozenset(
     {
         sqlite3.SQLITE_FULL,

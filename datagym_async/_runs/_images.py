@@ -151,8 +151,7 @@ CONVERTIBLE: Final[tuple[tuple[int, bytes, str], ...]] = (
 _HEAD_SIZE: Final = 64
 _FORMATS: Final = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF")
 _PIXELS: Final = re.compile(r"0*[1-9]\d{0,8}", re.ASCII)
-_BITS, _SUBFILE, _DNG_VERSION = 258, 254, 50706
-"""Tags of a TIFF."""
+_BITS, _SUBFILE, _DNG_VERSION = 258, 254, 50706  # tags of a TIFF
 
 
 @attrs.frozen

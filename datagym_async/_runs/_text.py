@@ -27,8 +27,7 @@ from datagym_async._printable import printable
 from datagym_async._shown import Shown
 from datagym_async._shown import counted as counted
 
-RESUMED = "done by an earlier run"
-"""The words for items that an earlier run has settled."""
+RESUMED = "done by an earlier run"  # the words for items that an earlier run has settled
 _STARTS = frozenset("'=@+-\t\r")
 _FORMULA = re.compile(r"'*[=@+\-\t\r]")
 _MARKED = re.compile(r"'+[=@+\-\t\r]")

@@ -59,18 +59,10 @@ _BY_STATUS: Mapping[int, type[APIStatusError]] = {
     503: ServiceUnavailableError,
 }
 
-_MAX_TEXT = 300
-"""Characters of one parameter that an error text shows."""
-
-_LONGEST_MESSAGE = 3_000
-"""Characters of a whole error text, however many fields are at fault."""
-
-_LONGEST_KEPT = 10_000
-"""Characters of one text of the service that an error keeps; the rest is cut off unread."""
-
-_MOST_KEPT = 100
-"""Parameters of a key, and details of an answer, that an error keeps."""
-
+_MAX_TEXT = 300  # characters of one parameter that an error text shows
+_LONGEST_MESSAGE = 3_000  # characters of a whole error text, however many fields are at fault
+_LONGEST_KEPT = 10_000  # characters of one text of the service that an error keeps, at most
+_MOST_KEPT = 100  # parameters of a key, and details of an answer, that an error keeps
 WEB_PAGE = (
     "A web page answered instead of the service's API; check that base_url is the service's own"
     " address and that no login page or proxy stands before it."
@@ -173,8 +165,7 @@ def _cut(text: str, longest: int = _MAX_TEXT) -> str:
 # --- sentences ----------------------------------------------------------------------------------
 
 _ID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-UNSAID = "(not said)"
-"""Stands for a parameter that the service left out."""
+UNSAID = "(not said)"  # stands for a parameter that the service left out
 
 HOW_TO_LOG_IN = (
     "Pass it as DataGymClient(token=...) or in the variable DATAGYM_TOKEN; it is sent in the header"

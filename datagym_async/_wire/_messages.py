@@ -13,18 +13,12 @@ import attrs
 JSON_TYPE = "application/json"
 # Explicit, because a form type would make the service's login filter swallow the body.
 BINARY_TYPE = "application/octet-stream"
-MAX_ERROR: Final = 1 << 20
-"""Bytes that are read of an answer with an error (unpacked, as all of these)."""
-MAX_VALUE: Final = 64 << 20
-"""Bytes of an answer that is read whole, by default."""
-MAX_DOCUMENT: Final = 256 << 20
-"""Bytes of a whole export or listing; read in parts it has no bound."""
-MAX_IN_MEMORY: Final = 1 << 30
-"""Bytes of a media in memory, by default."""
-MAX_BITMAP: Final = 1_000_000_000
-"""Bytes of a bitmap, and about as many pixels."""
-MAX_IN_PIECES: Final = 16 << 30
-"""Bytes of a media that is read piece by piece, or of an export that is written to a file."""
+MAX_ERROR: Final = 1 << 20  # bytes of an answer with an error (unpacked, as all of these)
+MAX_VALUE: Final = 64 << 20  # bytes of an answer that is read whole, by default
+MAX_DOCUMENT: Final = 256 << 20  # bytes of a whole export or listing; read in parts it has no bound
+MAX_IN_MEMORY: Final = 1 << 30  # bytes of a media in memory, by default
+MAX_BITMAP: Final = 1_000_000_000  # bytes of a bitmap, and about as many pixels
+MAX_IN_PIECES: Final = 16 << 30  # bytes of a media in pieces, or of an export into a file
 _NONE: Final[Mapping[str, str]] = MappingProxyType({})
 
 

@@ -36,8 +36,7 @@ P = TypeVar("P", "UploadProgress", "DownloadProgress")
 
 LINES_OF_PROBLEMS: Final = 20
 """This many problems are said one by one; the rest is counted, and is in the report."""
-OF_A_KIND: Final = 5
-"""This many of them are of one kind, so that each kind is seen."""
+OF_A_KIND: Final = 5  # this many of them are of one kind, so that each kind is seen
 SAY_EVERY: Final = 5.0  # seconds between two lines if nothing can be drawn
 
 

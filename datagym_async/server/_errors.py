@@ -191,8 +191,7 @@ def size(low: int, high: int, *, key: str = "ex_size") -> Rule:
     return Rule(lambda text: text is None or low <= len(text) <= high, key, limits)
 
 
-Field: TypeAlias = tuple[str, object, *tuple[Rule, ...]]
-"""Name, value and rules of a field."""
+Field: TypeAlias = tuple[str, object, *tuple[Rule, ...]]  # name, value and rules of a field
 
 # A body of a few hundred kilobytes can break rules a million times, and each would take hundreds of
 # bytes in the answer.

@@ -101,8 +101,7 @@ class Entry:
         }
 
 
-Entries: TypeAlias = tuple[Entry, ...]
-"""The roots of a configuration."""
+Entries: TypeAlias = tuple[Entry, ...]  # the roots of a configuration
 
 
 def walk(roots: Iterable[B]) -> Iterator[B]:
