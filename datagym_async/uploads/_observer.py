@@ -156,7 +156,8 @@ class Observer(Listener):
                     limiter=meters.lane.state(),
                     sent=report.uploaded + report.failed,
                     workers=workers,
-                    planning_seconds=planning_seconds,
+                    # A watched folder, or another source that goes on, was waited for.
+                    planning_seconds=planning_seconds if tally.total_known else 0.0,
                     item_seconds=tally.item_seconds,
                     disk_seconds=tally.disk_seconds,
                     preparing_seconds=tally.preparing_seconds,

@@ -55,6 +55,21 @@ async def test_a_service_that_takes_longer_the_more_a_dataset_holds() -> None:
     assert "line" not in spread.advice
 
 
+async def test_a_source_that_goes_on_is_waited_for() -> None:
+    """As a watched folder is: until its first image nothing is to be found."""
+
+    async def arriving() -> AsyncIterator[UploadItem]:
+        await asyncio.sleep(15)
+        for each in images(10):
+            yield each
+        await asyncio.sleep(10_000)
+
+    report = await simulated_run(steady, arriving(), config=config(max_duration=20))
+
+    assert (report.uploaded, report.complete) == (10, False)
+    assert report.advice.startswith("Nothing here limited this run: for ")
+
+
 @pytest.mark.uncounted
 async def test_datasets_that_are_too_large() -> None:
     """It does not matter that the time falls with each new dataset."""
