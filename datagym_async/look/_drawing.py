@@ -140,13 +140,13 @@ def covered(rings: Iterable[_Pairs], size: tuple[int, int]) -> Image:
     """Return the area of rings as a mask; where two overlap is a hole (even-odd, as in SVG)."""
     from PIL import Image, ImageChops, ImageDraw
 
-    mask = Image.new("1", size)
+    mask: Image.Image | None = None
     for ring in rings:
         one = Image.new("1", size)
         if len(ring) > 1:
             ImageDraw.Draw(one).polygon(ring, fill=1)
-        mask = ImageChops.logical_xor(mask, one)
-    return mask
+        mask = one if mask is None else ImageChops.logical_xor(mask, one)
+    return mask or Image.new("1", size)
 
 
 def _paint(canvas: Image, mark: Mark, rings: list[_Pairs], color: str, wide: float) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from math import isfinite
-from typing import Final, TypeAlias
+from heapq import heapify, heappop, heappush
+from itertools import chain
+from math import inf, isfinite
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import attrs
 
@@ -16,8 +18,16 @@ from datagym_async.labels._geometry import rings_of
 from datagym_async.look._drawing import covered
 from datagym_async.look._marks import Mark, bounds_of, marks_of, size_of
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+_Pair: TypeAlias = "tuple[float, int, int, Callable[[], float] | None]"
+"""Minus the share of a pair, or minus the most it may be with a function for it; its numbers."""
 _Boxed: TypeAlias = "tuple[Bounds, int, Shape]"
 """The bounds of a mark, its number and its shape."""
+_EDGE: Final = 3
+"""Pixels of the width of an edge, in which it is not sure what a shape covers."""
+_MANY: Final = 8  # pairs for each object, from which it is faster to paint each of them once
 _GRID: Final = 256  # pixels of the longer side, if two shapes are painted to compare their areas
 
 
@@ -32,6 +42,11 @@ def box_overlap(a: Bounds, b: Bounds) -> float:
     return both / union if isfinite(union) else 0.0
 
 
+def has_area(shape: Shape) -> bool:
+    """Return whether a shape covers something else than its box."""
+    return not isinstance(shape, Rectangle | Point | Line)
+
+
 def overlap(a: Shape, b: Shape) -> float:
     """Return intersection over union of two shapes, from 0 to 1; for areas this needs Pillow."""
     first, second = bounds_of(a), bounds_of(b)
@@ -41,10 +56,8 @@ def overlap(a: Shape, b: Shape) -> float:
 def _overlap(a: Shape, b: Shape, first: Bounds, second: Bounds) -> float:
     # A model of boxes gives boxes for polygons, too: then only the boxes are compared.
     share = box_overlap(first, second)
-    if not share or any(isinstance(shape, Rectangle | Point | Line) for shape in (a, b)):
+    if not share or not (has_area(a) and has_area(b)):
         return share
-    from PIL import ImageChops
-
     # Others are painted into the smallest area that holds both.
     left, top = min(first.left, second.left), min(first.top, second.top)
     right, bottom = max(first.right, second.right), max(first.bottom, second.bottom)
@@ -54,10 +67,57 @@ def _overlap(a: Shape, b: Shape, first: Bounds, second: Bounds) -> float:
     for shape in (a, b):
         rings = rings_of(shape)
         moved = ([((p.x - left) * scale, (p.y - top) * scale) for p in ring] for ring in rings)
-        masks.append(covered(moved, size))
-    both = ImageChops.logical_and(*masks).histogram()[-1]
-    either = ImageChops.logical_or(*masks).histogram()[-1]
-    return both / either if either else 0.0
+        masks.append(_bits_of(covered(moved, size)))
+    either = (masks[0] | masks[1]).bit_count()
+    return (masks[0] & masks[1]).bit_count() / either if either else 0.0
+
+
+def _bits_of(mask: Image) -> int:
+    return int.from_bytes(mask.tobytes())
+
+
+class Covers:
+    """The most that shapes can overlap, for many pairs: each shape is painted only once.
+
+    On one grid over all of them, it has the pixels that it surely covers, and those that it may
+    cover: nearer to its edge, pixels depend on the grid (`_overlap` has another for each pair).
+    """
+
+    def __init__(self, boxes: Iterable[Bounds]) -> None:
+        lefts, tops, rights, bottoms = zip(*boxes, strict=True)
+        self._left, self._top = min(lefts), min(tops)
+        side = max(max(rights) - self._left, max(bottoms) - self._top)
+        self._scale = (_GRID - 1) / side if 0 < side < inf else 0
+        self._bits: dict[int, tuple[int, int]] = {}
+
+    def most(self, a: Shape, b: Shape) -> float:
+        """Return a share that the overlap of two shapes with an area does not exceed."""
+        if not self._scale:
+            return 1
+        (sure, maybe), (other_sure, other_maybe) = map(self._painted, (a, b))
+        least = (sure | other_sure).bit_count()
+        most = (maybe & other_maybe).bit_count()
+        return most / least if most < least else 1
+
+    def _painted(self, shape: Shape) -> tuple[int, int]:
+        found = self._bits.get(id(shape))
+        if found is None:
+            from PIL import Image, ImageChops, ImageDraw, ImageFilter
+
+            size = (_GRID, _GRID)
+            rings = [
+                [((p.x - self._left) * self._scale, (p.y - self._top) * self._scale) for p in ring]
+                for ring in rings_of(shape)
+            ]
+            edges = Image.new("L", size)
+            for ring in rings:
+                ImageDraw.Draw(edges).line([*ring, ring[0]], fill=255)
+            near = edges.filter(ImageFilter.MaxFilter(_EDGE)).convert("1")
+            inside = covered(rings, size)
+            sure = ImageChops.logical_and(inside, ImageChops.invert(near))
+            maybe = ImageChops.logical_or(inside, near)
+            found = self._bits[id(shape)] = _bits_of(sure), _bits_of(maybe)
+        return found
 
 
 @attrs.frozen
@@ -104,15 +164,22 @@ def compare(ours: LabeledImage, theirs: LabeledImage, *, least: float = 0.5) -> 
     """
     first, second = list(marks_of(ours)), list(marks_of(theirs))
     slack = max(*size_of(ours), *size_of(theirs)) / 100
-    pairs = sorted(_pairs(first, second, slack, least), reverse=True)
+    # Of equal shares the first ones go first. What a pair has at most is enough until it is its
+    # turn: most pairs lose one of their objects to a better one before.
+    pairs = [*_pairs(first, second, slack, least)]
+    heapify(pairs)
     partner: dict[int, int] = {}
     back: dict[int, int] = {}
     shares = []
-    for share, minus_a, minus_b in pairs:
-        a, b = -minus_a, -minus_b
-        if a not in partner and b not in back:
+    while pairs:
+        minus, a, b, exact = heappop(pairs)
+        if a in partner or b in back:
+            continue
+        if exact is None:
             partner[a], back[b] = b, a
-            shares.append(share)
+            shares.append(-minus)
+        elif (share := exact()) >= least:
+            heappush(pairs, (-share, a, b, None))
     return Comparison(
         tuple(partner.get(index) for index in range(len(first))),
         tuple(back.get(index) for index in range(len(second))),
@@ -122,7 +189,7 @@ def compare(ours: LabeledImage, theirs: LabeledImage, *, least: float = 0.5) -> 
 
 def _pairs(
     first: Sequence[Mark], second: Sequence[Mark], slack: float, least: float
-) -> list[tuple[float, int, int]]:
+) -> Iterator[_Pair]:
     by_key: dict[str, tuple[list[_Boxed], list[_Boxed]]] = {}
     for side, marks in enumerate((first, second)):
         for index, mark in enumerate(marks):
@@ -131,7 +198,6 @@ def _pairs(
                 left, top, right, bottom = box
                 box = Bounds(left - slack, top - slack, right + slack, bottom + slack)
             by_key.setdefault(mark.key, ([], []))[side].append((box, index, shape))
-    found = []
     for ours, theirs in by_key.values():
         if not ours or not theirs:
             continue
@@ -141,15 +207,23 @@ def _pairs(
         theirs.sort(key=lambda each: each[0][start])
         starts = [box[start] for box, _, _ in theirs]
         widest = max(box[end] - box[start] for box, _, _ in theirs)
-        for box, index, shape in ours:
-            before = bisect_left(starts, box[start] - widest)
-            for other, at, candidate in theirs[before : bisect_right(starts, box[end])]:
+        reach = [
+            slice(bisect_left(starts, box[start] - widest), bisect_right(starts, box[end]))
+            for box, *_ in ours
+        ]
+        every = len(ours) + len(theirs)
+        is_crowd = sum(each.stop - each.start for each in reach) > _MANY * every
+        covers = Covers(box for box, *_ in chain(ours, theirs)) if is_crowd else None
+        for (box, index, shape), near in zip(ours, reach, strict=True):
+            for other, at, candidate in theirs[near]:
                 if other[across] > box[across + 2] or other[across + 2] < box[across]:
                     continue
-                share = _overlap(shape, candidate, box, other)
-                if share >= least:
-                    found.append((share, -index, -at))  # of equal shares the first ones go first
-    return found
+                if has_area(shape) and has_area(candidate):
+                    most = covers.most(shape, candidate) if covers else 1
+                    if most >= least:
+                        yield -most, index, at, partial(_overlap, shape, candidate, box, other)
+                elif (share := box_overlap(box, other)) >= least:
+                    yield -share, index, at, None
 
 
 def _density(boxes: Sequence[Bounds], start: int) -> float:

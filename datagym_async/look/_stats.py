@@ -18,6 +18,7 @@ from datagym_async._printable import printable
 from datagym_async._shown import Shown, counted
 from datagym_async.labels import (
     Annotation,
+    Bounds,
     Classification,
     Incomplete,
     LabeledImage,
@@ -31,7 +32,7 @@ from datagym_async.labels import (
 )
 from datagym_async.labels._values import edges_of
 from datagym_async.look._marks import bounds_of
-from datagym_async.look._overlap import overlap
+from datagym_async.look._overlap import Covers, has_area, overlap
 from datagym_async.models import EntryType, TaskState
 from datagym_async.models._basics import count as numbered
 
@@ -354,8 +355,9 @@ def _near(group: list[_Box]) -> list[int]:
 
 def _doubled(group: list[_Box]) -> list[Annotation]:
     """Return the objects of a class that cover another one, each once."""
-    near = _near(group)
+    near, covers = _near(group), None
     if len(near) > _CROWD:  # as in a column: from above, few may be close to another one
+        covers = Covers(Bounds(x, y, x + wide, y + high) for x, y, wide, high, _ in group)
         turned = [(top, left, high, wide, each) for left, top, wide, high, each in group]
         if len(others := _near(turned)) < len(near):
             group, near = turned, others
@@ -372,18 +374,19 @@ def _doubled(group: list[_Box]) -> list[Annotation]:
             if both < _DOUBLE * (wide * high + w * h - both) or across < 0:
                 continue
             if each.shape == other.shape or (
-                type(each.shape) not in _THIN and _cover_each_other(each.shape, other.shape)
+                type(each.shape) not in _THIN and _cover_each_other(each.shape, other.shape, covers)
             ):
                 found.append(each)
                 break
     return found
 
 
-def _cover_each_other(a: Shape, b: Shape) -> bool:
+def _cover_each_other(a: Shape, b: Shape, covers: Covers | None) -> bool:
     areas = [each.area for each in (a, b) if isinstance(each, Polygon | Segmentation)]
     if len(areas) == 2 and min(areas) <= _DOUBLE * max(areas):
         return False
-    return overlap(a, b) > _DOUBLE
+    have_area = has_area(a) and has_area(b)
+    return not (covers and have_area and covers.most(a, b) <= _DOUBLE) and overlap(a, b) > _DOUBLE
 
 
 def binned(counts: Mapping[int, int], unit: str = "") -> Histogram:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import random
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -25,6 +27,7 @@ from datagym_async.labels import (
     Segmentation,
     to_payload,
 )
+from datagym_async.look import _overlap
 from datagym_async.look._overlap import box_overlap, overlap
 from datagym_async.look._pages import statistics_page, statistics_svg
 from datagym_async.look._stats import FindingKind, StatisticsTally
@@ -123,6 +126,64 @@ def test_many_objects_in_a_row_take_no_time(way: tuple[int, int]) -> None:
 
     assert counted(page).finding("double").count == 1
     assert look.compare(page, page).disagreement == 0
+
+
+def crowd(count: int, seed: int) -> list[Polygon | Segmentation]:
+    """Return large stars over one another, some with a hole, some several times."""
+    rng, found = random.Random(seed), list[Polygon | Segmentation]()
+    for number in range(count):
+        x, y = rng.uniform(40, 60), rng.uniform(30, 50)
+        turns = [(math.tau * each / 12, rng.uniform(8, 35)) for each in range(12)]
+        ring = [(x + far * math.cos(turn), y + far * math.sin(turn)) for turn, far in turns]
+        hole = [(x + (each - x) / 2, y + (other - y) / 2) for each, other in ring]
+        found.append(Segmentation([ring, hole]) if number % 5 == 0 else Polygon(ring))
+        found += found[-1:] if number % 7 == 0 else ()
+    return found
+
+
+def test_a_crowd_is_compared_as_if_each_was_with_each_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The best pairs are found without painting all of them."""
+    ours, theirs = crowd(20, 1), [*crowd(18, 2), *crowd(2, 1)]
+    every = sorted(
+        ((-overlap(a, b), i, j) for i, a in enumerate(ours) for j, b in enumerate(theirs)),
+    )
+    partner, back, shares = dict[int, int](), dict[int, int](), list[float]()
+    for minus, i, j in every:
+        if -minus >= 0.5 and i not in partner and j not in back:
+            partner[i], back[j] = j, i
+            shares.append(-minus)
+    painted: list[object] = []
+    paint = vars(_overlap)["covered"]
+
+    def counted_paint(*args: object) -> object:
+        painted.append(args)
+        return paint(*args)
+
+    monkeypatch.setattr(_overlap, "covered", counted_paint)
+
+    found = look.compare(image(*ours), image(*theirs))
+
+    assert found.shares == tuple(shares)
+    assert (found.missed, found.false) == (len(ours) - len(shares), len(theirs) - len(shares))
+    assert len(painted) < len(every)  # two would be painted for each pair
+
+
+def test_a_crowd_in_one_box_has_few_doubles() -> None:
+    """Shapes with one box and one area are told apart, and a copy is found among them."""
+    rng, stairs = random.Random(3), list[Polygon]()
+    for _ in range(120):
+        high = [10] * 8 + [60] * 8
+        rng.shuffle(high)
+        top = [(4.0 * (at + end), h) for at, h in enumerate(high) for end in (0, 1)]
+        stairs.append(Polygon([(0, 70), (0, 1), *top, (64, 1), (64, 70)]))
+    expected = sum(
+        any(overlap(a, b) > 0.95 for b in stairs[:at]) for at, a in enumerate(stairs[:20])
+    )
+    assert counted(image(*stairs[:20])).finding("double").count == expected
+    copied = counted(image(*stairs, stairs[50])).finding("double").count
+    assert copied == counted(image(*stairs)).finding("double").count + 1
 
 
 def test_doubles_are_of_one_class_and_one_image() -> None:
