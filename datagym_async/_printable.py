@@ -12,6 +12,7 @@ markup turned off.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 
@@ -24,6 +25,14 @@ def quoted(text: str) -> str:
     """Return a text in quotes, for a sentence; it is escaped once, unlike its repr."""
     mark = '"' if "'" in text and '"' not in text else "'"
     return f"{mark}{printable(text)}{mark}"
+
+
+def without_secrets(url: str) -> str:
+    """Return a URL without its query, which may have a signature, and without user and password."""
+    without_query = re.split(r"[?#]", url, maxsplit=1)[0]
+    scheme, mark, rest = without_query.partition("//")
+    # A password may contain a slash, which ends the host.
+    return f"{scheme}{mark}…@{rest.rpartition('@')[2]}" if "@" in rest else without_query
 
 
 def printable_json(document: str) -> str:

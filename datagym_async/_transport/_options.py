@@ -13,10 +13,9 @@ from urllib.request import getproxies, proxy_bypass
 import attrs
 
 from datagym_async._checks import is_number, shown
-from datagym_async._printable import printable
+from datagym_async._printable import printable, without_secrets
 from datagym_async._wire._redact import Secret
 from datagym_async.exceptions import ClientClosedError, ConfigurationError
-from datagym_async.models._basics import without_secrets
 
 if TYPE_CHECKING:
     import aiohttp

@@ -55,6 +55,10 @@ class _Commands(typer.core.TyperGroup):
             self.add_command(typer.core.TyperCommand(name, help=line))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args[0] not in COMMANDS:
+            groups = (each for each in COMMANDS if args[0] in getattr(load(each), "commands", ()))
+            if near := [f"'{each} {args[0]}'" for each in groups]:
+                ctx.fail(f"No such command {args[0]!r}. Did you mean {' or '.join(near)}?")
         name, found, rest = super().resolve_command(ctx, args)
         return name, found and load(found.name or ""), rest
 

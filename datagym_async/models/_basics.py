@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import re
 from collections.abc import Sized
 from datetime import UTC, datetime, timedelta
 from typing import Self
@@ -155,11 +154,3 @@ class Dated:
 def count(items: Sized) -> str:
     """Return how many items there are instead of the items: a dataset may hold 20,000 media."""
     return f"<{len(items)}>"
-
-
-def without_secrets(url: str) -> str:
-    """Return a URL without its query, which may have a signature, and without user and password."""
-    without_query = re.split(r"[?#]", url, maxsplit=1)[0]
-    scheme, mark, rest = without_query.partition("//")
-    # A password may contain a slash, which ends the host.
-    return f"{scheme}{mark}…@{rest.rpartition('@')[2]}" if "@" in rest else without_query

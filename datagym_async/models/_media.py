@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import attrs
 
+from datagym_async._printable import without_secrets
 from datagym_async._shown import Shown
 from datagym_async.models._basics import (
     Dated,
@@ -12,7 +13,6 @@ from datagym_async.models._basics import (
     MediaType,
     UrlStatus,
     count,
-    without_secrets,
 )
 
 

@@ -45,6 +45,8 @@ def one_sentence(ran: Result, *words: str) -> None:
     [
         (["--nope"], ["--nope", "datagym-async --help"]),
         (["nope"], ["nope"]),
+        (["login"], ["'login'. Did you mean 'auth login'? See `datagym-async --help`."]),
+        (["attach"], ["Did you mean 'projects attach'?"]),
         (["upload"], ["SOURCE", "datagym-async upload --help"]),
         (["upload", "x"], ["--dataset"]),
         (["upload", "x", "-d", "y", "--name", "z"], ["name is 'z'", "basename", "relative"]),
