@@ -144,7 +144,7 @@ NO_LABELS: Final = frozenset((
     "classes", "predefined_classes", "names", "labels", "train", "val", "valid", "test", "notes",
     "label_colors", "license", "requirements", "readme", "readme.dataset", "readme.roboflow",
 ))  # fmt: skip
-"""Stems of files beside those of labels."""
+"""Stems of files beside those of labels, unless their first line is one."""
 
 
 def is_there(path: Path, *, as_file: bool = False) -> bool:

@@ -45,7 +45,12 @@ def open_kitti(path: Path, options: Options) -> RawDataset:
     of_parts = [*path.glob("*/label_2")]  # as CVAT has them, mostly of one part
     folder = next(iter(inside or (of_parts if len(of_parts) == 1 else ())), path)
     pictures = Pictures.of_labels(folder, options, folder.parent)
-    files = [each for each in files_below(folder, {".txt"}) if each.stem.lower() not in NO_LABELS]
+
+    def has_labels(file: Path) -> bool:
+        is_usual = file.stem.lower() not in NO_LABELS
+        return is_usual or is_kitti(file) or pictures.of(stem_of(file, folder)) is not None
+
+    files = [*filter(has_labels, files_below(folder, {".txt"}))]
     # Further down there may be calibrations and other texts beside label_2.
     files = [each for each in files if "label_2" in each.relative_to(folder).parts] or files
     root = folder.parent.parent if folder.parent.name == "training" else folder.parent

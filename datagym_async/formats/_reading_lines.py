@@ -409,7 +409,7 @@ def _in_folder(folder: Path, images: Path | None) -> list[_Labelled]:
     orphans = [
         _Labelled(stem_of(file, place), None, file)
         for place, file in texts
-        if file not in claimed and file.stem.lower() not in NO_LABELS
+        if file not in claimed and (file.stem.lower() not in NO_LABELS or is_yolo(file))
     ]
     # Labels in another folder belong to the image with their name, if only one has none yet.
     there = {file for _, file in texts}
@@ -591,7 +591,7 @@ def _keypoint(
 
 def is_yolo(path: Path) -> bool:
     """Return whether the first line of a file is one of YOLO or DOTA, or there is none."""
-    words = first_words(path)
-    is_dota = not words or words[0].startswith(_DOTA_HEADS) or _is_dota(words)
-    is_other = len(words) > 4 and all(map(is_number, words))
-    return path.stem.lower() not in NO_LABELS and (is_dota or is_other)
+    if not (words := first_words(path)):
+        return path.stem.lower() not in NO_LABELS
+    is_dota = words[0].startswith(_DOTA_HEADS) or _is_dota(words)
+    return is_dota or (len(words) > 4 and all(map(is_number, words)))

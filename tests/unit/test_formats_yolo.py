@@ -670,6 +670,26 @@ def test_images_of_dota_without_objects(tmp_path: Path) -> None:
     assert not found.losses
 
 
+@pytest.mark.parametrize("stem", ["train", "test", "readme"])
+def test_images_named_like_lists(tmp_path: Path, stem: str) -> None:
+    """A file is one of labels by its first line, whatever its name; a list beside it is none."""
+    text(tmp_path / "data.yaml", "train: images\nnames: [car]\n")
+    (tmp_path / "images").mkdir()
+    text(tmp_path / "labels" / f"{stem}.txt", "0 0.5 0.5 0.5 0.5\n")
+    text(tmp_path / "labels" / "names.txt", "car\n")
+    (image,), lost = read(open_dataset(tmp_path, in_shares=True))
+    assert (image.name, len(image.objects), lost) == (stem, 1, {})
+    folder = tmp_path / "kitti"
+    text(folder / f"{stem}.txt", "Car 0.00 0 -1.58 587 173 614 200 1.65 1.67 3.64 -0.65 1.71 46 -1")
+    text(folder / "names.txt", "car\n")
+    (image,), _ = read(open_dataset(folder, "kitti"))
+    assert (image.name, len(image.objects)) == (stem, 1)
+    picture(folder / "labels.png")  # an image without labels
+    text(folder / "labels.txt", "")
+    images, _ = read(open_dataset(folder, "kitti"))
+    assert {each.name for each in images} == {stem, "labels.png"}
+
+
 @pytest.mark.parametrize("sign", ["\u2028", "\x85", "\x0b", "\x0c", "\x1c"])
 def test_only_ends_of_lines_separate_names(tmp_path: Path, sign: str) -> None:
     """A name with another separator is one name, and those behind it keep their numbers."""
