@@ -36,6 +36,7 @@ from datagym_async.formats.coco._writing import document_of, save
 from datagym_async.labels import LabeledImage, LabeledTask
 from datagym_async.labels._config import Entries
 from datagym_async.models import EntryType
+from datagym_async.models._names import IMAGE_SUFFIXES
 
 WrittenFormat: TypeAlias = Literal[
     "coco", "yolo", "yolo-seg", "yolo-pose", "yolo-obb", "voc", "kitti", "cvat", "imagefolder"
@@ -282,7 +283,7 @@ def _fill(run: Run, root: Path, sheets: Sequence[Sheet], parts: Sequence[str]) -
         for sheet in sheets if layout.text else ():
             text, at = layout.text(sheet) if layout.text else "", files[sheet.part]
             if layout.suffix:
-                with _new(at / PurePosixPath(sheet.name).with_suffix(layout.suffix)) as file:
+                with _new(at / _label_file(sheet.name, layout.suffix)) as file:
                     file.write(text)
             else:
                 if at not in opened:
@@ -307,7 +308,7 @@ def _fill(run: Run, root: Path, sheets: Sequence[Sheet], parts: Sequence[str]) -
                 run, inside, files[part] / f"instances{mark}", files[part] / f"captions{mark}"
             )
         if layout.sets and part:
-            names = (PurePosixPath(each.name).with_suffix("") for each in inside)
+            names = (_label_file(each.name, ".txt").removesuffix(".txt") for each in inside)
             with _new(root / layout.sets.format(part=part)) as file:
                 file.write("".join(f"{name}\n" for name in names))
 
@@ -351,6 +352,17 @@ def _measured(image: LabeledImage, source: Path, losses: Losses) -> LabeledImage
     return image
 
 
+def _is_image(name: str | PurePosixPath) -> bool:
+    """Return whether a name has the suffix of an image; another one (``scan.1``) is part of it."""
+    return PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES
+
+
+def _label_file(name: str | PurePosixPath, suffix: str) -> str:
+    """Return the name of the label file of an image, with its folders; without a suffix its own."""
+    path = PurePosixPath(name)
+    return str(path.with_suffix(suffix) if suffix and _is_image(path) else f"{path}{suffix}")
+
+
 def _named(
     media_name: str, source: Path | None, layout: _Layout, taken: set[str], losses: Losses
 ) -> str | None:
@@ -363,13 +375,16 @@ def _named(
     whole = wanted = writable("/".join(map(safe_name, parts)) or safe_name(media_name))
     if layout.suffix == ".txt" and layout.only_part:  # trainers replace the last `images` of a path
         whole = re.sub(r"(?<![^/])images(?=/)", "images_", whole)
-    if source is not None and not PurePosixPath(whole).suffix:
+    if source is not None and not _is_image(whole):
         whole += source.suffix
-    name = with_room(whole, layout.suffix) if layout.suffix else whole
+    name = whole
+    if layout.suffix:
+        spare = "" if _is_image(whole) else layout.suffix
+        name = with_room(whole + spare, layout.suffix).removesuffix(spare)
     path = PurePosixPath(name)
     # If the image is put beside its label, another name for both does no harm.
     tried = count(2)
-    while (label := folded_name(f"{path.with_suffix(layout.suffix or path.suffix)}")) in taken:
+    while (label := folded_name(_label_file(path, layout.suffix))) in taken:
         if source is None:
             losses.add(LossKind.SAME_FILE, media_name)
             return None

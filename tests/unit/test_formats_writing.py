@@ -355,6 +355,28 @@ def test_kitti(tmp_path: Path) -> None:
     assert (tmp_path / "kitti" / "ImageSets" / "train.txt").read_text() == "a\n"
 
 
+DOTTED = ("scan.1", "scan.2", "day.v3/a", "b.PNG", "x" * 240 + ".2024-11-29")
+
+
+@pytest.mark.parametrize(("name", "suffix"), [("yolo", ".txt"), ("voc", ".xml"), ("kitti", ".txt")])
+def test_names_with_a_dot_and_no_suffix(tmp_path: Path, name: Any, suffix: str) -> None:
+    """What follows the dot is part of the name; an image gets its suffix, as trainers want it."""
+    given = [image(each, car(Rectangle(at, 10, 60, 40))) for at, each in enumerate(DOTTED)]
+    lost = formats.write(given, tmp_path / "labels_only", name, split="train=1")
+    assert set(counts(lost)) <= {"long_name", "size"}
+    stems = {each.stem for each in (tmp_path / "labels_only").rglob(f"*{suffix}")}
+    assert {"scan.1", "scan.2", "a", "b"} <= stems
+    source = tmp_path / "source.png"
+    Image.new("L", (WIDTH, HEIGHT)).save(source)
+    formats.write(given, tmp_path / "out", name, split="train=1", images_from=lambda _: source)
+    read = formats.read(tmp_path / "out", name, split="train")
+    assert not read.losses
+    shapes = [each.annotations[0].shape for each in read.images]
+    lefts = [round(each.x) for each in shapes if isinstance(each, Rectangle)]
+    assert sorted(lefts) == [*range(5)]
+    assert {Path(each.media_name).suffix for each in read.images} == {".png", ".PNG"}
+
+
 def test_keypoints_of_a_shape_that_is_not_there(tmp_path: Path) -> None:
     """CVAT keeps the points of a shape without coordinates, of a class that others have or not."""
     eye = Annotation("eye", Point(5, 6))
