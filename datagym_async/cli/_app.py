@@ -6,7 +6,7 @@ The module of a command is loaded when that command runs, so that help and `--ve
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from inspect import Parameter
-from typing import Annotated, Any, Final, Protocol, runtime_checkable
+from typing import Annotated, Any, Final
 
 import rich  # noqa: F401 -- all commands draw with it: if it is missing, that is said at once
 import typer.core
@@ -100,15 +100,6 @@ sign(_shared_options, [_version], OF_CLIENTS)
 app.callback()(_shared_options)
 
 
-@runtime_checkable
-class _UsageProblem(Protocol):
-    """The error of typer for wrong usage; its class is elsewhere in each release."""
-
-    exit_code: int
-
-    def format_message(self) -> str: ...
-
-
 def run(argv: Sequence[str]) -> int:
     try:
         whole: Any = typer.main.get_command(app)
@@ -119,7 +110,7 @@ def run(argv: Sequence[str]) -> int:
 
         if isinstance(error, typer.Abort):
             return INTERRUPTED
-        if not isinstance(error, _UsageProblem):
+        if not hasattr(error, "format_message"):  # the class of wrong usage moves in each release
             raise
         # Newer releases of typer put two words of pydantic before the message of a type.
         message = " ".join(error.format_message().split()).rstrip(".")
