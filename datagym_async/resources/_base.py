@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol, TypeAlias, TypeVar
 
 from datagym_async._checks import listed
+from datagym_async._transport import StreamedResponse
 from datagym_async._wire._codec import check_empty, decode
 from datagym_async._wire._messages import Request, Response
 from datagym_async.exceptions import APIStatusError
@@ -16,17 +17,6 @@ from datagym_async.models import Dataset, Project, StoredPoint
 from datagym_async.models._names import fold_name
 
 T = TypeVar("T")
-
-
-class OpenAnswer(Protocol):
-    """An answer whose body is still arriving; its chunks can be iterated once."""
-
-    @property
-    def status(self) -> int: ...
-    @property
-    def headers(self) -> Mapping[str, str]: ...  # names in lower case
-    @property
-    def chunks(self) -> AsyncIterator[bytes]: ...
 
 
 class ApiSession(Protocol):
@@ -39,9 +29,11 @@ class ApiSession(Protocol):
     async def request_or_settle(
         self, request: Request, settle: Callable[[], Awaitable[T | None]]
     ) -> Response | T: ...
-    def stream(self, request: Request) -> AbstractAsyncContextManager[OpenAnswer]: ...
-    async def read(self, request: Request, reading: Callable[[OpenAnswer], Awaitable[T]]) -> T: ...
-    def stream_url(self, url: str) -> AbstractAsyncContextManager[OpenAnswer]: ...
+    def stream(self, request: Request) -> AbstractAsyncContextManager[StreamedResponse]: ...
+    async def read(
+        self, request: Request, reading: Callable[[StreamedResponse], Awaitable[T]]
+    ) -> T: ...
+    def stream_url(self, url: str) -> AbstractAsyncContextManager[StreamedResponse]: ...
 
 
 AnyPoint: TypeAlias = Point | StoredPoint  # a point of a shape, or one as the service has shown it

@@ -11,6 +11,7 @@ from typing import TypeVar
 import attrs
 
 from datagym_async._checks import checked
+from datagym_async._transport import StreamedResponse
 from datagym_async._wire import _routes as routes
 from datagym_async._wire._codec import decode_items, decode_value, read_json, unreadable
 from datagym_async._wire._cutting import ListingCutter, Portion
@@ -18,7 +19,7 @@ from datagym_async._wire._messages import Request, Response
 from datagym_async.exceptions import AlreadyExistsError
 from datagym_async.models import Dataset, DatasetId, DatasetMedia
 from datagym_async.models._names import fold_name
-from datagym_async.resources._base import ApiSession, OpenAnswer, Resource, find_by_name
+from datagym_async.resources._base import ApiSession, Resource, find_by_name
 
 T = TypeVar("T")
 
@@ -82,7 +83,7 @@ class DatasetsResource(Resource):
         """
         request = _listing_of(dataset_id)
 
-        async def read_answer(answer: OpenAnswer) -> T:
+        async def read_answer(answer: StreamedResponse) -> T:
             async with aclosing(iter_parts(request, answer, many=dataset_id is None)) as parts:
                 return await reading(parts)
 
@@ -174,7 +175,7 @@ _DECODED_ON_THE_LOOP = 64 * 1024  # bytes: about 2 ms of work
 
 
 async def iter_parts(
-    request: Request, answer: OpenAnswer, *, many: bool
+    request: Request, answer: StreamedResponse, *, many: bool
 ) -> AsyncGenerator[Dataset, None]:
     """Yield the datasets of an answer in parts, at least one each, with some of its media."""
     cutter, status = ListingCutter(many=many), answer.status

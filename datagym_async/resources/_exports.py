@@ -7,12 +7,13 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, TypeVar
 
+from datagym_async._transport import StreamedResponse
 from datagym_async._wire._codec import decode, decode_with, too_large, unexpected, unreadable
 from datagym_async._wire._cutting import TASK, ElementCutter
 from datagym_async._wire._errors import WEB_PAGE
 from datagym_async._wire._messages import MAX_IN_PIECES, Request, Response
 from datagym_async.labels import ExportReader, LabeledTask, LabelExport
-from datagym_async.resources._base import ApiSession, OpenAnswer
+from datagym_async.resources._base import ApiSession
 
 T = TypeVar("T")
 
@@ -100,7 +101,7 @@ async def whole_chunks(
             raise unexpected(request, answer.status, "the list is empty, although there are labels")
 
 
-def _check_start(request: Request, answer: OpenAnswer, text: bytes, bracket: bytes) -> None:
+def _check_start(request: Request, answer: StreamedResponse, text: bytes, bracket: bytes) -> None:
     if text.startswith(b"<"):
         raise unexpected(request, answer.status, WEB_PAGE)
     if not text.startswith(bracket):

@@ -34,6 +34,7 @@ from datagym_async._files import replaced_file
 from datagym_async._logs import logger
 from datagym_async._regular_files import regular_only
 from datagym_async._threads import in_thread
+from datagym_async._transport import StreamedResponse
 from datagym_async._wire import _routes as routes
 from datagym_async._wire._codec import decode, too_large, unexpected
 from datagym_async._wire._errors import WEB_PAGE
@@ -46,7 +47,7 @@ from datagym_async.exceptions import (
 )
 from datagym_async.models import Dataset, DatasetId, DatasetMedia, Media, MediaId, UrlResult
 from datagym_async.models._names import fold_name, fold_written
-from datagym_async.resources._base import ApiSession, OpenAnswer, Resource
+from datagym_async.resources._base import ApiSession, Resource
 from datagym_async.resources._urls import DEFAULT_BATCH, upload_in_batches
 
 if TYPE_CHECKING:
@@ -328,7 +329,7 @@ _MAX_URL = 8192  # bytes of the longest body that can be a URL
 _DIGITS = 20  # no announced length has so many digits
 
 
-def _is_media(request: Request, answer: Response | OpenAnswer) -> bool:
+def _is_media(request: Request, answer: Response | StreamedResponse) -> bool:
     """Return whether an answer is an image or a video; else it may be the URL of one."""
     kind = answer.headers.get("content-type", "").strip().lower()
     if kind.startswith(("image/", "video/")):
@@ -352,7 +353,7 @@ def _as_url(body: bytes) -> str | None:
 
 
 async def _counted(
-    request: Request, answer: OpenAnswer, chunks: AsyncIterator[bytes], *, start: bytes = b""
+    request: Request, answer: StreamedResponse, chunks: AsyncIterator[bytes], *, start: bytes = b""
 ) -> AsyncGenerator[bytes, None]:
     """Yield the chunks, and raise if their size is not the announced one, or too large."""
     announced, arrived = answer.headers.get("content-length", ""), len(start)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
 import attrs
 import orjson
 
+from datagym_async._transport import StreamedResponse
 from datagym_async._wire import Request, Response, decode_error
 
 T = TypeVar("T")
@@ -34,27 +35,6 @@ def refusal(status: int, key: str, *params: str) -> Response:
 
 class LostAnswerError(Exception):
     """Stands for an answer that was lost: the fake session then settles."""
-
-
-@attrs.frozen
-class FakeAnswer:
-    """An open answer, given in pieces."""
-
-    response: Response
-    piece: int
-
-    @property
-    def status(self) -> int:
-        return self.response.status
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        return self.response.headers
-
-    @property
-    async def chunks(self) -> AsyncIterator[bytes]:
-        for start in range(0, len(self.response.body), self.piece):
-            yield self.response.body[start : start + self.piece]
 
 
 def _queue(answers: Iterable[Response | Exception]) -> deque[Response | Exception]:
@@ -112,27 +92,33 @@ class FakeSession:
             return self._next(request) if found is None else found
 
     @asynccontextmanager
-    async def stream(self, request: Request) -> AsyncIterator[FakeAnswer]:
+    async def stream(self, request: Request) -> AsyncIterator[StreamedResponse]:
         async with self._opened(self._next(request)) as opened:
             yield opened
 
-    async def read(self, request: Request, reading: Callable[[FakeAnswer], Awaitable[T]]) -> T:
+    async def read(
+        self, request: Request, reading: Callable[[StreamedResponse], Awaitable[T]]
+    ) -> T:
         async with self.stream(request) as opened:
             return await reading(opened)
 
     @asynccontextmanager
-    async def stream_url(self, url: str) -> AsyncIterator[FakeAnswer]:
+    async def stream_url(self, url: str) -> AsyncIterator[StreamedResponse]:
         self.urls.append(url)
         async with self._opened(self.elsewhere[url]) as opened:
             yield opened
 
     @asynccontextmanager
-    async def _opened(self, response: Response) -> AsyncIterator[FakeAnswer]:
+    async def _opened(self, response: Response) -> AsyncIterator[StreamedResponse]:
         self.streams_open += 1
         try:
-            yield FakeAnswer(response, self.piece)
+            yield StreamedResponse(response.status, response.headers, self._pieces(response.body))
         finally:
             self.streams_open -= 1
+
+    async def _pieces(self, body: bytes) -> AsyncIterator[bytes]:
+        for start in range(0, len(body), self.piece):
+            yield body[start : start + self.piece]
 
     @property
     def sent(self) -> list[tuple[str, str]]:
