@@ -58,6 +58,12 @@ def _in_units(count: float, scale: int) -> str:
     return f"{count / 1000**scale:,.1f}" if scale else f"{count:.0f}"
 
 
+def said_pace(count: int, seconds: float, rate: float, what: str) -> str:
+    """Return ``"(1.2 MB in 3.0 s, 40.0 images/s)"``, without what is 0."""
+    amount = f"{size(count)} in " if count else "in "
+    return f"({amount}{seconds:,.1f} s{f', {rate:,.1f} {what}/s' if rate else ''})"
+
+
 def said_counts(first: tuple[str, int], *others: tuple[str, int]) -> str:
     """Return counts with their words; of the others only those that are not 0."""
     said = (first, *(each for each in others if each[1]))

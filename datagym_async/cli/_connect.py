@@ -267,6 +267,11 @@ def find_token(invocation: Invocation, *, is_new: bool = False) -> str:
             invocation.token = os.environ[TOKEN_VARIABLE].strip()
         elif source:
             invocation.token = _profile(invocation)["token"]
+        elif not sys.stdin.isatty() and is_new:
+            raise CommandError(
+                "Standard input is not a terminal, so the token cannot be asked for; give it with "
+                "--token-file (- is standard input)."
+            )
         elif not sys.stdin.isatty():
             known = _profile(invocation).get("base_url")
             address = address_of(invocation)

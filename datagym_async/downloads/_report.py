@@ -15,7 +15,7 @@ from datagym_async._runs._text import (
     counted,
     problem_row,
     said_counts,
-    size,
+    said_pace,
 )
 from datagym_async._shown import told
 
@@ -189,7 +189,7 @@ class DownloadReport(BulkReport):
         )
         return (
             f"{self.planned:,} media of {quoted(self.name)}: {counts} "
-            f"({size(self.bytes)} in {self.seconds:,.1f} s, {self.items_per_second:,.1f} media/s)."
+            f"{said_pace(self.bytes, self.seconds, self.items_per_second, 'media')}."
             + "".join(sentence for sentence, is_said in remarks if is_said)
         )
 

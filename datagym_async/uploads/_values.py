@@ -22,7 +22,7 @@ from datagym_async._runs._text import (
     counted,
     problem_row,
     said_counts,
-    size,
+    said_pace,
 )
 from datagym_async._shown import told
 from datagym_async.exceptions import ConfigurationError, ErrorDetail
@@ -495,7 +495,7 @@ class UploadReport(BulkReport):
             remarks += f" {self.verified:,} were compared with the dataset: {outcome}."
         return (
             f"{counted(self.planned, 'item')} for {quoted(self.dataset_name)}{others}: {counts} "
-            f"({size(self.bytes)} in {self.seconds:,.1f} s, {self.items_per_second:,.1f} images/s)."
+            f"{said_pace(self.bytes, self.seconds, self.items_per_second, 'images')}."
             f"{remarks}"
         )
 

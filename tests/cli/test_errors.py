@@ -45,6 +45,7 @@ def one_sentence(ran: Result, *words: str) -> None:
     [
         (["--nope"], ["--nope", "datagym-async --help"]),
         (["nope"], ["nope"]),
+        (["auth", "login"], ["cannot be asked for; give it with --token-file"]),
         (["login"], ["'login'. Did you mean 'auth login'? See `datagym-async --help`."]),
         (["attach"], ["Did you mean 'projects attach'?"]),
         (["upload"], ["SOURCE", "datagym-async upload --help"]),
