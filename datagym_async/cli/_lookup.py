@@ -13,7 +13,7 @@ from datagym_async._client import DataGymClient
 from datagym_async.cli._command import Invocation
 from datagym_async.cli._errors import CommandError
 from datagym_async.exceptions import NotFoundError
-from datagym_async.models import Dataset, Project
+from datagym_async.models import Dataset, Project, ProjectDataset
 from datagym_async.models._names import fold_name
 
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
@@ -71,7 +71,8 @@ async def dataset_of(client: DataGymClient, wanted: str, *, hint: str = "") -> D
     found = await find_dataset(client, wanted)
     if found is None:
         there = [each.dataset for each in await outlines(client)]
-        raise CommandError(_unknown(wanted, there, kind="dataset", hint=hint))
+        others = await client.projects.list()
+        raise CommandError(_unknown(wanted, there, others, kind="dataset", hint=hint))
     return found
 
 
@@ -86,7 +87,8 @@ async def project_of(client: DataGymClient, wanted: str) -> Project:
     projects = await client.projects.list()
     found = choose(wanted, projects, kind="project")
     if found is None:
-        raise CommandError(_unknown(wanted, projects, kind="project"))
+        others = [dataset for each in projects for dataset in each.datasets]
+        raise CommandError(_unknown(wanted, projects, others, kind="project"))
     return found
 
 
@@ -116,9 +118,18 @@ def lies_here(invocation: Invocation, subject: str) -> bool:
     return is_here
 
 
-def _unknown(wanted: str, among: Sequence[Dataset | Project], *, kind: str, hint: str = "") -> str:
+def _unknown(
+    wanted: str,
+    among: Sequence[Dataset | Project],
+    others: Sequence[Project | ProjectDataset],
+    *,
+    kind: str,
+    hint: str = "",
+) -> str:
     near = difflib.get_close_matches(wanted, [each.name for each in among], n=1)
     meant = f" Did you mean {near[0]!r}?" if near else ""
+    if any(wanted.lower() in {each.id, each.name.lower()} for each in others):
+        meant = f" It is a {'project' if kind == 'dataset' else 'dataset'}."
     listed = f"`datagym-async {kind}s list` shows what there is"
     way = f"{listed}; {hint}" if hint else listed
     word = "with the id" if is_id(wanted) else "named"

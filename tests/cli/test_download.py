@@ -152,7 +152,8 @@ def test_link_images_are_left_alone_and_named(
     ("arguments", "sentence"),
     [
         ((), "add --dataset or --project"),
-        (("-d", "Nothing"), "There is no dataset named 'Nothing'"),
+        (("-d", "Nothing"), "There is no dataset named 'Nothing'. `datagym-async"),
+        (("-d", "streets"), "There is no dataset named 'streets'. It is a project."),
         (("-d", "Photos", "--allow-private-links"), "needs --links source"),
         (("-d", "Photos", "--split", "train=1"), "--split needs --labels"),
         (("-d", "Photos", "--no-exact"), "--no-exact needs --labels"),

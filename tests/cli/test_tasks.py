@@ -146,6 +146,10 @@ def test_an_interruption_says_what_is_done(
         (["Street scenes", "--search", "a"], "name one project and give --state"),
         (["T", "-p", "Street scenes", "--state", "waiting"], "name one project and"),
         (["T", "--state", "waiting"], "There is no project named 'T'."),
+        (
+            ["streets", "--state", "waiting"],
+            "There is no project named 'streets'. It is a dataset.",
+        ),
     ],
 )
 def test_which_tasks_must_be_said(
