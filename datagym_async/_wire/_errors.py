@@ -131,14 +131,20 @@ def _message(
     if template := SENTENCES.get(key):
         text = _filled(template, short)
         text = f"An{text[1:]}" if text[:2] == "A " and text[2:3] in "AEIOU" else text
-        if key == "ex_notfound" and short[1:2] == ["id"] and not _ID.fullmatch(params[-1]):
-            text += " An id is a UUID, not a name."
+        if key == "ex_notfound" and short[1:2] == ["id"]:
+            text = no_such(short[0], params[-1])
     else:
         said = f" ({', '.join(short)})" if short else ""
         text = f"The service answered {status} with the error {key}{said}."
     if not details:
         return text
     return f"{text.removesuffix('.')}: {'; '.join(map(_phrase, details))}."
+
+
+def no_such(kind: str, wanted: str) -> str:
+    """Return the sentence on an id that nothing of a kind has."""
+    text = _filled(SENTENCES["ex_notfound"], (kind, "id", _cut(wanted)))
+    return text if _ID.fullmatch(wanted) else f"{text} An id is a UUID, not a name."
 
 
 def _filled(template: str, params: Sequence[str]) -> str:

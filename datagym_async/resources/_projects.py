@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from datagym_async._checks import checked
 from datagym_async._wire import _routes as routes
+from datagym_async._wire._errors import no_such
 from datagym_async.exceptions import NotFoundError
 from datagym_async.models import DatasetId, Project, ProjectId
 from datagym_async.resources._base import Resource, find_by_name
@@ -60,5 +61,5 @@ def chosen(projects: Iterable[Project], project_id: str) -> Project:
     """Return the one of some projects that has an id, or raise `NotFoundError`."""
     found = next((each for each in projects if each.id == project_id.lower()), None)
     if found is None:
-        raise NotFoundError(f"there is no project {project_id}", status=404, key="ex_notfound")
+        raise NotFoundError(no_such("project", project_id), status=404, key="ex_notfound")
     return found
