@@ -699,3 +699,8 @@ def test_objects_of_one_image_in_several_files_are_told(tmp_path: Path) -> None:
     assert (len(image.objects), image.captions) == (2, ["a car"])
     assert counts(losses.report()) == {"doubled": 1}
     assert "a.json and " in str(losses.report())
+    # Another object with the same number is one more, too.
+    saved(tmp_path / "d.json", document(annotation(id=1, bbox=[50, 60, 7, 8])))
+    losses = Losses()
+    list(formats_table.open_dataset(tmp_path).images(losses))
+    assert counts(losses.report()) == {"doubled": 1, "same_number": 1}

@@ -488,6 +488,7 @@ class _Opened:
                 found[at] = _Found(category, raw, at, file, at)
             elif _contradict(known.fields, raw):  # another object: both files count from 1
                 losses.add(LossKind.SAME_NUMBER, f"{at}: id {number}")
+                begun.add(file.where)
                 known.number, found[known.at] = known.at, known
                 found[key] = _Found(category, raw, at, file, key[1])
             else:
