@@ -96,7 +96,8 @@ def open_labelme(path: Path, options: Options) -> RawDataset:
             pixels_of(said.get(side)) for side in ("imageWidth", "imageHeight")
         )
         measure(image, picture or pictures.of(Path(name).stem), losses)
-        answers(file, [*_set(said.get("flags")), *(["tags"] if said.get("tags") else [])], losses)
+        given = [each for each in ("tags", "description") if said.get(each)]
+        answers(file, [*_set(said.get("flags")), *given], losses)
         image.is_labelled = bool(shapes)
         image.objects = _labelme(shapes, str(file), classes, losses)
         yield image
@@ -258,6 +259,8 @@ def _labelbox(row: Mapping[str, Any], where: str, classes: ReadClasses, losses: 
                 losses.add(LossKind.BROKEN, text, count=max(1, len(objects)))
             else:
                 _classified(said, where, losses)
+                if isinstance(links := said.get("relationships"), list) and links:
+                    losses.add(LossKind.EXTRA, f"{where}: relationships", count=len(links))
                 for each in objects:
                     with losses.counting(where):
                         image.objects.append(_labelbox_object(each, where, classes))
@@ -266,9 +269,15 @@ def _labelbox(row: Mapping[str, Any], where: str, classes: ReadClasses, losses: 
 
 
 def _classified(holder: Mapping[str, Any], where: str, losses: Losses) -> None:
+    """Count the answers about an image or an object, also those below an answer."""
     given = holder.get("classifications")
-    given = given if isinstance(given, list) else []
-    answers(where, (str(_members({"x": each}, "x").get("name")) for each in given), losses)
+    found = [_members({"x": each}, "x") for each in (given if isinstance(given, list) else [])]
+    answers(where, (str(each.get("name")) for each in found), losses)
+    for each in found:
+        ticked = each.get("checklist_answers")
+        ticked = ticked if isinstance(ticked, list) else []
+        for answer in (_members(each, "radio_answer"), *ticked):
+            _classified(_members({"x": answer}, "x"), where, losses)
 
 
 def _labelbox_object(each: object, where: str, classes: ReadClasses) -> RawObject:

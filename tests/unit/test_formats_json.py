@@ -126,10 +126,13 @@ def test_labelme_answers_are_counted(tmp_path: Path) -> None:
     """Flags that are set, of the image and of shapes, and descriptions."""
     flags = {"blurred": True, "dark": False}
     labelme(
-        tmp_path / "a.json", shape("car", TRIANGLE, flags=flags, description="old"), flags=flags
+        tmp_path / "a.json",
+        shape("car", TRIANGLE, flags=flags, description="old"),
+        flags=flags,
+        description="of X-AnyLabeling",
     )
     (image,), lost = read(open_dataset(tmp_path))
-    assert (len(image.objects), lost) == (1, {"classification": 3})
+    assert (len(image.objects), lost) == (1, {"classification": 4})
 
 
 def test_what_other_tools_add_to_labelme(tmp_path: Path) -> None:
@@ -311,6 +314,24 @@ def test_labelbox(tmp_path: Path) -> None:
     broken = next(each for each in losses.report().items if each.kind is LossKind.BROKEN)
     assert broken.examples[0].startswith(f"{path}, line 1: an object of the kind ImageSegm")
     assert [each.name for each in dataset.categories] == ["car", "roof", "lane", "spot", "mask"]
+
+
+def test_answers_below_answers_of_labelbox(tmp_path: Path) -> None:
+    """Each question counts, at any depth; so does each relation between objects."""
+    inner = {"name": "size", "text_answer": {"content": "big"}}
+    ticked = [{"name": "dent", "classifications": [inner]}, {"name": "rust"}]
+    outer = {
+        "name": "kind",
+        "radio_answer": {
+            "name": "bus",
+            "classifications": [{"name": "damage", "checklist_answers": ticked}],
+        },
+    }
+    sides = {"left": 1, "top": 2, "width": 3.5, "height": 4}
+    car = {"name": "car", "bounding_box": sides, "classifications": [outer]}
+    path = text(tmp_path / "a.ndjson", labelbox(car, relationships=[{}, {}]))
+    (image,), lost = read(open_dataset(path))
+    assert (len(image.objects), lost) == (1, {"classification": 3, "extra": 2})
 
 
 def test_what_has_no_parts(tmp_path: Path) -> None:
