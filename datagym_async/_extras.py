@@ -49,7 +49,7 @@ def how_to_install(extra: str) -> str:
 def extra_module(
     name: str, error: type[ConfigurationError] = ConfigurationError, extra: str | None = None
 ) -> Any:
-    """Import a module, or raise an error that names its extra: `extra`, if several have it."""
+    """Import a module, or raise an error with the extra to install (`extra` if several have it)."""
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as missing:
@@ -59,7 +59,11 @@ def extra_module(
 
 
 def require_modules(what: str, extra: str, *names: str, instead: str = "") -> None:
-    """Refuse `what` if it lacks a module, without importing any; `instead` works without them."""
+    """Raise `ConfigurationError` if a module is not installed; nothing is imported.
+
+    `what` needs the modules, `extra` (or several, joined by commas) has them, and `instead` works
+    without them.
+    """
     missing = [name for name in names if importlib.util.find_spec(name) is None]
     if missing:
         packages = " and ".join(_PACKAGES.get(name, name) for name in missing)

@@ -88,11 +88,11 @@ def usual_folder(own: str, windows: str, xdg: str, usual: str) -> Path:
 
 
 def lock(descriptor: int) -> bool | None:
-    """Lock an open file until it is closed or its process ends; None if its disk has no locks."""
+    """Lock an open file until it is closed or its process ends, and return whether it worked."""
     try:
         _lock(descriptor)
     except OSError as error:
-        return False if error.errno in _HELD else None
+        return False if error.errno in _HELD else None  # None: there are no locks
     return True
 
 
@@ -130,7 +130,7 @@ class Part:
 
     @classmethod
     def beside(cls, target: Path, *, mode: int = USUAL) -> Self:
-        """Begin a locked part beside its target, less the umask, and delete the dead ones there."""
+        """Begin a locked part beside its target, and delete parts of it that killed runs left."""
         with contextlib.suppress(OSError):  # else there is no file to replace
             mode &= target.stat().st_mode
         for number in range(_MOST):

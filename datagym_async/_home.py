@@ -27,7 +27,7 @@ if hasattr(os, "register_at_fork"):  # Windows has neither it nor forks
 
 @attrs.define
 class Home:
-    """Remembers where something was made: elsewhere it would hang, or mix up answers."""
+    """Remembers in which process and event loop something was made: in others it could hang."""
 
     what: str  # for the error
     _process: int = attrs.field(factory=os.getpid, init=False)

@@ -94,7 +94,7 @@ async def token_of(source: Secret | TokenSource) -> Secret:
 
 
 class Renewal:
-    """Asks for another token, once for all requests whose token was refused meanwhile."""
+    """Asks for another token, once for all refused requests that wait; all get the same result."""
 
     def __init__(self, source: TokenSource, transport: AiohttpTransport, token: Secret) -> None:
         self._source, self._transport, self._token = source, transport, token

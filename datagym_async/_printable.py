@@ -17,7 +17,7 @@ from collections.abc import Callable
 
 
 def printable(text: str) -> str:
-    r"""Return a text as one line that controls nothing; bytes that are no text show as ``\xe9``."""
+    r"""Return a text as one line that controls nothing; undecoded bytes show as ``\xe9``."""
     return _escaped(text, _backslash_escape)
 
 

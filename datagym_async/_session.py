@@ -94,7 +94,8 @@ class Session:
         base_url: str,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         secrets: Secrets = Secrets(),  # noqa: B008 -- has none, and never changes
-        renew: Callable[[int], Awaitable[bool]] | None = None,  # is there a newer token than this?
+        # Asks for another token than that of this number, which was refused: is there one?
+        renew: Callable[[int], Awaitable[bool]] | None = None,
     ) -> None:
         self.base_url = base_url
         self._transport = transport
@@ -155,20 +156,26 @@ class Session:
     def request_or_settle(
         self, request: Request, settle: Callable[[], Awaitable[T | None]]
     ) -> Coroutine[Any, Any, Response | T]:
-        """Return the answer, or what `settle` finds if it was lost; for None it is sent again."""
+        """Return the answer to a `Replay.SETTLE` request, or what `settle` finds if it was lost.
+
+        If `settle` returns None, the request was not carried out, and is sent again.
+        """
         attempt: Callable[[], Awaitable[Response | T]] = partial(self._attempt, request, count(1))
         return self._send(request, attempt, settle)
 
     @asynccontextmanager
     async def stream(self, request: Request) -> AsyncIterator[StreamedResponse]:
-        """Give the open answer, retried until its headers arrive; its slot is held meanwhile."""
+        """Give the open answer, retried until its headers arrive; the block keeps its slot."""
         async with AsyncExitStack() as stack:
             yield await self._send(request, partial(self._open, request, stack, count(1)))
 
     async def read(
         self, request: Request, reading: Callable[[StreamedResponse], Awaitable[T]]
     ) -> T:
-        """Return what `reading` makes of the open answer; if that breaks off, both are repeated."""
+        """Return what `reading` reads from the open answer to a request that is safe to repeat.
+
+        If the answer breaks off, the request is sent again, and `reading` is called again.
+        """
         numbers = count(1)
 
         async def attempt() -> T:
@@ -292,7 +299,7 @@ class Session:
     async def _renewing(
         self, attempt: Callable[[], Awaitable[T]], renew: Callable[[int], Awaitable[bool]]
     ) -> T:
-        """Try once more if the token was refused and replaced: it may expire in any attempt."""
+        """Try once more if the token was refused and replaced; it may expire before any retry."""
         number = self._transport.token_number
         try:
             return await attempt()
@@ -442,7 +449,11 @@ class Session:
 
 @attrs.define
 class _Streamed:
-    """The chunks of an answer: counted, and the time spent waiting for all of them is noted."""
+    """The chunks of an answer, which are counted, and whose time is noted at the end.
+
+    Only waiting for chunks counts, not what the caller does with them. The time of a stream that
+    is left early is not noted.
+    """
 
     source: AsyncIterator[bytes]
     session: Session

@@ -60,7 +60,10 @@ class LimitsConfig:
 
 
 class Limits:
-    """Gives out an event loop's slots: of a lane, then after the pause and at the rate."""
+    """Gives out slots: first of a lane, then after the pause and at the rate of requests.
+
+    Must be made inside the event loop that uses it.
+    """
 
     def __init__(self, config: LimitsConfig) -> None:
         self.config: LimitsConfig = config

@@ -90,7 +90,10 @@ class RetryPolicy:
 
 
 def parse_retry_after(value: str | None, *, now: datetime) -> float | None:
-    """Return the seconds of Retry-After (RFC 9110 section 10.2.3), decimals or a date, or None."""
+    """Return the seconds that a Retry-After field (RFC 9110 section 10.2.3) asks for, or None.
+
+    It contains seconds (proxies send decimals, too) or an HTTP date, which is compared with `now`.
+    """
     if value is None or not value.strip():
         return None
     try:

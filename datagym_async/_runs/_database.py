@@ -109,9 +109,10 @@ class DamagedError(sqlite3.DatabaseError):
 def opened(
     path: Path,
     what: str,
-    begin: Callable[[sqlite3.Connection, bool], int],  # told if it is whole; gives the run's number
+    # Makes or checks the tables, is told whether the file is whole, and returns the run's number.
+    begin: Callable[[sqlite3.Connection, bool], int],
     *,
-    trouble: Callable[[Path, sqlite3.Error | OSError], str],  # words of a database or disk
+    trouble: Callable[[Path, sqlite3.Error | OSError], str],  # words for an error
     in_use: str,  # words if another process has it
     before: Callable[[], object] = lambda: None,  # called once it is locked
 ) -> Database:

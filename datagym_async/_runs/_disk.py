@@ -200,7 +200,7 @@ _LASTING: Final = NO_ROOM | TOO_MANY_OPEN | {errno.EROFS, errno.EIO}
 
 
 def path_in(root: Path, path: str) -> Path:
-    """Return the path of a file of the manifest; we have written none outside of its folder."""
+    """Return the path of a file of the manifest; refuse one that is outside, and so not ours."""
     parts = PurePosixPath(path).parts
     if not parts or ".." in parts or PureWindowsPath(path).anchor or path.startswith("/"):
         raise ConfigurationError(

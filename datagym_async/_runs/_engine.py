@@ -68,7 +68,11 @@ class RunLane(Protocol):
 
 
 class Channel(Generic[Work]):
-    """A queue of one event loop at a third of asyncio's cost: what is `ready` needs no call."""
+    """A queue between tasks of one event loop, at a third of the cost of asyncio's.
+
+    Elements are put into `ready` and taken from it without a call. A call is needed only to wait,
+    or to wake one that waits.
+    """
 
     __slots__ = ("_loop", "_waiters", "ready")
 
@@ -279,7 +283,10 @@ class BulkRun(NotCopied, ABC, Generic[Work, Result, Report]):
         self.stop()
 
     def _judge(self, error: Exception | None) -> None:
-        """Stop for an error that all would get, or for some without an answer in a row."""
+        """Stop the run for an error that every other item would get as well; None is an answer.
+
+        After `_patience` errors without an answer in a row, the service counts as gone.
+        """
         is_unanswered = isinstance(error, APIConnectionError)
         self._unanswered = self._unanswered + 1 if is_unanswered else 0
         if error is not None and (is_fatal(error) or self._unanswered >= self._patience):
@@ -429,7 +436,10 @@ class BulkRun(NotCopied, ABC, Generic[Work, Result, Report]):
 
 
 def is_fatal(error: Exception) -> bool:
-    """Return whether nearly all others would get the error: also a spent retry budget."""
+    """Return whether every other item would get the error as well.
+
+    A spent retry budget is such an error: then nearly everything has failed recently.
+    """
     return (
         isinstance(error, _FATAL)
         or getattr(error, "ends_run", False)

@@ -52,7 +52,10 @@ class DatasetLookup(Protocol):
         reading: Callable[[AsyncIterator[Dataset]], Awaitable[T]],
         dataset_id: str | None = None,
     ) -> T:
-        """Return what `reading` returns for the parts of a dataset, or of all; may be repeated."""
+        """Return the result of `reading` a dataset's parts; it is called again if they break off.
+
+        Without an id these are the parts of all datasets, one dataset after the other.
+        """
 
 
 class ProjectLookup(Protocol):

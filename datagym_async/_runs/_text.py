@@ -119,7 +119,11 @@ class BulkTally(Generic[R]):
     def pace(
         self, *, stored: int, size: int, tried: int, seconds: float, working: float
     ) -> dict[str, Any]:
-        """Return the members of a progress that depend on time, with an estimate by `tried`."""
+        """Return the members of a progress that depend on the time.
+
+        The `stored` items have `size` bytes; the time left is estimated by the `tried` ones.
+        `seconds` are since the run began, `working` those since its first item.
+        """
         each_second = 1 / working if working > 0 else 0.0
         rate = tried * each_second
         return {

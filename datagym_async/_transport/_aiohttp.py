@@ -115,7 +115,10 @@ class _Payload:
         return piece
 
     async def rest(self, most: int) -> list[bytes]:
-        """Return the rest in pieces, to save memory, up to a little more than `most` bytes."""
+        """Return what was not read yet; a little more than `most` bytes if that is not all.
+
+        It is in pieces, because joining them would take as much memory again. Bytes count unpacked.
+        """
         pieces, arrived = [], 0
         while arrived <= most and (piece := await self._some()):
             pieces.append(piece)

@@ -15,7 +15,10 @@ from datagym_async._wire._messages import MAX_ERROR, Request, Response
 
 @attrs.frozen
 class StreamedResponse:
-    """An answer that still arrives, within its block; a broken one is an `APIConnectionError`."""
+    """An answer whose body is still arriving; valid inside its context manager only.
+
+    Reading raises `APIConnectionError` if the answer breaks off before its end.
+    """
 
     status: int
     headers: Mapping[str, str]  # by names in lower case
@@ -70,7 +73,10 @@ class Transport(Protocol):
         """Send a request to the service, with the token, and give its open answer."""
 
     def fetch(self, url: str) -> AbstractAsyncContextManager[StreamedResponse]:
-        """Get a pre-signed URL without credentials; `APIResponseValidationError` if forbidden."""
+        """Get a pre-signed URL, without the token or any other credentials.
+
+        If it, or a redirect, leads to a forbidden address, that is an `APIResponseValidationError`.
+        """
 
     async def aclose(self) -> None:
         """Close what this transport opened; may be called again."""

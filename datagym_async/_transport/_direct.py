@@ -142,7 +142,7 @@ class Direct:
 
     @classmethod
     def made(cls, http: aiohttp.ClientSession, base_url: str, keep_alive: float) -> Direct | None:
-        """Return the fast path, or None: only sessions know proxies, tracing and middlewares."""
+        """Return the fast path; None if proxies, tracing or middlewares need the session itself."""
         if os.environ.get(SWITCH, "").strip().lower() == "plain":
             return None
         has_more = http.trust_env or http.trace_configs or http._middlewares or http._default_proxy
@@ -154,7 +154,10 @@ class Direct:
         return cls(http, base_url, keep_alive)
 
     def head(self, request: Request) -> Head | None:
-        """Return what goes before a body; None if that is streamed, or no head can hold it."""
+        """Return what goes before a body, or None for the usual path.
+
+        That is for bodies that are read while they are sent, and for texts that a head cannot hold.
+        """
         body = request.body
         kind = None
         if body is not None:
@@ -197,7 +200,7 @@ class Direct:
         method: str,
         head: Head,
         body: BodyInMemory | None,
-        limits: aiohttp.ClientTimeout,
+        limits: aiohttp.ClientTimeout,  # for opening a connection
     ) -> DirectAnswer:
         """Send a request, and return its open answer; errors are those of aiohttp's session."""
         may_repeat = method in _REPEATED

@@ -204,7 +204,10 @@ class GuardedSession:
         headers: dict[str, str] | None = None,
         limits: aiohttp.ClientTimeout | None = None,
     ) -> aiohttp.ClientResponse:
-        """Return the open answer of a checked hop; `LinkError` or one of `FAILURES`."""
+        """Return the open answer of one hop, which `follow` has checked.
+
+        A name that leads to no public address is a `LinkError`; other errors are `FAILURES`.
+        """
         http = self._http = self._http or self._opened()
         try:
             return await http.request(

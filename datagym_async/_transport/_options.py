@@ -240,7 +240,7 @@ def check_session(session: aiohttp.ClientSession | None) -> None:
 
 
 class CallersSession:
-    """A caller's session; its ``raise_for_status`` would hide the service's reasons."""
+    """A caller's session without ``raise_for_status``, which would hide the service's reasons."""
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session

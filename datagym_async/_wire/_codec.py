@@ -71,7 +71,7 @@ _UPLOADED: Final = {
 
 
 def register_media(converter: Converter) -> None:
-    """Add a fast way for media of current services: a listing has a million of them."""
+    """Add a fast way for media as current services write them: a listing may have a million."""
     listed, whole = (converter.get_structure_hook(kind) for kind in (DatasetMedia, Media))
 
     def listed_media(value: Any, kind: Any) -> Any:
@@ -176,7 +176,10 @@ def decode_items(
 def decode_with(
     request: Request, value: object, read: Callable[[object], T], *, status: int = 200, at: str = ""
 ) -> T:
-    """Return what `read`, which may raise anything, makes of the value ``at`` a place of a body."""
+    """Return what `read` makes of a JSON value; it may raise anything if the value is wrong.
+
+    `at` is the place of the value in the body, for example ``[7]``.
+    """
     try:
         return read(value)
     except Exception as error:
@@ -230,7 +233,7 @@ def unexpected(
 def too_large(
     request: Request, status: int, most: int, *, is_media: bool = False
 ) -> APIResponseValidationError:
-    """Return the error for an answer above `most` bytes, the caller's own bound if `is_media`."""
+    """Return the error for an answer above `most` bytes; for a media that is the caller's bound."""
     own = "max_bytes=... sets the limit"
     way = own if is_media else _WAYS_OUT.get(most, own)
     return unexpected(request, status, f"it has more than {most:,} bytes; {way}")

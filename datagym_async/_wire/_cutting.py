@@ -94,7 +94,10 @@ def _cut_off(
     guess: _Cut | None,
     loads: Callable[[bytes], Any] = orjson.loads,
 ) -> tuple[_Cut, list[Any]] | None:
-    """Return the end of some elements, by the guess or else by a scan, and the elements."""
+    """Return where elements of a list end, and the elements; None if none is complete.
+
+    If the guess is wrong, or there is none, the text is scanned.
+    """
     if guess is not None:
         try:
             return guess, loads(b"".join((b"[", text[at : guess.end], b"]")))
@@ -207,7 +210,7 @@ _SCALAR: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[^\s,:"\[\]{}]++', re.DOTALL
 
 
 class MemberCutter:
-    """Takes an object piece by piece, and yields the values of some members, by `loads`."""
+    """Takes an object piece by piece, and yields the values of some members, parsed by `loads`."""
 
     def __init__(
         self, pieces: Iterable[bytes], loads: Callable[[bytes], Any] = orjson.loads
@@ -408,7 +411,10 @@ class ListingCutter:
 
     @property
     def uncut(self) -> tuple[int, bytes] | None:
-        """Return from which dataset on the rest is to be read as a whole, and its JSON, if any."""
+        """Return what has to be read as a whole, because its beginning is different, or None.
+
+        It is the index of its first dataset, and JSON of the same kind as the whole text.
+        """
         if not self._is_uncut:
             return None
         self._join()

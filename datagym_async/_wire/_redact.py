@@ -31,7 +31,7 @@ from datagym_async._public import NotCopied
 
 REDACTED = "[redacted]"
 
-SHORTEST_SECRET: Final = 8  # characters that a secret needs to be searched for
+SHORTEST_SECRET: Final = 8  # characters; shorter ones are not searched for
 
 _URL: Final = re.compile(r"://[^\s\"'<>]++")
 _USER: Final = re.compile(r"//[^/]*+")

@@ -117,6 +117,7 @@ def remarks(report: UploadReport) -> Iterator[str]:
 
 def how_to_resume(report: UploadReport | None, *, written: str = "") -> str:
     """Return what to do next, if anything; `written` is the file of the report as JSON."""
+    # Without a report it ended before it began.
     if report is None or report.pending or report.unsettled or not report.complete:
         return RESUME
     if not report.failed:
@@ -156,7 +157,7 @@ def write_report(
     files: Sequence[Path],
     record: RunRecord | None = None,
 ) -> bool:
-    """Write the report to its files and standard output; return whether all files took it."""
+    """Write the report to its files and standard output; if one fails, tell and return False."""
     is_written = True
     report = _for_shell(report)
     if output.as_json:

@@ -121,7 +121,7 @@ def _guarded(invocation: Invocation, work: Callable[[], int]) -> int:
 
 @contextlib.contextmanager
 def _logging(invocation: Invocation) -> Iterator[None]:
-    """Show records of the log, and of other libraries, which Python would write unescaped."""
+    """Show log records, also of other libraries: Python alone would write warnings unescaped."""
     shared, output = invocation.shared, invocation.output
     root, ours = logging.getLogger(), logging.getLogger("datagym_async")
     handlers: list[logging.Handler] = [LogHandler(output, debug=shared.debug)]

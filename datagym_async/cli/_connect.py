@@ -51,7 +51,10 @@ _FIRST_RETRIES: Final = 2
 def client_for(
     invocation: Invocation, *, settle_after: float | None = None, **options: Any
 ) -> DataGymClient:
-    """Return a patient client, not opened; it may ask for the token, so not in the event loop."""
+    """Return an unopened client that is patient with a service that has answered once.
+
+    Call this outside the event loop: it may ask for the token and wait for input.
+    """
     most, first = invocation.shared.retries, _FIRST_RETRIES
     retry = RetryPolicy(max_first_retries=first, settle_after=settle_after)
     if most is not None:
@@ -167,12 +170,13 @@ def _profile(invocation: Invocation) -> dict[str, str]:
 
 
 def token_source(invocation: Invocation) -> str:
-    """Return where the token comes from, in words; a profile's is for its address alone."""
+    """Return where the token comes from, in words; empty if it has to be typed."""
     if (file := invocation.shared.token_file) is not None:
         return f"the file {file}"
     has_variable = bool(os.environ.get(TOKEN_VARIABLE, "").strip())
     if not has_variable or _is_profile_typed(invocation):
         known = _profile(invocation)
+        # A profile's token is sent to the profile's address and to no other.
         if known and _spelled(known["base_url"]) == address_of(invocation):
             return f"the profile {profile_name(invocation)!r}"
     return f"the variable {TOKEN_VARIABLE}" if has_variable else ""

@@ -84,7 +84,7 @@ def create(
 
 
 def show_dataset(output: Output, dataset: Dataset, *, limit: int) -> int:
-    """Show a dataset and its newest media (0: all); return how many media were left out."""
+    """Show a dataset and its `limit` newest media (0: all); return how many were left out."""
     facts = (
         ("Dataset", dataset.name),
         ("Id", dataset.id),

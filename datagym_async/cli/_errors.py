@@ -147,9 +147,10 @@ def hint_in_shell_words(sentence: str) -> str:
 
 
 def advice_in_shell_words(sentence: str) -> str:
-    """Return advice, which names no files, with flags for names that have an underscore."""
+    """Return a sentence of advice, which never names files, with flags for options."""
     flags, _ = _hints()
     sentence = sentence.replace("rate_limit, or None", f"{flags['rate_limit']}, or 0")
+    # A name without an underscore may be an English word.
     names = "|".join(sorted((each for each in flags if "_" in each), key=len, reverse=True))
 
     def said(found: re.Match[str]) -> str:

@@ -27,7 +27,11 @@ LEFT_OUT: Final = "..."  # replaces sources that are not named
 def command_of(
     job: JobSummary, *, most: int | None = None, quote: Callable[[str], str] = shlex.quote
 ) -> str | None:
-    """Return the command that resumes a job, with `most` of its sources, if there is one."""
+    """Return the command that resumes a job; None if only the program that started it can.
+
+    Dots stand for sources that the journal does not keep, and for those beyond `most`. `quote`
+    makes one word for a shell of any text.
+    """
     if (words := words_of(job, most=most)) is None:
         return None
     return " ".join(each if each == LEFT_OUT else quote(each) for each in words)

@@ -38,11 +38,11 @@ class Option:
     help: str  # in help and docs/cli.md, where the default is added to it
     field: str = ""  # of the configuration, if it has another name than the option
     client: str = ""  # the option of `DataGymClient` that it sets
-    type: Any = None  # of its value, if a shell cannot give that of the field
-    default: Any = None  # together with `type`
+    type: Any = None  # of the value, if a shell cannot give that of the field
+    default: Any = None  # counts if `type` is given
     least: float | None = None
     most: float | None = None
-    convert: Callable[[Any], Any] | None = None  # its value for the library
+    convert: Callable[[Any], Any] | None = None  # makes what the library wants of the value
     hidden: bool = False  # whether help leaves it out
 
     @property

@@ -42,7 +42,7 @@ _MOST_BYTES, _MOST_SECONDS = 1 << 63, 1000 * 365 * 86_400  # what clocks and dat
 
 
 def parse_bytes(text: str | int) -> int:
-    """Return a number (a default), or read one: ``"500k"`` is 500,000, ``"500Ki"`` is 512,000."""
+    """Return a number of bytes: ``"500k"`` is 500,000, ``"500Ki"`` 512,000; a number is kept."""
     found = _SIZE.fullmatch(str(text).strip())
     number = None if found is None else _number(found[1])
     if found is not None and number is not None:
@@ -53,7 +53,7 @@ def parse_bytes(text: str | int) -> int:
 
 
 def parse_seconds(text: str | float) -> float:
-    """Return seconds (a default), or read them: ``"90s"`` and ``"1m30s"`` are the same."""
+    """Return a length of time in seconds: ``"90"``, ``"90s"`` and ``"1m30s"`` are the same."""
     given = str(text).strip()
     parts = [(_number(part[1]), _SECONDS[part[2].lower()]) for part in _TIME_PART.finditer(given)]
     if (seconds := _number(given)) is None and _TIME.fullmatch(given):
@@ -66,7 +66,7 @@ def parse_seconds(text: str | float) -> float:
 
 
 def parse_number_or_auto(text: str | int) -> int | str:
-    """Return a number above 0 (perhaps a default), or the word that has it found out."""
+    """Return a number above 0, or ``"auto"``, which has it found out."""
     given = str(text).strip()
     if given.lower() == "auto":
         return "auto"

@@ -53,7 +53,10 @@ Shown: TypeAlias = "Step | _RunSnapshot[Any]"
 async def showing(
     output: Output, look: Callable[[], Shown], *, every: float = SAY_EVERY
 ) -> AsyncIterator[None]:
-    """Show what `look` returns until the block ends: drawn, or in a line now and then."""
+    """Show what `look` returns until the block ends.
+
+    If it cannot be drawn, there is a line `every` few seconds, or none for 0.
+    """
 
     async def watch(show: Callable[[Shown], None]) -> None:
         while True:
@@ -232,11 +235,11 @@ class _RunSnapshot(abc.ABC, Generic[P]):
         yield counted(self.retries, "retry", "retries")
 
     def _in_flight(self) -> str:
-        """Return how many are in flight, and may be; links have no limit, so only how many."""
+        """Return how much is in flight, and how much may be."""
         limiter, items = self.limiter, self.progress.in_flight
         if limiter is None:
             return f"{items} in flight"
-        if items and not limiter.in_flight:
+        if items and not limiter.in_flight:  # they wait for their turn, or (links) have no limit
             return f"{items} under way"
         # After the limit has fallen, requests in flight end first.
         word = "limit" if limiter.in_flight <= limiter.limit else "falling to"

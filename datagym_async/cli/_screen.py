@@ -82,8 +82,8 @@ def _below_here() -> re.Pattern[str]:
 class Output:
     """The output of one run of a command."""
 
-    as_json: bool = False  # whether the result is one JSON document, with errors alone besides
-    quiet: bool = False  # whether only results, warnings and errors are shown
+    as_json: bool = False  # the result is one JSON document; besides it, only errors are shown
+    quiet: bool = False  # only results, warnings and errors are shown
     secrets: Secrets = attrs.field(factory=Secrets, init=False, repr=False)
     _below_here: re.Pattern[str] = attrs.field(factory=_below_here, repr=False)
     _out: Console = attrs.field(factory=lambda: _console(stderr=False), repr=False)

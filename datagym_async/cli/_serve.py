@@ -31,7 +31,7 @@ app = group("serve")
 async def running_server(
     data: Path | None, *, host: str = "127.0.0.1", port: int = 0, **options: Any
 ) -> AsyncIterator["Server"]:
-    """Run the embedded server until the block ends; what it cannot use is a `CommandError`."""
+    """Run the embedded server until the block ends; a folder or port that fails: `CommandError`."""
     from datagym_async.server import Server, StoreError
 
     server = Server(data, host=host, port=port, **options)

@@ -302,7 +302,8 @@ async def _find(
     *,
     create: bool,
 ) -> tuple[list[Project], Dataset | FutureDataset]:
-    """Return the projects, found first so that a wrong name leaves no dataset, and the dataset."""
+    """Return the projects, and the dataset of the options or else of the report."""
+    # First, because a wrong name must not leave a dataset behind.
     found = [await project_of(client, each) for each in projects]
     for project in found:
         if project.media_type is MediaType.VIDEO:

@@ -152,7 +152,10 @@ class WorkerActors:
         self._actors.clear()
 
     async def ask(self, about: str, method: str, *arguments: object) -> Any:
-        """Return the answer of a worker; a lost one is an `APIConnectionError` with a cause."""
+        """Return the answer of the worker that has this part of the work, or raise its error.
+
+        If the worker is lost, nobody knows what it has done: an `APIConnectionError` with a cause.
+        """
         address = await self._address(about)
         actor, _ = self._actors[address]
         try:

@@ -44,7 +44,10 @@ def versions() -> tuple[str, str, str]:
 
 
 def check_versions(who: str, theirs: Any) -> None:
-    """Refuse other versions, or the error of a worker that has none; another Dask is a warning."""
+    """Refuse another version of this package or of Python; warn of another one of Dask.
+
+    `theirs` is the result of `versions` there, or the error of a worker without this package.
+    """
     ours = versions()
     if isinstance(theirs, Exception):
         raise ConfigurationError(
@@ -113,7 +116,11 @@ class Cluster:
         self.seen(is_there=is_there)
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Return the result of a function on a worker, or on the next one if that dies."""
+        """Return the result of a function that runs on any worker.
+
+        It must do no harm if it runs twice: if its worker dies, Dask runs it again on another one.
+        If several of them died, this is a `WorkerLostError`.
+        """
         dask = extra_module("distributed", ConfigurationError)
         if self.client.status != "running":
             raise ClusterLostError("The scheduler of the cluster is lost")

@@ -165,7 +165,7 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
         self._listener.tell(DownloadStarted(self._name, self.place, self._tally.planned))
 
     async def _list(self, manifest: Manifest) -> None:
-        """Add all media to the manifest, and tasks of links; an unclear project is refused."""
+        """Add all media to the manifest, and links' tasks; refuse an unknown or unclear project."""
         is_project = self._job.kind == "project"
         if is_project or self._config.needs_project:  # first: if it is not clear, nothing is added
             self._project = self._chosen(await self._sources.projects.list())

@@ -204,7 +204,11 @@ async def write_bitmaps(
     config: DownloadConfig,
     tally: DownloadTally,
 ) -> None:
-    """Fetch bitmaps of listed media into ``bitmaps``; with ``verify`` all of them again."""
+    """Fetch the bitmaps of a project's finished tasks into ``bitmaps``; with ``verify`` all again.
+
+    Those of media that are not in the manifest are left out. A folder that cannot be written to
+    raises a `TransferError`.
+    """
 
     def note(result: BitmapResult) -> None:
         tally.bitmaps += result.outcome != "failed"

@@ -103,7 +103,7 @@ class Prefix:
         return begun_mark(self.root).exists()
 
     def take_state(self) -> None:
-        """Fetch the manifest's copy if it is newer; objects without one are refused; blocks."""
+        """Fetch the manifest's copy if newer than ours; refuse objects without one; blocks."""
         target, at = self.root / MANIFEST, self._at(MANIFEST)
         try:
             meta = self.stores.head(at)

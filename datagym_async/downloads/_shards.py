@@ -63,7 +63,7 @@ class Shards:
             await in_thread(keep, batch)
 
     async def add(self, wanted: Wanted, part: HashedPart) -> None:
-        """Add a media; a full shard is put in its place, or fails with all media in it."""
+        """Add a media, and put away a full shard; its `FileWriteError` concerns all media in it."""
         async with self._lock:
             if self._failure is not None:
                 raise self._failure

@@ -211,7 +211,7 @@ class BitmapSource:
     keys: Sequence[str] | None = None  # of segmentations; None for what is segmented
 
     async def find(self) -> list[Bitmap]:
-        """Return the bitmaps of finished tasks: what is segmented, or with keys black ones, too."""
+        """Return the bitmaps of finished tasks: segmented ones, or with keys also black ones."""
         if self.keys is None:
             async with aclosing(self.labels.iter_export(self.project_id)) as exported:
                 return [

@@ -258,7 +258,10 @@ def outlines_of(annotation: Annotation) -> list[Sequence[Point]]:
 def answers_set(
     where: str, answers: Iterable[Classification], *, but: str = ""
 ) -> Iterator[tuple[str, Classification]]:
-    """Yield answers that are set, nested ones too, by their paths; not that of the key `but`."""
+    """Yield each answer that is set, also nested ones, with its path after `where`.
+
+    The answer with the key `but` is left out; those nested in it are not.
+    """
     for each in answers:
         if each.is_set and each.key != but:
             yield f"{where}{each.key}", each

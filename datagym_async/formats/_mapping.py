@@ -148,7 +148,10 @@ def _with_points(entry: ConfigEntry, names: Collection[str]) -> ConfigEntry:
 def _added(
     present: Mapping[str, ConfigEntry], needed: Iterable[ConfigEntry], least: int = 1
 ) -> list[ConfigEntry]:
-    """Return all entries, with the options of an existing select; a needed class is always new."""
+    """Return the existing and the needed entries; options are added to an existing select.
+
+    The entry of a needed class is new, even if there is a similar one.
+    """
     found = dict(present)
     for each in needed:
         taken = _AREAS if each.type in _AREAS else {each.type}

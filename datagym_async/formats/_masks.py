@@ -93,7 +93,7 @@ def _partners(order: NDArray[np.int64]) -> list[int]:
 
 
 def _rings(corners: Ring, beside: list[int], below: list[int]) -> list[Ring]:
-    """Return all outlines, each from its leftmost uppermost corner to the right, in their order."""
+    """Return all outlines, each from its leftmost uppermost corner; sorted by these corners."""
     seen = bytearray(len(corners))
     rings: list[Ring] = []
     for start in range(len(corners)):
@@ -140,7 +140,7 @@ MOST_PIXELS: Final = 1 << 28
 def check_mask(
     rle: Mapping[str, Any], width: int | None = None, height: int | None = None
 ) -> tuple[int, int]:
-    """Return height and width of a mask, after checks that need no decoding; see `decode`."""
+    """Return height and width of a mask, not decoded; arguments and errors as for `decode`."""
     size, counts = rle.get("size"), rle.get("counts")
     good = isinstance(size, list | tuple) and len(size) == 2 and all(type(n) is int for n in size)
     if not isinstance(size, list | tuple) or not good or min(size) < 1:

@@ -98,7 +98,7 @@ def lines_of(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def number_in(value: object) -> float | None:
-    """Return the number of a value (``640``, ``"640.0"``), or None if it is above 2**53."""
+    """Return the number of a value (``640``, ``"640.0"``), or None; up to `LARGEST` only."""
     if isinstance(value, str):
         try:
             value = float(value)
@@ -376,7 +376,7 @@ def turned(point: Pair, about: Pair, degrees: float) -> Pair:
 
 
 def ellipse_ring(middle: Pair, across: float, down: float, degrees: float = 0) -> list[Pair]:
-    """Return an outline of an ellipse of these half axes, at most a tenth of a pixel off."""
+    """Return an outline of an ellipse, by half its width and height, off by at most 0.1 pixels."""
     largest = max(across, down)
     # A chord over the angle a is off by r (1 - cos(a / 2)).
     angle = 2 * math.acos(max(1 - 0.1 / largest, 0.5)) if largest else math.pi / 4

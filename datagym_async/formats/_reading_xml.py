@@ -100,7 +100,7 @@ class Element:
 
 
 class _Builder(ContentHandler):
-    """Builds wanted elements at any depth; the shapes of a track, of any number, one by one."""
+    """Builds the wanted elements at any depth; shapes of a track one by one: it may have many."""
 
     def __init__(self, wanted: Collection[str], line: Callable[[], int]) -> None:
         super().__init__()
@@ -434,7 +434,7 @@ class _Cvat:
             self._losses.add(LossKind.TRACK, f"{self._file}, line {whole.line}: track {number}")
 
     def frames(self, rows: sqlite3.Connection, pictures: Pictures) -> Iterator[RawImage]:
-        """Yield frames, named as by CVAT; numbers repeat in a project, so tasks have folders."""
+        """Yield frames, named as by CVAT; in a project in a folder of the task: numbers repeat."""
         ordered = rows.execute("SELECT * FROM shapes ORDER BY task, frame, rowid")
         for (task, frame), shapes in groupby(ordered, itemgetter(0, 1)):
             stem = f"frame_{frame:06}"

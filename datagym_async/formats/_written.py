@@ -262,7 +262,10 @@ def _place_of(
 
 
 def _tell_apart(known: Mapping[_Place, _Known]) -> None:
-    """Name classes apart that share name and group: by the entry around them, then by keys."""
+    """Give different names to classes of several entries with one name and one group.
+
+    The group of a nested entry is the entry around it. If that is not enough, keys are appended.
+    """
     for is_last in (False, True):
         for names, places in grouped((each.names, at) for at, each in known.items()).items():
             for at in places if len(places) > 1 else ():

@@ -134,7 +134,10 @@ def _unknown_key(key: str, known: Mapping[str, EntryLike], what: str) -> str:
 def check_answers(
     given: object, at: PartPath, entries: Iterable[EntryLike] | None
 ) -> Iterator[Finding]:
-    """Yield the problems of what should be classifications; entries may include geometries."""
+    """Yield the problems of a value that should be an object of classifications.
+
+    The entries may include geometries; None if they are unknown, here and below.
+    """
     if not isinstance(given, Mapping):
         yield error(at, not_a("an object of classifications", given))
         return
@@ -268,7 +271,7 @@ def check_geometries(
     *,
     nested: bool = False,
 ) -> Iterator[Finding]:
-    """Yield the problems of what should be geometries; `nested` ones are in another one."""
+    """Yield the problems of a value that should be geometries; `nested` ones are in another one."""
     if not isinstance(given, Mapping):
         yield error(at, "an object of geometries was expected; the service refuses or ignores it")
         return

@@ -162,7 +162,10 @@ def scaled(shape: Shape, across: float, down: float) -> Shape:
 def reshaped(
     annotation: Annotation, change: Callable[[Annotation], Sequence[Shape]]
 ) -> list[Annotation]:
-    """Return an annotation for each shape that a change makes; the first has the nested ones."""
+    """Return an annotation for each shape that a change makes of it; also for nested ones.
+
+    Nested annotations stay with the first of them. If none is left, they are dropped too.
+    """
     shapes = change(annotation)
     below = annotation.nested if shapes else ()
     nested = [each for inner in below for each in reshaped(inner, change)]

@@ -273,7 +273,7 @@ NESTED: Final = "nested_geometries"
 def read_annotations(
     value: object, types: ClassTypes, *, nested: bool = False
 ) -> tuple[Annotation, ...]:
-    """Return the annotations of an object of lists, or the nested ones; else a `ShapeError`."""
+    """Return the annotations of an object of lists; `nested` ones have none nested in them."""
     found = []
     for key, items in as_object({} if value is None else value).items():
         for index, item in enumerate(as_list(items, path=f".{key}")):

@@ -300,7 +300,10 @@ class Form:
         return raw if read == value else write(value)
 
     def ordered(self, values: Mapping[str, Any], *, usual: Iterable[str]) -> dict[str, Any]:
-        """Return members in the order of the file; without one, the usual ones even if empty."""
+        """Return members in the order of the file, then new ones.
+
+        Without a file, the usual ones are written even if they are empty.
+        """
         always = set(usual if self.members is None else self.members)
         order = [*(name for name in self.members or () if name in values), *values]
         return {name: values[name] for name in order if name in always or values[name]}

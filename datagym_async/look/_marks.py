@@ -81,7 +81,7 @@ class Mark:
 
 
 def marks_of(labels: LabeledImage, classes: Collection[str] | None = None) -> Iterator[Mark]:
-    """Give the marks of labels that have a place: masks first, since they lie below others."""
+    """Give the marks of labels, masks first as they lie below; what has no place is left out."""
     for each in sorted(labels.walk(), key=lambda each: not isinstance(each.shape, Segmentation)):
         if classes is not None and each.key not in classes:
             continue

@@ -205,7 +205,7 @@ async def labels_in(
     config: LabelConfig | None = None,
     images: Path | None = None,
 ) -> AsyncGenerator[LabeledImage, None]:
-    """Give the labels of a file in any format of an import; what is not read is in the notes."""
+    """Give the labels of a file or folder in any format of an import; note what is not read."""
     # Of all shapes only segmentations can express everything in a file.
     mapping = LabelMapping(shape="segmentation")
     file = PredictionFile(
@@ -277,7 +277,7 @@ async def of_service(
 
 
 class _Listed(Sequence[Subject]):
-    """The images of a listing by name, each made when it is used; videos, in S3, are counted."""
+    """The images of a listing by name, each made when it is used; videos are only counted."""
 
     def __init__(
         self,
@@ -325,7 +325,7 @@ _NAME_IMAGES: Final = re.compile(r"; name (?:its|the) folder [^,;)]*images=\.\.\
 
 
 async def of_folder(folder: Path, labels: Path | None) -> ImageSet:
-    """Return the images of a folder, with labels in any format, by default those in it, if any."""
+    """Return the images of a folder, with labels in any format: `labels`, or else those in it."""
     files = await in_thread(_images_below, folder)
     if not files:
         raise ConfigurationError(f"There is no image in {folder}; name a folder of images")

@@ -69,12 +69,15 @@ class Resource:
         kind: type[T],
         settle: Callable[[], Awaitable[T | None]] | None = None,
     ) -> T:
-        """Return the answer as a model; if it was lost, what `settle` finds, or of another try."""
+        """Return the answer to a request as a model, or what `settle` finds if it was lost.
+
+        Without `settle` the request is sent again after a wait.
+        """
         answer = await self._session.request_or_settle(request, settle or _nothing)
         return await read(request, answer, kind) if isinstance(answer, Response) else answer
 
     async def _do(self, request: Request, *done: str) -> bool:
-        """Send a request of an empty answer; False if one of the keys `done` says it was done."""
+        """Send a request; return False if an error with a key of `done` says that it was done."""
         try:
             check_empty(request, await self._session.request(request))
         except APIStatusError as error:
@@ -99,7 +102,10 @@ N = TypeVar("N", Dataset, Project)
 
 
 def find_by_name(items: Iterable[N], name: str) -> N | None:
-    """Return the item of a name, exact if possible, else the oldest: races double names."""
+    """Return the item with a name, as the service compares names: an exact match, else the oldest.
+
+    Names can repeat, because creations at the same time both succeed (observed).
+    """
     folded = fold_name(name)
     same = [item for item in items if fold_name(item.name) == folded]
     return min(same, key=lambda item: (item.name != name, item.timestamp, item.id), default=None)

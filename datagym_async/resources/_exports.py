@@ -49,7 +49,10 @@ def read_export(request: Request, response: Response) -> LabelExport:
 async def iter_items(
     session: ApiSession, request: Request, read: Callable[..., T | None], *, beginning: bytes = b""
 ) -> AsyncGenerator[T, None]:
-    """Yield what `read` returns, except None, for each element and ``at``, its place."""
+    """Yield what `read` returns for each element of an array as it arrives, except None.
+
+    It is called with the element and ``at``, its place.
+    """
     index, cutter, started = 0, ElementCutter(beginning), False
 
     def items(elements: Iterable[Any]) -> Iterator[T]:

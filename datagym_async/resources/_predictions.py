@@ -231,9 +231,10 @@ class _Verdict:
 
 @attrs.define
 class Importer:
-    """Imports predictions, or only checks them; `send` returns why a batch is not stored."""
+    """Imports predictions; without `send` they are only checked."""
 
     screening: PredictionScreening
+    # Returns the service's words about a batch, which are empty if it is stored.
     send: Callable[[Sequence[Mapping[str, object]]], Awaitable[str]] | None
     batch_size: int
     sizes: MediaSizes | None = None
@@ -484,7 +485,10 @@ class MediaNames:
         return names
 
     def give_id(self, prediction: PredictionLike) -> Named:
-        """Return a prediction with an id found by name, unless its own is of the project."""
+        """Return a prediction with the id of its media, or why none was found.
+
+        An id that the project does not have is of another project, so the name counts.
+        """
         given = Named(prediction)
         name = given.media_name
         if not name or given.media_id.lower() in self._index:
@@ -516,7 +520,10 @@ class MediaNames:
 
 @attrs.define
 class MediaSizes:
-    """Reads sizes of media, which only details of tasks have: one request for each image."""
+    """Reads widths and heights of media, which only the details of tasks contain.
+
+    That is one listing of the tasks, and one request for each image, a few at once.
+    """
 
     _tasks: TasksResource
     _project_id: str

@@ -227,7 +227,11 @@ class TasksResource(Resource):
 
 @attrs.define
 class _Completer:
-    """Completes tasks with a given time of their configuration, or the present one, read once."""
+    """Completes tasks with a given time of their configuration, or with the present one.
+
+    The tasks of a project share one configuration, so it is read once. If the service answers that
+    the time is too old, it is read from that task.
+    """
 
     _tasks: TasksResource
     _given: int | None

@@ -14,7 +14,7 @@ MAX_BATCH = 500  # URLs in one request: 500 were observed to be stored, in 0.74 
 MAX_URL_LENGTH = 1256
 MAX_URL_NAME_LENGTH = 255
 """Longer URLs, and longer last parts, make the service refuse the whole batch (observed)."""
-_SUFFIXES = frozenset({"jpg", "jpeg", "png"})
+_SUFFIXES = frozenset({"jpg", "jpeg", "png"})  # what follows the last dot (observed)
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
 

@@ -86,7 +86,10 @@ async def _ended(task: asyncio.Task[Any], within: float) -> None:
 
 
 async def run_to_end(work: Coroutine[Any, Any, T]) -> tuple[T, asyncio.CancelledError | None]:
-    """Return the result of work that no cancellation ends, and the cancellation, to be raised."""
+    """Return the result of work that no cancellation ends, and the cancellation, to be raised.
+
+    The work must have its own limit in time.
+    """
     # A task group would cancel it. It is always awaited here.
     task = asyncio.get_running_loop().create_task(work)
     cancelled: asyncio.CancelledError | None = None

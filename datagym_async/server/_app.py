@@ -134,7 +134,11 @@ class Router:
         ]
 
     def find(self, target: str, method: str) -> tuple[Route, Mapping[str, str]]:
-        """Return the route of a request line and its variables, or raise the other `Answer`."""
+        """Return the route of a request line, and the variable parts of its path.
+
+        The `Answer` that it raises is a 400, a 404, a 405 with the known methods, or 200 with the
+        same for OPTIONS.
+        """
         path = target.partition("?")[0]
         if _NEVER_IN_A_URL.search(target) or _ENCODED_SLASH.search(path):
             raise BadRequestPage

@@ -38,7 +38,11 @@ class DataFolder:
 
     @classmethod
     def open(cls, path: Path | None) -> Self:
-        """Make the folder if needed (None: a temporary one), lock it, and empty ``incoming/``."""
+        """Make the folder if needed (None: a temporary one), and lock it.
+
+        Half received files of an earlier run are deleted. A folder that cannot be used is a
+        `StoreError`.
+        """
         if is_temporary := path is None:
             try:
                 path = Path(tempfile.mkdtemp(prefix="datagym-temporary-"))
@@ -203,7 +207,11 @@ class IncomingFile:
 async def receive(
     reader: StreamReader, folder: DataFolder, limit: int
 ) -> AsyncIterator[IncomingFile]:
-    """Receive a body up to its end or `limit` bytes; what `keep` has not placed is deleted."""
+    """Receive a body up to its end, or until it has reached `limit` bytes.
+
+    After the block, only what `keep` has put into its place is left. If the client stops before the
+    end, that is a `ConnectionError`.
+    """
     incoming = IncomingFile(folder, folder.incoming / secrets.token_hex(8))
     try:
         async for piece in reader.iter_any():

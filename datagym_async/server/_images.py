@@ -57,7 +57,7 @@ def sniff(head: bytes) -> str:
 
 
 def size_of(file: BinaryIO) -> tuple[int, int]:
-    """Return width and height of an open JPEG or PNG as stored, or `UnreadableImageError`."""
+    """Return (width, height) of a JPEG or PNG, without EXIF rotation, or `UnreadableImageError`."""
     start = file.read(2)
     size = _jpeg_size(file) if start == b"\xff\xd8" else _png_size(file)
     if not all(size):

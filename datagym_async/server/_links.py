@@ -73,7 +73,10 @@ class LinkImages:
             yield cls(policy, session)
 
     async def fetch(self, url: str) -> tuple[str, bytes]:
-        """Return type and new encoding of a link image; 400 if it is wrong, 500 if that fails."""
+        """Return the MIME type and the newly encoded bytes of a link image.
+
+        A link that is wrong is refused with 400, one that fails with 500 `ex_gen_file_stream`.
+        """
         async with self._gate:
             content = await self._get(url)
             mime = sniff(content[:512])

@@ -108,7 +108,7 @@ class Call:
             raise EmptyAnswer(413) from None
 
     async def json(self) -> Json:
-        """Return the JSON body; 415 for another type, 413 if too large, 400 if it is no JSON."""
+        """Return the JSON body; another type is 415, a large one 413, broken or deep JSON 400."""
         kind = self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if kind != "application/json" and not (
             kind.startswith("application/") and kind.endswith("+json")

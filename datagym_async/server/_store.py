@@ -258,7 +258,7 @@ class Store(Queries):
 
     @contextlib.asynccontextmanager
     async def writing(self) -> AsyncIterator[Transaction]:
-        """Begin a short transaction, for which all other writers wait; any exception undoes it."""
+        """Begin a transaction; any exception undoes it. Keep it short: all other writers wait."""
         async with self._lock:
             if self._writer.in_transaction:
                 # The rollback of an earlier transaction was cancelled.

@@ -137,7 +137,7 @@ class Feeder:
         return [entry if isinstance(entry, Stream) else entry[1] for entry in step]
 
     async def _hand_out_taken(self) -> None:
-        """Hand out settled items of the plan; tasks read objects of stores ahead of the workers."""
+        """Read settled items in portions, and hand them out; tasks read objects of stores ahead."""
         stored: asyncio.Queue[Planned | None] = asyncio.Queue(READERS)
         readers: list[asyncio.Task[None]] = []
         async with together() as group:

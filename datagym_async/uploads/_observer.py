@@ -54,7 +54,7 @@ class Observer(Listener):
     def __init__(
         self,
         on_event: Callable[[UploadEvent], object] | None = None,
-        meters: Meters | None = None,
+        meters: Meters | None = None,  # of the client; without them there is no advice
     ) -> None:
         super().__init__(on_event, "upload")
         self.advice = ""

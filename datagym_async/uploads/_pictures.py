@@ -41,7 +41,7 @@ class Picture:
 
     @classmethod
     def of(cls, value: Any, name: str) -> Picture:
-        """Return pixels as a picture, an array as a copy, or raise a `ConfigurationError`."""
+        """Return an array (copied) or an image as a picture; refuse what its format cannot hold."""
         is_jpeg = name.lower().endswith((".jpg", ".jpeg"))
         picture = cls(value, "JPEG" if is_jpeg else "PNG")
         if kind_of(value) == "image":
@@ -78,7 +78,7 @@ class Picture:
 
 
 def why_no_source(value: object) -> str:
-    """Return why a value is no source, or an empty text; paths, items and files come before it."""
+    """Return why an iterable is no source, or an empty text; not for texts, paths, items, files."""
     name = type(value).__name__
     if isinstance(value, bytes | bytearray | memoryview):
         return f"A source cannot be of the type {name} (bytes need a name: UploadItem(name, data))."

@@ -126,7 +126,7 @@ class Preparer:
         self.rough: Screening = attrs.evolve(screening, max_bytes=None, check=check)
 
     def prepare(self, portion: Iterable[Planned]) -> list[tuple[int, bytes]]:
-        """Prepare items that have a body; return the new hashes of those in memory; blocks."""
+        """Prepare items that have a body; return number and new hash of those in memory; blocks."""
         ready = [each for each in portion if each.body is not None]
         if not ready:
             return []

@@ -71,7 +71,10 @@ def next_portion(
     most: tuple[int, int] = (PORTION_ITEMS, PORTION_BYTES),
     archives: Archives | None = None,
 ) -> list[Planned]:
-    """Take the next portion from the waiting items, and read it; the caller keeps `archives`."""
+    """Take the next portion of the waiting items, and read it; it takes about `PORTION_SECONDS`.
+
+    `most` are its items, and about how many bytes. The caller keeps `archives` between calls.
+    """
     is_decoding = screening.check == "decode"
     portion: list[Planned] = []
     weight, until = 0, monotonic() + PORTION_SECONDS
@@ -314,7 +317,7 @@ def _screen(
     whole: bytes | Callable[[], tuple[Body, ByteSource | None]],
     screening: Screening,
 ) -> None:
-    """Set the body of an item, or the reason against it; a function opens what is too large."""
+    """Set the body of an item, or the reason against it; `whole` is a function for large ones."""
     planned.is_changed, planned.size = planned.size != size, size
     if reason := screening.of_head(len(head) if size is None else size, head):
         planned.reject(reason)

@@ -98,7 +98,7 @@ class Settler:
             return
         self._had_lost = True
         wait = await in_thread(outcomes.seconds_to_settle, self._media.settle_after())
-        if wait > 0:
+        if wait > 0:  # the last run was alive a moment ago: this run's first listing is too early
             await asyncio.sleep(wait)
             await self._target.list_again(self._plan.listed)
         while left := await in_thread(outcomes.settle_lost, PORTION, listed=True):

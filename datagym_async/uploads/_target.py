@@ -123,7 +123,11 @@ class Target:
         )
 
     async def open(self, listed: Listed) -> None:
-        """Find the datasets, attach them, and list their media; errors say what is unknown."""
+        """Find the datasets, attach them, and list their media.
+
+        Unknown datasets or projects are a `NotFoundError`, a dataset that cannot be the first one
+        of a family is a `ConfigurationError`.
+        """
         spreads = self._most is not None
         datasets = self._family if spreads else self._datasets
         await in_thread(listed.begin)
@@ -166,7 +170,10 @@ class Target:
         await in_thread(listed.end, self.name)
 
     def bound(self, most: int) -> None:
-        """Limit each dataset; that of an earlier run stays unless it is over twice this one."""
+        """Limit each dataset from now on; a limit is never raised.
+
+        The limit of an earlier run stays unless it is more than twice this one.
+        """
         known = self.capacity.most
         if known is None or most * (2 if known == self._inherited else 1) < known:
             self.capacity.most = most
@@ -389,7 +396,7 @@ def family_of(base: Dataset, datasets: Iterable[Dataset]) -> list[tuple[int, Dat
 
 @attrs.define
 class Capacity:
-    """Count the room in the datasets of a family, by their index in the order of the family."""
+    """Count the room in a family's datasets, by index; images reserve it before they are sent."""
 
     most: int | None = None  # media that a dataset may hold
     taken: list[int] = attrs.field(factory=list, init=False)  # media in each, and reserved ones

@@ -233,7 +233,7 @@ def folder_of_pngs(path: Path, example: str) -> Path:
 def segments_of(
     folder: Path, raw: Mapping[str, Any], width: int | None, height: int | None
 ) -> Iterator[tuple[dict[str, Any], str]]:
-    """Yield each segment as an annotation with a mask, and its fault; unlisted ones as well."""
+    """Yield each segment as an annotation with a mask, and its fault; unlisted: no category."""
     listed, name = raw["segments_info"], raw.get("file_name")
     if not isinstance(listed, list) or not all(isinstance(each, dict) for each in listed):
         raise BrokenError("segments_info must be a list of objects")

@@ -72,7 +72,10 @@ class Job:
     def of(
         cls, base_url: str, dataset_id: str, sources: object, *, config: UploadConfig | None = None
     ) -> Job:
-        """Return the key; blocks. Folders are resolved, so that it is the same from any folder."""
+        """Return the key; blocks. A long list of sources is read through, an iterator is not.
+
+        Folders on the way to a source are resolved, so that it is the same job from any folder.
+        """
         base_url, dataset_id = base_url.rstrip("/"), dataset_id.lower()
         digest = hashlib.sha256("\0".join((base_url, dataset_id)).encode())
         resolved = functools.lru_cache(1024)(os.path.realpath)

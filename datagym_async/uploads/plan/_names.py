@@ -86,7 +86,11 @@ def judge(item: UploadItem, claim: Claim, holder: Callable[[int], UploadItem]) -
 
 
 def drop_repeats(database: sqlite3.Connection, after_turn: int) -> Added:
-    """Drop repeated items, or try them again if they changed; return how to correct the count."""
+    """Drop repeated items since a turn; return how to correct the count.
+
+    If a file has changed since it was named, it gets a warning if it was sent, and is tried again
+    if it was refused.
+    """
     count = size = 0
     for turn, seq, part, *now, holder, old_size, old_mtime, state in database.execute(
         sql.REPEATS, (after_turn,)

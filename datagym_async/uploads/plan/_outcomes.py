@@ -40,7 +40,7 @@ class Outcomes:
     _lost: deque[int] = attrs.Factory(deque)
 
     def note(self, seq: int, result: UploadResult, *, lost: bool = False) -> None:
-        """Keep an outcome for the next write; never blocks. A lost one stays `SENDING`."""
+        """Keep an outcome for the next write; never blocks. A `lost` item stays `SENDING`."""
         if lost:
             self._lost.append(seq)
         self._notes.append(

@@ -133,7 +133,7 @@ class Plan:
         self.close()
 
     def close(self, *, complete: bool = False, doubtful: Iterable[int] = ()) -> None:
-        """Write the rest and close, once or more; `doubtful` items may have arrived."""
+        """Write the rest and close, once or more; `doubtful` items may have been stored."""
         try:
             if self._resuming is not None and self._database.is_open:
                 # Items whose outcome cannot be written now stay in `SENDING`; the next run settles
@@ -253,7 +253,7 @@ class Plan:
             refuse_clashes(database, screening, self._in_memory)
 
     def take(self, count: int) -> list[Planned]:
-        """Return up to `count` settled items; those without a verdict are `SENDING` from now on."""
+        """Return up to `count` settled items; those to be sent are marked as `SENDING` first."""
         with self._database.writing() as database:
             self.outcomes.write(database)
             rows = database.execute(sql.TAKE, (self._taken, count)).fetchall()

@@ -107,7 +107,7 @@ class Naming:
 
 @functools.lru_cache(maxsize=256)
 def matcher(patterns: tuple[str, ...], *, any_case: bool) -> Callable[[str], object]:
-    """Return what matches paths with patterns: ``**`` any number of parts, others within one."""
+    """Return a function that matches paths: ``**`` any number of parts, other signs within one."""
     from wcmatch import glob
 
     flags = glob.GLOBSTAR | glob.DOTGLOB | glob.FORCEUNIX

@@ -63,7 +63,7 @@ Leaf: TypeAlias = Iterable[Candidate] | Stream
 
 
 def leaves(source: object, rules: Rules) -> Iterator[Leaf]:
-    """Yield the leaves of a source, in order; what is no source is a refused candidate."""
+    """Yield the leaves of a source, in order; what is no source becomes a refused candidate."""
     if isinstance(source, Candidate):
         yield (source,)
     elif isinstance(source, UploadItem):
@@ -80,7 +80,7 @@ def leaves(source: object, rules: Rules) -> Iterator[Leaf]:
             yield (_of_item(UploadItem(None, cast("Readable | Pixels", source)), rules),)
         except ConfigurationError as error:
             yield (refused_source("an open file", str(error)),)
-    elif reason := why_no_source(source):
+    elif reason := why_no_source(source):  # it may be in the middle of a long list
         yield (refused_source(type(source).__name__, reason),)
     elif isinstance(source, AsyncIterable | Iterator):
         yield Stream(source)
@@ -99,7 +99,10 @@ def check_sources(source: object) -> None:
 
 
 def check_there(source: object, rules: Rules) -> None:
-    """Refuse sources that are all empty, by the first element of each, before all else; blocks."""
+    """Raise a `ConfigurationError` for sources that are all empty, before anything is created.
+
+    Blocks, and reads each source up to its first element.
+    """
     if isinstance(source, FolderWatch):
         source.check()
     rules = attrs.evolve(rules, naming=Naming())
