@@ -24,7 +24,7 @@ from datagym_async.resources._predictions import PredictionLike
 
 T = TypeVar("T")
 
-__all__ = ["ImportedLabels", "LabelImport"]
+__all__ = ["ImportedLabels"]
 
 
 @attrs.frozen(kw_only=True)
@@ -51,30 +51,18 @@ class ImportedLabels(Shown):
 
 @attrs.define
 class LabelImport:
-    """The import of a file, run by `finish` or `results`.
-
-    Args:
-        labels: The resources.
-        configs: The resources.
-        project: The target.
-        source: The file.
-        keep_data: See `LabelsResource.import_predictions`.
-        how: See `LabelsResource.import_predictions`.
-        create_config: Whether to make a label configuration from the file if that of the project is
-            empty.
-    """
+    """The import of a file, run by `finish` or `results`."""
 
     labels: LabelsResource
     configs: LabelConfigsResource
     project: Project
     source: PredictionFile
-    keep_data: bool = attrs.field(kw_only=True)
-    how: ImportOptions = attrs.field(factory=ImportOptions)
-    create_config: bool = False
+    keep_data: bool = attrs.field(kw_only=True)  # as for `LabelsResource.import_predictions`
+    how: ImportOptions = attrs.field(factory=ImportOptions)  # as well
+    create_config: bool = False  # whether to make a label configuration if the project has none
     created: LabelConfig | None = attrs.field(default=None, init=False)
     is_stopping: bool = attrs.field(default=False, init=False)
-    is_reading: bool = attrs.field(default=False, init=False)
-    """Whether it is waiting for the file."""
+    is_reading: bool = attrs.field(default=False, init=False)  # whether it waits for the file
 
     async def finish(self, on_result: Callable[[ImportResult], None] | None) -> ImportedLabels:
         """Run it to its end; errors as for `results`."""
