@@ -309,8 +309,7 @@ class FileWriteError(DataGymError, OSError):
         return made
 
     def __reduce__(self) -> tuple[Any, ...]:
-        names = ("errno", "strerror", "filename")
-        known = {name: getattr(self, name) for name in names}
+        known = {name: getattr(self, name) for name in ("errno", "strerror", "filename")}
         return _rebuild, (type(self), str(self), self.__dict__ | known)
 
     def __str__(self) -> str:

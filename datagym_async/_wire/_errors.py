@@ -97,8 +97,7 @@ def looks_like_html(response: Response) -> bool:
     """Return whether a web page answered: a proxy, a login page, or a wrong address."""
     if response.content_type in {"text/html", "application/xhtml+xml"}:
         return True
-    start = response.body[:256].lstrip().lower()
-    return start.startswith((b"<!doctype html", b"<html"))
+    return response.body[:256].lstrip().lower().startswith((b"<!doctype html", b"<html"))
 
 
 def _texts(value: object) -> tuple[str, ...]:

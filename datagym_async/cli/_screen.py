@@ -261,8 +261,7 @@ class LogHandler(logging.Handler):
     def __init__(self, output: Output, *, debug: bool) -> None:
         super().__init__(logging.DEBUG if debug else logging.WARNING)
         self._say = output.trace if debug else output.warning
-        words = _RECORD if debug else "%(message)s"
-        self.setFormatter(logging.Formatter(words))
+        self.setFormatter(logging.Formatter(_RECORD if debug else "%(message)s"))
 
     def emit(self, record: logging.LogRecord) -> None:
         # A record of several lines, perhaps of another library, is indented behind its first one.

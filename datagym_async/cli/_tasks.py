@@ -160,8 +160,7 @@ def _settle(
 
     def look() -> Step:
         done, total = len(outcomes), len(task_ids)
-        figure = f"{done:,}/{total:,} tasks"
-        return Step(_SETTLING[verb], done, total, figure)
+        return Step(_SETTLING[verb], done, total, f"{done:,}/{total:,} tasks")
 
     async def work() -> TasksReport:
         async with client, waiting(invocation, client), showing(output, look):
