@@ -1,16 +1,18 @@
-"""The end of a bulk job: the messages of an upload, its exit status, and its report."""
+"""The end of a bulk job: what is kept of it, its report, and the messages of an upload."""
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
 
 import attrs
 
 from datagym_async._extras import require_modules
 from datagym_async._files import write_private
+from datagym_async._runs._engine import BulkRun
 from datagym_async._runs._text import RESUMED, BulkReport, counted, size
 from datagym_async.cli._errors import (
     SOME_FAILED,
@@ -20,11 +22,16 @@ from datagym_async.cli._errors import (
     hint_in_shell_words,
     in_shell_words,
 )
+from datagym_async.cli._screen import Output
+from datagym_async.cli._signals import STOPPING, run_in_loop
+from datagym_async.exceptions import TransferError
 from datagym_async.uploads import Outcome, UploadReport, UploadResult
 
 if TYPE_CHECKING:
-    from datagym_async.cli._screen import Output
     from datagym_async.look._pages import RunRecord
+
+R = TypeVar("R", bound=BulkReport)
+_Record: TypeAlias = "RunRecord | None"
 
 RESUME: Final = "The same command resumes where this one stopped."
 
@@ -32,11 +39,70 @@ _NAMED: Final = 5  # maximum doubles and mismatches shown; the report has them a
 
 
 @attrs.define
-class Totals:
-    """Bytes by outcome, as far as they were counted, and the first file that was uploaded."""
+class Account(Generic[R]):
+    """The data of a run, kept outside it so that an interruption cannot lose it."""
 
+    output: Output
+    files: Sequence[Path] = ()  # for the report
+    report: R | None = None
+    is_stopping: bool = False
+    record: _Record = attrs.field(init=False)
+
+    @record.default
+    def _record(self) -> _Record:
+        """Return the record of a run over time, if a page will show it."""
+        if all(file.suffix.lower() != ".html" for file in self.files):
+            return None
+        from datagym_async.look._pages import RunRecord  # loaded by those who want one
+
+        return RunRecord()
+
+    def stop(self, run: BulkRun[Any, Any, R]) -> None:
+        self.is_stopping = True
+        run.stop()
+        self.output.warning(f"{STOPPING}; that is safe, too.")
+
+    def run(self, work: Coroutine[object, object, None]) -> None:
+        """Do the work until its end or a Ctrl-C; if the service is gone, write the report first."""
+        try:
+            run_in_loop(work)
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            self.is_stopping = True
+        except TransferError:
+            if self.report is not None:
+                self.write(self.report)
+            self.output.warning(RESUME)
+            raise  # its sentence holds the summary
+
+    def write(self, report: R) -> bool:
+        """Write the report to its files and standard output; if one fails, tell and return False."""
+        is_written = True
+        shown = _for_shell(report)
+        if self.output.as_json:
+            self.output.document(shown.to_json())
+        for file in self.files:
+            try:
+                if file.suffix.lower() == ".csv":
+                    shown.to_csv(file)
+                elif file.suffix.lower() == ".html":
+                    from datagym_async.look._pages import run_page  # loaded by those who want one
+
+                    write_private(file, run_page(shown, self.record).encode())
+                else:
+                    shown.to_json(file)
+            except OSError as error:
+                self.output.error(f"The report {file} cannot be written: {error.strerror}.")
+                is_written = False
+            else:
+                self.output.message(f"The report is in {file}.")
+        return is_written
+
+
+@attrs.define
+class UploadAccount(Account[UploadReport]):
     bytes: dict[Outcome, int] = attrs.field(factory=lambda: dict.fromkeys(Outcome, 0))
-    uploaded: UploadResult | None = None
+    uploaded: UploadResult | None = None  # the first file that was
+    is_watching: bool = False
 
     def note(self, result: UploadResult) -> None:
         self.bytes[result.outcome] += result.size or 0
@@ -57,11 +123,8 @@ def doubled(report: UploadReport) -> int:
     return sum(len(each.extras) - len(each.removed) for each in report.doubles)
 
 
-def tell(output: Output, report: UploadReport, totals: Totals) -> None:
-    output.table(
-        ("Outcome", ">Items", ">Size"),
-        list(outcome_rows(report, totals)),
-    )
+def tell(output: Output, report: UploadReport, weights: Mapping[Outcome, int]) -> None:
+    output.table(("Outcome", ">Items", ">Size"), list(outcome_rows(report, weights)))
     if len(report.datasets) > 1:
         output.result("")
         output.table(
@@ -76,7 +139,9 @@ def tell(output: Output, report: UploadReport, totals: Totals) -> None:
     output.result(hint_in_shell_words(report.summary()))
 
 
-def outcome_rows(report: UploadReport, totals: Totals) -> Iterator[tuple[str, str, str]]:
+def outcome_rows(
+    report: UploadReport, weights: Mapping[Outcome, int]
+) -> Iterator[tuple[str, str, str]]:
     """Yield the outcomes that occurred, with their items and bytes."""
     yield "uploaded", f"{report.uploaded:,}", size(report.bytes) if report.bytes else ""
     new = report.skipped - report.resumed
@@ -89,7 +154,7 @@ def outcome_rows(report: UploadReport, totals: Totals) -> Iterator[tuple[str, st
         ("unsettled", report.unsettled, None),
     ):
         if count:
-            weight = totals.bytes[outcome] if outcome is not None else 0
+            weight = weights[outcome] if outcome is not None else 0
             yield word, f"{count:,}", size(weight) if weight else ""
 
 
@@ -140,44 +205,6 @@ def check_report_files(files: Sequence[Path]) -> None:
         ):
             if is_wrong:
                 raise CommandError(f"The report {file} cannot be written: {reason}.")
-
-
-def record_for(files: Sequence[Path]) -> RunRecord | None:
-    """Return the record of a run over time, if a page will show it."""
-    if all(file.suffix.lower() != ".html" for file in files):
-        return None
-    from datagym_async.look._pages import RunRecord  # loaded by those who want one
-
-    return RunRecord()
-
-
-def write_report(
-    output: Output,
-    report: BulkReport,
-    files: Sequence[Path],
-    record: RunRecord | None = None,
-) -> bool:
-    """Write the report to its files and standard output; if one fails, tell and return False."""
-    is_written = True
-    report = _for_shell(report)
-    if output.as_json:
-        output.document(report.to_json())
-    for file in files:
-        try:
-            if file.suffix.lower() == ".csv":
-                report.to_csv(file)
-            elif file.suffix.lower() == ".html":
-                from datagym_async.look._pages import run_page  # loaded by those who want one
-
-                write_private(file, run_page(report, record).encode())
-            else:
-                report.to_json(file)
-        except OSError as error:
-            output.error(f"The report {file} cannot be written: {error.strerror}.")
-            is_written = False
-        else:
-            output.message(f"The report is in {file}.")
-    return is_written
 
 
 def _for_shell(report: BulkReport) -> BulkReport:

@@ -19,13 +19,14 @@ from datagym_async._client import DataGymClient
 from datagym_async._extras import how_to_install
 from datagym_async._runs._text import counted, size
 from datagym_async._threads import in_thread
+from datagym_async.cli._closing import UploadAccount
 from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._datasets import show_dataset
 from datagym_async.cli._demo_labels import label_photographs, photographs
 from datagym_async.cli._errors import SOME_FAILED, WELL, CommandError
 from datagym_async.cli._options import argument, flag
 from datagym_async.cli._serve import running_server
-from datagym_async.cli._upload import Account, run_upload
+from datagym_async.cli._upload import run_upload
 
 if TYPE_CHECKING:
     from datagym_async.cli._screen import Output
@@ -89,7 +90,7 @@ async def _demo(
                 output.tell(f"... and {more:,} more.")
 
             _heading(output, "4. Download one image and compare it byte for byte")
-            verified = await _read_back(client, output, account.totals.uploaded)
+            verified = await _read_back(client, output, account.uploaded)
 
             _heading(output, "5. Upload links: the service stores the address, not the bytes")
             async with _photo_server(served) as links:
@@ -125,9 +126,9 @@ async def _demo(
 
 async def _upload(
     client: DataGymClient, output: Output, dataset_id: str, sources: list[str]
-) -> Account:
-    account = Account()
-    await run_upload(client, output, client.uploader(dataset_id, sources), account)
+) -> UploadAccount:
+    account = UploadAccount(output)
+    await run_upload(client, client.uploader(dataset_id, sources), account)
     output.tell(account.report.summary() if account.report else "")
     return account
 

@@ -1,15 +1,14 @@
 """`download`: a dataset or a project, into a folder."""
 
-import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import attrs
 
 from datagym_async._client import DataGymClient
 from datagym_async._runs._stores import is_stored
-from datagym_async.cli._closing import RESUME, check_report_files, record_for, write_report
+from datagym_async.cli._closing import RESUME, Account, check_report_files
 from datagym_async.cli._cluster import Workers
 from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._connect import client_for, waiting
@@ -25,24 +24,10 @@ from datagym_async.cli._lookup import dataset_of, project_of
 from datagym_async.cli._option_table import Given
 from datagym_async.cli._options import argument
 from datagym_async.cli._progress import SAY_EVERY, DownloadSnapshot, ProblemLines, showing
-from datagym_async.cli._screen import Output
-from datagym_async.cli._signals import STOPPING, ending_in_two_steps, run_in_loop
+from datagym_async.cli._signals import ending_in_two_steps
 from datagym_async.downloads import DownloadConfig, Downloader, DownloadReport
-from datagym_async.exceptions import TransferError
-
-if TYPE_CHECKING:
-    from datagym_async.look._pages import RunRecord
 
 app = group("download")
-
-
-@attrs.define
-class _Account:
-    """The data of a run, kept outside it so that an interruption cannot lose it."""
-
-    report: DownloadReport | None = None
-    is_stopping: bool = False
-    record: "RunRecord | None" = None
 
 
 @command(app, "download", table=DOWNLOAD)
@@ -70,11 +55,10 @@ def download(
     The same command resumes: existing files are not downloaded again. After one Ctrl-C the
     downloads in flight get 30 seconds to finish; a second one stops at once.
     """
-    output, account = invocation.output, _Account()
     # Invalid options are reported before asking for a token.
     _check_needs(given.config, folder, dataset, project)
     check_report_files(report or ())
-    account.record = record_for(report or ())
+    account: Account[DownloadReport] = Account(invocation.output, report or ())
     workers = Workers(scheduler, workers_local)
     config = DownloadConfig(**given.config)
     client = client_for(invocation, **given.client)
@@ -90,12 +74,7 @@ def download(
 
     async def work() -> None:
         async with client, workers.through(invocation, client) as there:
-            run, problems = await start(there), ProblemLines(output)
-
-            def stop() -> None:
-                account.is_stopping = True
-                run.stop()
-                output.warning(f"{STOPPING}; that is safe, too.")
+            run, problems = await start(there), ProblemLines(account.output)
 
             def look() -> DownloadSnapshot:
                 if account.record is not None:
@@ -105,9 +84,9 @@ def download(
                     run.progress, retries, client.download_limiter, account.is_stopping
                 )
 
-            with ending_in_two_steps(stop):
+            with ending_in_two_steps(lambda: account.stop(run)):
                 try:
-                    async with run, showing(output, look, every=stats):
+                    async with run, showing(account.output, look, every=stats):
                         async for result in run:
                             if account.record is not None:
                                 account.record.took(result.seconds)
@@ -118,16 +97,8 @@ def download(
                     account.report = run.report
                     problems.say_rest()
 
-    try:
-        run_in_loop(work())
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        account.is_stopping = True
-    except TransferError as error:
-        if isinstance(error.report, DownloadReport):
-            write_report(output, error.report, report or (), account.record)
-        output.warning(RESUME)
-        raise  # its sentence holds the summary
-    return _close(output, account, report or (), lossy_ok=lossy_ok)
+    account.run(work())
+    return _close(account, lossy_ok=lossy_ok)
 
 
 def _check_needs(
@@ -149,12 +120,12 @@ def _check_needs(
                 raise CommandError(f"{flags[name]} needs --labels.")
 
 
-def _close(output: Output, account: _Account, files: Sequence[Path], *, lossy_ok: bool) -> int:
-    report = account.report
+def _close(account: Account[DownloadReport], *, lossy_ok: bool) -> int:
+    report, output = account.report, account.output
     if report is None or not report.name:  # it ended before it began
         output.warning(f"Interrupted. {RESUME}")
         return INTERRUPTED
-    is_written = write_report(output, report, files, account.record)
+    is_written = account.write(report)
     summary = hint_in_shell_words(report.summary())
     for note in report.notes:
         output.warning(note)

@@ -4,11 +4,10 @@ An option means the same as in `UploadConfig`. Only the journal differs: it is o
 because on the command line people expect that a job can be resumed.
 """
 
-import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, TypeVar
+from typing import Annotated, Final, TypeVar
 
 import attrs
 
@@ -16,13 +15,11 @@ from datagym_async._client import DataGymClient
 from datagym_async._runs._text import size
 from datagym_async._threads import in_thread
 from datagym_async.cli._closing import (
-    Totals,
+    UploadAccount,
     check_report_files,
     how_to_resume,
-    record_for,
     status_of,
     tell,
-    write_report,
 )
 from datagym_async.cli._cluster import Workers
 from datagym_async.cli._command import Invocation, command, group
@@ -41,8 +38,7 @@ from datagym_async.cli._option_table import Given
 from datagym_async.cli._options import argument
 from datagym_async.cli._progress import SAY_EVERY, Problems, Snapshot, showing
 from datagym_async.cli._screen import Output, clock
-from datagym_async.cli._signals import STOPPING, ending_in_two_steps, run_in_loop
-from datagym_async.exceptions import TransferError
+from datagym_async.cli._signals import ending_in_two_steps, run_in_loop
 from datagym_async.models import Dataset, MediaType, Project
 from datagym_async.uploads import (
     DatasetCreated,
@@ -55,32 +51,17 @@ from datagym_async.uploads import (
     UploadConfig,
     Uploader,
     UploadEvent,
-    UploadReport,
     failed_items,
 )
 from datagym_async.uploads._config import rules_of
 from datagym_async.uploads.plan import check_place
 from datagym_async.uploads.sources import check_there, read_report
 
-if TYPE_CHECKING:
-    from datagym_async.look._pages import RunRecord
-
 T = TypeVar("T")
 
 PLAN_SCHEMA: Final = "datagym_async.upload_plan/1"
 
 app = group("upload")
-
-
-@attrs.define
-class Account:
-    """The data of a run, kept outside it so that an interruption cannot lose it."""
-
-    report: UploadReport | None = None
-    totals: Totals = attrs.field(factory=Totals)
-    is_stopping: bool = False
-    is_watching: bool = False
-    record: "RunRecord | None" = None
 
 
 @attrs.frozen
@@ -186,28 +167,18 @@ def upload(
                 run = there.uploader(target.id, source, config=whole)
 
                 def stop() -> None:
-                    account.is_stopping = True
                     if isinstance(source, FolderWatch):
                         source.stop()
-                    run.stop()
-                    output.warning(f"{STOPPING}; that is safe, too.")
+                    account.stop(run)
 
                 with ending_in_two_steps(stop):
-                    await run_upload(client, output, run, account, every=stats)
+                    await run_upload(client, run, account, every=stats)
 
-    account = Account(record=record_for(report or ()), is_watching=watch)
     if dry_run:
         return run_in_loop(_dry_run(client, output, source, find, config))
-    try:
-        run_in_loop(work())
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        account.is_stopping = True
-    except TransferError:
-        if account.report is not None:
-            write_report(output, account.report, report or (), account.record)
-        output.warning(how_to_resume(account.report))
-        raise  # its sentence holds the summary
-    return _close(output, account, files=report or (), watched=watch)
+    account = UploadAccount(output, report or (), is_watching=watch)
+    account.run(work())
+    return _close(account)
 
 
 _NO_SOURCE: Final = (
@@ -226,15 +197,10 @@ _NOTHING_FROM_STORE: Final = "--allow-private-store needs --verify."
 
 
 async def run_upload(
-    client: DataGymClient,
-    output: Output,
-    run: Uploader,
-    account: Account,
-    *,
-    every: float = SAY_EVERY,
+    client: DataGymClient, run: Uploader, account: UploadAccount, *, every: float = SAY_EVERY
 ) -> None:
     """Upload, show the progress, and keep the data even if it is interrupted."""
-    problems = await in_thread(Problems, output)  # it asks for the working directory
+    problems = await in_thread(Problems, account.output)  # it asks for the working directory
 
     def look() -> Snapshot:
         if account.record is not None:
@@ -249,10 +215,10 @@ async def run_upload(
         )
 
     try:
-        async with run, showing(output, look, every=every):
+        async with run, showing(account.output, look, every=every):
             async for result in run:
                 problems.note(result)
-                account.totals.note(result)
+                account.note(result)
                 if account.record is not None:
                     account.record.took(result.seconds)
     finally:
@@ -271,21 +237,21 @@ def _say(output: Output, event: UploadEvent, projects: Sequence[Project]) -> Non
             output.message(f"Sending pauses for {clock(seconds)}: {why}")
 
 
-def _close(output: Output, account: Account, *, files: Sequence[Path], watched: bool) -> int:
-    report = account.report
+def _close(account: UploadAccount) -> int:
+    report, output, watched = account.report, account.output, account.is_watching
     if report is None or not report.dataset_name:  # it ended before it began
         output.warning(f"Interrupted. {how_to_resume(None)}")
         return INTERRUPTED
-    is_written = write_report(output, report, files, account.record)
+    is_written = account.write(report)
     status = status_of(report, watched=watched)
     if not output.quiet:
-        tell(output, report, account.totals)
+        tell(output, report, account.bytes)
     elif status != WELL:
         output.warning(hint_in_shell_words(report.summary()))
     # If nothing is left to do, the interruption did no harm.
     is_settled = not (report.pending or report.unsettled) if watched else report.complete
     is_cut_short = account.is_stopping and not is_settled
-    written = next((str(file) for file in files if file.suffix.lower() == ".json"), "")
+    written = next((str(file) for file in account.files if file.suffix.lower() == ".json"), "")
     words = how_to_resume(report, written=written) if status != WELL else ""
     if words:
         output.warning(f"Interrupted. {words}" if is_cut_short else words)

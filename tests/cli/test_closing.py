@@ -19,7 +19,7 @@ from datagym_async import (
 )
 from datagym_async.cli import Output, advice_in_shell_words, hint_in_shell_words
 from datagym_async.cli._closing import (
-    Totals,
+    UploadAccount,
     dataset_rows,
     how_to_resume,
     outcome_rows,
@@ -71,13 +71,13 @@ def test_a_watch_has_no_end() -> None:
 
 def test_the_outcomes() -> None:
     """Each outcome that there was, with items and bytes; what earlier runs did stands apart."""
-    totals = Totals()
+    account = UploadAccount(Output())
     for outcome, size in ((Outcome.SKIPPED, 500), (Outcome.REJECTED, 7), (Outcome.REJECTED, None)):
-        totals.note(
+        account.note(
             UploadResult(item=UploadItem("x", b"x"), outcome=outcome, dataset_id="id", size=size)
         )
     report = attrs.evolve(GOOD, planned=18, resumed=3, rejected=2, failed=1, unsettled=2)
-    assert list(outcome_rows(report, totals)) == [
+    assert list(outcome_rows(report, account.bytes)) == [
         ("uploaded", "6", "12.0 kB"),
         ("skipped", "1", "500 bytes"),
         ("done by an earlier run", "3", ""),
@@ -179,7 +179,7 @@ def test_all_of_it(capsys: pytest.CaptureFixture[str]) -> None:
     report = attrs.evolve(
         GOOD, datasets=shares, doubles=(DOUBLE,), advice="max_per_dataset=1000 would help."
     )
-    tell(Output(), report, Totals())
+    tell(Output(), report, UploadAccount(Output()).bytes)
     said = capsys.readouterr()
     lines = said.out.splitlines()
     assert lines[0].split() == ["Outcome", "Items", "Size"]
