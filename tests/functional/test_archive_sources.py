@@ -8,6 +8,7 @@ import gzip
 import io
 import itertools
 import tarfile
+import tracemalloc
 import zipfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -256,6 +257,73 @@ def test_a_compressed_tar_that_is_a_bomb(tmp_path: Path, kind: str) -> None:
     *members, end = found_in(path)
     assert [each.item.name for each in members][:1] == ["a.jpg"]
     assert "it unpacks to more than 200 times its size" in end.refusal
+
+
+def header(kind: bytes, size: int, **fields: str) -> bytearray:
+    """Return the header of a member of any kind, as GNU tar writes it."""
+    member = tarfile.TarInfo("odd.jpg")
+    member.type, member.size, member.pax_headers = kind, size, fields
+    if fields:
+        return bytearray(member.tobuf(format=tarfile.PAX_FORMAT))
+    return bytearray(member.tobuf(format=tarfile.GNU_FORMAT))
+
+
+@pytest.mark.parametrize("kind", [b"x", b"g", b"L", b"K"])
+@pytest.mark.parametrize("suffix", ["tar", "tar.gz"])
+def test_a_header_of_any_length_is_not_read(tmp_path: Path, kind: bytes, suffix: str) -> None:
+    """5 MB of an archive became 4 GB of memory: a name of 400 MB."""
+    content = tar_of({"a.jpg": jpeg(2000)}).rstrip(b"\0")
+    content += bytes(-len(content) % 512) + header(kind, 30_000_000) + b"a" * 30_000_208
+    path = tmp_path / f"a.{suffix}"
+    path.write_bytes(gzip.compress(content) if suffix == "tar.gz" else content)
+    tracemalloc.start()
+    try:
+        *members, end = found_in(path)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert [each.item.name for each in members] == ["a.jpg"]
+    assert "after 1 member: it is damaged, or cut off (a header of 30.0 MB is too large)" in (
+        end.refusal
+    )
+    assert most < 10_000_000
+
+
+@pytest.mark.parametrize("suffix", ["tar", "tar.gz"])
+def test_the_map_of_a_sparse_file_is_not_kept(tmp_path: Path, suffix: str) -> None:
+    """However long it is, the member is refused, and those after it count."""
+    blocks = 20_000
+    block = bytearray(
+        b"".join(b"%011o\0%011o\0" % (at, at + 1) for at in range(21)).ljust(512, b"\0")
+    )
+    block[504] = 1
+    old = header(tarfile.GNUTYPE_SPARSE, 512)
+    old[482] = 1
+    old[148:156] = b" " * 8
+    old[148:156] = b"%06o\0 " % sum(old)
+    entries = b"%d\n" % (blocks * 100) + b"0\n" * blocks * 200
+    entries += bytes(-len(entries) % 512)
+    marks = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "5"}
+    content = b"".join(
+        (
+            *(old, bytes(block) * blocks, bytes(512), bytes(512)),
+            *(header(tarfile.REGTYPE, len(entries), **marks), entries),
+            tar_of({"a.jpg": jpeg(2000)}),
+        )
+    )
+    path = tmp_path / f"a.{suffix}"
+    path.write_bytes(gzip.compress(content) if suffix == "tar.gz" else content)
+    tracemalloc.start()
+    try:
+        found = found_in(path)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    said = [each.refusal.rpartition("!//")[2] for each in found]
+    assert said == ["odd.jpg is a sparse file.", "odd.jpg is a sparse file.", ""]
+    assert most < 10_000_000
 
 
 @pytest.mark.parametrize(

@@ -246,7 +246,22 @@ class _Header(tarfile.TarInfo):
         found = super().frombuf(buf, encoding, errors)
         if found.size < 0:
             raise ValueError(_NEGATIVE)
+        if found.type in _EXTENDED and found.size > _MOST_EXTENDED:  # it is read into memory
+            raise ValueError(f"a header of {size_text(found.size)} is too large")
         return found
+
+    # The maps of sparse files may have any length, and these members are refused: none is kept.
+
+    def _proc_sparse(self: Any, tarfile: Any) -> Any:
+        goes_on = self._sparse_structs[1]
+        while goes_on:
+            goes_on = tarfile.fileobj.read(512)[504:505] > b"\0"
+        self.sparse, self.offset_data = [], tarfile.fileobj.tell()
+        tarfile.offset = self.offset_data + self._block(self.size)
+        return self
+
+    def _proc_gnusparse_10(self, following: Any, *_: object) -> None:
+        following.sparse = []
 
 
 class _DamagedError(ValueError):
@@ -254,6 +269,9 @@ class _DamagedError(ValueError):
 
 
 _NEGATIVE: Final = "a member has a negative size"
+_EXTENDED: Final = b"xgLKX"
+"""Kinds of headers that contain names and other fields of any length."""
+_MOST_EXTENDED: Final = 1 << 20
 
 
 def _unzstd(file: BinaryIO) -> Any:
