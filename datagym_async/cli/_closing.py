@@ -75,7 +75,7 @@ class Account(Generic[R]):
             raise  # its sentence holds the summary
 
     def write(self, report: R) -> bool:
-        """Write the report to its files and standard output; if one fails, tell and return False."""
+        """Write the report to its files and standard output; if one fails, say so: False."""
         is_written = True
         shown = _for_shell(report)
         if self.output.as_json:
