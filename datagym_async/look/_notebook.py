@@ -20,7 +20,6 @@ from datagym_async.look._drawing import draw, in_colors, opened
 from datagym_async.look._marks import answers_of, caption_of, marks_of, svg
 from datagym_async.look._stats import LabelStatistics
 from datagym_async.models import Dataset
-from datagym_async.resources import ImportReport
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -33,7 +32,8 @@ _ROWS: Final = 20
 @singledispatch
 def html_of(value: object) -> str | None:
     """Return the HTML that a notebook shows for a value; None for its ``repr``."""
-    return _titled(str(value), ())
+    first, *others = str(value).splitlines()
+    return _titled(first, [f"<p>{escape(printable(each))}</p>" for each in others])
 
 
 def png_of(value: object) -> bytes | None:
@@ -76,12 +76,6 @@ def _(value: BulkReport) -> str:
     rows = [[row[name] for name in shown] for row in whole["problems"]]
     counts = [(name, f"{count:,}") for name, count in whole.items() if type(count) is int and count]
     return _titled(whole["summary"], [_table(("", ""), counts), _table(shown, rows)])
-
-
-@html_of.register
-def _(value: ImportReport) -> str:
-    rows = [(each.word, f"{each.count:,}", each.text) for each in value.remarks]
-    return _titled(str(value), [_table(("", "", ""), rows)])
 
 
 @html_of.register

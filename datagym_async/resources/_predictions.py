@@ -35,6 +35,7 @@ from uuid import UUID
 import attrs
 
 from datagym_async._logs import logger
+from datagym_async._printable import printable
 from datagym_async._shown import Shown, tally, told
 from datagym_async.exceptions import (
     APIError,
@@ -186,7 +187,9 @@ class ImportReport(Shown):
 
     def __str__(self) -> str:
         left_out = sum(bool(each.left_out) for each in self.results)
-        return said_of_import(Counter(each.outcome for each in self.results), left_out)
+        said = said_of_import(Counter(each.outcome for each in self.results), left_out)
+        kinds = (f"{each.word}: {each.count:,} x {each.text}" for each in self.remarks[:_SHOWN])
+        return "\n".join((said, *map(printable, kinds)))
 
 
 def _summed(remarks: Iterable[ImportRemark]) -> tuple[ImportRemark, ...]:

@@ -6,6 +6,7 @@ import inspect
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 from datagym_async import exports, formats, look, models, predict, resources, uploads
@@ -17,6 +18,7 @@ from datagym_async.imports import ImportedLabels
 from datagym_async.look import ClassCount, Gallery, LabelStatistics
 from datagym_async.resources import (
     ImportOutcome,
+    ImportRemark,
     ImportReport,
     ImportResult,
     TaskOutcome,
@@ -32,6 +34,7 @@ GONE = APIConnectionError("The service is gone")
 
 STORED = ImportResult(0, "m", ImportOutcome.STORED, media_name="a.jpg", left_out=("A mask.",))
 REFUSED = ImportResult(1, "m", ImportOutcome.REJECTED, ("No media.",), media_name=EVIL)
+WARNED = ImportRemark("warning", "shapes beyond the image")
 IMPORTED = ImportReport((STORED, REFUSED))
 LOST = LossReport([Loss(LossKind.VIDEO, 2)])
 DONE = (TaskOutcome("t1", "completed"), TaskOutcome("t2", "failed", GONE))
@@ -69,6 +72,10 @@ SAID: list[tuple[object, str]] = [
     (REFUSED, f"rejected: {SHOWN}: No media."),
     (IMPORTED, "2 predictions: 1 stored, 1 rejected, 1 with something left out."),
     (ImportReport(), "0 predictions: none."),
+    (
+        ImportReport((attrs.evolve(STORED, left_out=(), remarks=(WARNED,)),)),
+        "1 prediction: 1 stored.\nwarning: 1 x shapes beyond the image",
+    ),
     (
         ImportedLabels(report=ImportReport((STORED,)), losses=LOST),
         "1 prediction: 1 stored, 1 with something left out.\n2 x videos, left out",
@@ -132,7 +139,10 @@ def test_all_public_reports_are_sentences() -> None:
         (IMPORTED, ["2 predictions: 1 stored"]),
         (TasksReport(DONE), ["2 tasks: 1 completed, 1 failed."]),
         (COUNTS, [SHOWN, "<td>car</td><td>1</td><td>1</td>"]),
-        (ImportedLabels(report=IMPORTED, losses=LOST), ["2 x videos"]),
+        (
+            ImportedLabels(report=IMPORTED, losses=LOST),
+            ["2 predictions: 1 stored", "<p>2 x videos, left out</p>"],
+        ),
     ],
 )
 def test_a_report_shows_itself_in_a_notebook(value: Any, words: list[str]) -> None:
