@@ -227,8 +227,7 @@ def upright_size(path: Path) -> tuple[int, int, int]:
     with open(path, "rb", opener=regular_only) as file:
         start = file.read(8)
         file.seek(0)
-        kind = next((name for magic, name in _PICTURES if start.startswith(magic)), None)
-        if kind is None:
+        if not (kind := _kind_of(start)):
             raise BrokenError("it is not an image that can be read")
         module = extra_module(f"PIL.{kind}ImagePlugin", FormatError, "formats")
         try:
@@ -240,6 +239,23 @@ def upright_size(path: Path) -> tuple[int, int, int]:
     orientation = turned if isinstance(turned, int) and 1 <= turned <= 8 else 1
     across, down = (height, width) if orientation >= ON_ITS_SIDE else (width, height)
     return across, down, orientation
+
+
+def _kind_of(start: bytes) -> str:
+    """Return the kind of an image by its first bytes; empty if it is none."""
+    return next((name for magic, name in _PICTURES if start.startswith(magic)), "")
+
+
+def image_suffix(path: Path) -> str:
+    """Return the suffix for the file of an image: its own, else the one for what it contains."""
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        return path.suffix
+    try:
+        with open(path, "rb", opener=regular_only) as file:
+            kind = _kind_of(file.read(8)).lower()
+    except OSError:
+        kind = ""
+    return f".{kind}" if kind else ""
 
 
 def measure(image: RawImage, picture: Path | None, losses: Losses) -> None:

@@ -29,7 +29,7 @@ from datagym_async.formats._losses import (
     writable,
 )
 from datagym_async.formats._mapping import LabelMapping
-from datagym_async.formats._reading import ON_ITS_SIDE, upright_size
+from datagym_async.formats._reading import ON_ITS_SIDE, image_suffix, upright_size
 from datagym_async.formats._splits import checked_shares, grouping, shares_of, split_of
 from datagym_async.formats._written import COVERING, Fixed, classes_of, within_edges
 from datagym_async.formats.coco._writing import document_of, save
@@ -376,7 +376,7 @@ def _named(
     if layout.suffix == ".txt" and layout.only_part:  # trainers replace the last `images` of a path
         whole = re.sub(r"(?<![^/])images(?=/)", "images_", whole)
     if source is not None and not _is_image(whole):
-        whole += source.suffix
+        whole += image_suffix(source)
     name = whole
     if layout.suffix:
         spare = "" if _is_image(whole) else layout.suffix

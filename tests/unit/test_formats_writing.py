@@ -375,6 +375,18 @@ def test_names_with_a_dot_and_no_suffix(tmp_path: Path, name: Any, suffix: str) 
     lefts = [round(each.x) for each in shapes if isinstance(each, Rectangle)]
     assert sorted(lefts) == [*range(5)]
     assert {Path(each.media_name).suffix for each in read.images} == {".png", ".PNG"}
+    # A file without such a suffix, as a download has it, gets the one for what it contains.
+    for kind in ("jpeg", "png"):
+        bare = tmp_path / f"{kind}.1"
+        Image.new("L", (WIDTH, HEIGHT)).save(bare, kind)
+        formats.write(
+            [image("scan.1", car(BOX)), image("no", car(BOX))],
+            tmp_path / kind,
+            name,
+            images_from={"scan.1": bare, "no": bare},
+        )
+        (first, second) = formats.read(tmp_path / kind, name).images
+        assert {first.media_name, second.media_name} == {f"scan.1.{kind}", f"no.{kind}"}
 
 
 def test_keypoints_of_a_shape_that_is_not_there(tmp_path: Path) -> None:
