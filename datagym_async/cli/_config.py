@@ -243,7 +243,7 @@ def _replace(
         for line in str(changes).split("\n"):
             output.message(line)
         if stakes is not None:
-            output.warning(_sentence_of(stakes))
+            output.warning(str(stakes))
         if backup is None:
             output.warning("No backup is made (--no-backup).")
         invocation.require_consent(
@@ -278,15 +278,6 @@ def _replace(
         output.warning("Interrupted.")
         return INTERRUPTED
     return _say(output, project, changes, stakes, *kept, changed=True)
-
-
-def _sentence_of(stakes: ConfigStakes) -> str:
-    finished = f"{counted(stakes.finished, 'finished task')} with {counted(stakes.labels, 'label')}"
-    begun = f", {counted(stakes.unfinished, 'begun task')}" if stakes.unfinished else ""
-    return (
-        f"This affects {finished}{begun}, of {counted(stakes.tasks, 'task')} in all. All labels "
-        "are destroyed at the service, and finished tasks go back to waiting."
-    )
 
 
 def _say(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import attrs
 
+from datagym_async._shown import counted
 from datagym_async.models._basics import Dated, EntryType, MediaType
 
 
@@ -156,3 +157,11 @@ class ConfigStakes:
     finished: int
     labels: int
     unfinished: int
+
+    def __str__(self) -> str:
+        finished = f"{counted(self.finished, 'finished task')} with {counted(self.labels, 'label')}"
+        begun = f", {counted(self.unfinished, 'begun task')}" if self.unfinished else ""
+        return (
+            f"This affects {finished}{begun}, of {counted(self.tasks, 'task')} in all. All labels "
+            "are destroyed at the service, and finished tasks go back to waiting."
+        )

@@ -16,6 +16,7 @@ from datagym_async._runs._engine import BulkRun
 from datagym_async._runs._needs import DatasetLookup
 from datagym_async._runs._options import Stops
 from datagym_async._runs._text import counted, size
+from datagym_async._shown import told
 from datagym_async._threads import in_thread
 from datagym_async.uploads._config import UploadConfig, rules_of
 from datagym_async.uploads._feeder import Feeder, Work
@@ -61,6 +62,9 @@ class PlannedUpload:
     def source(self) -> str:
         """Return where the item comes from, safe to print."""
         return self.item.source
+
+    def __str__(self) -> str:
+        return told(self.action, self.name, self.reason)
 
 
 @attrs.frozen(kw_only=True)
@@ -137,6 +141,9 @@ class DryRun(BulkRun[Work, PlannedUpload, PlanSummary]):
             rules = attrs.evolve(rules, on_clash="skip")
         self._tally = Tally(0)
         self._feeder = Feeder(self._plan, rules, config.batch_size, self._tally, self._hand_out)
+
+    def __repr__(self) -> str:
+        return f"<DryRun {self._tally.planned} items found>"
 
     async def __anext__(self) -> PlannedUpload:
         record = await super().__anext__()

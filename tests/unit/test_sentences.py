@@ -26,7 +26,7 @@ from datagym_async.resources import (
     ValueOutcome,
     WriteReport,
 )
-from datagym_async.uploads import Outcome, UploadItem, UploadResult
+from datagym_async.uploads import Outcome, PlannedUpload, UploadItem, UploadResult
 
 EVIL = "a\x1b[31m\n.jpg"
 SHOWN = r"a\x1b[31m\n.jpg"
@@ -106,6 +106,17 @@ SAID: list[tuple[object, str]] = [
     ),
     (COUNTS, f"{SHOWN}: 2 images with 1 object of 1 class."),
     (UPLOADED, "failed: https://…@example.org/a.jpg: The name is taken."),
+    (
+        PlannedUpload(item=UPLOADED.item, action="skip", reason="It is there."),
+        "skip: a.jpg: It is there.",
+    ),
+    (
+        models.ConfigStakes(tasks=9, finished=2, labels=1, unfinished=3),
+        (
+            "This affects 2 finished tasks with 1 label, 3 begun tasks, of 9 tasks in all. All "
+            "labels are destroyed at the service, and finished tasks go back to waiting."
+        ),
+    ),
     (DOWNLOADED, f"downloaded: {SHOWN}"),
     (DOWNLOAD, "1 media of 'Photos': 1 downloaded (3 bytes in 1.0 s, 1.0 media/s)."),
 ]

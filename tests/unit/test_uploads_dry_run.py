@@ -89,6 +89,7 @@ async def test_the_summary_is_a_sentence(service: FakeService, sources: list[Sou
         "10 items for 'Photos': 6 to send (2.0 MB), 0 to skip, 4 to reject."
     )
     assert plan.summary.planned == 10
+    assert repr(plan) == "<DryRun 10 items found>"
 
 
 async def test_clashes_are_records_where_the_upload_would_refuse(
