@@ -182,7 +182,7 @@ class MediaIndex:
     def ids_of(self, name: str) -> list[str]:
         """Return the ids of the media with a name, or else with the name before Label Studio.
 
-        That puts eight digits and a hyphen before the name of each image that is uploaded to it.
+        That puts eight hexadecimal digits and a hyphen before the names of uploaded images.
         """
         return self.named(name) or self.named(_UPLOAD_PREFIX.sub("", name))
 
