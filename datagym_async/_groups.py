@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 
 @asynccontextmanager
 async def together() -> AsyncGenerator[asyncio.TaskGroup, None]:
-    """Give a group of tasks whose first error comes out as it was raised.
+    """Give a group of tasks whose first error comes out as it was raised, and not in a group.
 
-    So a group of errors that somebody else raised in one of them comes out whole.
+    An `ExceptionGroup` that a task raises itself comes out whole.
     """
     try:
         async with asyncio.TaskGroup() as group:

@@ -177,7 +177,7 @@ def _words(error: Exception) -> str:
 
 
 def _model_hook(converter: Converter, model: type[Any]) -> Hook:
-    """Return what makes a model of an answer's fields, by our names and without needless nulls."""
+    """Return a function that makes a model of an answer: by our names, nulls as the defaults."""
     fields = {field.name: field for field in attrs.fields(model)}
     decoded = {own: stored for own, stored in DECODED_NAMES.items() if stored in fields}
     names = {name: wire_names(model, name) for name in fields if name not in decoded}

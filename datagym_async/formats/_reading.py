@@ -144,7 +144,7 @@ NO_LABELS: Final = frozenset((
     "classes", "predefined_classes", "names", "labels", "train", "val", "valid", "test", "notes",
     "label_colors", "license", "requirements", "readme", "readme.dataset", "readme.roboflow",
 ))  # fmt: skip
-"""Stems of files beside those of labels, unless their first line is one."""
+"""Stems of files that lie beside labels and are none, unless their first line is a label."""
 
 
 def is_there(path: Path, *, as_file: bool = False) -> bool:

@@ -30,7 +30,7 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
     def construct_word(self, node: yaml.ScalarNode) -> object:
-        """Return a scalar whose tag says that it is no text; what cannot be that stays one."""
+        """Return a tagged scalar as a text, as without its tag; a truth value as that."""
         text = str(self.construct_scalar(node))
         return self.bool_values.get(text.lower(), text) if node.tag.endswith(":bool") else text
 

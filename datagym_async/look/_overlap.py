@@ -22,12 +22,13 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 _Pair: TypeAlias = "tuple[float, int, int, Callable[[], float] | None]"
-"""Minus the share of a pair, or minus the most it may be with a function for it; its numbers."""
+"""Minus the share of a pair, its two numbers, and None. Before the share is known: minus its upper
+bound, and a function for the share."""
 _Boxed: TypeAlias = "tuple[Bounds, int, Shape]"
 """The bounds of a mark, its number and its shape."""
 _EDGE: Final = 3
-"""Pixels of the width of an edge, in which it is not sure what a shape covers."""
-_MANY: Final = 8  # pairs for each object, from which it is faster to paint each of them once
+"""Width in pixels of the strip along an edge that a shape covers on some grids only."""
+_MANY: Final = 8  # pairs for each object, from which painting each object once is faster
 _GRID: Final = 256  # pixels of the longer side, if two shapes are painted to compare their areas
 
 
@@ -79,8 +80,8 @@ def _bits_of(mask: Image) -> int:
 class Covers:
     """The most that shapes can overlap, for many pairs: each shape is painted only once.
 
-    On one grid over all of them, it has the pixels that it surely covers, and those that it may
-    cover: nearer to its edge, pixels depend on the grid (`_overlap` has another for each pair).
+    All are painted on one grid: the pixels that a shape surely covers, and those that it may cover.
+    What is near an edge depends on the grid, and `_overlap` has another one for each pair.
     """
 
     def __init__(self, boxes: Iterable[Bounds]) -> None:
@@ -164,8 +165,8 @@ def compare(ours: LabeledImage, theirs: LabeledImage, *, least: float = 0.5) -> 
     """
     first, second = list(marks_of(ours)), list(marks_of(theirs))
     slack = max(*size_of(ours), *size_of(theirs)) / 100
-    # Of equal shares the first ones go first. What a pair has at most is enough until it is its
-    # turn: most pairs lose one of their objects to a better one before.
+    # Of equal shares the first ones go first. The exact share of a pair is computed only when it is
+    # its turn by the upper bound: most pairs lose one of their objects to a better pair before.
     pairs = [*_pairs(first, second, slack, least)]
     heapify(pairs)
     partner: dict[int, int] = {}

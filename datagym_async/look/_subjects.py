@@ -371,7 +371,7 @@ async def labels_by_id(
         if not may_lack:
             raise
         return {}, (f"No labels are shown: {error}.",)
-    notes = [_NAME_IMAGES.sub("", note) for note in notes]  # they are these
+    notes = [_NAME_IMAGES.sub("", note) for note in notes]  # the images are those of the gallery
     if lost:
         notes.append(f"{counted(lost, 'image')} of {path.name} not found here.")
     return found, tuple(notes)

@@ -180,7 +180,7 @@ class MediaIndex:
                 table[key] = (*others, each.id) if others else each.id
 
     def ids_of(self, name: str) -> list[str]:
-        """Return the ids of the media with a name, or else with the name before Label Studio.
+        """Return the ids of the media with a name, or else without the prefix of Label Studio.
 
         That puts eight hexadecimal digits and a hyphen before the names of uploaded images.
         """

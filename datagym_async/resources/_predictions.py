@@ -133,7 +133,7 @@ class ImportResult:
 
 
 def said_of_import(counts: Mapping[ImportOutcome, int], left_out: int) -> str:
-    """Return the sentence on an import; of `left_out` predictions it did not take everything."""
+    """Return the sentence on an import; `left_out` predictions were not imported completely."""
     parts = [(outcome.value, counts.get(outcome, 0)) for outcome in ImportOutcome]
     parts.append(("with something left out", left_out))
     return tally("prediction", parts, sum(counts.values()))

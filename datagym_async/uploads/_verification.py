@@ -211,7 +211,7 @@ def _pages(
     chosen: list[int] | None = None
     if sample is not None:
         with using() as database:
-            count = sum(1 for _ in database.execute(_SEQS))  # in memory are those chosen alone
+            count = sum(1 for _ in database.execute(_SEQS))  # only chosen ones are kept
             at = set(random.Random(seed).sample(range(count), min(sample, count)))
             chosen = [seq for n, (seq,) in enumerate(database.execute(_SEQS)) if n in at]
     start = last = 0
