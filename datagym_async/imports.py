@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import attrs
 
-from datagym_async._shown import Shown
+from datagym_async._shown import Shown, counted
 from datagym_async._threads import in_thread_left_behind
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.formats import LossReport, PredictionFile
@@ -46,7 +46,10 @@ class ImportedLabels(Shown):
         return bool(self.report.results) and self.report.ok and not self.losses.is_loss
 
     def __str__(self) -> str:
-        return "\n".join(map(str, (self.report, *self.losses.items)))
+        made = "" if self.created is None else "A label configuration was made of the file."
+        left = f"Left as they are: {counted(self.unannotated, 'image')} without labels."
+        said = (made, self.report, *self.losses.items, left if self.unannotated else "")
+        return "\n".join(filter(None, map(str, said)))
 
 
 @attrs.define

@@ -15,6 +15,7 @@ from datagym_async.exceptions import APIConnectionError
 from datagym_async.exports import Bitmap, BitmapReport, BitmapResult, ExportedLabels
 from datagym_async.formats import Loss, LossKind, LossReport
 from datagym_async.imports import ImportedLabels
+from datagym_async.labels import LabelConfig
 from datagym_async.look import ClassCount, Gallery, LabelStatistics
 from datagym_async.resources import (
     ImportOutcome,
@@ -79,6 +80,15 @@ SAID: list[tuple[object, str]] = [
     (
         ImportedLabels(report=ImportReport((STORED,)), losses=LOST),
         "1 prediction: 1 stored, 1 with something left out.\n2 x videos, left out",
+    ),
+    (
+        ImportedLabels(
+            report=ImportReport(), losses=LossReport(), unannotated=2, created=LabelConfig()
+        ),
+        (
+            "A label configuration was made of the file.\n0 predictions: none.\n"
+            "Left as they are: 2 images without labels."
+        ),
     ),
     (DONE[1], "failed: t2: The service is gone"),
     (
