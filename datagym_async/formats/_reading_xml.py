@@ -434,7 +434,7 @@ class _Cvat:
             self._losses.add(LossKind.TRACK, f"{self._file}, line {whole.line}: track {number}")
 
     def frames(self, rows: sqlite3.Connection, pictures: Pictures) -> Iterator[RawImage]:
-        """Yield frames, named as by CVAT; in a project in a folder of the task: numbers repeat."""
+        """Yield frames, named as by CVAT; of a project in a folder per task: numbers repeat."""
         ordered = rows.execute("SELECT * FROM shapes ORDER BY task, frame, rowid")
         for (task, frame), shapes in groupby(ordered, itemgetter(0, 1)):
             stem = f"frame_{frame:06}"
