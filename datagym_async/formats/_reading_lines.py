@@ -44,6 +44,7 @@ from datagym_async.formats._splits import SPLITS
 from datagym_async.models._names import IMAGE_SUFFIXES
 
 YoloName: TypeAlias = Literal["yolo", "yolo-seg", "yolo-pose", "yolo-obb", "dota"]
+_Size: TypeAlias = "tuple[int, int] | None"
 _PART_NAMES: Final = (*SPLITS, "valid", "validation")
 _NAMES_FILES: Final = ("classes.txt", "obj.names", "classes.names", "_darknet.labels", "names.txt")
 _NAMES_SUFFIXES: Final = frozenset((".txt", ".names", ".labels"))
@@ -362,7 +363,7 @@ def _named_in_lines(found: Sequence[_Labelled]) -> Collection[str]:
         with suppress(BrokenError, OSError):
             for _, words in lines_of(each.labels):
                 if _is_dota(words):
-                    names[words[8]] = None
+                    names[_dota_marks(words)[0]] = None
                 elif all(map(is_number, words)):
                     return ()
     return names
@@ -370,7 +371,13 @@ def _named_in_lines(found: Sequence[_Labelled]) -> Collection[str]:
 
 def _is_dota(words: Sequence[str]) -> bool:
     """Return whether a line has four corners and then the name of a class."""
-    return len(words) in (9, 10) and all(map(is_number, words[:8])) and not is_number(words[8])
+    return len(words) > 8 and all(map(is_number, words[:8])) and not is_number(words[8])
+
+
+def _dota_marks(words: Sequence[str]) -> tuple[str, str]:
+    """Return the class of a line of DOTA, which may have blanks, and the mark behind it."""
+    mark = words[-1] if is_number(words[-1]) else ""
+    return " ".join(words[8 : -1 if mark else None]), mark
 
 
 # --- YOLO: which images there are, and where their labels ----------------------------------------
@@ -516,16 +523,14 @@ def _read(each: _Labelled, yolo: _Yolo, in_shares: bool, losses: Losses) -> Iter
     yield image
 
 
-def _object(
-    words: Sequence[str], yolo: _Yolo, size: tuple[int, int] | None, where: str
-) -> RawObject:
+def _object(words: Sequence[str], yolo: _Yolo, size: _Size, where: str) -> RawObject:
     """Return the object of a line, by the number of its numbers; `LookupError` for its class.
 
     In pixels of an image of this size, or in shares of it if it is unknown.
     4: middle, width and height of a box. Those and the keypoints of ``kpt_shape``. 6 and more, an
     even number: the corners of an outline; 8 may also be a turned box. One more is a score.
     """
-    if len(words) in (9, 10) and not is_number(words[8]):
+    if len(words) > 8 and not is_number(words[8]):
         return _of_dota(words, yolo, size, where)
     number = number_of(words[0], "a class")
     category = yolo.categories.get(int(number)) if number == int(number) else None
@@ -565,17 +570,14 @@ def _object(
     return found
 
 
-def _of_dota(
-    words: Sequence[str], yolo: _Yolo, size: tuple[int, int] | None, where: str
-) -> RawObject:
-    """Return a turned box of DOTA: four corners in pixels, its class, and 1 if it is difficult."""
-    known = (each for each in yolo.categories.values() if each.name == words[8])
-    if (category := next(known, None)) is None:
-        raise LookupError(repr(words[8]))
+def _of_dota(words: Sequence[str], yolo: _Yolo, size: _Size, where: str) -> RawObject:
+    """Return a turned box of DOTA: four corners in pixels; `LookupError` for its class."""
+    name, mark = _dota_marks(words)
+    category = {each.name: each for each in yolo.categories.values()}[name]
     numbers, (across, down) = [*map(number_of, words[:8])], size or (math.inf, math.inf)
     pairs = zip(numbers[::2], numbers[1::2], strict=True)
     ring = [(snapped(x, across), snapped(y, down)) for x, y in pairs]
-    extra = {"difficult": words[9]} if words[9:] not in ([], ["0"]) else {}
+    extra = {"difficult": mark} if mark not in ("", "0") else {}
     return RawObject(category=category, where=where, parts=[[ring]], extra=extra)
 
 

@@ -657,6 +657,22 @@ def test_dota_needs_no_list_of_classes(tmp_path: Path, head: str) -> None:
         open_dataset(tmp_path, "dota")
 
 
+def test_classes_of_dota_with_blanks(tmp_path: Path) -> None:
+    """A class is all between the corners and the mark, with or without a list of classes."""
+    corners = "10 20 110.5 20 110.5 60 10 60"
+    lines = [f"{corners} {each}" for each in ("large vehicle 1", "large vehicle", "ship 0")]
+    text(tmp_path / "labelTxt" / "a.txt", "\n".join(lines))
+    picture(tmp_path / "images" / "a.png")
+    assert sniff(tmp_path) == "dota"
+    for _ in range(2):
+        (image,), lost = read(open_dataset(tmp_path))
+        assert [(each.category.name, dict(each.extra)) for each in image.objects] == [
+            ("large vehicle", {"difficult": "1"}), ("large vehicle", {}), ("ship", {})
+        ]  # fmt: skip
+        assert not lost
+        text(tmp_path / "classes.txt", "ship\nlarge vehicle\n")
+
+
 def test_images_of_dota_without_objects(tmp_path: Path) -> None:
     """Their files have only the lines at the head, and they are images without labels."""
     for name, line in (("a", ""), ("b", "10 20 110.5 20 110.5 60 10 60 ship 0")):
