@@ -93,6 +93,16 @@ def orientation_of(image: Image) -> int:
     return orientation if UPRIGHT <= orientation <= _MOST_TURNED else UPRIGHT
 
 
+def in_turn(image: Image) -> contextlib.AbstractContextManager[object]:
+    """Return a block in which an image may be decoded: one large image at a time.
+
+    It is made before `draft`, which reads a JPEG at a part of its size, unless it is progressive.
+    """
+    is_light = image.format == "JPEG" and "progressive" not in image.info
+    is_light = is_light or image.width * image.height <= _LARGE_PIXELS
+    return contextlib.nullcontext() if is_light else _one_large
+
+
 def _decoded(stream: BinaryIO) -> Findings:
     from PIL import Image
 
@@ -103,11 +113,10 @@ def _decoded(stream: BinaryIO) -> Findings:
                 f"The image has {pixels:,} pixels, which Pillow refuses as a possible "
                 f"attack ({2 * limit:,})."
             )
-        # Decoding a JPEG at an eighth of its size also reads all of it, in a fraction of the time
-        # and memory.
-        image.draft(None, (max(1, image.width // 8), max(1, image.height // 8)))
-        is_light = image.format == "JPEG" or pixels <= _LARGE_PIXELS
-        with contextlib.nullcontext() if is_light else _one_large:
+        with in_turn(image):
+            # Decoding a JPEG at an eighth of its size also reads all of it, in a fraction of the
+            # time and memory.
+            image.draft(None, (max(1, image.width // 8), max(1, image.height // 8)))
             image.load()
         warnings = []
         if limit is not None and pixels > limit:

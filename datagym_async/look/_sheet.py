@@ -13,6 +13,7 @@ import attrs
 from datagym_async._checks import by_annotation, within
 from datagym_async._files import replaced_file
 from datagym_async._printable import printable
+from datagym_async._runs._images import in_turn
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import APIError, AuthenticationError, ConfigurationError
 from datagym_async.labels import LabeledImage
@@ -144,12 +145,13 @@ def _cell(
         image = opened(content) if content is not None else None
         if image is not None:
             width = image.width
-            # Drawn at twice the size and then reduced, so that lines are smooth.
-            image.draft("RGB", (2 * _CELL[0], 2 * _CELL[1]))
-            image = in_colors(image)
-            share = min(2 * _CELL[0] / image.width, 2 * _CELL[1] / image.height)
-            size = (max(1, round(image.width * share)), max(1, round(image.height * share)))
-            image = image.resize(size, reducing_gap=2.0)
+            with in_turn(image):
+                # Drawn at twice the size and then reduced, so that lines are smooth.
+                image.draft("RGB", (2 * _CELL[0], 2 * _CELL[1]))
+                image = in_colors(image)
+                share = min(2 * _CELL[0] / image.width, 2 * _CELL[1] / image.height)
+                size = (max(1, round(image.width * share)), max(1, round(image.height * share)))
+                image = image.resize(size, reducing_gap=2.0)
             if labels is not None:
                 image = draw(
                     image, labels, colors=colors, text=text, scale=image.width / width, pen=1.7

@@ -16,7 +16,7 @@ import attrs
 
 from datagym_async._files import telling
 from datagym_async._printable import printable
-from datagym_async._runs._images import UPRIGHT, orientation_of
+from datagym_async._runs._images import UPRIGHT, in_turn, orientation_of
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.look._drawing import in_colors, opened, silence_size_warnings
@@ -48,11 +48,12 @@ def make(source: bytes | Path, target: Path, size: int) -> Thumbnail:
     try:
         image = opened(source)
         width, height = image.size
-        image.draft("RGB", (size, size))  # a JPEG is read at the next larger eighth of its size
-        orientation = orientation_of(image)
-        if image.mode not in {"RGB", "L"}:
-            image = in_colors(image)
-        image.thumbnail((size, size), reducing_gap=2.0)
+        with in_turn(image):
+            image.draft("RGB", (size, size))  # a JPEG is read at the next larger eighth of its size
+            orientation = orientation_of(image)
+            if image.mode not in {"RGB", "L"}:
+                image = in_colors(image)
+            image.thumbnail((size, size), reducing_gap=2.0)
         in_colors(image).save(made, "WEBP", quality=72, method=2)
     except Exception as error:
         if type(error).__name__ == "UnidentifiedImageError":  # its text is of no use to people

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from datagym_async import (
     AuthenticationError,
@@ -359,6 +359,31 @@ async def test_a_disk_that_is_full_is_no_fault_of_the_images(tmp_path: Path) -> 
 
     assert raised.value.errno == errno.ENOSPC
     assert not (site / "index.html").exists()
+
+
+async def test_large_images_are_decoded_one_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some small files that decode to 500 MB each took several GB together."""
+    (tmp_path / "in").mkdir()
+    for number in range(4):
+        Image.new("1", (6000, 6000)).save(tmp_path / "in" / f"{number}.png")
+    now, most, load = 0, 0, PngImagePlugin.PngImageFile.load
+
+    def counting(image: PngImagePlugin.PngImageFile) -> object:
+        nonlocal now, most
+        now += 1
+        most = max(most, now)
+        try:
+            return load(image)
+        finally:
+            now -= 1
+
+    monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", counting)
+    made = await look.gallery(tmp_path / "in", tmp_path / "site", options=IN_THREADS)
+
+    assert (made.images, made.failed) == (4, 0)
+    assert most == 1
 
 
 async def test_a_gallery_of_yolo(tmp_path: Path) -> None:
