@@ -63,6 +63,7 @@ class _Layout:
     only_part: str = ""  # the value of ``{part}`` if there is only one
     sets: str = ""  # the file that lists the images of a part
     own_file: str = ""  # a file beside the images, whose name none of them may have
+    has_list: bool = True  # whether it lists all classes, also unused ones
     needs_size: bool = False
     types: frozenset[EntryType] = COVERING
     word: Callable[[str], str] | None = writable  # a class in the format's characters
@@ -92,6 +93,7 @@ _LAYOUTS: Final[Mapping[str, _Layout]] = {
         images="JPEGImages",
         suffix=".xml",
         sets="ImageSets/Main/{part}.txt",
+        has_list=False,
     ),
     "kitti": _Layout(
         text=texts.kitti,
@@ -99,6 +101,7 @@ _LAYOUTS: Final[Mapping[str, _Layout]] = {
         images="training/image_2",
         suffix=".txt",
         sets="ImageSets/{part}.txt",
+        has_list=False,
         word=texts.kitti_word,
     ),
     "cvat": _Layout(
@@ -113,6 +116,7 @@ _LAYOUTS: Final[Mapping[str, _Layout]] = {
         images="{part}",
         only_part="train",
         own_file="metadata.jsonl",
+        has_list=False,
     ),
 }
 
@@ -233,7 +237,16 @@ def write(
             for _ in image.segmentations:
                 losses.add(LossKind.BITMAP, image.media_name)
     drawn = [each.image for each in sheets]
-    run.classes = classes_of(drawn, run.mapping, config, classes, losses, layout.types, layout.word)
+    run.classes = classes_of(
+        drawn,
+        run.mapping,
+        config,
+        classes,
+        losses,
+        layout.types,
+        layout.word,
+        has_list=layout.has_list,
+    )
     if is_file:
         _write_coco(run, sheets, path, path.with_name(f"{path.stem}.captions.json"))
         return losses.report()

@@ -161,12 +161,14 @@ def classes_of(
     losses: Losses,
     types: frozenset[EntryType] = COVERING,
     written: Callable[[str], str] | None = None,
+    *,
+    has_list: bool = True,
 ) -> Classes:
     """Return the classes of a dataset; names that had to be changed for it are counted.
 
     Those that are `fixed` come first; errors as for `classes_from`. Entries of these types are
     classes. `written` gives a name in the characters that a format can hold; it is None for COCO,
-    where a name has its group beside it.
+    where a name has its group beside it. Names of unused classes count if the format lists them.
     """
     known: dict[_Place, _Known] = {}
     for entry in entries_of(config):
@@ -201,7 +203,8 @@ def classes_of(
     others = [at for at in known if at not in placed and (needs_rest or not known[at].is_rest)]
     for at in sorted(others, key=lambda at: (at in strangers, known[at].is_rest)):
         listed.append((Category(next(free), *known[at].names), at, {}))
-    texts = _texts([each for each, *_ in listed], losses, written)
+    told = [losses if has_list or at in found else None for _, at, _ in listed]
+    texts = _texts([each for each, *_ in listed], told, written)
     every: list[WrittenClass] = []
     of: dict[_Place, WrittenClass] = {}
     for (category, place, sure), text in zip(listed, texts, strict=True):
@@ -318,14 +321,20 @@ def _placed(
 
 
 def _texts(
-    listed: Iterable[Category], losses: Losses, written: Callable[[str], str] | None
+    listed: Sequence[Category],
+    told: Sequence[Losses | None],
+    written: Callable[[str], str] | None,
 ) -> list[str]:
-    """Return the unique name of each class for files with names only."""
+    """Return the unique name of each class for files with names only.
+
+    Changed names are counted in its losses, unless it has none.
+    """
     pairs = [each.names for each in listed]
     if written is None:
         return [name for name, _ in pairs]
     texts, found = class_names(pairs), dict[str, None]()
-    for pair in pairs:
+    for pair, own in zip(pairs, told, strict=True):
+        losses = Losses() if own is None else own
         text, fit = texts[pair], written(texts[pair])
         if text != pair[0]:
             losses.add(LossKind.SCOPE, f"{pair[0]!r} is {text!r}")
