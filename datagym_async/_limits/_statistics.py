@@ -86,8 +86,5 @@ class Waited:
 
     def percentile(self, share: float) -> float:
         """Return a percentile of the latest latencies, 0 if there are none."""
-        if not self.latencies:
-            return 0.0
-        return sorted(self.latencies)[
-            min(len(self.latencies) - 1, int(len(self.latencies) * share))
-        ]
+        known = sorted(self.latencies)  # once: a thread may ask while the loop adds some
+        return known[min(len(known) - 1, int(len(known) * share))] if known else 0.0

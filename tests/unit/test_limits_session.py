@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -447,6 +449,26 @@ async def test_a_lost_upload_is_still_looked_up_with_the_budget_spent() -> None:
 
     settled = attrs.evolve(UPLOAD, replay=Replay.SETTLE)
     assert await session.request_or_settle(settled, look) == "found"
+
+
+class Growing(deque[float]):
+    """Latencies to which an answer adds one whenever they have been read."""
+
+    def __iter__(self) -> Iterator[float]:
+        yield from tuple(super().__iter__())
+        self.append(9.0)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 19, 20])
+async def test_a_percentile_while_answers_arrive(count: int) -> None:
+    """A thread that writes outcomes asks for it: once in a while that ended an upload."""
+    latencies = Growing(map(float, range(count)))
+    waited = Limits(LimitsConfig()).waited
+    waited.latencies = latencies
+
+    assert waited.percentile(0.95) == (
+        0.0 if not count else float(min(count - 1, count * 19 // 20))
+    )
 
 
 async def test_a_slot_that_is_free_counts_for_the_rate() -> None:
