@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from io import BytesIO
 from pathlib import Path
@@ -416,3 +418,25 @@ def test_verdicts_that_need_no_look_at_another_item(claim: Claim, expected: Outc
     verdict = judge(UploadItem("a", "a"), claim, no_holder)
 
     assert (verdict.outcome if verdict else None) == expected
+
+
+def test_lost_answers_arrive_while_others_are_written(plan: Plan) -> None:
+    """A thread writes what the loop adds to; many at once, as in an outage, ended the upload."""
+    found = planned(plan, *(UploadItem(f"{number}.jpg", b"x") for number in range(900)))
+    gone = UploadResult(item=found[0].item, outcome=Outcome.FAILED, dataset_id="d")
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(1) as thread:
+            for _ in range(10):
+                writing = thread.submit(plan.outcomes.flush)
+                for each in found * 10:
+                    plan.outcomes.note(each.seq, gone, lost=True)
+                    if writing.done():
+                        break
+                writing.result()
+    finally:
+        sys.setswitchinterval(interval)
+    plan.outcomes.flush()
+
+    assert plan.outcomes.lost_count() == 900

@@ -63,13 +63,12 @@ class Outcomes:
 
     def write(self, database: sqlite3.Connection) -> None:
         """Write the collected outcomes in the caller's transaction; also a sign of life."""
-        notes = list(self._notes)
-        lost = [(seq,) for seq in self._lost]
+        notes, lost = list(self._notes), list(self._lost)  # at once: the loop adds some meanwhile
         for some in _each_once(notes):
             for at in range(0, len(some), sql.NOTES_AT_ONCE):
                 part = some[at : at + sql.NOTES_AT_ONCE]
                 database.execute(sql.note(len(part)), list(chain.from_iterable(part)))
-        database.executemany(sql.LOSE, lost)
+        database.executemany(sql.LOSE, [(seq,) for seq in lost])
         if self._database.path is not None:
             database.execute(sql.BEAT, (time.time(), self.settle_after, self._database.run))
         for _ in notes:  # only now: an earlier error would have lost them
