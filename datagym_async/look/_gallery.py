@@ -26,23 +26,15 @@ import attrs
 from datagym_async._checks import by_annotation, to_path, within
 from datagym_async._files import is_open_at, lock, telling, write_file
 from datagym_async._printable import printable
-from datagym_async._runs._engine import UNREACHABLE_AFTER
 from datagym_async._shown import Shown, counted
 from datagym_async._threads import in_thread
-from datagym_async.exceptions import (
-    APIConnectionError,
-    APIError,
-    AuthenticationError,
-    ConfigurationError,
-    FileWriteError,
-    PermissionDeniedError,
-)
+from datagym_async.exceptions import APIError, ConfigurationError, FileWriteError
 from datagym_async.labels import Classification, LabeledImage
 from datagym_async.look._drawing import require_look
 from datagym_async.look._marks import FILLED, answers_of, color_of, colors_of, marks_of, undrawn
 from datagym_async.look._overlap import compare
 from datagym_async.look._pages import page
-from datagym_async.look._subjects import MARKER, ImageSet, Subject, labels_by_id
+from datagym_async.look._subjects import MARKER, ImageSet, Patience, Subject, labels_by_id
 from datagym_async.look._thumbnails import Maker, Thumbnail, thumbnails
 from datagym_async.resources._work import for_each
 
@@ -179,7 +171,7 @@ class _Making:
         self._states: dict[str, int] = {}
         self._done = self._objects = self._failed = self._missed = self._false = 0
         self._problems: list[str] = []
-        self._unreachable = 0
+        self._patience = Patience()
         self._turn = asyncio.Lock()
 
     async def add(self, index: int, maker: Maker) -> None:
@@ -189,15 +181,11 @@ class _Making:
         target, original = self._folder / thumb, ""
         try:
             content, labels = await self._looked.load(subject)
-        except (AuthenticationError, PermissionDeniedError):
-            raise
         except (APIError, OSError) as error:
-            self._unreachable += isinstance(error, APIConnectionError)
-            if self._unreachable >= UNREACHABLE_AFTER:
-                raise  # each other image would say the same
+            self._patience.failed(error)
             made, labels = Thumbnail(problem=printable(str(error))), subject.labels
         else:
-            self._unreachable = 0
+            self._patience.loaded()
             made = await maker(content, target)
             if isinstance(content, Path) and made.is_upright and not made.problem:
                 original = await in_thread(lambda: content.resolve().as_uri())

@@ -15,11 +15,11 @@ from datagym_async._files import replaced_file
 from datagym_async._printable import printable
 from datagym_async._runs._images import in_turn
 from datagym_async._threads import in_thread
-from datagym_async.exceptions import APIError, AuthenticationError, ConfigurationError
+from datagym_async.exceptions import APIError, ConfigurationError
 from datagym_async.labels import LabeledImage
 from datagym_async.look._drawing import draw, font_of, in_colors, opened, require_look
 from datagym_async.look._marks import Colors, colors_of
-from datagym_async.look._subjects import ImageSet
+from datagym_async.look._subjects import ImageSet, Patience
 from datagym_async.resources._work import for_each
 
 if TYPE_CHECKING:
@@ -90,6 +90,7 @@ async def build_sheet(looked: ImageSet, path: Path, choice: Choice, *, text: boo
     require_look("A contact sheet")
     chosen = await in_thread(choice.of, looked)
     cells: dict[int, Image] = {}
+    patience = Patience()
     colors = colors_of(looked.config)
 
     async def load(index: int) -> None:
@@ -97,10 +98,11 @@ async def build_sheet(looked: ImageSet, path: Path, choice: Choice, *, text: boo
         content: bytes | Path | None
         try:
             content, labels = await looked.load(subject)
-        except AuthenticationError:
-            raise
-        except (APIError, OSError):
+        except (APIError, OSError) as error:
+            patience.failed(error)
             content, labels = None, None
+        else:
+            patience.loaded()
         cells[index] = await in_thread(_cell, content, labels, subject.name, colors, text)
 
     await for_each(chosen, load)

@@ -18,10 +18,11 @@ from typing import Any, Final, TypeAlias
 import attrs
 
 from datagym_async._checks import checked, to_path
+from datagym_async._runs._engine import UNREACHABLE_AFTER, is_fatal
 from datagym_async._runs._text import counted
 from datagym_async._threads import in_thread
 from datagym_async.data._listing import Library, Listing, PackedLabels, export_labels, list_media
-from datagym_async.exceptions import ConfigurationError, NotFoundError
+from datagym_async.exceptions import APIConnectionError, ConfigurationError, NotFoundError
 from datagym_async.formats import FormatError, LabelMapping, PredictionFile, sniff
 from datagym_async.formats._prediction_files import OWN_FORMATS
 from datagym_async.formats._reading import files_below
@@ -319,6 +320,23 @@ async def _load(sources: LookSources, subject: Subject) -> Loaded:
         # An export has segments only as bitmaps; the task has their outlines.
         labels = labels_of(await sources.tasks.get(subject.task_id))
     return content, labels
+
+
+@attrs.define
+class Patience:
+    """Tells images that cannot be loaded from a service that is gone for all of them."""
+
+    _unreachable: int = 0
+
+    def loaded(self) -> None:
+        self._unreachable = 0
+
+    def failed(self, error: Exception) -> None:
+        """Raise the error of one image if every other would get it as well."""
+        self._unreachable += isinstance(error, APIConnectionError)
+        is_of_all = is_fatal(error) and not isinstance(error, NotFoundError)
+        if is_of_all or self._unreachable >= UNREACHABLE_AFTER:
+            raise error
 
 
 _NAME_IMAGES: Final = re.compile(r"; name (?:its|the) folder [^,;)]*images=\.\.\.")

@@ -16,10 +16,12 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from datagym_async import (
+    APIConnectionError,
     AuthenticationError,
     ConfigurationError,
     FileWriteError,
     NotFoundError,
+    PermissionDeniedError,
     look,
 )
 from datagym_async.formats import FormatError
@@ -488,6 +490,35 @@ def test_options_of_a_gallery(wrong: dict[str, Any]) -> None:
     """What is out of range is said at once."""
     with pytest.raises(ConfigurationError):
         GalleryOptions(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("error", "ends"),
+    [
+        (APIConnectionError("gone"), True),
+        (PermissionDeniedError("no", status=403), True),
+        (NotFoundError("deleted", status=404), False),
+    ],
+)
+async def test_a_sheet_of_a_service_that_is_gone(
+    tmp_path: Path, error: Exception, ends: bool
+) -> None:
+    """It is an error; it was a sheet of gray fields. An image that was deleted is one of them."""
+
+    async def load(_: object) -> object:
+        raise error
+
+    subjects = [SimpleNamespace(name=f"{n}.jpg", labels=None, state="") for n in range(20)]
+    looked: Any = SimpleNamespace(title="a", subjects=subjects, load=load, config=None)
+    sheet = tmp_path / "sheet.png"
+
+    if ends:
+        with pytest.raises(type(error)) as raised:
+            await look.build_sheet(looked, sheet, look.Choice())
+        assert raised.value is error
+    else:
+        assert await look.build_sheet(looked, sheet, look.Choice()) == 20
+    assert sheet.exists() == (not ends)
 
 
 async def test_a_service_that_is_gone_ends_a_gallery(here: World, tmp_path: Path) -> None:
