@@ -33,6 +33,7 @@ from datagym_async._retry import (
     classify,
     parse_retry_after,
     pause_asked,
+    said_at,
 )
 from datagym_async._transport import Deadline, Deadlines, StreamedResponse, Timeout, Transport
 from datagym_async._wire._codec import decode_with, unreadable
@@ -424,13 +425,15 @@ class Session:
         if response.status < 400:
             return _redirected(request, response)
         error = decode_error(request, response)
-        error.retry_after = parse_retry_after(response.headers.get("retry-after"), now=self._now())
+        headers = response.headers
+        now = said_at(headers, self._now)
+        error.retry_after = parse_retry_after(headers.get("retry-after"), now=now)
         return error
 
     def _heed(self, headers: Mapping[str, str]) -> None:
         """Pause if an answer says that the rate limit is used up."""
         self._counts.has_answered = True
-        seconds = pause_asked(headers, now=lambda: self._now().timestamp())
+        seconds = pause_asked(headers, now=lambda: said_at(headers, self._now).timestamp())
         self._heeded = headers if seconds is None else None
         if seconds is not None:
             longest = self._retry.max_retry_after

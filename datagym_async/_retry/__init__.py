@@ -15,13 +15,18 @@ from typing import TYPE_CHECKING
 from datagym_async._public import when_asked
 
 if TYPE_CHECKING:
-    from datagym_async._retry._delays import RetryPolicy, parse_retry_after, pause_asked
+    from datagym_async._retry._delays import (
+        RetryPolicy,
+        parse_retry_after,
+        pause_asked,
+        said_at,
+    )
     from datagym_async._retry._loop import SEEMS_DOWN, RetryLoop, RetryQuota
     from datagym_async._retry._table import Action, Trouble, classify, decide
 else:
     __getattr__, __dir__, _ = when_asked(
         __name__,
-        _delays="RetryPolicy parse_retry_after pause_asked",
+        _delays="RetryPolicy parse_retry_after pause_asked said_at",
         _loop="SEEMS_DOWN RetryLoop RetryQuota",
         _table="Action Trouble classify decide",
     )

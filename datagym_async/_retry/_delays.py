@@ -99,14 +99,26 @@ def parse_retry_after(value: str | None, *, now: datetime) -> float | None:
     try:
         seconds = float(value)
     except ValueError:
-        try:
-            moment = parsedate_to_datetime(value.strip())
-            if moment.tzinfo is None:
-                moment = moment.replace(tzinfo=UTC)
-            seconds = (moment - now).total_seconds()
-        except (ValueError, OverflowError):  # no date, or of no calendar: a year 10000
+        if (moment := _moment(value)) is None:
             return None
+        seconds = (moment - now).total_seconds()
     return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+def said_at(headers: Mapping[str, str], now: Callable[[], datetime]) -> datetime:
+    """Return when an answer was sent by its own clock, or else by ours.
+
+    Times in its other fields are by the same clock; ours may be wrong by hours.
+    """
+    return _moment(headers.get("date", "")) or now()
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(text.strip())
+    except (ValueError, OverflowError):  # no date, or of no calendar: a year 10000
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def pause_asked(headers: Mapping[str, str], *, now: Callable[[], float]) -> float | None:

@@ -206,6 +206,24 @@ async def test_many_refusals_let_the_lane_grow_and_distort_nothing() -> None:
 ASKING = [
     ({"retry-after": "7"}, 7.0),
     ({"retry-after": "Mon, 23 Nov 2026 12:00:09 GMT"}, 9.0),
+    # By the clock of the service, whatever ours says.
+    (
+        {"retry-after": "Tue, 24 Nov 2026 12:00:09 GMT", "date": "Tue, 24 Nov 2026 12:00:00 GMT"},
+        9.0,
+    ),
+    (
+        {"retry-after": "Sun, 22 Nov 2026 12:00:09 GMT", "date": "Sun, 22 Nov 2026 12:00:00 GMT"},
+        9.0,
+    ),
+    ({"retry-after": "Mon, 23 Nov 2026 12:00:09 GMT", "date": "now"}, 9.0),
+    (
+        {
+            "ratelimit-remaining": "0",
+            "ratelimit-reset": "1795614411",
+            "date": "Wed, 25 Nov 2026 13:46:40 GMT",
+        },
+        11.0,
+    ),
     ({"retry-after": "soon"}, 0.0),
     ({"retry-after": "-5"}, 0.0),
     ({"ratelimit": '"default";r=0;t=30'}, 30.0),
