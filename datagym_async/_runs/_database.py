@@ -159,7 +159,8 @@ def remedy(error: Exception, usual: str = "free some space on its disk") -> str:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return "close it in the other program that has it open"
-    return "change its permissions" if code == sqlite3.SQLITE_READONLY else usual
+    is_denied = code == sqlite3.SQLITE_READONLY or isinstance(error, PermissionError)
+    return "change its permissions" if is_denied else usual
 
 
 def check(connection: sqlite3.Connection, schema: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import subprocess
@@ -193,6 +194,22 @@ def test_a_newer_journal(path: Path) -> None:
         "The journal PATH was written by a newer version of datagym-async; use that one"
     )
     assert show_job(path).problem == "It has another version."
+
+
+def test_a_place_where_nothing_may_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More space would not help there, as in a home that is read only."""
+
+    def denied(self: Path, *_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "mkdir", denied)
+
+    assert refusal(tmp_path / "state" / "a.journal") == (
+        "The journal PATH cannot be written (Permission denied); change its permissions, or choose "
+        "another path with journal=..., on a local disk."
+    )
 
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
