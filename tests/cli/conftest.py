@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol, cast
@@ -67,6 +68,10 @@ def state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
     """The folder of journals, for commands in this process and below it."""
     folder = tmp_path_factory.mktemp("state")
     monkeypatch.setenv("DATAGYM_STATE_DIR", str(folder))
+    # The gallery of a demonstration stays for whoever looks at it.
+    temporary = str(tmp_path_factory.mktemp("temporary"))
+    monkeypatch.setattr(tempfile, "tempdir", temporary)
+    monkeypatch.setenv("TMPDIR", temporary)
     return folder
 
 
