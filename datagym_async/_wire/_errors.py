@@ -130,8 +130,8 @@ def _message(
     if template := SENTENCES.get(key):
         text = _filled(template, short)
         text = f"An{text[1:]}" if text[:2] == "A " and text[2:3] in "AEIOU" else text
-        if key == "ex_notfound" and short[1:2] == ["id"]:
-            text = no_such(short[0], params[-1])
+        if key == "ex_notfound" and short[1:2] == ["id"] and any(params[2:3]):
+            text = no_such(short[0], params[2])
     else:
         said = f" ({', '.join(short)})" if short else ""
         text = f"The service answered {status} with the error {key}{said}."

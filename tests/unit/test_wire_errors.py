@@ -210,6 +210,14 @@ def test_a_name_is_no_id(wanted: str, more: str) -> None:
     assert str(error) == said.removesuffix(".")
 
 
+@pytest.mark.parametrize("more", [[], [""], ["", "Photos"]])
+def test_no_other_parameter_is_the_id(more: list[str]) -> None:
+    """If the service does not say which id it looked for, no other word is taken for it."""
+    error = decoded(answer({"key": "ex_notfound", "params": ["dataset", "id", *more]}, status=404))
+    said = "The service knows no dataset with id (not said); it may have been deleted"
+    assert str(error) == said
+
+
 def test_the_page_of_errors_has_every_key() -> None:
     """What the service says by a key is said there as an error says it."""
     page = Path(__file__).parents[2] / "docs" / "errors.md"
