@@ -3,19 +3,53 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Coroutine, Generator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, TypeVar
+
+import attrs
+
+T = TypeVar("T")
+
+
+@contextmanager
+def only_cancelled_by_us() -> Generator[None, None, None]:
+    """Turn a `CancelledError` of something awaited, but not of this task, into an error.
+
+    A group takes a task that ends with one as done, and the rest of its work would be missing.
+    """
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise RuntimeError("CancelledError was raised in a task that is not cancelled") from error
+
+
+@attrs.frozen
+class TaskGroup:
+    _group: asyncio.TaskGroup
+
+    def create_task(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        async def done() -> T:
+            with only_cancelled_by_us():
+                return await work
+
+        task = self._group.create_task(done())
+        task.add_done_callback(lambda _: work.close())  # if it was cancelled before it began
+        return task
 
 
 @asynccontextmanager
-async def together() -> AsyncGenerator[asyncio.TaskGroup, None]:
+async def together() -> AsyncGenerator[TaskGroup, None]:
     """Give a group of tasks whose first error comes out as it was raised, and not in a group.
 
     An `ExceptionGroup` that a task raises itself comes out whole.
     """
     try:
         async with asyncio.TaskGroup() as group:
-            yield group
+            yield TaskGroup(group)
     except BaseExceptionGroup as errors:
         first = errors.exceptions[0]
     else:

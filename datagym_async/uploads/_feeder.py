@@ -17,7 +17,7 @@ from typing import TypeAlias
 
 import attrs
 
-from datagym_async._groups import together
+from datagym_async._groups import TaskGroup, only_cancelled_by_us, together
 from datagym_async._limits import Admission
 from datagym_async._threads import in_thread, in_thread_left_behind
 from datagym_async.uploads._preparing import PORTION, Preparer
@@ -170,7 +170,7 @@ class Feeder:
         self,
         stored: asyncio.Queue[Planned | None],
         readers: list[asyncio.Task[None]],
-        group: asyncio.TaskGroup,
+        group: TaskGroup,
     ) -> None:
         clock = asyncio.get_running_loop().time
         while True:
@@ -274,8 +274,9 @@ async def _pump(stream: Stream, arrivals: asyncio.Queue[object]) -> None:
     try:
         if isinstance(source, AsyncIterable):
             try:
-                async for element in source:
-                    await arrivals.put(element)
+                with only_cancelled_by_us():
+                    async for element in source:
+                        await arrivals.put(element)
             finally:
                 # A generator left half-way would keep its files open until it is collected.
                 if aclose := getattr(source, "aclose", None):

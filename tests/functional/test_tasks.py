@@ -186,6 +186,19 @@ async def test_a_cancelled_run_leaves_nothing_running(here: World) -> None:
     assert (await states_of(here))[:3] == ["SKIPPED"] * 3
 
 
+async def test_ids_that_end_with_a_cancellation_of_something_else(here: World) -> None:
+    """The report would say that all went well, but further ids would be missing."""
+
+    async def ids() -> AsyncIterator[str]:
+        yield ids_of(here)[0]
+        raise asyncio.CancelledError
+
+    with pytest.raises(RuntimeError, match="not cancelled") as caught:
+        await here.client.tasks.skip_many(ids(), concurrency=1)
+    assert isinstance(caught.value.__cause__, asyncio.CancelledError)
+    assert (await states_of(here))[:2] == ["SKIPPED", "COMPLETED"]
+
+
 @pytest.mark.parametrize("concurrency", [0, 65])
 async def test_concurrency_has_bounds(concurrency: int) -> None:
     """A number of tasks in flight that makes no sense is refused with a sentence."""

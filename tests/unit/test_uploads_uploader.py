@@ -357,6 +357,24 @@ async def test_what_a_source_raises_comes_out_unchanged(service: FakeService, ki
     assert (run.report.uploaded, run.report.complete) == (3, False)
 
 
+async def test_a_source_that_awaits_something_cancelled_ends_the_run(service: FakeService) -> None:
+    """It is an error like others; the run would wait for ever for the end of the source."""
+    gone = asyncio.get_running_loop().create_future()
+    gone.cancel()
+
+    async def broken() -> AsyncIterator[UploadItem]:
+        for image in images(3):
+            yield image
+        await gone
+
+    async with uploader(service, broken()) as run:
+        with pytest.raises(RuntimeError, match="not cancelled") as caught:
+            await run.finish()
+
+    assert isinstance(caught.value.__cause__, asyncio.CancelledError)
+    assert (run.report.uploaded, run.report.complete) == (3, False)
+
+
 @pytest.mark.parametrize("depth", [1, 2, 3])
 async def test_a_group_of_errors_of_a_source_comes_out_whole(
     service: FakeService, depth: int
