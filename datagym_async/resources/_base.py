@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
 from datagym_async._checks import listed
-from datagym_async._transport import StreamedResponse
 from datagym_async._wire._codec import check_empty, decode
 from datagym_async._wire._messages import Request, Response
 from datagym_async.exceptions import APIStatusError
 from datagym_async.labels import Point
 from datagym_async.models import Dataset, Project, StoredPoint
 from datagym_async.models._names import fold_name
+
+if TYPE_CHECKING:  # it loads modules that reading and writing of files do not need
+    from datagym_async._transport import StreamedResponse
 
 T = TypeVar("T")
 

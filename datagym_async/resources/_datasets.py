@@ -6,12 +6,11 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from itertools import chain
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 
 from datagym_async._checks import checked
-from datagym_async._transport import StreamedResponse
 from datagym_async._wire import _routes as routes
 from datagym_async._wire._codec import decode_items, decode_value, read_json, unreadable
 from datagym_async._wire._cutting import ListingCutter, Portion
@@ -20,6 +19,9 @@ from datagym_async.exceptions import AlreadyExistsError
 from datagym_async.models import Dataset, DatasetId, DatasetMedia
 from datagym_async.models._names import fold_name
 from datagym_async.resources._base import ApiSession, Resource, find_by_name
+
+if TYPE_CHECKING:
+    from datagym_async._transport import StreamedResponse
 
 T = TypeVar("T")
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from datagym_async._transport import StreamedResponse
 from datagym_async._wire._codec import decode, decode_with, too_large, unexpected, unreadable
 from datagym_async._wire._cutting import TASK, ElementCutter
 from datagym_async._wire._errors import WEB_PAGE
 from datagym_async._wire._messages import MAX_IN_PIECES, Request, Response
 from datagym_async.labels import ExportReader, LabeledTask, LabelExport
 from datagym_async.resources._base import ApiSession
+
+if TYPE_CHECKING:
+    from datagym_async._transport import StreamedResponse
 
 T = TypeVar("T")
 

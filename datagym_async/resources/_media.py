@@ -34,7 +34,6 @@ from datagym_async._files import replaced_file
 from datagym_async._logs import logger
 from datagym_async._regular_files import regular_only
 from datagym_async._threads import in_thread
-from datagym_async._transport import StreamedResponse
 from datagym_async._wire import _routes as routes
 from datagym_async._wire._codec import decode, too_large, unexpected
 from datagym_async._wire._errors import WEB_PAGE
@@ -52,6 +51,8 @@ from datagym_async.resources._urls import DEFAULT_BATCH, upload_in_batches
 
 if TYPE_CHECKING:
     from aiofiles.threadpool.binary import AsyncBufferedReader
+
+    from datagym_async._transport import StreamedResponse
 
 
 T = TypeVar("T")

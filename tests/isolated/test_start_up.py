@@ -101,6 +101,14 @@ def test_help_of_the_command_line_loads_no_client() -> None:
     assert not loaded & {*unneeded, *(f"datagym_async.{each}" for each in JOBS)}
 
 
+def test_files_of_labels_are_read_and_written_without_a_network() -> None:
+    """Formats need nothing of HTTP, nor the parser of mail that comes with Python's own."""
+    loaded = loaded_by("import datagym_async.formats")
+
+    assert "datagym_async.resources" in loaded
+    assert not loaded & {"aiohttp", "http", "email", "datagym_async._transport"}
+
+
 @pytest.mark.parametrize("module", ["predict", "look._thumbnails"])
 def test_worker_processes_are_loaded_when_some_begin(module: str) -> None:
     """multiprocessing reads the disk when it loads, so a thread loads it, and only if needed."""
