@@ -13,6 +13,7 @@ import typer.core
 import typer.main
 
 from datagym_async._version import __version__
+from datagym_async.cli._examples import EXAMPLES
 from datagym_async.cli._options import OF_CLIENTS, Shared, sign
 
 PROGRAM: Final = "datagym-async"
@@ -56,8 +57,7 @@ class _Commands(typer.core.TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args[0] not in COMMANDS:
-            groups = (each for each in COMMANDS if args[0] in getattr(load(each), "commands", ()))
-            if near := [f"'{each} {args[0]}'" for each in groups]:
+            if near := [f"'{each}'" for each in EXAMPLES if each.endswith(f" {args[0]}")]:
                 ctx.fail(f"No such command {args[0]!r}. Did you mean {' or '.join(near)}?")
         name, found, rest = super().resolve_command(ctx, args)
         return name, found and load(found.name or ""), rest

@@ -90,11 +90,14 @@ def test_the_version_of_the_command_line_loads_next_to_nothing() -> None:
     assert not loaded & {*SLOW, *SERVICE, "attrs", "datagym_async._client", "datagym_async.cli"}
 
 
-def test_help_of_the_command_line_loads_no_client() -> None:
-    """`datagym-async --help` needs typer and rich, and no part of the client's network or jobs."""
+@pytest.mark.parametrize("word", ["--help", "nope", "login"])
+def test_help_of_the_command_line_loads_no_client(word: str) -> None:
+    """Help, also after a wrong word, needs typer and rich, and no part of the network or jobs."""
     loaded = loaded_by(
+        "import contextlib, io\n"
         "from datagym_async.__main__ import main\n"
-        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass"
+        "with contextlib.redirect_stderr(io.StringIO()), contextlib.suppress(SystemExit):\n"
+        f"    main([{word!r}])"
     )
 
     unneeded = {"aiohttp", "cattrs", "orjson", "tenacity", *SERVICE}
