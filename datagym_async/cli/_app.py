@@ -56,9 +56,9 @@ class _Commands(typer.core.TyperGroup):
             self.add_command(typer.core.TyperCommand(name, help=line))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        if args[0] not in COMMANDS:
-            if near := [f"'{each}'" for each in EXAMPLES if each.endswith(f" {args[0]}")]:
-                ctx.fail(f"No such command {args[0]!r}. Did you mean {' or '.join(near)}?")
+        near = [f"'{each}'" for each in EXAMPLES if each.endswith(f" {args[0]}")]
+        if near and args[0] not in COMMANDS:
+            ctx.fail(f"No such command {args[0]!r}. Did you mean {' or '.join(near)}?")
         name, found, rest = super().resolve_command(ctx, args)
         return name, found and load(found.name or ""), rest
 
