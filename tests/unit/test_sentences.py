@@ -96,6 +96,7 @@ SAID: list[tuple[object, str]] = [
         "config_changed: t: The label configuration was being changed; try again.",
     ),
     (TasksReport(DONE), "2 tasks: 1 completed, 1 failed."),
+    (TasksReport(DONE[::-1]), "2 tasks: 1 completed, 1 failed."),
     (
         WriteReport("t", (ValueOutcome("car"), ValueOutcome("dog", error=GONE))),
         "2 labels: 1 written, 1 failed.",
