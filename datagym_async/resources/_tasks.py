@@ -85,9 +85,10 @@ class TasksReport(Shown):
         return tuple(outcome for outcome in self.outcomes if not outcome.ok)
 
     def __str__(self) -> str:
-        counts = Counter(each.verdict if each.ok else "failed" for each in self.outcomes)
-        words = ("completed", "skipped", "failed")  # whichever was answered first
-        return tally("task", ((word, counts[word]) for word in words), len(self.outcomes))
+        counts = Counter(each.verdict for each in self.outcomes if each.ok)
+        # In one order, whichever was answered first.
+        parts = [(word, counts[word]) for word in ("completed", "skipped")]
+        return tally("task", (*parts, ("failed", len(self.problems))), len(self.outcomes))
 
 
 @checked
