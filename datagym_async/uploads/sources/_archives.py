@@ -241,14 +241,14 @@ class _Header(tarfile.TarInfo):
                 raise
             raise _DamagedError(f"it is damaged, or cut off ({error})") from None
 
-    @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Header:
-        found = super().frombuf(buf, encoding, errors)
-        if found.size < 0:
+    # In all releases of Python the way of each header: newer ones parse it by private functions.
+
+    def _proc_member(self: Any, tarfile: Any) -> Any:
+        if self.size < 0:
             raise ValueError(_NEGATIVE)
-        if found.type in _EXTENDED and found.size > _MOST_EXTENDED:  # it is read into memory
-            raise ValueError(f"a header of {size_text(found.size)} is too large")
-        return found
+        if self.type in _EXTENDED and self.size > _MOST_EXTENDED:  # it is read into memory
+            raise ValueError(f"a header of {size_text(self.size)} is too large")
+        return cast("Any", super())._proc_member(tarfile)
 
     # The maps of sparse files may have any length, and these members are refused: none is kept.
 
