@@ -61,7 +61,7 @@ def make(source: bytes | Path, target: Path, size: int) -> Thumbnail:
         return Thumbnail(problem=printable(str(error) or type(error).__name__))
     with telling(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(made.getbuffer())
+        target.write_bytes(made.getvalue())
     return Thumbnail(width, height, orientation == UPRIGHT)
 
 
