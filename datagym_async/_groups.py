@@ -54,10 +54,12 @@ async def together() -> AsyncGenerator[TaskGroup, None]:
         first = errors.exceptions[0]
     else:
         return
+    context = first.__context__
     try:
         raise first  # here, or its own cause would be lost
     finally:
-        del first  # its traceback has this frame
+        first.__context__ = context  # not the cancellation of who waited for the tasks
+        del first, context  # their tracebacks have this frame
 
 
 def first_of(error: Exception) -> Exception:

@@ -73,6 +73,7 @@ SUBJECTS: Final = {
     "unit/test_formats_xml.py": {"formats._losses", "formats._table"},
     "unit/test_formats_writing.py": {"formats._label_texts"},
     "unit/test_formats_yolo.py": {"formats._losses", "formats._raw", "formats._table"},
+    "unit/test_groups.py": {"_groups"},
     "unit/test_home.py": {"_home"},
     "unit/test_json_depth.py": {"_json", "resources._exports", "uploads.sources._lists"},
     "unit/test_limits_session.py": {"_session"},

@@ -1,0 +1,43 @@
+"""Errors of tasks that belong together come out as they were raised."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from datagym_async._groups import together
+
+
+async def test_an_error_keeps_its_context() -> None:
+    """Who waits for the tasks is cancelled by asyncio, which is not why the error was raised."""
+    before = LookupError("before")
+
+    async def fail() -> None:
+        try:
+            raise before
+        finally:
+            raise ZeroDivisionError("slip")
+
+    async def work() -> None:
+        async with together() as group:
+            group.create_task(fail())
+            await asyncio.Event().wait()
+
+    with pytest.raises(ZeroDivisionError, match="slip") as caught:
+        await work()
+    assert caught.value.__context__ is before
+
+
+async def test_tasks_that_never_began_leave_no_warning() -> None:
+    """They are cancelled with the body; a coroutine that nobody awaits would be reported."""
+
+    async def work() -> None:
+        async with together() as group:
+            for _ in range(3):
+                group.create_task(asyncio.sleep(1))
+            raise ZeroDivisionError("slip")
+
+    with pytest.raises(ZeroDivisionError, match="slip"):
+        await work()
+    assert asyncio.all_tasks() == {asyncio.current_task()}
