@@ -88,6 +88,15 @@ def _is_path(value: object) -> bool:
         return False
 
 
+def above_zero_in(text: str, digits: int = 18) -> int:
+    """Return the whole number above 0 that a text is; 0 if it is none, or has more digits.
+
+    Python reads no number of more than 4,300 digits, leading zeros included.
+    """
+    found = re.fullmatch(rf"0*([1-9]\d{{0,{digits - 1}}})", text, re.ASCII)
+    return int(found[1]) if found else 0
+
+
 def is_coroutine_function(function: object) -> bool:
     """Return whether a call of a function, or of an object like one, has to be awaited."""
     return any(map(iscoroutinefunction, (function, type(function).__call__)))

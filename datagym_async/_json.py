@@ -39,8 +39,7 @@ class NestedTooDeepError(orjson.JSONDecodeError):
 
 def loads(text: bytes | bytearray) -> Any:
     """Parse JSON; other text, deep nesting and lone surrogates are `orjson.JSONDecodeError`s."""
-    if text.count(b"[") + text.count(b"{") > MAX_DEPTH:  # most texts have few
-        DepthGuard().feed(text)
+    check_depth(text)
     return orjson.loads(text)
 
 
@@ -77,6 +76,7 @@ def in_utf8(pieces: Iterable[bytes]) -> Iterator[bytes]:
 def check_depth(text: bytes | bytearray | str) -> None:
     if isinstance(text, str):
         text = text.encode("utf-8", "surrogatepass")
+    # Most texts have few brackets.
     if text.count(b"[") + text.count(b"{") > MAX_DEPTH:
         DepthGuard().feed(text)
 

@@ -22,7 +22,6 @@ import contextlib
 import io
 import os
 import pickle
-import re
 import signal
 import sys
 import threading
@@ -33,7 +32,7 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO, Final
 
 import attrs
 
-from datagym_async._checks import SEVERAL, check, shown
+from datagym_async._checks import SEVERAL, above_zero_in, check, shown
 from datagym_async._extras import extra_module, require_modules
 from datagym_async._regular_files import regular_only
 from datagym_async.exceptions import ConfigurationError
@@ -159,7 +158,6 @@ CONVERTIBLE: Final[tuple[tuple[int, bytes, str], ...]] = (
 """The kinds that can be converted: offset, bytes there, and what it looks like."""
 _HEAD_SIZE: Final = 64
 _FORMATS: Final = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF")
-_PIXELS: Final = re.compile(r"0*[1-9]\d{0,8}", re.ASCII)
 _BITS, _SUBFILE, _DNG_VERSION = 258, 254, 50706  # tags of a TIFF
 
 
@@ -179,8 +177,8 @@ class Steps:
             name, is_given, value = str(word).partition("=")
             if name in {"orientation", "convert"} and not is_given:
                 steps = attrs.evolve(steps, **{name: True})
-            elif name == "resize" and _PIXELS.fullmatch(value):
-                steps = attrs.evolve(steps, resize=int(value))
+            elif name == "resize" and (pixels := above_zero_in(value, digits=9)):
+                steps = attrs.evolve(steps, resize=pixels)
             else:
                 raise ConfigurationError(
                     f"prepare holds {shown(word)}; its steps are orientation, convert and resize=N,"

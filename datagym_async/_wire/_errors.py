@@ -8,10 +8,8 @@ service's own ``msg`` says nothing.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Final
 
 import orjson
 
@@ -34,6 +32,7 @@ from datagym_async.exceptions import (
     RequestRefusedError,
     ServiceUnavailableError,
 )
+from datagym_async.models._ids import is_id
 
 _BY_KEY: Mapping[str, type[APIStatusError]] = {
     "ex_unauthorized": AuthenticationError,
@@ -143,7 +142,7 @@ def _message(
 def no_such(kind: str, wanted: str) -> str:
     """Return the sentence on an id that nothing of a kind has."""
     text = _filled(SENTENCES["ex_notfound"], (kind, "id", _cut(wanted)))
-    return text if _ID.fullmatch(wanted) else f"{text} An id is a UUID, not a name."
+    return text if is_id(wanted) else f"{text} An id is a UUID, not a name."
 
 
 def _filled(template: str, params: Sequence[str]) -> str:
@@ -169,7 +168,6 @@ def _cut(text: str, longest: int = _MAX_TEXT) -> str:
 
 # --- sentences ----------------------------------------------------------------------------------
 
-_ID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 UNSAID = "(not said)"  # stands for a parameter that the service left out
 
 HOW_TO_LOG_IN = (

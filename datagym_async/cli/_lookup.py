@@ -3,9 +3,8 @@
 import contextlib
 import difflib
 import os
-import re
 from collections.abc import AsyncIterator, Sequence
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import attrs
 
@@ -14,10 +13,8 @@ from datagym_async.cli._command import Invocation
 from datagym_async.cli._errors import CommandError
 from datagym_async.exceptions import NotFoundError
 from datagym_async.models import Dataset, Project, ProjectDataset
+from datagym_async.models._ids import is_id
 from datagym_async.models._names import fold_name
-
-_UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-
 
 N = TypeVar("N", Dataset, Project)
 
@@ -104,11 +101,6 @@ async def subject_of(client: DataGymClient, wanted: str) -> Project | Dataset:
             " and `datagym-async datasets list` show what there is."
         )
     return found
-
-
-def is_id(text: str) -> bool:
-    """Return whether a text can only be meant as an id."""
-    return _UUID.fullmatch(text) is not None
 
 
 def lies_here(invocation: Invocation, subject: str) -> bool:

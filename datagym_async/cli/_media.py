@@ -10,11 +10,12 @@ from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._connect import with_client
 from datagym_async.cli._datasets import newest
 from datagym_async.cli._errors import SOME_FAILED, WELL, CommandError, sentence_of
-from datagym_async.cli._lookup import is_id, whole_dataset_of
+from datagym_async.cli._lookup import whole_dataset_of
 from datagym_async.cli._options import DatasetArgument, Yes, argument, flag
 from datagym_async.cli._screen import plain
 from datagym_async.exceptions import DataGymError
 from datagym_async.models import DatasetMedia
+from datagym_async.models._ids import is_id
 from datagym_async.models._names import fold_written
 
 app = group("media")

@@ -67,12 +67,14 @@ def parse_seconds(text: str | float) -> float:
 
 def parse_number_or_auto(text: str | int) -> int | str:
     """Return a number above 0, or ``"auto"``, which has it found out."""
+    from datagym_async._checks import above_zero_in  # not needed at start-up
+
     given = str(text).strip()
     if given.lower() == "auto":
         return "auto"
-    if not re.fullmatch(r"0*[1-9]\d{0,17}", given, re.ASCII):
+    if not (number := above_zero_in(given)):
         raise typer.BadParameter(f"{text!r} is neither a number above 0 nor `auto`.")
-    return int(given)
+    return number
 
 
 def _number(text: str) -> float | None:

@@ -12,7 +12,7 @@ from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._connect import with_client
 from datagym_async.cli._errors import WELL, CommandError
 from datagym_async.cli._gallery import Subjects
-from datagym_async.cli._lookup import is_id, lies_here, project_of
+from datagym_async.cli._lookup import lies_here, project_of
 from datagym_async.cli._options import argument, flag
 from datagym_async.cli._signals import run_in_loop
 from datagym_async.exceptions import NotFoundError
@@ -20,6 +20,7 @@ from datagym_async.look import Choice, build_sheet
 from datagym_async.look._drawing import silence_size_warnings
 from datagym_async.look._sheet import FORMS
 from datagym_async.look._subjects import ImageSet
+from datagym_async.models._ids import is_id
 
 app = group("preview")
 

@@ -12,6 +12,7 @@ from typing import Final, Literal, TypeAlias, get_args
 import attrs
 
 from datagym_async._checks import (
+    above_zero_in,
     by_annotation,
     is_whole,
     one_of,
@@ -43,14 +44,13 @@ def _project(value: ProjectId | None) -> str | None:
 
 
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)([kMGT])(i?)B?")
-_COUNT: Final = re.compile(r"0*([1-9]\d{0,17})", re.ASCII)
 
 
 def bound_of(value: object) -> tuple[int, int]:
     """Return the maximum media and bytes of a shard, one of them 0 for no limit."""
     text = str(value).strip() if isinstance(value, str) or is_whole(value) else ""
-    if found := _COUNT.fullmatch(text):
-        return int(found[1]), 0
+    if count := above_zero_in(text):
+        return count, 0
     if found := _SIZE.fullmatch(text):
         step = 1024 if found[3] else 1000
         size = float(found[1]) * step ** ("kMGT".index(found[2]) + 1)

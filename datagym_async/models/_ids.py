@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final, TypeAlias
 from uuid import UUID
@@ -28,6 +29,13 @@ _HOLDERS: Final[Mapping[str, tuple[type, ...]]] = {
     "entry id": (LabelEntry,),
     "value id": (LabelValue,),
 }
+
+_UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+
+def is_id(text: str) -> bool:
+    """Return whether a text can only be meant as an id."""
+    return _UUID.fullmatch(text) is not None
 
 
 def id_of(value: object, what: str) -> str:

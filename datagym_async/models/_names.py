@@ -120,9 +120,6 @@ def _composed(match: re.Match[str]) -> str:
 
 def fold_written(name: str) -> str:
     """Return a written name for comparison; errors as for `encode_name`."""
-    # Nearly all names are sent unchanged.
-    if 0 < len(name) <= MAX_NAME_LENGTH and _PLAIN.fullmatch(name):
-        return name.lower()
     return fold_name(encode_name(name))
 
 
