@@ -128,7 +128,7 @@ class ClientJobs:
         """
         from datagym_async.models._ids import id_of
         from datagym_async.uploads import UploadConfig, Uploader
-        from datagym_async.uploads._observer import Meters
+        from datagym_async.uploads._tally import Meters
         from datagym_async.uploads.sources import check_sources
 
         check_kind("config", config, UploadConfig)

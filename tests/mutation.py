@@ -56,7 +56,7 @@ PARTS: Final = {
     ),
     "adaptive": Part(["_limits/_adaptive.py"], ["unit/test_adaptive.py"]),
     "plan": Part(
-        ["uploads/plan/_names.py", "uploads/plan/_resuming.py", "uploads/plan/_outcomes.py"],
+        ["uploads/plan/_names.py", "uploads/plan/_rows.py"],
         [
             f"unit/test_uploads_{each}.py"
             for each in ("plan", "naming", "on_clash", "resuming", "settling")

@@ -3,7 +3,8 @@
 In reading order:
 
 * `_uploader`: the `Uploader`, a run of the engine from the sources to the report.
-* `_config`, `_values`, `_tally`: options; items, results, report and events; counts.
+* `_config`, `_values`: options; items, results, report and events. `_tally`: a run is counted, and
+  its events are made.
 * `sources/`: paths, globs, lists and streams, split into items. `plan/`: the plan of a run, and its
   journal.
 * `_pictures`: arrays and PIL images as items.
@@ -14,8 +15,8 @@ In reading order:
 * `_settling`: whether uploads with lost answers were stored. `_verification`: compares stored bytes
   with sent ones.
 * `_target`: which dataset an image goes to; a family of datasets of limited size.
-* `_observer`: the events. `_advice`: what limited the run; `_growth`: whether uploads take longer
-  in a larger dataset. `_dry_run`: the same as an upload, without sending.
+* `_advice`: what limited the run, and whether uploads take longer in a larger dataset. `_dry_run`:
+  the same as an upload, without sending.
 """
 
 from __future__ import annotations
@@ -45,15 +46,17 @@ from datagym_async.uploads._values import (
     UploadReport as UploadReport,
     UploadResult as UploadResult,
 )
-from datagym_async.uploads.plan._jobs import (
+from datagym_async.uploads.plan._journal import (
     JobSummary as JobSummary,
     clean_jobs as clean_jobs,
+    jobs_folder as jobs_folder,
     list_jobs as list_jobs,
     show_job as show_job,
 )
-from datagym_async.uploads.plan._journal import jobs_folder as jobs_folder
-from datagym_async.uploads.sources._failed import failed_items as failed_items
-from datagym_async.uploads.sources._leaves import Source as Source
+from datagym_async.uploads.sources._leaves import (
+    Source as Source,
+    failed_items as failed_items,
+)
 from datagym_async.uploads.sources._watch import FolderWatch as FolderWatch
 
 publish(globals())

@@ -34,8 +34,8 @@ from datagym_async.uploads._tally import Tally
 from datagym_async.uploads.plan._plan import Plan, Planned
 from datagym_async.uploads.sources._archives import Archives
 from datagym_async.uploads.sources._candidates import Candidate, Rules
+from datagym_async.uploads.sources._folders import looked_up
 from datagym_async.uploads.sources._leaves import Stream, leaves, nothing_to_upload
-from datagym_async.uploads.sources._stored import looked_up
 
 STEP = 256  # candidates in one thread call of planning, elements of a stream in one portion
 TAKEN_AT_ONCE = 256

@@ -26,8 +26,8 @@ from datagym_async._threads import in_thread
 from datagym_async.exceptions import AlreadyExistsError, APIError, ConfigurationError, DataGymError
 from datagym_async.models import Dataset, DatasetMedia, MediaSourceType, MediaType, Project
 from datagym_async.models._names import fold_name, name_key
+from datagym_async.uploads._advice import SIZES
 from datagym_async.uploads._config import AUTO, MaxPerDataset
-from datagym_async.uploads._growth import SIZES
 from datagym_async.uploads._values import DatasetShare, url_name
 from datagym_async.uploads.plan._rows import Listed
 

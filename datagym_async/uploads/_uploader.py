@@ -23,10 +23,9 @@ from datagym_async._threads import in_thread
 from datagym_async.exceptions import APIError, StoreError, TransferError
 from datagym_async.uploads._config import AUTO, UploadConfig, rules_of
 from datagym_async.uploads._feeder import Feeder, Work
-from datagym_async.uploads._observer import Meters, Observer
 from datagym_async.uploads._sending import Sender, prober_of
 from datagym_async.uploads._settling import Settler, SharedListing
-from datagym_async.uploads._tally import Tally
+from datagym_async.uploads._tally import Meters, Observer, Tally
 from datagym_async.uploads._target import Attachments, Target
 from datagym_async.uploads._values import Outcome, UploadProgress, UploadReport, UploadResult
 from datagym_async.uploads._verification import images_of, verify

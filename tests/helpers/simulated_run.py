@@ -17,7 +17,7 @@ from datagym_async._session import Session
 from datagym_async._transport import StreamedResponse, Timeout
 from datagym_async._wire import Request, Response
 from datagym_async.resources import MediaResource
-from datagym_async.uploads._observer import Meters
+from datagym_async.uploads._tally import Meters
 from tests.helpers.fake_family import FakeFamily
 
 Answering: TypeAlias = Callable[[str, int], Awaitable[Response | None]]

@@ -10,8 +10,7 @@ import attrs
 import pytest
 
 from datagym_async._limits import LimiterState, SessionStatistics
-from datagym_async.uploads._advice import RunFacts, advise
-from datagym_async.uploads._growth import Course, Growth, Mark, growth_of
+from datagym_async.uploads._advice import Course, Growth, Mark, RunFacts, advise, growth_of
 
 LIMITER = LimiterState(limit=5, in_flight=0, reason="x", maximum=8)
 DONE = SessionStatistics(requests=1_000, sending_seconds=100.0)

@@ -11,7 +11,7 @@ import pytest
 from datagym_async._limits import LimiterState
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.uploads import LimitChanged, Paused, UploadConfig, UploadEvent
-from datagym_async.uploads._observer import Observer
+from datagym_async.uploads._tally import Observer
 
 
 def limiter(limit: int, in_flight: int = 0) -> LimiterState:

@@ -230,7 +230,7 @@ def test_the_uploads_of_the_last_run_are_waited_for(
 ) -> None:
     """From its last heartbeat on, for as long as it or this run thinks that the service takes."""
     clock = SimpleNamespace(time=lambda: 1_000.0)
-    monkeypatch.setattr("datagym_async.uploads.plan._outcomes.time", clock)
+    monkeypatch.setattr("datagym_async.uploads.plan._rows.time", clock)
     waits = []
     for at, theirs in ((1_000.0, 30.0), (now, 0.0)):
         clock.time = lambda at=at: at

@@ -2,23 +2,24 @@
 
 * `_plan`: the plan of a run: items go in, are sorted, claim names, and are handed out.
 * `_tables`: its tables and every statement on them, the journal's schema among them.
-* `_rows`: an item as a row, its identity, and the listing of the target.
-* `_names`: which item gets a name that several want, and how clashes are numbered.
-* `_outcomes`: the outcomes of items, and which answers are missing.
-* `_resuming`: the items that earlier runs of a job have left.
-* `_journal`: the file of a plan: its job, its lock, its checks.
-* `_jobs`: journals are listed, shown and deleted.
+* `_rows`: an item as a row, its identity, its outcome, and the listing of the target.
+* `_names`: which items earlier runs have left, which item gets a name that several want, and how
+  clashes are numbered.
+* `_journal`: the file of a plan: its job, its lock, its checks; journals are listed and deleted.
 """
 
 # ruff: noqa: F401 -- what a package of ours alone imports is what it exports
 
-from datagym_async.uploads.plan._jobs import JobSummary, clean_jobs, list_jobs, show_job
 from datagym_async.uploads.plan._journal import (
     Job,
+    JobSummary,
     check_place,
+    clean_jobs,
     jobs_folder,
     journal,
     journal_path,
+    list_jobs,
+    show_job,
 )
 from datagym_async.uploads.plan._names import Claim, Verdict, judge, numbered
 from datagym_async.uploads.plan._plan import Plan, Planned

@@ -1,9 +1,14 @@
-"""Decide which item gets a name that several want, and number those that clash.
+"""Decide which items are sent: what earlier runs have left of them, and who gets a name.
 
-The service compares names as they are sent, without case and trailing blanks; its check has a race
-condition, and link images count too (all observed). So of the items of a run with one folded name
-the first is sent and the later ones are rejected, and two of them are never in flight together.
-Links may share a name with other links, but each address is sent once.
+**Earlier runs** of a job. Walking the sources again must be cheap: a portion of candidates is
+looked up in one statement, by the names that they claim, and items that are done and unchanged are
+only counted. Items without a name (clashes, names that cannot be sent) are forgotten at the
+beginning and judged again.
+
+**Names** that several want. The service compares names as they are sent, without case and trailing
+blanks; its check has a race condition, and link images count too (all observed). So of the items of
+a run with one folded name the first is sent and the later ones are rejected, and two of them are
+never in flight together. Links may share a name with other links, but each address is sent once.
 
 Numbers are given in the order of the run, among its own items only: the same sources get the same
 names again. A journal records them, so that they stay even if new files come in between.
@@ -14,7 +19,7 @@ names again. A journal records them, so that they stay even if new files come in
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import NamedTuple
 from unicodedata import normalize
@@ -28,9 +33,90 @@ from datagym_async.models._names import fold_written
 from datagym_async.uploads._screening import HEAD_SIZE, IMAGE_ENDINGS, Screening, screen_name
 from datagym_async.uploads._values import Outcome, UploadItem, is_elsewhere
 from datagym_async.uploads.plan import _tables as sql
-from datagym_async.uploads.plan._resuming import Resuming
 from datagym_async.uploads.plan._rows import Added, Row, blob, item_of, text
 from datagym_async.uploads.plan._tables import Kind, State
+
+_PORTION = 500  # every SQLite accepts 999 values in one statement
+
+
+class _Known(NamedTuple):
+    """An item of an earlier run, found by its name."""
+
+    key: bytes
+    seq: int
+    name: bytes
+    content: bytes | None
+    size: int | None
+    mtime: int | None
+    sha: bytes | None
+    state: int
+    named: int | None
+    is_listed: int
+
+    def kind(self, row: Row) -> Kind | None:
+        """Return the kind of its turn, or None if it is done."""
+        there = bool(self.is_listed) or row.link_key is not None
+        if self.state == State.SKIPPED and there:
+            return None
+        if row.sha is not None and self.sha is not None:
+            unchanged = row.sha == self.sha
+        else:
+            unchanged = (row.size, row.mtime) == (self.size, self.mtime)
+        if self.state == State.UPLOADED and there:
+            return None if unchanged else Kind.CHANGED
+        return Kind.NORMAL  # what was rejected is checked again: the file may be repaired
+
+
+@attrs.define
+class Resuming:
+    last: int  # number of the last item that they wrote
+    finds_equals: bool = False  # whether the hashes of finished items are noted
+
+    def sort_out(
+        self, database: sqlite3.Connection, rows: Sequence[Row], in_memory: dict[int, UploadItem]
+    ) -> tuple[list[Row], Added]:
+        """Return the new candidates, and the counts; give turns to the known ones."""
+        new, counted, done = list[Row](), list[Row](), list[Row]()
+        met: set[int] = set()
+        turns: list[tuple[int, Kind]] = []
+        again: list[tuple[object, ...]] = []
+        held: list[tuple[bytes, int]] = []
+        known: dict[bytes | None, _Known] = {}
+        keys = [row.link_key or row.name_key for row in rows]
+        for start in range(0, len(keys), _PORTION):
+            some = keys[start : start + _PORTION]
+            values = ",".join("?" * len(some))
+            for found in database.execute(f"{sql.KNOWN_ITEMS} ({values})", (self.last, *some)):
+                known[found[0]] = _Known(*found)
+        for row in rows:
+            match = known.get(row.link_key or row.name_key)
+            is_same = match is not None and (match.name, match.content) == (row.name, row.content)
+            # Named twice, it is a clash like any other.
+            if match is None or not is_same or match.named == 1 or match.seq in met:
+                new.append(row)
+                continue
+            met.add(match.seq)
+            item = in_memory.pop(row.seq, None)
+            if match.named == 0:  # it was counted, and has its turn
+                continue
+            counted.append(row)
+            kind = match.kind(row)
+            if kind is None:
+                done.append(row)
+                if self.finds_equals and row.sha is not None:
+                    held.append((row.sha, match.seq))
+                continue
+            turns.append((match.seq, kind))
+            if kind is Kind.NORMAL:
+                again.append((row.part, row.size, row.mtime, row.sha, match.seq))
+            if item is not None:
+                in_memory[match.seq] = item
+        database.executemany(sql.SEE, ((seq,) for seq in met))
+        database.executemany(sql.GIVE_TURN, turns)
+        database.executemany(sql.PLAN_AGAIN, again)
+        database.executemany(sql.HOLD_BYTES, held)
+        added, resumed = Added.of((*new, *counted)), Added.of(done)
+        return new, attrs.evolve(added, resumed=resumed.count, resumed_bytes=resumed.bytes)
 
 
 @attrs.frozen

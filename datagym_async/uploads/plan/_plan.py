@@ -6,7 +6,7 @@ the dataset's names. `take` returns them in order, each with its verdict. Items 
 (streams) go through the same three steps in small portions.
 
 The database is a temporary one, or a journal (`_journal`), with which the next run of the same job
-begins with the items that this one has left (`_resuming`). SQLite keeps memory flat for any number
+begins with the items that this one has left (`_names`). SQLite keeps memory flat for any number
 of files; the price is about 300 bytes of disk an item, and that a folder is walked to its end
 before the first image is sent. Walked twice, it might change in between.
 
@@ -33,15 +33,14 @@ from datagym_async.uploads.plan import _journal as journal_file
 from datagym_async.uploads.plan import _tables as sql
 from datagym_async.uploads.plan._names import (
     Claim,
+    Resuming,
     Verdict,
     drop_repeats,
     judge,
     number_clashes,
     refuse_clashes,
 )
-from datagym_async.uploads.plan._outcomes import Outcomes
-from datagym_async.uploads.plan._resuming import Resuming
-from datagym_async.uploads.plan._rows import Added, KnownBy, Listed, item_of, row_of, text
+from datagym_async.uploads.plan._rows import Added, KnownBy, Listed, Outcomes, item_of, row_of, text
 from datagym_async.uploads.plan._tables import Kind
 from datagym_async.uploads.sources._candidates import Candidate
 from datagym_async.uploads.sources._open_files import ByteSource
