@@ -58,8 +58,8 @@ from datagym_async.formats import FormatError, PredictionFile
 from datagym_async.labels import LabelConfig
 from datagym_async.predict._journal import PredictJournal
 from datagym_async.server import SeedDataset, SeedMedia, SeedProject
-from datagym_async.server._images import UnreadableImageError
-from datagym_async.server._images import size_of as size_at_server
+from datagym_async.server._files import UnreadableImageError
+from datagym_async.server._files import size_of as size_at_server
 from datagym_async.uploads import Uploader, failed_items
 from datagym_async.uploads.plan import show_job
 from datagym_async.uploads.sources import Screening

@@ -51,7 +51,7 @@ PARTS: Final = {
         [f"unit/test_uploads_{each}.py" for each in ("settling", "resuming")],
     ),
     "limits": Part(
-        ["_limits/_lanes.py", "_limits/_pacer.py", "_limits/_limits.py"],
+        ["_limits/_limits.py"],
         ["unit/test_limits_lanes.py", "unit/test_limits_pause.py", "unit/test_limits_session.py"],
     ),
     "adaptive": Part(["_limits/_adaptive.py"], ["unit/test_adaptive.py"]),

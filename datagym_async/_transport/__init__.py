@@ -1,15 +1,15 @@
 """The aiohttp adapter: the only place of the client that touches aiohttp; in reading order.
 
 - `_base`: what the client needs. A `Transport` sends a request once and returns the whole answer,
-  or the open one, or fetches a foreign URL without credentials.
+  or the open one, or fetches a foreign URL without credentials. Errors of aiohttp and of the system
+  become ours, free of causes, because aiohttp's own errors hold the headers of the request, and so
+  the token.
 - `_options`: address, token and time limits, checked before they are used.
 - `_aiohttp`: `AiohttpTransport`, the real one.
 - `_direct`: the short way: a request on a connection of aiohttp, without its session around.
 - `_connections`: bodies on their way out, and connections that take one answer for each request.
 - `_deadlines`: how long the other side is waited for, watched by one timer.
 - `_foreign`: which addresses links and pre-signed URLs may lead to, and how they are asked.
-- `_failures`: errors of aiohttp and of the system as ours. They are raised free of causes, because
-  aiohttp's own errors hold the headers of the request, and so the token.
 """
 
 # ruff: noqa: F401 -- what a package of ours alone imports is what it exports
@@ -22,9 +22,13 @@ from datagym_async._public import when_asked
 
 if TYPE_CHECKING:
     from datagym_async._transport._aiohttp import AiohttpTransport
-    from datagym_async._transport._base import StreamedResponse, Transport
+    from datagym_async._transport._base import (
+        FAILURES,
+        StreamedResponse,
+        Transport,
+        translate,
+    )
     from datagym_async._transport._deadlines import Deadline, Deadlines
-    from datagym_async._transport._failures import FAILURES, translate
     from datagym_async._transport._foreign import (
         ForbiddenAddressError,
         GuardedSession,
@@ -51,9 +55,8 @@ else:
     __getattr__, __dir__, _ = when_asked(
         __name__,
         _aiohttp="AiohttpTransport",
-        _base="StreamedResponse Transport",
+        _base="FAILURES StreamedResponse Transport translate",
         _deadlines="Deadline Deadlines",
-        _failures="FAILURES translate",
         _foreign="ForbiddenAddressError GuardedSession LinkError LinkFetcher LinkProber"
         " PublicResolver Redirect check_public",
         _options="Auth CallersSession Timeout check_base_url check_kind check_session check_token"

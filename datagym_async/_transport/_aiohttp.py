@@ -16,7 +16,14 @@ import attrs
 from multidict import CIMultiDict
 from yarl import URL
 
-from datagym_async._transport._base import StreamedResponse, bound_of, whole_answer
+from datagym_async._transport._base import (
+    FAILURES,
+    StreamedResponse,
+    bound_of,
+    too_slow,
+    translate,
+    whole_answer,
+)
 from datagym_async._transport._connections import (
     LONGEST_FIELD,
     BodyInMemory,
@@ -27,7 +34,6 @@ from datagym_async._transport._connections import (
 )
 from datagym_async._transport._deadlines import Deadline, Deadlines, Pace
 from datagym_async._transport._direct import Direct, DirectAnswer, all_of
-from datagym_async._transport._failures import FAILURES, too_slow, translate
 from datagym_async._transport._foreign import GuardedSession, LinkError, Redirect, redirect_of
 from datagym_async._transport._options import Auth, Timeout
 from datagym_async._version import __version__

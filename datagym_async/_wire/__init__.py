@@ -2,8 +2,8 @@
 
 - `_messages`: a request, its body's recipe, and the answer; bounds of answers.
 - `_routes`: every call of the API as a function that gives its request.
-- `_codec`: turns a good answer into a model, or into one error that says where it differs.
-- `_structure`: the converter of the models, and the service's names of their fields.
+- `_codec`: turns a good answer into a model, or into one error that says where it differs: the
+  converter of the models, and the service's names of their fields.
 - `_errors`: turns an error answer into an exception with a sentence.
 - `_cutting`: cuts exports, lists and listings into values as they arrive.
 - `_redact`: keeps secrets out of everything that people, files and logs get.
@@ -25,8 +25,11 @@ if TYPE_CHECKING:
         check_image,
         decode,
         decode_value,
+        field_path,
+        make_converter,
         read_json,
         register_media,
+        wire_names,
     )
     from datagym_async._wire._cutting import (
         TASK,
@@ -52,17 +55,15 @@ if TYPE_CHECKING:
     )
     from datagym_async._wire._redact import Cleaner, HiddenField, Secret, Secrets, redact
     from datagym_async._wire._routes import raw_request
-    from datagym_async._wire._structure import field_path, make_converter, wire_names
 else:
     __getattr__, __dir__, _ = when_asked(
         __name__,
-        _codec="ClearedConfig ImportAnswer check_empty check_image decode decode_value read_json"
-        " register_media",
+        _codec="ClearedConfig ImportAnswer check_empty check_image decode decode_value field_path"
+        " make_converter read_json register_media wire_names",
         _cutting="BrokenTextError ElementCutter ListingCutter MemberCutter Portion TASK",
         _errors="DETAILS SENTENCES STATUSES decode_error",
         _messages="BINARY_TYPE Body JSON_TYPE Lane MAX_BITMAP MAX_DOCUMENT MAX_ERROR MAX_VALUE"
         " Replay Request Response",
         _routes="raw_request",
         _redact="Cleaner HiddenField Secret Secrets redact",
-        _structure="field_path make_converter wire_names",
     )

@@ -5,17 +5,16 @@ what a client needs. It imports nothing of the client, so that both cannot be wr
 reading order, from the wire inwards:
 
 * `_server`: opens and closes everything; makes data for tests that no route can.
-* `_connections`: counts requests, closes connections as the real service does.
-* `_app`: handles all requests: header block, route, method, token; exceptions become answers.
-* `_errors`: every answer that refuses, every rule of a field. `_json`: how JSON is read and
-  written, in both generations of names.
+* `_app`: counts requests, closes connections as the real service does, and handles all requests:
+  header block, route, method, token; exceptions become answers.
+* `_answers`: how JSON is read and written, in both generations of names; every answer that refuses,
+  every rule of a field.
 * `routes/`: one module a noun, with its view and its input; how a route is written stands there.
 * `_labels`: configurations, tasks and values as they are stored and shown. `_prediction_schema`:
   the schema of an import of labels.
 * `_service`: what all routes share: plan, tokens, settings, and their request.
-* `_store`: the tables, how names are compared, transactions. `_files`: the data folder, and bodies
-  on their way into it.
-* `_images`: the type and size of an image. `_links`: link images, and fetching them.
+* `_store`: the tables, how names are compared, transactions. `_files`: the data folder, bodies on
+  their way into it, the type and size of an image. `_links`: link images, and fetching them.
 * `_seed`: projects, videos, states, which no route can make.
 """
 
@@ -26,8 +25,8 @@ from aiohttp.typedefs import Middleware as Middleware
 from datagym_async._public import publish
 
 try:
-    from datagym_async.server._connections import ServerStatistics as ServerStatistics
-    from datagym_async.server._json import Dialect as Dialect
+    from datagym_async.server._app import ServerStatistics as ServerStatistics
+    from datagym_async.server._answers import Dialect as Dialect
     from datagym_async.server._labels import TaskState as TaskState
     from datagym_async.server._links import FetchLinks as FetchLinks
     from datagym_async.server._seed import (

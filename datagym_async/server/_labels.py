@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, Protocol, TypeAlias, TypeVar, get_args
 import attrs
 import orjson
 
-from datagym_async.server._json import Json
+from datagym_async.server._answers import Json
 from datagym_async.server._store import Queries, Row, Transaction, new_id, now
 
 SEGMENTATION: Final = "IMAGE_SEGMENTATION"

@@ -25,8 +25,8 @@ from PIL.PngImagePlugin import PngImageFile
 from yarl import URL
 
 from datagym_async._threads import in_thread
-from datagym_async.server._errors import refuse, refuse_data
-from datagym_async.server._images import ACCEPTED, sniff
+from datagym_async.server._answers import refuse, refuse_data
+from datagym_async.server._files import ACCEPTED, sniff
 
 FetchLinks = Literal["public", "any", "local", "never"]
 

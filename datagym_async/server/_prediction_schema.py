@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 
 import attrs
 
-from datagym_async.server._json import Json
+from datagym_async.server._answers import Json
 
 _GEOMETRY_KEYS: Final = frozenset(
     {

@@ -12,8 +12,8 @@ import attrs
 import orjson
 
 from datagym_async._threads import in_thread
-from datagym_async.server._images import UnreadableImageError, size_of, sniff
-from datagym_async.server._json import Json
+from datagym_async.server._answers import Json
+from datagym_async.server._files import UnreadableImageError, size_of, sniff
 from datagym_async.server._labels import (
     EMPTY,
     TaskState,

@@ -14,10 +14,9 @@ from aiohttp.typedefs import Middleware
 
 from datagym_async._threads import in_thread
 from datagym_async.server import _seed
-from datagym_async.server._app import make_app
-from datagym_async.server._connections import Connection, Counters, ServerStatistics
+from datagym_async.server._answers import Dialect
+from datagym_async.server._app import Connection, Counters, ServerStatistics, make_app
 from datagym_async.server._files import DataFolder
-from datagym_async.server._json import Dialect
 from datagym_async.server._labels import TaskState
 from datagym_async.server._links import FetchLinks, LinkImages
 from datagym_async.server._seed import (

@@ -8,9 +8,16 @@ import attrs
 import orjson
 from aiohttp import HttpVersion11, web
 
-from datagym_async.server._errors import EmptyAnswer, refuse
+from datagym_async.server._answers import (
+    Dialect,
+    EmptyAnswer,
+    Json,
+    parse,
+    pretty,
+    refuse,
+    to_legacy,
+)
 from datagym_async.server._files import DataFolder
-from datagym_async.server._json import Dialect, Json, parse, pretty, to_legacy
 from datagym_async.server._links import LinkImages
 from datagym_async.server._store import Store
 

@@ -23,8 +23,7 @@ from typing import Final, Self, TypeAlias
 
 import aiosqlite
 
-from datagym_async.server._errors import refuse
-from datagym_async.server._json import Json
+from datagym_async.server._answers import Json, refuse
 
 Row: TypeAlias = sqlite3.Row
 SqlValue: TypeAlias = str | int | float | bytes | None

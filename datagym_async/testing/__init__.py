@@ -13,30 +13,28 @@
 ``datagym_client``: pytest finds them by itself.
 
 * `_plan`: which request gets which fault, and a record of all requests.
-* `_answers`: faults that are answers. `_connections`: faults of the connection, and `outage`.
+* `_faults`: faults that are answers, faults of the connection, and `outage`.
 * `plugin`: the fixtures, for a conftest.py that names them.
 """
 
 from __future__ import annotations
 
 from datagym_async._public import publish
-from datagym_async.testing._answers import (
-    Html as Html,
-    Redirect as Redirect,
-    RefuseToken as RefuseToken,
-    RetryAfter as RetryAfter,
-    ServiceError as ServiceError,
-    Status as Status,
-    WrongShape as WrongShape,
-)
-from datagym_async.testing._connections import (
+from datagym_async.testing._faults import (
     CommitThenDelay as CommitThenDelay,
     CommitThenDrop as CommitThenDrop,
     Delay as Delay,
     Drop as Drop,
     DropMidBody as DropMidBody,
     Hang as Hang,
+    Html as Html,
+    Redirect as Redirect,
+    RefuseToken as RefuseToken,
+    RetryAfter as RetryAfter,
+    ServiceError as ServiceError,
+    Status as Status,
     Truncate as Truncate,
+    WrongShape as WrongShape,
     outage as outage,
 )
 from datagym_async.testing._plan import (

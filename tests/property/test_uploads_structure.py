@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from datagym_async.server._images import UnreadableImageError, size_of
+from datagym_async.server._files import UnreadableImageError, size_of
 from datagym_async.uploads.sources import Screening
 from tests.helpers import photos
 

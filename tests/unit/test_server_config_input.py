@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from datagym_async.server._errors import EmptyAnswer, InvalidFields, Refusal
+from datagym_async.server._answers import EmptyAnswer, InvalidFields, Refusal
 from datagym_async.server.routes import build_entries, read_entries
 
 

@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 
 from datagym_async.models._names import fold_link as our_fold_link
 from datagym_async.models._names import fold_name
-from datagym_async.server._errors import is_reserved
-from datagym_async.server._images import UnreadableImageError, size_of, sniff
-from datagym_async.server._json import pretty, syntax_error
+from datagym_async.server._answers import is_reserved, pretty, syntax_error
+from datagym_async.server._files import UnreadableImageError, size_of, sniff
 from datagym_async.server._links import is_public
 from datagym_async.server._store import fold, fold_link
 from tests.helpers.photos import jpeg, png

@@ -12,13 +12,15 @@ from typing import Final
 import attrs
 from aiohttp import web
 
-from datagym_async.server._errors import (
+from datagym_async.server._answers import (
     NOT_EMPTY,
     NOT_NULL,
     WORDS,
     EmptyAnswer,
     Field,
+    Json,
     Rule,
+    as_list,
     is_reserved,
     pattern,
     read_number,
@@ -27,7 +29,6 @@ from datagym_async.server._errors import (
     require,
     size,
 )
-from datagym_async.server._json import Json, as_list
 from datagym_async.server._labels import (
     CLASSIFICATIONS,
     GEOMETRIES,

@@ -5,10 +5,11 @@ from typing import Final
 
 from aiohttp import web
 
-from datagym_async.server._errors import (
+from datagym_async.server._answers import (
     NOT_EMPTY,
     NOT_NULL,
     WORDS,
+    Json,
     is_reserved,
     pattern,
     read_text,
@@ -16,7 +17,6 @@ from datagym_async.server._errors import (
     require,
     size,
 )
-from datagym_async.server._json import Json
 from datagym_async.server._service import OWNER, Call, Route
 from datagym_async.server._store import Row, columns, fold, new_id, now
 

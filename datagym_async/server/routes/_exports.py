@@ -20,8 +20,7 @@ from aiohttp import web
 from PIL import Image, ImageDraw
 
 from datagym_async._threads import in_thread
-from datagym_async.server._errors import refuse
-from datagym_async.server._json import Json, items_of, members_of, objects_of
+from datagym_async.server._answers import Json, items_of, members_of, objects_of, refuse
 from datagym_async.server._labels import (
     EMPTY,
     FINISHED,

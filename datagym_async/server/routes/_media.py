@@ -11,8 +11,7 @@ import orjson
 from aiohttp import web
 
 from datagym_async._threads import in_thread
-from datagym_async.server._errors import EmptyAnswer, Refusal, refuse
-from datagym_async.server._json import Json
+from datagym_async.server._answers import EmptyAnswer, Json, Refusal, refuse
 from datagym_async.server._service import Call, Route, Service
 from datagym_async.server._store import Queries, Row, now
 

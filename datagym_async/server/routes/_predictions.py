@@ -11,8 +11,15 @@ import attrs
 import orjson
 from aiohttp import web
 
-from datagym_async.server._errors import refuse
-from datagym_async.server._json import Json, items_of, members_of, objects_of, parse, syntax_error
+from datagym_async.server._answers import (
+    Json,
+    items_of,
+    members_of,
+    objects_of,
+    parse,
+    refuse,
+    syntax_error,
+)
 from datagym_async.server._labels import (
     EMPTY,
     SEGMENTATION,

@@ -4,7 +4,7 @@ from typing import Final
 
 from aiohttp import web
 
-from datagym_async.server._errors import refuse
+from datagym_async.server._answers import refuse
 from datagym_async.server._labels import add_tasks
 from datagym_async.server._service import Call, Route
 from datagym_async.server._store import Row, Transaction, columns

@@ -7,16 +7,17 @@ from typing import Final
 import attrs
 from aiohttp import web
 
-from datagym_async.server._errors import (
+from datagym_async.server._answers import (
     NOT_NULL,
     WORDS,
     EmptyAnswer,
+    Json,
+    items_of,
     pattern,
     read_number,
     refuse,
     require,
 )
-from datagym_async.server._json import Json, items_of
 from datagym_async.server._labels import (
     SEGMENTATION,
     TASK_STATES,

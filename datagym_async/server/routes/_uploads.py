@@ -11,9 +11,14 @@ from typing import Final
 from aiohttp import web
 
 from datagym_async._threads import in_thread
-from datagym_async.server._errors import BadRequestPage, EmptyAnswer, read_text, refuse, refuse_data
-from datagym_async.server._files import receive
-from datagym_async.server._images import ACCEPTED, UnreadableImageError, sniff
+from datagym_async.server._answers import (
+    BadRequestPage,
+    EmptyAnswer,
+    read_text,
+    refuse,
+    refuse_data,
+)
+from datagym_async.server._files import ACCEPTED, UnreadableImageError, receive, sniff
 from datagym_async.server._labels import add_tasks
 from datagym_async.server._service import Call, Plan, Route
 from datagym_async.server._store import Row, Transaction, fold, fold_link, new_id, now

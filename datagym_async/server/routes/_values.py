@@ -12,17 +12,18 @@ from typing import Final
 import attrs
 from aiohttp import web
 
-from datagym_async.server._errors import (
+from datagym_async.server._answers import (
     NOT_EMPTY,
     NOT_NULL,
     EmptyAnswer,
+    Json,
+    as_list,
     read_number,
     read_text,
     refuse,
     require,
     size,
 )
-from datagym_async.server._json import Json, as_list
 from datagym_async.server._labels import (
     EMPTY,
     GEOMETRIES,
