@@ -11,6 +11,11 @@ import attrs
 
 T = TypeVar("T")
 
+_BY_OTHERS = (
+    "A task of this work was cancelled by other code, such as a function or an iterable that was "
+    "passed."
+)
+
 
 @contextmanager
 def only_cancelled_by_us() -> Generator[None, None, None]:
@@ -27,14 +32,30 @@ def only_cancelled_by_us() -> Generator[None, None, None]:
         raise RuntimeError("CancelledError was raised in a task that is not cancelled") from error
 
 
-@attrs.frozen
+@attrs.define
 class TaskGroup:
+    """Tasks of which none ends early without an error.
+
+    A function of the caller that runs in one may cancel it: `asyncio.timeout` around the ``yield``
+    of a generator, for example, cancels the task in which the generator began.
+    """
+
     _group: asyncio.TaskGroup
+    _waiting: asyncio.Task[Any] | None
+    is_ending: bool = False  # whether we cancel the tasks, so that a cancellation is no error
 
     def create_task(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         async def done() -> T:
-            with only_cancelled_by_us():
-                return await work
+            try:
+                with only_cancelled_by_us():
+                    return await work
+            except asyncio.CancelledError as error:
+                if self.is_ending or (self._waiting is not None and self._waiting.cancelling()):
+                    raise
+                raise RuntimeError(_BY_OTHERS) from error
+            except BaseException:
+                self.is_ending = True
+                raise
 
         task = self._group.create_task(done())
         task.add_done_callback(lambda _: work.close())  # if it was cancelled before it began
@@ -49,7 +70,12 @@ async def together() -> AsyncGenerator[TaskGroup, None]:
     """
     try:
         async with asyncio.TaskGroup() as group:
-            yield TaskGroup(group)
+            tasks = TaskGroup(group, asyncio.current_task())
+            try:
+                yield tasks
+            except BaseException:
+                tasks.is_ending = True
+                raise
     except BaseExceptionGroup as errors:
         first = errors.exceptions[0]
     else:

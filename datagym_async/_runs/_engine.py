@@ -258,6 +258,7 @@ class BulkRun(NotCopied, ABC, Generic[Work, Result, Report]):
                     await self._finish()
                 except (APIError, OSError, sqlite3.Error) as error:
                     self.error = self.error or error
+                group.is_ending = True
                 writing.cancel()
         except Exception as error:  # a bug of ours or of the caller's code
             self.error = self.error or error

@@ -199,6 +199,23 @@ async def test_ids_that_end_with_a_cancellation_of_something_else(here: World) -
     assert (await states_of(here))[:2] == ["SKIPPED", "COMPLETED"]
 
 
+async def test_ids_that_cancel_the_task_in_which_they_are_awaited(here: World) -> None:
+    """As `asyncio.timeout` around a ``yield`` does: further ids would be missing in silence."""
+
+    async def ids() -> AsyncIterator[str]:
+        yield ids_of(here)[0]
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        await asyncio.sleep(0)
+        yield ids_of(here)[1]
+
+    with pytest.raises(RuntimeError, match="cancelled by other code") as caught:
+        await here.client.tasks.skip_many(ids(), concurrency=1)
+    assert isinstance(caught.value.__cause__, asyncio.CancelledError)
+    assert (await states_of(here))[:2] == ["SKIPPED", "COMPLETED"]
+
+
 @pytest.mark.parametrize("concurrency", [0, 65])
 async def test_concurrency_has_bounds(concurrency: int) -> None:
     """A number of tasks in flight that makes no sense is refused with a sentence."""

@@ -22,13 +22,13 @@ from datagym_async.exceptions import (
     NotFoundError,
     TransferError,
 )
-from datagym_async.uploads import DryRun, UploadConfig, Uploader, UploadItem
+from datagym_async.uploads import DryRun, ItemSettled, UploadConfig, Uploader, UploadItem
 from datagym_async.uploads.plan import Plan
 from tests.helpers.fake_service import DATASET_ID, FakeService
 from tests.helpers.photos import SOUND_JPEG
 
 if TYPE_CHECKING:
-    from datagym_async.uploads import Source, UploadResult
+    from datagym_async.uploads import Source, UploadEvent, UploadResult
 
 JPEG = SOUND_JPEG + b"x" * 60
 
@@ -373,6 +373,36 @@ async def test_a_source_that_awaits_something_cancelled_ends_the_run(service: Fa
 
     assert isinstance(caught.value.__cause__, asyncio.CancelledError)
     assert (run.report.uploaded, run.report.complete) == (3, False)
+
+
+@pytest.mark.parametrize("where", ["source", "on_event"])
+async def test_code_of_the_caller_that_cancels_a_task_of_the_run_ends_it(
+    service: FakeService, where: str
+) -> None:
+    """It may be the feeder, for whose end the run would wait, or the only one that has an image."""
+
+    def cancel() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+
+    def on_event(event: UploadEvent) -> None:
+        if where == "on_event" and isinstance(event, ItemSettled):
+            cancel()
+
+    async def source() -> AsyncIterator[UploadItem]:
+        for image in images(3):
+            yield image
+            if where == "source":
+                cancel()
+            await asyncio.sleep(0)
+
+    async with uploader(service, source(), on_event=on_event) as run:
+        with pytest.raises(RuntimeError, match="cancelled by other code") as caught:
+            await run.finish()
+
+    assert isinstance(caught.value.__cause__, asyncio.CancelledError)
+    assert not run.report.complete
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3])
