@@ -133,13 +133,14 @@ class ClientJobs:
 
         check_kind("config", config, UploadConfig)
         check_sources(sources)
+        parts = self._for_jobs
         return Uploader(
-            self.media,
-            self.datasets,
+            parts.media,
+            parts.datasets,
             id_of(dataset_id, "dataset id"),
             sources,
             config=config,
-            projects=self.projects,
+            projects=parts.projects,
             meters=Meters(self._opened.session.statistics, self._opened.limits),
             sent_elsewhere=self._others is not None,
         )
@@ -157,7 +158,9 @@ class ClientJobs:
 
         check_kind("config", config, UploadConfig)
         check_sources(sources)
-        return DryRun(self.datasets, id_of(dataset_id, "dataset id"), sources, config=config)
+        return DryRun(
+            self._for_jobs.datasets, id_of(dataset_id, "dataset id"), sources, config=config
+        )
 
     async def upload(
         self, dataset_id: DatasetId, sources: Source, *, config: UploadConfig | None = None
@@ -257,8 +260,9 @@ class ClientJobs:
         check_kind("config", config, DownloadConfig)
         of = id_of(found_by, f"{kind} id").lower()
         segment(of, f"{kind} id")  # what can be no id is said before a folder is made
+        parts = self._for_jobs
         run = Downloader(
-            DownloadSources(self.media, self.datasets, self.projects, self.tasks, self.labels),
+            DownloadSources(parts.media, parts.datasets, parts.projects, parts.tasks, parts.labels),
             DownloadJob(self._settings.base_url, kind, of),
             folder,
             config=config,
@@ -348,7 +352,8 @@ class ClientJobs:
         several = (keys,) if isinstance(keys, str) else keys
         if several is not None:
             several = listed("keys", several, str)
-        return BitmapSource(self.labels, self.tasks, id_of(project_id, "project id"), several)
+        parts = self._for_jobs
+        return BitmapSource(parts.labels, parts.tasks, id_of(project_id, "project id"), several)
 
     async def export_labels(
         self,
@@ -440,10 +445,11 @@ class ClientJobs:
         from datagym_async.models._ids import id_of
 
         several = (datasets,) if isinstance(datasets, str) else datasets
+        parts = self._for_jobs
         source = TaskSource(
-            self.labels,
-            self.tasks,
-            self.datasets,
+            parts.labels,
+            parts.tasks,
+            parts.datasets,
             id_of(project_id, "project id"),
             states_of(states),
             tuple(id_of(each, "dataset id") for each in several),
@@ -547,8 +553,8 @@ class ClientJobs:
             unannotated=unannotated,
         )
         run = LabelImport(
-            self.labels,
-            self.label_configs,
+            self._for_jobs.labels,
+            self._for_jobs.label_configs,
             project,
             source,
             keep_data=keep_data,
@@ -556,6 +562,10 @@ class ClientJobs:
             create_config=create_config,
         )
         return await run.finish(on_result)
+
+    @property
+    def _for_jobs(self) -> Opened:
+        return self._opened.for_jobs
 
     @property
     def _opened(self) -> Opened:

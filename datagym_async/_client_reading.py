@@ -160,13 +160,15 @@ class ClientReading(ClientJobs):
     def _library(self) -> Library:
         from datagym_async.data._listing import Library
 
-        lane = self._opened.limits.lanes[Lane.DOWNLOAD]
-        return Library(self.media, self.datasets, self.projects, self.labels, lane)
+        parts = self._for_jobs
+        lane = parts.limits.lanes[Lane.DOWNLOAD]
+        return Library(parts.media, parts.datasets, parts.projects, parts.labels, lane)
 
     def _look_sources(self) -> LookSources:
         from datagym_async.look._subjects import LookSources
 
-        return LookSources(self.base_url, self._library(), self.tasks, self.label_configs)
+        parts = self._for_jobs
+        return LookSources(self.base_url, self._library(), parts.tasks, parts.label_configs)
 
     @overload
     def loader(
@@ -337,8 +339,8 @@ class ClientReading(ClientJobs):
         return await predicting.predict(
             self,
             self._library(),
-            self.tasks,
-            self.labels,
+            self._for_jobs.tasks,
+            self._for_jobs.labels,
             id_of(project_id, "project id"),
             predicting.PredictOptions(
                 model=model,

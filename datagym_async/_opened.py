@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import ssl
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
@@ -164,6 +165,11 @@ class Opened:
             renew=None if isinstance(source, Secret) else Renewal(source, transport, token),
         )
         return cls(session, limits, settings.dialect)
+
+    @functools.cached_property
+    def for_jobs(self) -> Opened:
+        """Return the same parts for jobs, which wait until an outage of the service is over."""
+        return self.over(self.session.for_jobs())
 
     def over(self, session: Session) -> Opened:
         """Return the same parts over a session with other options."""

@@ -113,6 +113,7 @@ class Session:
         self._home = Home("The client")
         self._home.check()  # from now on it is this loop, also before the first request
         self._counts = _Counts()
+        self._is_of_job = False
         self._heeded: Mapping[str, str] | None = None
 
     def with_options(
@@ -130,6 +131,12 @@ class Session:
             other._timeout = timeout
             other._transport = self._transport.with_timeout(timeout)
         other._on_answer = on_answer or self._on_answer
+        return other
+
+    def for_jobs(self) -> Session:
+        """Return a session that shares everything with this one, and waits for outages to end."""
+        other = copy(self)
+        other._is_of_job = True
         return other
 
     def over(self, wrap: Callable[[Transport], Transport]) -> Session:
@@ -282,6 +289,7 @@ class Session:
                 quota=self._quota,
                 on_retry=self._count_retry,
                 what=f"{request.method} {request.path}",
+                is_of_job=self._is_of_job and self._counts.has_answered,
             )
             budget = Deadline(self._deadlines, began + self._budget(request))
             try:

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
         said_at,
     )
     from datagym_async._retry._loop import SEEMS_DOWN, RetryLoop, RetryQuota
-    from datagym_async._retry._table import Action, Trouble, classify, decide
+    from datagym_async._retry._table import Action, Trouble, classify, decide, is_outage
 else:
     __getattr__, __dir__, _ = when_asked(
         __name__,
         _delays="RetryPolicy parse_retry_after pause_asked said_at",
         _loop="SEEMS_DOWN RetryLoop RetryQuota",
-        _table="Action Trouble classify decide",
+        _table="Action Trouble classify decide is_outage",
     )

@@ -59,6 +59,11 @@ class RetryPolicy:
             back; if too little is left, nothing is retried. None for no such budget.
         max_first_retries: Attempts after the first one for requests that begin before the service
             has answered anything, so that a wrong address is reported soon; None for `max_retries`.
+        max_outage_retries: Further attempts of jobs (uploads, downloads, loaders, imports and the
+            like), at most 5 seconds apart, while nothing at all succeeds because the service is
+            down: it cannot be reached, or a proxy says so (502, 503, 504). With the other defaults
+            they take about a minute, so a restart of the service ends no job. Single calls have
+            none, nor has a policy with `max_retries` 0.
     """
 
     __module__ = "datagym_async"  # what it is imported from
@@ -71,6 +76,7 @@ class RetryPolicy:
     settle_after: float | None = attrs.field(default=None, validator=_OR_NONE)
     quota: float | None = attrs.field(default=500.0, validator=_OR_NONE)
     max_first_retries: int | None = attrs.field(default=None, validator=_OR_NONE)
+    max_outage_retries: int = attrs.field(default=15, validator=_check_not_negative)
 
     @classmethod
     def none(cls) -> RetryPolicy:

@@ -17,7 +17,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
 from datagym_async._logs import logger
 from datagym_async._retry._delays import RetryPolicy
-from datagym_async._retry._table import Action, Trouble, classify, decide
+from datagym_async._retry._table import Action, Trouble, classify, decide, is_outage
 from datagym_async._wire._messages import Replay
 from datagym_async.exceptions import AlreadyExistsError, APIError, APIStatusError, APITimeoutError
 
@@ -28,6 +28,8 @@ _COST = 5.0
 _COST_OF_TIMEOUT = 10.0
 _REWARD = 1.0
 _AT_ONCE = 8
+# Seconds between attempts in an outage, at most: a service that is back should not be left idle.
+_LONGEST_IN_OUTAGE = 5.0
 
 SEEMS_DOWN = (
     "The service seems to be down: nearly everything has failed of late, so nothing is tried again"
@@ -47,6 +49,7 @@ class RetryQuota:
     capacity: float
     tokens: float = attrs.field(init=False)
     at_once: int = attrs.field(default=0, init=False)  # requests that are being retried now
+    successes: int = attrs.field(default=0, init=False)  # while it was not full
     _most: int = attrs.field(default=0, init=False)  # at once, since the last success
 
     def __attrs_post_init__(self) -> None:
@@ -64,6 +67,7 @@ class RetryQuota:
 
     def succeeded(self, paid: float) -> None:
         self._most = 0
+        self.successes += 1
         if self.tokens < self.capacity:
             self.tokens = min(self.capacity, self.tokens + (paid or _REWARD))
 
@@ -92,6 +96,7 @@ class RetryLoop(Generic[T]):
     on_retry: Callable[[], None] | None = None  # called before each retry
     what: str = "The request"  # method and path, for texts
     chance: Callable[[], float] = random.random
+    is_of_job: bool = False  # and so outlasts an outage of the service
     sent: int = attrs.field(default=0, init=False)
     _action: Action = attrs.field(default=Action.FAIL, init=False)
     _looks: bool = attrs.field(default=False, init=False)
@@ -99,6 +104,8 @@ class RetryLoop(Generic[T]):
     _sent_once_more: bool = attrs.field(default=False, init=False)
     _was_lost: bool = attrs.field(default=False, init=False)
     _has_ended: bool = attrs.field(default=False, init=False)
+    _is_outage: bool = attrs.field(default=False, init=False)
+    _successes: int = attrs.field(default=0, init=False)  # of the client, before this failure
 
     async def run(self) -> T:
         """Return the answer, or what the look-up found.
@@ -116,6 +123,7 @@ class RetryLoop(Generic[T]):
         )
         if self.quota is not None:
             self.quota.at_once += 1
+            self._successes = self.quota.successes
         try:
             return await retrying(self._turn)
         except APIError as error:
@@ -175,7 +183,9 @@ class RetryLoop(Generic[T]):
 
     def _has_to_stop(self, _: RetryCallState) -> bool:
         """Return whether it is not retried although the table allows it (*stop*)."""
-        if self.sent > self.policy.max_retries:
+        most = self.policy.max_retries
+        self._is_outage = self.sent > most
+        if self._is_outage and not (self.is_of_job and self._outlasts(self.sent - most)):
             return True
         if self._action in _ONCE and self._sent_once_more:
             return True
@@ -186,8 +196,8 @@ class RetryLoop(Generic[T]):
                 f"{longest:.0f} that this client waits; try again later."
             )
             return True
-        # Last, because it costs something.
-        if self.quota is not None:
+        # Last, because it costs something; in an outage, the number of attempts is limit enough.
+        if self.quota is not None and not self._is_outage:
             if (paid := self.quota.take(self.failure)) is None:
                 self.failure.remark = SEEMS_DOWN
                 return True
@@ -195,9 +205,17 @@ class RetryLoop(Generic[T]):
         self._sent_once_more |= self._action in _ONCE
         return False
 
+    def _outlasts(self, number: int) -> bool:
+        """Return whether the service is down, for all requests, and this one is tried further."""
+        most = self.policy.max_outage_retries if self.policy.max_retries else 0
+        is_of_all = self.quota is None or self.quota.successes == self._successes
+        return number <= most and is_of_all and is_outage(self.failure)
+
     def _delay(self, asked: float | None) -> float:
         """Return the seconds before the next turn, at least those that the service asks for."""
         delay = self.policy.delay(self.sent, retry_after=asked, chance=self.chance())
+        if self._is_outage and asked is None:
+            delay = min(delay, _LONGEST_IN_OUTAGE * (1 + self.chance()) / 2)
         if self._looks and classify(self.failure) in _MAY_STILL_RUN:
             return max(delay, self.settle_after())
         return delay

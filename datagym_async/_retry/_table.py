@@ -74,5 +74,12 @@ def classify(error: APIError) -> Trouble:
     return Trouble.SYSTEM if key == "ex_system" else Trouble.FINAL
 
 
+def is_outage(error: Exception) -> bool:
+    """Return whether a failure looks as if the service is down: not reached, or a proxy says so."""
+    if isinstance(error, APIStatusError):
+        return error.status in {502, 503, 504} and not error.key
+    return isinstance(error, APIConnectionError)
+
+
 def decide(error: APIError, replay: Replay) -> Action:
     return _TABLE[classify(error)][replay]

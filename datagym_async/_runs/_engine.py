@@ -24,11 +24,10 @@ from typing import Generic, Protocol, Self, TypeVar, cast
 
 from datagym_async._groups import together
 from datagym_async._public import NotCopied
-from datagym_async._retry import SEEMS_DOWN
+from datagym_async._retry import SEEMS_DOWN, is_outage
 from datagym_async._runs._options import Stops
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import (
-    APIConnectionError,
     APIError,
     AuthenticationError,
     ClientClosedError,
@@ -44,7 +43,7 @@ Report = TypeVar("Report")
 DEFAULT_WORKERS = 8  # of a run that has neither its own number nor a client's lane
 MAX_READY = 8  # pieces of work that may wait for a worker while the next portion is read
 WRITE_EVERY = 0.1  # seconds after which an outcome is written at the latest
-UNREACHABLE_AFTER = 8  # requests without an answer in a row, after which the service counts as gone
+UNREACHABLE_AFTER = 8  # failures of an outage in a row, after which the service counts as gone
 
 # The next item would get the same answer, after sending its whole body in vain.
 _FATAL = (
@@ -286,10 +285,10 @@ class BulkRun(NotCopied, ABC, Generic[Work, Result, Report]):
     def _judge(self, error: Exception | None) -> None:
         """Stop the run for an error that every other item would get as well; None is an answer.
 
-        After `_patience` errors without an answer in a row, the service counts as gone.
+        After `_patience` errors of an outage in a row, the service counts as gone.
         """
-        is_unanswered = isinstance(error, APIConnectionError)
-        self._unanswered = self._unanswered + 1 if is_unanswered else 0
+        is_down = error is not None and is_outage(error)
+        self._unanswered = self._unanswered + 1 if is_down else 0
         if error is not None and (is_fatal(error) or self._unanswered >= self._patience):
             self._stop(error)
 

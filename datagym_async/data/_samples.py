@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import attrs
 
 from datagym_async._logs import logger
+from datagym_async._retry import is_outage
 from datagym_async._runs._engine import UNREACHABLE_AFTER, is_fatal
 from datagym_async._runs._images import UPRIGHT, orientation_of
 from datagym_async._shown import Shown
@@ -30,7 +31,7 @@ from datagym_async.data._cache import DiskCache
 from datagym_async.data._config import LoaderConfig
 from datagym_async.data._listing import Listing, Media, PackedLabels
 from datagym_async.data._prefetch import Loaded
-from datagym_async.exceptions import APIConnectionError, NotFoundError
+from datagym_async.exceptions import NotFoundError
 from datagym_async.labels import LabeledTask, Point
 from datagym_async.labels._geometry import moved, reshaped
 from datagym_async.models import DatasetMedia, MediaSourceType
@@ -170,8 +171,7 @@ class SampleLoader:
         An error that every other sample would get as well is always raised: a refused token, a
         closed client, a service that is gone. Otherwise a whole epoch would be skipped.
         """
-        is_lost = isinstance(error, APIConnectionError)
-        self._unreachable = self._unreachable + 1 if is_lost else 0
+        self._unreachable = self._unreachable + 1 if is_outage(error) else 0
         error.add_note(f"while media {media.id} ({media.name!r}) was loaded")
         on_error = self._config.on_error
         is_of_all = is_fatal(error) and not isinstance(error, NotFoundError)

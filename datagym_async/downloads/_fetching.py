@@ -15,7 +15,7 @@ from pathlib import Path
 
 import attrs
 
-from datagym_async._retry import RetryPolicy
+from datagym_async._retry import RetryPolicy, is_outage
 from datagym_async._runs._disk import PARTS, HashedPart, is_full, path_in
 from datagym_async._runs._engine import is_fatal
 from datagym_async._runs._images import decode
@@ -147,8 +147,8 @@ class Fetcher:
                     # The service moves the tasks of a link that it cannot fetch: never ask twice.
                     may_pass = is_open and not is_link and isinstance(error, APIConnectionError)
                 if not may_pass or attempts > self._retry.max_retries:
-                    is_unanswered = isinstance(error, APIConnectionError | StoreError)
-                    self._unanswered = self._unanswered + 1 if is_unanswered else 0
+                    is_down = is_outage(error) or isinstance(error, StoreError)
+                    self._unanswered = self._unanswered + 1 if is_down else 0
                     if self._unanswered >= self._patience:  # the service is gone
                         raise
                     answer = error if isinstance(error, APIStatusError) else None

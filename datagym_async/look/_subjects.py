@@ -18,11 +18,12 @@ from typing import Any, Final, TypeAlias
 import attrs
 
 from datagym_async._checks import checked, to_path
+from datagym_async._retry import is_outage
 from datagym_async._runs._engine import UNREACHABLE_AFTER, is_fatal
 from datagym_async._runs._text import counted
 from datagym_async._threads import in_thread
 from datagym_async.data._listing import Library, Listing, PackedLabels, export_labels, list_media
-from datagym_async.exceptions import APIConnectionError, ConfigurationError, NotFoundError
+from datagym_async.exceptions import ConfigurationError, NotFoundError
 from datagym_async.formats import FormatError, LabelMapping, PredictionFile, sniff
 from datagym_async.formats._prediction_files import OWN_FORMATS
 from datagym_async.formats._reading import files_below
@@ -333,7 +334,7 @@ class Patience:
 
     def failed(self, error: Exception) -> None:
         """Raise the error of one image if every other would get it as well."""
-        self._unreachable += isinstance(error, APIConnectionError)
+        self._unreachable += is_outage(error)
         is_of_all = is_fatal(error) and not isinstance(error, NotFoundError)
         if is_of_all or self._unreachable >= UNREACHABLE_AFTER:
             raise error

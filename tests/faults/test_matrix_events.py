@@ -21,7 +21,7 @@ from datagym_async.exceptions import (
     NotFoundError,
     TransferError,
 )
-from datagym_async.testing import CommitThenDrop, Hang, outage
+from datagym_async.testing import CommitThenDrop, Hang, Html, outage
 from tests.helpers.matrix import (
     COUNT,
     LARGE,
@@ -81,10 +81,11 @@ async def restarted(found: Job, *, seconds: float) -> AsyncIterator[None]:
         yield
 
 
-async def test_a_service_restarted_in_mid_run_costs_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("seconds", [1, 40])
+async def test_a_service_restarted_in_mid_run_costs_nothing(tmp_path: Path, seconds: float) -> None:
     """Connections are refused for a while; the run waits, and ends complete."""
     async with job(tmp_path) as found:
-        async with restarted(found, seconds=1):
+        async with restarted(found, seconds=seconds):
             report = await found.run()
 
         assert (report.uploaded, report.complete) == (COUNT, True)
@@ -104,6 +105,23 @@ async def test_a_service_that_is_gone_for_long_stops_the_run(tmp_path: Path) -> 
         assert 0 < report.uploaded < COUNT
         await check_report(found, report)
         await check_stored(found, report)
+        await check_resumed(found)
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+async def test_a_proxy_before_a_dead_service_stops_the_run(tmp_path: Path, status: int) -> None:
+    """Its answers are like none: after eight failures in a row the service counts as gone."""
+    async with job(tmp_path) as found:
+        plan = found.here.plan
+        plan.add(Html(status), when=lambda _: plan.count("POST", UPLOADS) > 6)
+
+        report = await found.run()
+
+        assert not report.complete
+        assert 0 < report.uploaded < COUNT
+        assert 8 <= report.failed + report.unsettled < 8 + WORKERS  # `UNREACHABLE_AFTER`
+        plan.faults.clear()
+        await check_report(found, report)
         await check_resumed(found)
 
 

@@ -62,6 +62,7 @@ def loop_of(
     policy: RetryPolicy | None = None,
     quota: RetryQuota | None = None,
     look: Callable[[], Awaitable[str | None]] | None = None,
+    is_of_job: bool = False,
 ) -> RetryLoop[str]:
     """Return the loop of a request whose first attempt has failed."""
     return RetryLoop(
@@ -73,6 +74,7 @@ def loop_of(
         quota=quota,
         look=look or service.look,
         chance=lambda: 0.5,
+        is_of_job=is_of_job,
     )
 
 
@@ -180,19 +182,73 @@ def test_waits_double_up_to_the_longest(attempt: int, asked: float | None, secon
     assert RetryPolicy().delay(attempt, retry_after=asked, chance=0.5) == seconds
 
 
-async def test_an_outage_of_seven_seconds_uses_up_no_request() -> None:
-    """Even if each wait is the shortest one, the last attempt comes after 7.75 seconds."""
+@pytest.mark.parametrize(("is_of_job", "seconds"), [(False, 7.5), (True, 45.0)])
+async def test_an_outage_of_so_many_seconds_uses_up_no_request(
+    is_of_job: bool, seconds: float
+) -> None:
+    """Even if each wait is the shortest: 7.75 s of a call, and 15 times 2.5 s more of a job."""
     clock = asyncio.get_running_loop().time
-    over = clock() + 7.5
+    over = clock() + seconds
 
     async def send() -> str:
         if clock() < over:
             raise APIConnectionError("gone", request_sent=False)
         return "done"
 
-    loop = loop_of(Service(), APIConnectionError("gone", request_sent=False))
+    quota = RetryQuota(500)
+    failure = APIConnectionError("gone", request_sent=False)
+    loop = loop_of(Service(), failure, quota=quota, is_of_job=is_of_job)
     loop.send, loop.chance = send, lambda: 0.0
     assert await loop.run() == "done"
+    assert (quota.tokens, loop.is_doubtful) == (500, False)
+
+
+def gone() -> APIError:
+    return APIConnectionError("gone", request_sent=False)
+
+
+@pytest.mark.parametrize(
+    ("failure", "policy", "sent"),
+    [
+        pytest.param(gone(), RetryPolicy(), 21, id="not reached"),
+        pytest.param(status(502), RetryPolicy(), 21, id="a proxy says so"),
+        pytest.param(status(503), RetryPolicy(), 21, id="503"),
+        pytest.param(status(500), RetryPolicy(), 6, id="an answer of the service"),
+        pytest.param(status(429), RetryPolicy(), 6, id="too many requests"),
+        pytest.param(gone(), RetryPolicy(max_outage_retries=0), 6, id="not wanted"),
+        pytest.param(gone(), RetryPolicy(max_retries=0), 1, id="no retries at all"),
+    ],
+)
+async def test_a_job_goes_on_trying_while_the_service_is_down(
+    failure: APIError, policy: RetryPolicy, sent: int
+) -> None:
+    """15 times more than a call, for nothing; then the failure is raised as ever."""
+    quota, service = RetryQuota(500), Service([failure] * 30)
+    loop = loop_of(service, failure, replay=Replay.SAFE, policy=policy, quota=quota, is_of_job=True)
+    with pytest.raises(type(failure)) as raised:
+        await loop.run()
+
+    assert raised.value.attempts == sent
+    assert quota.tokens == 500 - 5 * min(5, sent - 1)
+
+
+async def test_a_job_gives_up_early_what_fails_alone() -> None:
+    """Others succeed meanwhile, so the service is not down: five retries, as for a call."""
+    quota = RetryQuota(500)
+    sent = 1
+
+    async def send() -> str:
+        nonlocal sent
+        sent += 1
+        quota.succeeded(0.0)  # of another request
+        raise gone()
+
+    loop = loop_of(Service(), gone(), quota=quota, is_of_job=True)
+    loop.send = send
+    with pytest.raises(APIConnectionError):
+        await loop.run()
+
+    assert sent == 6
 
 
 def test_the_usual_policy_is_the_documented_one() -> None:
@@ -206,6 +262,7 @@ def test_the_usual_policy_is_the_documented_one() -> None:
         "settle_after": None,
         "quota": 500.0,
         "max_first_retries": None,
+        "max_outage_retries": 15,
     }
 
 
