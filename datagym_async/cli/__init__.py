@@ -1,16 +1,16 @@
 """The command line: parse, call, draw, and no logic of its own. In reading order:
 
-`_app` names all commands and loads the module of the one that runs; `_command` makes a command from
-a function, with the shared options, and turns every error into a sentence and an exit status;
-`_options` has those options; `_option_table` defines the rows of a table of options, and
-`_job_options` has the rows of `upload` and `download`.
+`_app` names all commands, with examples for the end of each help, and loads the module of the one
+that runs; `_command` makes a command from a function, with the shared options, and turns every
+error into a sentence and an exit status; `_options` has those options; `_option_table` defines the
+rows of a table of options, and `_job_options` has the rows of `upload` and `download`.
 
 One file a command, or a group of them: `_upload`, `_download`, `_export`, `_import`, `_bitmaps`,
-`_demo` (with the photographs of `_demo_labels`), `_serve`, `_projects`, `_datasets`, `_media`,
+`_demo` (with its photographs and their labels), `_serve`, `_projects`, `_datasets`, `_media`,
 `_config`, `_tasks`, `_jobs`, `_auth`, `_preview`, `_gallery`, `_stats`.
 
-What they call: `_connect` (address and token, to a client), `_lookup` (names and ids, to datasets
-and projects), `_cluster` (workers), `_examples` (the end of each help), `_signals` (Ctrl-C),
+What they call: `_connect` (address and token, to a client, perhaps through the workers of a
+cluster), `_lookup` (names and ids, to datasets and projects), `_signals` (Ctrl-C),
 `_screen` (the one way out for texts, tables and JSON), `_progress` (how far a job is), `_closing`
 (how an upload ended, and reports), `_errors`.
 
@@ -28,7 +28,7 @@ from datagym_async._public import when_asked
 if TYPE_CHECKING:
     from datagym_async.cli._app import COMMANDS, app, load
     from datagym_async.cli._command import arguments_of, own_parameters
-    from datagym_async.cli._demo_labels import LABELS, photographs
+    from datagym_async.cli._demo import LABELS, photographs
     from datagym_async.cli._download import download
     from datagym_async.cli._errors import (
         CommandError,
@@ -58,7 +58,7 @@ else:
         __name__,
         _app="COMMANDS app load",
         _command="arguments_of own_parameters",
-        _demo_labels="LABELS photographs",
+        _demo="LABELS photographs",
         _download="download",
         _errors="CommandError advice_in_shell_words hint_in_shell_words sentence_of status_of",
         _job_options="DOWNLOAD UPLOAD",

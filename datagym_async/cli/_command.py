@@ -19,8 +19,8 @@ import attrs
 import typer
 
 from datagym_async._groups import first_of
+from datagym_async.cli._app import epilog_of
 from datagym_async.cli._errors import INTERRUPTED, SOME_FAILED, CommandError, sentence_of, status_of
-from datagym_async.cli._examples import epilog_of
 from datagym_async.cli._option_table import Given, OptionTable
 from datagym_async.cli._options import OF_ALL, OF_CLIENTS, Shared, sign
 from datagym_async.cli._screen import LogFileHandler, LogHandler, Output

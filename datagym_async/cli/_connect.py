@@ -1,4 +1,4 @@
-"""Make a client from the shared options; the token is never shown."""
+"""Make a client from the shared options, perhaps with workers; the token is never shown."""
 
 import asyncio
 import contextlib
@@ -8,7 +8,9 @@ import os
 import sys
 import time
 import tomllib
+import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, TypeAlias, TypeVar
 
@@ -16,6 +18,7 @@ import attrs
 
 from datagym_async._client import DataGymClient
 from datagym_async._client_jobs import BASE_URL_VARIABLE, DEFAULT_BASE_URL, checked_address
+from datagym_async._extras import extra_module
 from datagym_async._files import (
     PRIVATE,
     from_home,
@@ -28,6 +31,8 @@ from datagym_async._files import (
 from datagym_async._printable import quoted
 from datagym_async._regular_files import regular_only
 from datagym_async._retry import RetryPolicy
+from datagym_async._runs._text import counted
+from datagym_async._threads import in_thread
 from datagym_async._transport import Timeout
 from datagym_async.cli._command import TOKEN_VARIABLE, Invocation
 from datagym_async.cli._errors import CommandError
@@ -319,3 +324,55 @@ def read_token(file: Path) -> str:
             f"The token file {file} must hold the token on one line, and nothing else."
         )
     return text
+
+
+@attrs.frozen
+class Workers:
+    """Where a job runs: in this process, on the workers of a scheduler, or in local processes."""
+
+    scheduler: str | None = None
+    count: int | None = None
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse both options at once, or a missing extra, before a token is needed."""
+        if self.scheduler is not None and self.count is not None:
+            raise CommandError("Use --workers-local or --scheduler, not both.")
+        if self.scheduler is not None or self.count is not None:
+            extra_module("distributed")
+
+    @asynccontextmanager
+    async def through(
+        self, invocation: Invocation, client: DataGymClient
+    ) -> AsyncIterator[DataGymClient]:
+        """Give a client whose jobs run on these workers."""
+        if self.scheduler is None and self.count is None:
+            yield client
+            return
+        from datagym_async.distributed import through
+
+        # Dask shows a table of all differences; we have a sentence for those that matter.
+        warnings.filterwarnings("ignore", "Mismatched versions")
+        async with AsyncExitStack() as stack:
+            scheduler = self.scheduler or ""
+            if self.count is not None:
+                # The token goes only to processes of ours, in their environment.
+                environment = {
+                    TOKEN_VARIABLE: await in_thread(find_token, invocation),
+                    BASE_URL_VARIABLE: address_of(invocation),
+                }
+                cluster: Any = extra_module("distributed").LocalCluster(
+                    n_workers=self.count,
+                    threads_per_worker=1,
+                    asynchronous=True,
+                    dashboard_address=None,
+                    silence_logs=50,
+                    env=environment,
+                )
+                await stack.enter_async_context(cluster)
+                scheduler = cluster.scheduler_address
+            there = await stack.enter_async_context(through(client, scheduler=scheduler))
+            where = f"through the cluster of {scheduler}"
+            if self.count is not None:
+                where = f"in {counted(self.count, 'process', 'processes')} of this machine"
+            invocation.output.message(f"Working {where}.")
+            yield there

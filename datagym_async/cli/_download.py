@@ -9,9 +9,8 @@ import attrs
 from datagym_async._client import DataGymClient
 from datagym_async._runs._stores import is_stored
 from datagym_async.cli._closing import RESUME, Account, check_report_files
-from datagym_async.cli._cluster import Workers
 from datagym_async.cli._command import Invocation, command, group
-from datagym_async.cli._connect import client_for, waiting
+from datagym_async.cli._connect import Workers, client_for, waiting
 from datagym_async.cli._errors import (
     INTERRUPTED,
     SOME_FAILED,

@@ -21,9 +21,8 @@ from datagym_async.cli._closing import (
     status_of,
     tell,
 )
-from datagym_async.cli._cluster import Workers
 from datagym_async.cli._command import Invocation, command, group
-from datagym_async.cli._connect import client_for, waiting
+from datagym_async.cli._connect import Workers, client_for, waiting
 from datagym_async.cli._errors import (
     INTERRUPTED,
     SOME_FAILED,
