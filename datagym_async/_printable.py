@@ -1,19 +1,26 @@
-r"""Foreign text in texts for people: one rule for all modules.
+r"""Texts for people: foreign text in them, counts, and values that show themselves.
 
-Names of files, datasets and tasks, and texts of the service and of files can contain anything:
-escape sequences that control a terminal, marks that change the direction of a line, line breaks
-that forge a line of a log. **A character that is not printable (`str.isprintable`) is shown as its
-backslash escape**, ``\x1b`` or ``\u202e``, in messages of errors, on the screen and in logs. Values
-keep the original text, and JSON escapes it in its own way (`printable_json`).
+**Foreign text**, one rule for all modules. Names of files, datasets and tasks, and texts of the
+service and of files can contain anything: escape sequences that control a terminal, marks that
+change the direction of a line, line breaks that forge a line of a log. **A character that is not
+printable (`str.isprintable`) is shown as its backslash escape**, ``\x1b`` or ``\u202e``, in
+messages of errors, on the screen and in logs. Values keep the original text, and JSON escapes it in
+its own way (`printable_json`).
 
 Escaping twice changes nothing, because escapes are printable. The command line prints with rich's
 markup turned off.
+
+**Values that show themselves** (`Shown`) do so as a sentence when they are printed, and in a
+notebook. `look`, which draws them, is a higher layer, so it is loaded by its name when a notebook
+asks. If it cannot draw, the notebook shows the ``repr``.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from importlib import import_module
+from typing import Any
 
 
 def printable(text: str) -> str:
@@ -60,3 +67,38 @@ def _backslash_escape(one: str) -> str:
 def _json_escape(one: str) -> str:
     units = one.encode("utf-16-be", "surrogatepass")
     return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
+
+
+_DRAWS = "datagym_async.look._notebook"
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """Return a number with its word, for example ``"1 retry"`` or ``"1,200 files"``."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def tally(one: str, counts: Iterable[tuple[str, int]], total: int) -> str:
+    """Return a total and its parts that are not 0: ``"3 tasks: 2 completed, 1 failed."``."""
+    parts = ", ".join(f"{count:,} {word}" for word, count in counts if count)
+    return f"{counted(total, one)}: {parts or 'none'}."
+
+
+def told(outcome: str, name: str, *reasons: str) -> str:
+    """Return the outcome of one item: ``"failed: a.jpg: The name is taken."``."""
+    return printable(": ".join(filter(None, (outcome, name, " ".join(reasons)))))
+
+
+class Shown:
+    """A value that a notebook shows as a picture or a table, bounded in size."""
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str | None:
+        drawn: Any = import_module(_DRAWS)
+        found: str | None = drawn.html_of(self)
+        return found
+
+    def _repr_png_(self) -> bytes | None:
+        drawn: Any = import_module(_DRAWS)
+        found: bytes | None = drawn.png_of(self)
+        return found

@@ -1,5 +1,6 @@
-"""Blocking work in threads that does not go on after its caller was cancelled.
+"""Threads and tasks that end with their caller, and errors out of groups of tasks.
 
+Blocking work in a thread does not go on after its caller was cancelled.
 `asyncio.to_thread` is enough for work that has nothing open and changes nothing, such as decoding a
 large answer: it ends by itself.
 """
@@ -9,9 +10,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from concurrent.futures import CancelledError
-from typing import ParamSpec, TypeVar
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, ParamSpec, TypeVar
+
+import attrs
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -61,3 +65,87 @@ async def _awaited(future: asyncio.Future[T], *, patience: float | None) -> T:
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.wait((future,), timeout=until and until - loop.time())
         raise
+
+
+_BY_OTHERS = (
+    "A task of this work was cancelled by other code, such as a function or an iterable that was "
+    "passed."
+)
+
+
+@contextmanager
+def only_cancelled_by_us() -> Generator[None, None, None]:
+    """Turn a `CancelledError` of something awaited, but not of this task, into an error.
+
+    A group takes a task that ends with one as done, and the rest of its work would be missing.
+    """
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise RuntimeError("CancelledError was raised in a task that is not cancelled") from error
+
+
+@attrs.define
+class TaskGroup:
+    """Tasks of which none ends early without an error.
+
+    A function of the caller that runs in one may cancel it: `asyncio.timeout` around the ``yield``
+    of a generator, for example, cancels the task in which the generator began.
+    """
+
+    _group: asyncio.TaskGroup
+    _waiting: asyncio.Task[Any] | None
+    is_ending: bool = False  # whether we cancel the tasks, so that a cancellation is no error
+
+    def create_task(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        async def done() -> T:
+            try:
+                with only_cancelled_by_us():
+                    return await work
+            except asyncio.CancelledError as error:
+                if self.is_ending or (self._waiting is not None and self._waiting.cancelling()):
+                    raise
+                raise RuntimeError(_BY_OTHERS) from error
+            except BaseException:
+                self.is_ending = True
+                raise
+
+        task = self._group.create_task(done())
+        task.add_done_callback(lambda _: work.close())  # if it was cancelled before it began
+        return task
+
+
+@asynccontextmanager
+async def together() -> AsyncGenerator[TaskGroup, None]:
+    """Give a group of tasks whose first error comes out as it was raised, and not in a group.
+
+    An `ExceptionGroup` that a task raises itself comes out whole.
+    """
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = TaskGroup(group, asyncio.current_task())
+            try:
+                yield tasks
+            except BaseException:
+                tasks.is_ending = True
+                raise
+    except BaseExceptionGroup as errors:
+        first = errors.exceptions[0]
+    else:
+        return
+    context = first.__context__
+    try:
+        raise first  # here, or its own cause would be lost
+    finally:
+        first.__context__ = context  # not the cancellation of who waited for the tasks
+        del first, context  # their tracebacks have this frame
+
+
+def first_of(error: Exception) -> Exception:
+    """Return the first single error of an exception group, however deep; others as they are."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import attrs
 
-from datagym_async._shown import Shown, counted
+from datagym_async._printable import Shown, counted
 from datagym_async._threads import in_thread_left_behind
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.formats import LossReport, PredictionFile

@@ -23,15 +23,16 @@ from datagym_async._files import (
     NO_ROOM,
     PRIVATE,
     TOO_MANY_OPEN,
+    NotRegularError,
     Part,
     from_home,
     is_open_at,
+    kind_of,
     lock,
     private_folder,
     usual_folder,
 )
 from datagym_async._printable import printable, quoted
-from datagym_async._regular_files import NotRegularError, kind_of
 from datagym_async.exceptions import ConfigurationError
 
 Refusal: TypeAlias = str

@@ -22,11 +22,10 @@ from collections import deque
 from contextlib import AbstractContextManager
 from typing import Generic, Protocol, Self, TypeVar, cast
 
-from datagym_async._groups import together
 from datagym_async._public import NotCopied
 from datagym_async._retry import SEEMS_DOWN, is_outage
 from datagym_async._runs._options import Stops
-from datagym_async._threads import in_thread
+from datagym_async._threads import in_thread, together
 from datagym_async.exceptions import (
     APIError,
     AuthenticationError,

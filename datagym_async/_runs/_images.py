@@ -34,7 +34,7 @@ import attrs
 
 from datagym_async._checks import SEVERAL, above_zero_in, check, shown
 from datagym_async._extras import extra_module, require_modules
-from datagym_async._regular_files import regular_only
+from datagym_async._files import regular_only
 from datagym_async.exceptions import ConfigurationError
 
 if TYPE_CHECKING:

@@ -23,9 +23,8 @@ from typing import Any, ClassVar, Generic, TypeVar
 import attrs
 
 from datagym_async._files import write_private
-from datagym_async._printable import printable
-from datagym_async._shown import Shown
-from datagym_async._shown import counted as counted
+from datagym_async._printable import Shown, printable
+from datagym_async._printable import counted as counted
 
 RESUMED = "done by an earlier run"  # the words for items that an earlier run has settled
 _STARTS = frozenset("'=@+-\t\r")

@@ -27,7 +27,17 @@ from cattrs.errors import (
 )
 from cattrs.gen import make_dict_structure_fn
 
-from datagym_async._json import loads
+from datagym_async._json import (
+    LARGEST,
+    ShapeError,
+    as_list,
+    as_number,
+    as_object,
+    as_text,
+    as_whole_number,
+    kind_of,
+    loads,
+)
 from datagym_async._wire._cutting import BrokenTextError
 from datagym_async._wire._errors import WEB_PAGE, looks_like_html
 from datagym_async._wire._messages import (
@@ -41,16 +51,6 @@ from datagym_async._wire._messages import (
 from datagym_async._wire._redact import redact
 from datagym_async.exceptions import APIError, APIResponseValidationError
 from datagym_async.labels import LabelExport, VideoLabels, parse_export, parse_video
-from datagym_async.labels._json import (
-    LARGEST,
-    ShapeError,
-    as_list,
-    as_number,
-    as_object,
-    as_text,
-    as_whole_number,
-    kind_of,
-)
 from datagym_async.models import (
     AiSegResult,
     CompleteResult,

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import attrs
 import typer
 
-from datagym_async._groups import first_of
+from datagym_async._threads import first_of
 from datagym_async.cli._app import epilog_of
 from datagym_async.cli._errors import INTERRUPTED, SOME_FAILED, CommandError, sentence_of, status_of
 from datagym_async.cli._option_table import Given, OptionTable

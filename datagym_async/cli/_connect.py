@@ -24,12 +24,12 @@ from datagym_async._files import (
     from_home,
     lock,
     private_folder,
+    regular_only,
     telling,
     usual_folder,
     write_private,
 )
 from datagym_async._printable import quoted
-from datagym_async._regular_files import regular_only
 from datagym_async._retry import RetryPolicy
 from datagym_async._runs._text import counted
 from datagym_async._threads import in_thread

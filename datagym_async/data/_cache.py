@@ -21,9 +21,8 @@ from pathlib import Path
 
 import attrs
 
-from datagym_async._files import PART_SUFFIX, PRIVATE, Part, private_folder
+from datagym_async._files import PART_SUFFIX, PRIVATE, Part, private_folder, regular_only
 from datagym_async._logs import logger
-from datagym_async._regular_files import regular_only
 
 _log = logger(__name__)
 

@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import attrs
 
 from datagym_async._logs import logger
+from datagym_async._printable import Shown
 from datagym_async._retry import is_outage
 from datagym_async._runs._engine import UNREACHABLE_AFTER, is_fatal
 from datagym_async._runs._images import UPRIGHT, orientation_of
-from datagym_async._shown import Shown
 from datagym_async._threads import in_thread
 from datagym_async.data._cache import DiskCache
 from datagym_async.data._config import LoaderConfig

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, TypeAlias
 
 import attrs
 
-from datagym_async._printable import printable, quoted
+from datagym_async._printable import printable, quoted, told
 from datagym_async._runs._text import (
     BulkReport,
     BulkResult,
@@ -17,7 +17,6 @@ from datagym_async._runs._text import (
     said_counts,
     said_pace,
 )
-from datagym_async._shown import told
 
 
 class DownloadOutcome(enum.StrEnum):

@@ -22,8 +22,7 @@ import attrs
 from datagym_async._extras import require_modules
 from datagym_async._file_names import folded_name, numbered_file, safe_name
 from datagym_async._files import sweep, write_file
-from datagym_async._printable import printable
-from datagym_async._shown import Shown, tally, told
+from datagym_async._printable import Shown, printable, tally, told
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import (
     APIError,

@@ -19,10 +19,9 @@ import orjson
 from datagym_async._checks import by_annotation, check_is
 from datagym_async._file_names import safe_name
 from datagym_async._files import replaced_file, telling
-from datagym_async._printable import printable
+from datagym_async._printable import Shown, counted, printable
 from datagym_async._runs._disk import path_in
 from datagym_async._runs._text import size
-from datagym_async._shown import Shown, counted
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.exports._tasks import TaskSource

@@ -14,9 +14,9 @@ import attrs
 import orjson
 
 from datagym_async._checks import by_annotation, checked, listed, shown
+from datagym_async._files import regular_only
 from datagym_async._json import BOM, loads
 from datagym_async._printable import printable
-from datagym_async._regular_files import regular_only
 from datagym_async._wire import _routes as routes
 from datagym_async._wire._codec import decode_value
 from datagym_async._wire._cutting import BrokenTextError, ElementCutter

@@ -19,12 +19,12 @@ from typing import Any, Final, Self
 import attrs
 
 from datagym_async._extras import extra_module
-from datagym_async._regular_files import regular_only
+from datagym_async._files import regular_only
+from datagym_async._json import LARGEST
 from datagym_async.formats._classes import composed
 from datagym_async.formats._losses import BrokenError, FormatError, Losses, LossKind
 from datagym_async.formats._masks import Segment
 from datagym_async.formats._raw import Category, Pair, RawDataset, RawImage, RawObject, Ring
-from datagym_async.labels._json import LARGEST
 from datagym_async.models._names import IMAGE_SUFFIXES
 
 MOST_BYTES: Final = 256 * 2**20

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from datagym_async._extras import extra_module
+from datagym_async._files import regular_only
 from datagym_async._json import check_depth, in_utf8, loads_of_python
-from datagym_async._regular_files import regular_only
 from datagym_async.formats._losses import BrokenError, FormatError, Losses, LossKind
 from datagym_async.formats._masks import MOST_PIXELS, trace
 from datagym_async.formats._raw import Category, Pair, RawDataset, RawImage, RawObject, Ring

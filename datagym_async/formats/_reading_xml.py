@@ -21,7 +21,7 @@ import attrs
 import orjson
 
 from datagym_async._extras import extra_module
-from datagym_async._regular_files import regular_only
+from datagym_async._files import regular_only
 from datagym_async.formats._losses import BrokenError, FormatError, Losses, LossKind
 from datagym_async.formats._masks import MOST_PIXELS, trace
 from datagym_async.formats._raw import (

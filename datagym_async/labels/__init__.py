@@ -4,7 +4,6 @@ In reading order:
 
 * `_values`: shapes, and the labels of an image and of a task; `_video`: those of a video
 * `_geometry`: shapes cut off at the edges of their image, and scaled with it
-* `_json`: checks of the kinds of JSON values, and the error that says where one is wrong
 * `_payload_annotations`: answers, shapes and annotations, read and written
 * `_payload`: classes, images, tasks, videos and whole exports, read and written
 * `_config_entries`: entries of a label configuration, put together or read from JSON values

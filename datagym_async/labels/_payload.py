@@ -13,8 +13,8 @@ from typing import Any, Final
 import attrs
 
 from datagym_async._checks import checked
-from datagym_async.labels._json import ShapeError, as_list, as_number, as_object, as_text
-from datagym_async.labels._json import as_whole_number as as_whole
+from datagym_async._json import ShapeError, as_list, as_number, as_object, as_text
+from datagym_async._json import as_whole_number as as_whole
 from datagym_async.labels._payload_annotations import (
     CLASSIFICATIONS,
     MEMBER_OF,

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any, Final, TypeAlias
 
+from datagym_async._json import ShapeError, as_list, as_object, kind_of
 from datagym_async.exceptions import ConfigurationError
-from datagym_async.labels._json import ShapeError, as_list, as_object, kind_of
 from datagym_async.labels._values import (
     FEWEST,
     NUMBERS,

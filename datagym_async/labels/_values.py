@@ -16,7 +16,7 @@ import attrs
 
 from datagym_async._checks import SEVERAL, by_annotation, check, check_is, is_number, listed, shown
 from datagym_async._extras import extra_module
-from datagym_async._shown import Shown
+from datagym_async._printable import Shown
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.models import EntryType, MediaId, TaskState
 from datagym_async.models._ids import id_of

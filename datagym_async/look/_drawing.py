@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from datagym_async._checks import check_is, checked, shown
 from datagym_async._extras import require_modules
-from datagym_async._regular_files import regular_only
+from datagym_async._files import regular_only
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.labels import LabeledImage, Point
 from datagym_async.look._marks import (

@@ -25,8 +25,7 @@ import attrs
 
 from datagym_async._checks import by_annotation, to_path, within
 from datagym_async._files import is_open_at, lock, telling, write_file
-from datagym_async._printable import printable
-from datagym_async._shown import Shown, counted
+from datagym_async._printable import Shown, counted, printable
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import APIError, ConfigurationError, FileWriteError
 from datagym_async.labels import Classification, LabeledImage

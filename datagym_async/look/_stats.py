@@ -14,8 +14,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import attrs
 
-from datagym_async._printable import printable
-from datagym_async._shown import Shown, counted
+from datagym_async._printable import Shown, counted, printable
 from datagym_async.labels import (
     Annotation,
     Bounds,

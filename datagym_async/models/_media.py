@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from datagym_async._printable import without_secrets
-from datagym_async._shown import Shown
+from datagym_async._printable import Shown, without_secrets
 from datagym_async.models._basics import (
     Dated,
     MediaInvalidReason,

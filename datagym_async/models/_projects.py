@@ -7,7 +7,7 @@ from pathlib import Path
 
 import attrs
 
-from datagym_async._shown import counted
+from datagym_async._printable import counted
 from datagym_async.models._basics import Dated, EntryType, MediaType
 
 

@@ -24,10 +24,9 @@ from uuid import uuid4
 import attrs
 
 from datagym_async._checks import by_annotation, within
-from datagym_async._groups import together
+from datagym_async._printable import Shown
 from datagym_async._runs._text import counted, said_counts
-from datagym_async._shown import Shown
-from datagym_async._threads import in_thread
+from datagym_async._threads import in_thread, together
 from datagym_async.data import LoaderConfig
 from datagym_async.data._listing import Library, Listing, list_media, pack
 from datagym_async.exceptions import ConfigurationError, DataGymError, TransferError

@@ -34,9 +34,9 @@ from uuid import UUID
 
 import attrs
 
+from datagym_async._json import ShapeError
 from datagym_async._logs import logger
-from datagym_async._printable import printable
-from datagym_async._shown import Shown, tally, told
+from datagym_async._printable import Shown, printable, tally, told
 from datagym_async.exceptions import (
     APIError,
     BadRequestError,
@@ -49,7 +49,6 @@ from datagym_async.exceptions import (
 from datagym_async.labels import EntryLike, Finding, LabeledImage, parse_image, prepare_prediction
 from datagym_async.labels._check_parts import kind_of
 from datagym_async.labels._geometry import Fitted, InShares, fitted
-from datagym_async.labels._json import ShapeError
 from datagym_async.models import Dataset
 from datagym_async.models._basics import count as counted
 from datagym_async.models._names import MediaIndex, decode_name

@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 import attrs
 
 from datagym_async._checks import checked, listed
-from datagym_async._shown import Shown, tally, told
+from datagym_async._printable import Shown, tally, told
 from datagym_async._wire import _routes as routes
 from datagym_async._wire._codec import decode_value
 from datagym_async.exceptions import (

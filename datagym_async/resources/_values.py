@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from datagym_async._checks import checked
-from datagym_async._shown import tally
+from datagym_async._json import LARGEST
+from datagym_async._printable import tally
 from datagym_async._wire import _routes as routes
 from datagym_async.exceptions import (
     APIError,
@@ -40,7 +41,6 @@ from datagym_async.labels import (
 )
 from datagym_async.labels._config_entries import CLASSIFICATIONS
 from datagym_async.labels._config_rules import LONGEST_TEXT
-from datagym_async.labels._json import LARGEST
 from datagym_async.labels._values import FEWEST
 from datagym_async.models import EntryType, LabelEntry, LabelValue, MediaType, TaskDetail
 from datagym_async.models import _ids as ids

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, 
 from contextlib import aclosing
 from typing import Any, TypeVar
 
-from datagym_async._groups import together
+from datagym_async._threads import together
 from datagym_async.exceptions import ConfigurationError
 
 T = TypeVar("T")

@@ -11,12 +11,11 @@ from typing import Literal, TypeAlias
 
 import attrs
 
-from datagym_async._printable import printable, quoted
+from datagym_async._printable import printable, quoted, told
 from datagym_async._runs._engine import BulkRun
 from datagym_async._runs._needs import DatasetLookup
 from datagym_async._runs._options import Stops
 from datagym_async._runs._text import counted, size
-from datagym_async._shown import told
 from datagym_async._threads import in_thread
 from datagym_async.uploads._config import UploadConfig, rules_of
 from datagym_async.uploads._feeder import Feeder, Work

@@ -17,9 +17,14 @@ from typing import TypeAlias
 
 import attrs
 
-from datagym_async._groups import TaskGroup, only_cancelled_by_us, together
 from datagym_async._limits import Admission
-from datagym_async._threads import in_thread, in_thread_left_behind
+from datagym_async._threads import (
+    TaskGroup,
+    in_thread,
+    in_thread_left_behind,
+    only_cancelled_by_us,
+    together,
+)
 from datagym_async.uploads._preparing import PORTION, Preparer
 from datagym_async.uploads._reading import (
     DECODERS,

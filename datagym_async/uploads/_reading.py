@@ -15,9 +15,8 @@ from time import monotonic
 
 import attrs
 
-from datagym_async._files import TOO_MANY_OPEN
+from datagym_async._files import READ_FLAGS, TOO_MANY_OPEN, check_regular
 from datagym_async._printable import printable
-from datagym_async._regular_files import READ_FLAGS, check_regular
 from datagym_async._runs._disk import refusal
 from datagym_async._runs._images import decode
 from datagym_async._runs._stores import Stores, identity_of, is_stored

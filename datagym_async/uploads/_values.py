@@ -13,7 +13,7 @@ import attrs
 
 from datagym_async._checks import check_is, shown
 from datagym_async._limits import LimiterState
-from datagym_async._printable import printable, quoted, without_secrets
+from datagym_async._printable import printable, quoted, told, without_secrets
 from datagym_async._runs._stores import is_stored
 from datagym_async._runs._text import (
     RESUMED,
@@ -24,7 +24,6 @@ from datagym_async._runs._text import (
     said_counts,
     said_pace,
 )
-from datagym_async._shown import told
 from datagym_async.exceptions import ConfigurationError, ErrorDetail
 from datagym_async.uploads._pictures import Picture, kind_of
 

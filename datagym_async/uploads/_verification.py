@@ -17,8 +17,8 @@ from typing import TypeAlias
 
 import attrs
 
+from datagym_async._files import regular_only
 from datagym_async._printable import printable
-from datagym_async._regular_files import regular_only
 from datagym_async._runs._disk import refusal
 from datagym_async._runs._images import Steps
 from datagym_async._runs._stores import RANGE, Stores, is_stored

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from datagym_async._groups import first_of
+from datagym_async._threads import first_of
 from datagym_async.cli import (
     CommandError,
     LogHandler,

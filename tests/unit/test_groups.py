@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from datagym_async._groups import together
+from datagym_async._threads import together
 
 
 async def test_an_error_keeps_its_context() -> None:

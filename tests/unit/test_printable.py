@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import datagym_async
+from datagym_async._json import ShapeError
 from datagym_async._logs import indented_trace, logger
 from datagym_async._printable import printable, printable_json, quoted
 from datagym_async._wire import Request, Response, decode_error
@@ -25,7 +26,6 @@ from datagym_async.exceptions import (
 )
 from datagym_async.formats import Loss, LossKind, LossReport
 from datagym_async.labels import LabelConfig, diff
-from datagym_async.labels._json import ShapeError
 
 EVIL = "\x1b]0;x\x07\x9b31m\u202e\n[red]x"
 SHOWN = r"\x1b]0;x\x07\x9b31m\u202e\n[red]x"

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from datagym_async._extras import extra_module
+from datagym_async._json import LARGEST
 from datagym_async.formats._losses import BrokenError, FormatError
 from datagym_async.formats._masks import MOST_PIXELS, check_mask, compress
 from datagym_async.formats._raw import Category, RawObject, Ring
 from datagym_async.formats._reading import OF_IMAGES, is_there, number_in, snapped, turned_box
-from datagym_async.labels._json import LARGEST
 from datagym_async.labels._values import NUMBERS
 
 _READ: Final = frozenset((

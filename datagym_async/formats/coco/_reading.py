@@ -26,8 +26,8 @@ import attrs
 import orjson
 
 from datagym_async._checks import checked, listed
+from datagym_async._files import regular_only
 from datagym_async._json import in_utf8, loads_of_python
-from datagym_async._regular_files import regular_only
 from datagym_async._wire._cutting import BrokenTextError, MemberCutter
 from datagym_async.formats._labelled import images_of
 from datagym_async.formats._losses import BrokenError, Conversion, FormatError, Losses, LossKind

@@ -23,9 +23,8 @@ from typing import Any, Final
 import attrs
 
 from datagym_async._checks import checked
-from datagym_async._files import from_home, private_folder
+from datagym_async._files import from_home, private_folder, regular_only
 from datagym_async._printable import printable
-from datagym_async._regular_files import regular_only
 from datagym_async._runs._database import (
     SIDES,
     DamagedError,

@@ -26,8 +26,8 @@ from unicodedata import normalize
 
 import attrs
 
+from datagym_async._files import regular_only
 from datagym_async._printable import printable, quoted
-from datagym_async._regular_files import regular_only
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.models._names import fold_written
 from datagym_async.uploads._screening import HEAD_SIZE, IMAGE_ENDINGS, Screening, screen_name

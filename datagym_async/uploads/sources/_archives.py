@@ -30,8 +30,8 @@ from typing import IO, Any, BinaryIO, Final, cast
 import attrs
 
 from datagym_async._extras import extra_module
+from datagym_async._files import regular_only
 from datagym_async._printable import printable
-from datagym_async._regular_files import regular_only
 from datagym_async._runs._stores import RANGE, Stores, identity_of, is_stored
 from datagym_async._runs._text import counted
 from datagym_async._runs._text import size as size_text

@@ -25,8 +25,8 @@ from typing import Final, NamedTuple, TypeVar
 
 import attrs
 
+from datagym_async._files import kind_of
 from datagym_async._printable import printable
-from datagym_async._regular_files import kind_of
 from datagym_async._runs._disk import refusal
 from datagym_async._runs._stores import StoreLocation, identity_of, is_stored
 from datagym_async.exceptions import ConfigurationError, StoreError

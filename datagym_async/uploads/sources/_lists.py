@@ -30,9 +30,9 @@ from typing import IO, Any, TypeAlias
 
 import attrs
 
+from datagym_async._files import regular_only
 from datagym_async._json import check_depth
 from datagym_async._printable import printable, quoted
-from datagym_async._regular_files import regular_only
 from datagym_async._runs._disk import bytes_in, local_path, look, refusal
 from datagym_async._runs._stores import RANGE, is_stored
 from datagym_async._runs._text import plain_cell
