@@ -222,7 +222,10 @@ class Session:
 
     def limiter(self, lane: Lane) -> LimiterState:
         """Return how many requests of a lane may be in flight, how many are, and why."""
-        return self._limits.lanes[lane].state()
+        state = self._limits.lanes[lane].state()
+        if self._quota is not None and self._quota.in_outage:
+            return attrs.evolve(state, reason="waiting for the service, which seems to be down")
+        return state
 
     def settle_after(self) -> float:
         """Return the seconds in which the service may still carry out a lost request."""

@@ -50,6 +50,7 @@ class RetryQuota:
     tokens: float = attrs.field(init=False)
     at_once: int = attrs.field(default=0, init=False)  # requests that are being retried now
     successes: int = attrs.field(default=0, init=False)  # while it was not full
+    in_outage: int = attrs.field(default=0, init=False)  # of those, the ones that outlast an outage
     _most: int = attrs.field(default=0, init=False)  # at once, since the last success
 
     def __attrs_post_init__(self) -> None:
@@ -132,6 +133,7 @@ class RetryLoop(Generic[T]):
         finally:
             if self.quota is not None:
                 self.quota.at_once -= 1
+                self.quota.in_outage -= self._is_outage
 
     @property
     def is_doubtful(self) -> bool:
@@ -183,10 +185,12 @@ class RetryLoop(Generic[T]):
 
     def _has_to_stop(self, _: RetryCallState) -> bool:
         """Return whether it is not retried although the table allows it (*stop*)."""
-        most = self.policy.max_retries
-        self._is_outage = self.sent > most
-        if self._is_outage and not (self.is_of_job and self._outlasts(self.sent - most)):
-            return True
+        if (beyond := self.sent - self.policy.max_retries) > 0:
+            if not (self.is_of_job and self._outlasts(beyond)):
+                return True
+            if self.quota is not None:
+                self.quota.in_outage += not self._is_outage
+            self._is_outage = True
         if self._action in _ONCE and self._sent_once_more:
             return True
         asked, longest = _retry_after(self.failure), self.policy.max_retry_after

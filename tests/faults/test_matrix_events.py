@@ -40,6 +40,7 @@ from tests.helpers.service import until
 from tests.helpers.world import UPLOADS
 
 if TYPE_CHECKING:
+    from datagym_async import DataGymClient
     from datagym_async.uploads import Uploader, UploadReport
     from tests.helpers.matrix import Job
 
@@ -83,11 +84,23 @@ async def restarted(found: Job, *, seconds: float) -> AsyncIterator[None]:
 
 @pytest.mark.parametrize("seconds", [1, 40])
 async def test_a_service_restarted_in_mid_run_costs_nothing(tmp_path: Path, seconds: float) -> None:
-    """Connections are refused for a while; the run waits, and ends complete."""
-    async with job(tmp_path) as found:
-        async with restarted(found, seconds=seconds):
-            report = await found.run()
+    """Connections are refused for a while; the run waits, says so, and ends complete."""
+    said = []
 
+    async def look(client: DataGymClient) -> None:
+        while True:
+            said.append(client.limiter.reason)
+            await asyncio.sleep(0.5)
+
+    async with job(tmp_path) as found:
+        async with restarted(found, seconds=seconds), asyncio.TaskGroup() as group:
+            looking = group.create_task(look(found.here.client))
+            report = await found.run()
+            looking.cancel()
+
+        waited = "waiting for the service, which seems to be down"
+        assert (waited in said) is (seconds > 15.5)  # five retries last no longer
+        assert found.here.client.limiter.reason != waited
         assert (report.uploaded, report.complete) == (COUNT, True)
         assert found.here.client.statistics().retries > 0
         await check_report(found, report)
