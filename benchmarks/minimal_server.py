@@ -19,8 +19,8 @@ from collections.abc import Callable, Iterable
 from benchmarks.measure import stay_on
 
 OK, _NOT_FOUND = b"200 OK", b"404 Not Found"
-# With 256 kB the server itself was the limit of fast clients in some runs: what waits for it then is out of
-# the processor's cache, so it stays slow. With 64 kB the loops over aiohttp are slower.
+# With 256 kB the server itself was the limit of fast clients in some runs: what waits for it then
+# is out of the processor's cache, so it stays slow. With 64 kB the loops over aiohttp are slower.
 _BUFFER = 128 * 1024
 _MEDIA = (
     b'{"id":"00000000-0000-4000-8000-00000000000a","timestamp":1760000000000,'
