@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import attrs
 import pytest
 
-from datagym_async import TransferError, UploadConfig
-from datagym_async.testing import Status
+from datagym_async import APIConnectionError, TransferError, UploadConfig
+from datagym_async.server import SeedMedia
+from datagym_async.testing import Status, outage
+from tests.helpers.matrix import Meanwhile
 from tests.helpers.photos import SOUND_JPEG
-from tests.helpers.world import SETTLING, UPLOADS, world
+from tests.helpers.world import SETTLING, UPLOADS, World, world
 
 
 @pytest.mark.looptime
@@ -35,3 +39,62 @@ async def test_the_retry_budget_ends_a_run_against_a_dead_service(tmp_path: Path
         assert getattr(stopped, "pending", 0) > 50
         assert (report.uploaded, report.complete) == (100, True)
         assert len(await here.names()) == 100
+
+
+COUNT = 12
+MEDIA = r"/media/[^/]+$"
+"""Pattern of the path of downloads."""
+
+
+async def _downloaded(here: World, folder: Path) -> int:
+    report = await here.client.download_dataset(here.dataset_id, folder / "out")
+    assert report.complete
+    return len(list((folder / "out").glob("*.jpg")))
+
+
+async def _loaded(here: World, _: Path) -> int:
+    loader = here.client.loader(here.dataset_id, decode="bytes")
+    return len([sample.media.id async for sample in loader])
+
+
+async def _fetched(here: World, _: Path) -> int:
+    held = (await here.client.datasets.get(here.dataset_id)).media
+    return len([await here.client.media.download(each.id) for each in held])
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize(
+    ("job", "is_outlasted"),
+    [
+        pytest.param(_downloaded, True, id="download"),
+        pytest.param(_loaded, True, id="loader"),
+        pytest.param(_fetched, False, id="single calls"),
+    ],
+)
+async def test_jobs_outlast_an_outage_and_single_calls_fail_soon(
+    tmp_path: Path, job: Callable[[World, Path], Awaitable[int]], is_outlasted: bool
+) -> None:
+    """For 40 seconds connections are refused: a job ends complete, a call fails after 16 s."""
+    reached = asyncio.Event()
+
+    async def reach() -> None:
+        reached.set()
+
+    async def restart(here: World) -> None:
+        await reached.wait()
+        async with outage(here.server):
+            await asyncio.sleep(40)
+
+    clock = asyncio.get_running_loop().time
+    media = [SeedMedia(f"{number:02}.jpg", SOUND_JPEG) for number in range(COUNT)]
+    async with world(*media, data=tmp_path / "service") as here, asyncio.TaskGroup() as group:
+        here.plan.add(Meanwhile(reach), method="GET", path=MEDIA, nth=5)
+        restarting, began = group.create_task(restart(here)), clock()
+        if is_outlasted:
+            assert await job(here, tmp_path) == COUNT
+            assert clock() - began > 40
+        else:
+            with pytest.raises(APIConnectionError):
+                await job(here, tmp_path)
+            assert clock() - began < 16
+        await restarting
