@@ -66,7 +66,7 @@ class ClientReading(ClientJobs):
         from datagym_async._threads import in_thread
         from datagym_async.labels import LabeledImage
         from datagym_async.look import draw
-        from datagym_async.look._drawing import require_look
+        from datagym_async.look._marks import require_look
         from datagym_async.look._subjects import task_labels
         from datagym_async.models._ids import id_of
 
@@ -100,7 +100,7 @@ class ClientReading(ClientJobs):
             NotFoundError: There is no such project or dataset.
             ConfigurationError: Neither is given, or the extra is not installed.
         """
-        from datagym_async.look._drawing import require_look
+        from datagym_async.look._marks import require_look
         from datagym_async.look._subjects import service_statistics
 
         require_look("Counting labels")
@@ -135,8 +135,8 @@ class ClientReading(ClientJobs):
             FileWriteError: The folder cannot be written to.
         """
         from datagym_async.look import GalleryOptions
-        from datagym_async.look._drawing import require_look
         from datagym_async.look._gallery import build_gallery
+        from datagym_async.look._marks import require_look
         from datagym_async.look._subjects import of_service
 
         require_look("A gallery")

@@ -56,7 +56,7 @@ from datagym_async.data import DatasetLoader, LoaderConfig
 from datagym_async.downloads import _manifest as manifests
 from datagym_async.formats import FormatError, PredictionFile
 from datagym_async.labels import LabelConfig
-from datagym_async.predict._journal import PredictJournal
+from datagym_async.predict._run import PredictJournal
 from datagym_async.server import SeedDataset, SeedMedia, SeedProject
 from datagym_async.server._files import UnreadableImageError
 from datagym_async.server._files import size_of as size_at_server

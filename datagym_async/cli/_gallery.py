@@ -19,7 +19,7 @@ from datagym_async.cli._progress import Step, showing
 from datagym_async.cli._screen import plain
 from datagym_async.cli._signals import on_stop_signals, run_in_loop
 from datagym_async.look import Gallery, GalleryOptions, build_gallery
-from datagym_async.look._drawing import silence_size_warnings
+from datagym_async.look._marks import silence_size_warnings
 from datagym_async.look._subjects import ImageSet, of_folder, of_service
 from datagym_async.models import Project
 

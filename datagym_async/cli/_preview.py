@@ -17,7 +17,7 @@ from datagym_async.cli._options import argument, flag
 from datagym_async.cli._signals import run_in_loop
 from datagym_async.exceptions import NotFoundError
 from datagym_async.look import Choice, build_sheet
-from datagym_async.look._drawing import silence_size_warnings
+from datagym_async.look._marks import silence_size_warnings
 from datagym_async.look._sheet import FORMS
 from datagym_async.look._subjects import ImageSet
 from datagym_async.models._ids import is_id

@@ -25,8 +25,8 @@ from datagym_async.data._config import Links
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.labels import LabeledTask
 from datagym_async.models import Dataset, DatasetMedia, MediaSourceType
+from datagym_async.resources._base import in_batches
 from datagym_async.resources._projects import chosen
-from datagym_async.resources._work import in_batches
 
 _BETWEEN = "\0"
 _ID_END = _BETWEEN.encode()

@@ -60,7 +60,7 @@ from datagym_async.exceptions import (
     TransferError,
 )
 from datagym_async.models import Dataset, Project
-from datagym_async.resources._work import in_batches
+from datagym_async.resources._base import in_batches
 
 LISTED = 1000  # media, or tasks, that are added at once
 PORTION = 100  # media that are looked for on the disk at once

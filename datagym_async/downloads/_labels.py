@@ -36,7 +36,7 @@ from datagym_async.exports._tasks import TaskSource
 from datagym_async.formats import LossReport, WrittenFormat, classes_from, write
 from datagym_async.labels import LabelConfig, LabeledTask, to_payload
 from datagym_async.models import Project
-from datagym_async.resources._work import in_batches
+from datagym_async.resources._base import in_batches
 
 Labelled: TypeAlias = tuple[LabeledTask, str]
 """A task and its media's file, relative to the folder; empty where it was not downloaded."""

@@ -29,7 +29,7 @@ from datagym_async.downloads._prefix import STATE_FOLDER, Prefix
 from datagym_async.downloads._report import DownloadTally
 from datagym_async.exceptions import FileWriteError, StoreError
 from datagym_async.labels import LabeledTask, to_payload
-from datagym_async.resources._work import in_batches
+from datagym_async.resources._base import in_batches
 
 _BATCH: Final = 200
 

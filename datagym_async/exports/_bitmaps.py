@@ -35,9 +35,9 @@ from datagym_async.exceptions import (
     TransferError,
 )
 from datagym_async.models import EntryType
+from datagym_async.resources._base import for_each
 from datagym_async.resources._labels import LabelsResource
 from datagym_async.resources._tasks import FINISHED, TasksResource
-from datagym_async.resources._work import for_each
 
 if TYPE_CHECKING:
     import numpy as np

@@ -39,7 +39,7 @@ from datagym_async.formats._classes import composed
 from datagym_async.formats._writing import check_target
 from datagym_async.formats._written import Fixed
 from datagym_async.labels import LabeledImage, LabeledTask, to_payload
-from datagym_async.resources._work import in_batches
+from datagym_async.resources._base import in_batches
 
 ExportFormat: TypeAlias = Literal["json", "jsonl", WrittenFormat]
 """The format of an export."""

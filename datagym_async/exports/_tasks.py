@@ -30,9 +30,9 @@ from datagym_async.labels import (
 from datagym_async.labels._geometry import rings_of
 from datagym_async.models import Dataset, LabelEntry, MediaType, Task, TaskDetail, TaskState
 from datagym_async.resources import LabelsResource, TasksResource
+from datagym_async.resources._base import DEFAULT_CONCURRENCY, for_each
 from datagym_async.resources._tasks import FINISHED, States, queries
 from datagym_async.resources._values import labels_of
-from datagym_async.resources._work import DEFAULT_CONCURRENCY, for_each
 
 _BATCH: Final = 256  # tasks that are read at once, to give them in order
 

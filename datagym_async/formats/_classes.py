@@ -22,7 +22,7 @@ from typing import Final, TypeAlias
 from datagym_async._checks import checked
 from datagym_async._extras import extra_module
 from datagym_async.formats._losses import FormatError, Losses, LossKind, writable
-from datagym_async.labels._config_rules import LONGEST_KEY, LONGEST_TEXT, TAKEN_IN_TEXTS
+from datagym_async.labels._config import LONGEST_KEY, LONGEST_TEXT, TAKEN_IN_TEXTS
 
 Names: TypeAlias = tuple[str, str]
 """Name and supercategory of a class; the latter is empty where it has none."""

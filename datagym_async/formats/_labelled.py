@@ -36,7 +36,7 @@ from datagym_async.labels import (
     Segmentation,
 )
 from datagym_async.labels import Shape as AnyShape
-from datagym_async.labels._config_rules import LONGEST_TEXT
+from datagym_async.labels._config import LONGEST_TEXT
 from datagym_async.labels._geometry import InShares
 from datagym_async.models import EntryType
 

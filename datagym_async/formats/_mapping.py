@@ -27,7 +27,7 @@ from datagym_async.formats._classes import (
 from datagym_async.formats._losses import Losses, LossKind
 from datagym_async.formats._raw import Category, RawDataset, RawObject
 from datagym_async.labels import ConfigEntry, LabelConfig
-from datagym_async.labels._config_rules import LONGEST_TEXT, RESERVED
+from datagym_async.labels._config import LONGEST_TEXT, RESERVED
 from datagym_async.models import EntryType
 
 K = TypeVar("K", bound=Hashable)

@@ -45,8 +45,7 @@ from datagym_async.labels import (
     Shape,
 )
 from datagym_async.labels._config import Entries as GivenEntries
-from datagym_async.labels._config import entries_of
-from datagym_async.labels._config_rules import grouped
+from datagym_async.labels._config import entries_of, grouped
 from datagym_async.labels._geometry import clipped, moved, reshaped, sticks_out
 from datagym_async.models import EntryType
 

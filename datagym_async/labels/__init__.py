@@ -7,9 +7,8 @@ In reading order:
 * `_payload_annotations`: answers, shapes and annotations, read and written
 * `_payload`: classes, images, tasks, videos and whole exports, read and written
 * `_config_entries`: entries of a label configuration, put together or read from JSON values
-* `_config_rules`: what a label configuration must obey
 * `_config_yaml`: a label configuration read from YAML
-* `_config`: `LabelConfig`, and what differs between two of them
+* `_config`: `LabelConfig`, what it must obey, and what differs between two of them
 * `_check`, `_check_parts`: would the service store a prediction as meant?
 """
 

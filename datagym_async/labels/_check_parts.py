@@ -20,8 +20,8 @@ import attrs
 
 from datagym_async._json import LARGEST
 from datagym_async._printable import printable
+from datagym_async.labels._config import LONGEST_TEXT
 from datagym_async.labels._config_entries import GEOMETRIES, EntryLike
-from datagym_async.labels._config_rules import LONGEST_TEXT
 from datagym_async.labels._payload_annotations import CLASSIFICATIONS, NESTED, SHAPE_MEMBERS
 from datagym_async.labels._values import FEWEST
 from datagym_async.models import EntryType

@@ -2,8 +2,7 @@
 
 In reading order:
 
-* `_marks`: labels as paths, colours and captions; labels as SVG
-* `_drawing`: labels drawn on images with Pillow
+* `_marks`: labels as paths, colours and captions; labels as SVG, and drawn on images with Pillow
 * `_notebook`: how notebooks show values
 * `_overlap`: the overlap of shapes, and the comparison of two sets of labels
 * `_stats`: statistics of labels, counted image by image
@@ -22,13 +21,16 @@ from pathlib import Path
 
 from datagym_async._checks import checked
 from datagym_async._public import publish
-from datagym_async.look._drawing import draw as draw
+from datagym_async.look._marks import (
+    colors_of as colors_of,
+    draw as draw,
+    svg as svg,
+)
 from datagym_async.look._gallery import (
     Gallery as Gallery,
     GalleryOptions as GalleryOptions,
     build_gallery as build_gallery,
 )
-from datagym_async.look._marks import colors_of as colors_of, svg as svg
 from datagym_async.look._overlap import Comparison as Comparison, compare as compare
 from datagym_async.look._sheet import Choice as Choice, build_sheet as build_sheet
 from datagym_async.look._stats import (

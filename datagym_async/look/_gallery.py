@@ -29,13 +29,20 @@ from datagym_async._printable import Shown, counted, printable
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import APIError, ConfigurationError, FileWriteError
 from datagym_async.labels import Classification, LabeledImage
-from datagym_async.look._drawing import require_look
-from datagym_async.look._marks import FILLED, answers_of, color_of, colors_of, marks_of, undrawn
+from datagym_async.look._marks import (
+    FILLED,
+    answers_of,
+    color_of,
+    colors_of,
+    marks_of,
+    require_look,
+    undrawn,
+)
 from datagym_async.look._overlap import compare
 from datagym_async.look._pages import page
 from datagym_async.look._subjects import MARKER, ImageSet, Patience, Subject, labels_by_id
 from datagym_async.look._thumbnails import Maker, Thumbnail, thumbnails
-from datagym_async.resources._work import for_each
+from datagym_async.resources._base import for_each
 
 PAGE: Final = 200  # images in one file of data
 _CHUNK: Final = 5000  # images in one file of the index

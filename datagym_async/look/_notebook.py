@@ -16,8 +16,7 @@ from datagym_async._printable import printable
 from datagym_async._runs._text import BulkReport, counted
 from datagym_async.data import Sample
 from datagym_async.labels import LabeledImage
-from datagym_async.look._drawing import draw, in_colors, opened
-from datagym_async.look._marks import answers_of, caption_of, marks_of, svg
+from datagym_async.look._marks import answers_of, caption_of, draw, in_colors, marks_of, opened, svg
 from datagym_async.look._stats import LabelStatistics
 from datagym_async.models import Dataset
 

@@ -15,8 +15,7 @@ import attrs
 from datagym_async._checks import checked
 from datagym_async.labels import Bounds, LabeledImage, Line, Point, Rectangle, Shape
 from datagym_async.labels._geometry import rings_of
-from datagym_async.look._drawing import covered
-from datagym_async.look._marks import Mark, bounds_of, marks_of, size_of
+from datagym_async.look._marks import Mark, bounds_of, covered, marks_of, size_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image

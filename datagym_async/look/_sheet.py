@@ -17,10 +17,17 @@ from datagym_async._runs._images import in_turn
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import APIError, ConfigurationError
 from datagym_async.labels import LabeledImage
-from datagym_async.look._drawing import draw, font_of, in_colors, opened, require_look
-from datagym_async.look._marks import Colors, colors_of
+from datagym_async.look._marks import (
+    Colors,
+    colors_of,
+    draw,
+    font_of,
+    in_colors,
+    opened,
+    require_look,
+)
 from datagym_async.look._subjects import ImageSet, Patience
-from datagym_async.resources._work import for_each
+from datagym_async.resources._base import for_each
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -39,8 +39,7 @@ from datagym_async.labels import (
     parse_image,
     parse_task,
 )
-from datagym_async.look._drawing import require_look
-from datagym_async.look._marks import Colors, colors_of
+from datagym_async.look._marks import Colors, colors_of, require_look
 from datagym_async.look._stats import LabelStatistics, StatisticsTally
 from datagym_async.models import MediaSourceType, Project
 from datagym_async.models._names import IMAGE_SUFFIXES, MediaIndex

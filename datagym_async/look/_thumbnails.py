@@ -19,7 +19,7 @@ from datagym_async._printable import printable
 from datagym_async._runs._images import UPRIGHT, in_turn, orientation_of
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import ConfigurationError
-from datagym_async.look._drawing import in_colors, opened, silence_size_warnings
+from datagym_async.look._marks import in_colors, opened, silence_size_warnings
 
 if TYPE_CHECKING:
     from datagym_async._processes import WorkerProcesses

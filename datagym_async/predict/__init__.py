@@ -2,9 +2,9 @@
 
 In reading order:
 
-* `_run`: chooses the images, imports the predictions as they arrive, and reports
+* `_run`: chooses the images, imports the predictions as they arrive, and reports; its journal says
+  what happened to each image, so that the same call resumes
 * `_models`: a model, the images that are shown to it, also in other processes, and its answers
-* `_journal`: what happened to each image, so that the same call resumes
 """
 
 from __future__ import annotations

@@ -2,15 +2,15 @@
 
 In reading order:
 
-* `_base`: the interface of the session, and models from answers;
+* `_base`: the interface of the session, models from answers, also from large ones in pieces, work
+  on many items at once, and work that ends although its caller is cancelled;
 * `_projects`, `_datasets` (with their listings in parts), `_ai_segmentation`: one noun each;
-* `_media`: images and videos, and uploads of files; `_urls` checks and batches links;
-* `_labels`: exports, videos, bitmaps and imports; `_exports` cuts large answers; `_predictions`
-  checks predictions, sends them in batches, and reports;
+* `_media`: images and videos, uploads of files, and of links, which are checked, in batches;
+* `_labels`: exports, videos, bitmaps and imports; `_predictions` checks predictions, sends them in
+  batches, and reports;
 * `_label_configs`: read, upload, save with the labels, replace, restore;
 * `_tasks`: single tasks and many at once;
-* `_values`: single label values, labels of them, and writing the labels of an image;
-* `_work`: work on many items at once, and work that ends although its caller is cancelled.
+* `_values`: single label values, labels of them, and writing the labels of an image.
 """
 
 from __future__ import annotations

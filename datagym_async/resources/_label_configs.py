@@ -44,8 +44,7 @@ from datagym_async.exceptions import (
     RequestRefusedError,
 )
 from datagym_async.labels import LabelConfig, diff
-from datagym_async.labels._config import Entries
-from datagym_async.labels._config_rules import RESERVED
+from datagym_async.labels._config import RESERVED, Entries
 from datagym_async.models import (
     ConfigBackup,
     ConfigId,
@@ -57,11 +56,17 @@ from datagym_async.models import (
     Task,
 )
 from datagym_async.models._ids import id_of
-from datagym_async.resources._base import ApiSession, Resource
-from datagym_async.resources._exports import iter_tasks, whole_chunks
+from datagym_async.resources._base import (
+    ApiSession,
+    Resource,
+    finish_call,
+    for_each,
+    iter_tasks,
+    run_to_end,
+    whole_chunks,
+)
 from datagym_async.resources._projects import ProjectsResource
 from datagym_async.resources._tasks import all_tasks, begun, finished, read_task
-from datagym_async.resources._work import finish_call, for_each, run_to_end
 
 _log = logger(__name__)
 

@@ -27,8 +27,16 @@ from datagym_async.labels import (
 from datagym_async.labels._config import entries_of
 from datagym_async.models import LabelConfiguration, MediaType, ProjectId, TaskDetail, TaskId
 from datagym_async.models._ids import id_of
-from datagym_async.resources._base import DECODED_ON_THE_LOOP, Resource
-from datagym_async.resources._exports import iter_tasks, read_export, whole_chunks
+from datagym_async.resources._base import (
+    DECODED_ON_THE_LOOP,
+    DEFAULT_CONCURRENCY,
+    MOST,
+    Resource,
+    for_each,
+    iter_tasks,
+    read_export,
+    whole_chunks,
+)
 from datagym_async.resources._predictions import (
     DEFAULT_BATCH,
     MAX_BATCH,
@@ -41,7 +49,6 @@ from datagym_async.resources._predictions import (
     PredictionScreening,
 )
 from datagym_async.resources._tasks import TasksResource, read_task
-from datagym_async.resources._work import DEFAULT_CONCURRENCY, MOST, for_each
 
 ConfigSource: TypeAlias = "LabelConfiguration | LabelConfig | Literal['read'] | None"
 """A label configuration; ``"read"`` for that of the project; None to check without one."""

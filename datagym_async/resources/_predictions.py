@@ -52,11 +52,10 @@ from datagym_async.labels._geometry import Fitted, InShares, fitted
 from datagym_async.models import Dataset
 from datagym_async.models._basics import count as counted
 from datagym_async.models._names import MediaIndex, decode_name
-from datagym_async.resources._base import ApiSession, first_few
+from datagym_async.resources._base import ApiSession, first_few, for_each, in_batches, one_by_one
 from datagym_async.resources._datasets import DatasetsResource
 from datagym_async.resources._projects import ProjectsResource, chosen
 from datagym_async.resources._tasks import TasksResource
-from datagym_async.resources._work import for_each, in_batches, one_by_one
 
 DEFAULT_BATCH = 50
 """Predictions in one request: 37 ms each alone, 48 ms at 50, 111 ms at 300 (measured)."""

@@ -24,9 +24,13 @@ from datagym_async.exceptions import (
 )
 from datagym_async.models import CompleteResult, ProjectId, Task, TaskDetail, TaskId, TaskState
 from datagym_async.models._ids import id_of
-from datagym_async.resources._base import ApiSession, Resource
-from datagym_async.resources._exports import iter_items
-from datagym_async.resources._work import DEFAULT_CONCURRENCY, for_each
+from datagym_async.resources._base import (
+    DEFAULT_CONCURRENCY,
+    ApiSession,
+    Resource,
+    for_each,
+    iter_items,
+)
 
 TaskVerdict: TypeAlias = Literal["completed", "skipped", "config_changed", "failed"]
 

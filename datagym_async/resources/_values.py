@@ -39,13 +39,12 @@ from datagym_async.labels import (
     Segmentation,
     Shape,
 )
+from datagym_async.labels._config import LONGEST_TEXT
 from datagym_async.labels._config_entries import CLASSIFICATIONS
-from datagym_async.labels._config_rules import LONGEST_TEXT
 from datagym_async.labels._values import FEWEST
 from datagym_async.models import EntryType, LabelEntry, LabelValue, MediaType, TaskDetail
 from datagym_async.models import _ids as ids
-from datagym_async.resources._base import AnyPoint, Resource, first_few, points_body
-from datagym_async.resources._work import finish_call
+from datagym_async.resources._base import AnyPoint, Resource, finish_call, first_few, points_body
 
 if TYPE_CHECKING:
     from uuid import UUID

@@ -18,7 +18,7 @@ from datagym_async._runs._needs import MediaUploads
 from datagym_async._transport import LinkProber
 from datagym_async.exceptions import AlreadyExistsError, APIError, DataGymError
 from datagym_async.models import UrlStatus
-from datagym_async.resources._work import for_each
+from datagym_async.resources._base import for_each
 from datagym_async.uploads._config import UploadConfig
 from datagym_async.uploads._settling import SharedListing
 from datagym_async.uploads._tally import Tally

@@ -24,7 +24,7 @@ from datagym_async._runs._images import Steps
 from datagym_async._runs._stores import RANGE, Stores, is_stored
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import APIError, DataGymError
-from datagym_async.resources._work import for_each
+from datagym_async.resources._base import for_each
 from datagym_async.uploads._preparing import Workers
 from datagym_async.uploads._screening import LEFT_ALONE
 from datagym_async.uploads._tally import Tally

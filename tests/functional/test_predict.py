@@ -19,7 +19,7 @@ from datagym_async import ConfigurationError, RetryPolicy, TaskState, TransferEr
 from datagym_async._runs import lock_path
 from datagym_async.labels import Annotation, Classification, LabelConfig, LabeledImage, Rectangle
 from datagym_async.predict import PredictOutcome, PredictProgress, PredictReport
-from datagym_async.predict._journal import PredictJournal
+from datagym_async.predict._run import PredictJournal
 from datagym_async.server import SeedMedia
 from datagym_async.testing import CommitThenDrop, Drop, Status
 from tests.helpers import models

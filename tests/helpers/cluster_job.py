@@ -157,7 +157,7 @@ async def uploaded() -> dict[str, Any]:
         lost.add(record.getMessage().split()[2])  # the address of a worker
         return True
 
-    logging.getLogger("datagym_async.distributed._actors").addFilter(note)
+    logging.getLogger("datagym_async.distributed._jobs").addFilter(note)
     for nth in range(20, 200, 40):
         plan.add(Status(503), path="/file$", nth=nth)
     plan.add(CommitThenDrop(), path="/file$", nth=70)

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from datagym_async import ConfigurationError, DataGymClient
-from datagym_async.distributed._actors import WorkerActors
 from datagym_async.distributed._cluster import Cluster, check_versions, versions
+from datagym_async.distributed._jobs import WorkerActors
 from datagym_async.exceptions import FileChangedError
 from tests.helpers.sentinel import TOKEN
 

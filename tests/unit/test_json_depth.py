@@ -25,7 +25,7 @@ from datagym_async._wire import (
 from datagym_async.exceptions import APIResponseValidationError, DataGymError
 from datagym_async.formats import coco
 from datagym_async.labels import LabelConfig, LabelExport
-from datagym_async.resources._exports import read_export
+from datagym_async.resources._base import read_export
 from datagym_async.uploads.sources import failed_items
 from datagym_async.uploads.sources._lists import _json_line
 

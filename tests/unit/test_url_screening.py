@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from datagym_async.resources._urls import foreign_scheme, screen, screen_for_batch
+from datagym_async.resources._media import foreign_scheme, screen_for_batch, screen_url
 
 HOST = "http://photos.example"
 LONG_NAME = "n" * 251 + ".jpg"
@@ -31,7 +31,7 @@ LONG_NAME = "n" * 251 + ".jpg"
 )
 def test_what_the_service_takes_is_never_refused(url: str) -> None:
     """Odd as they look, each was stored."""
-    assert screen(url) is None
+    assert screen_url(url) is None
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_what_the_service_takes_is_never_refused(url: str) -> None:
 )
 def test_what_the_service_refuses_or_cannot_fetch_is_refused(url: str, words: str) -> None:
     """The reason names the rule."""
-    assert words in (screen(url) or "")
+    assert words in (screen_url(url) or "")
 
 
 def test_only_what_fails_its_batch_is_kept_from_the_route() -> None:
