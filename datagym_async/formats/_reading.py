@@ -32,6 +32,7 @@ MOST_BYTES: Final = 256 * 2**20
 _MOST_TEXT: Final = 16 * 2**20
 _MOST_LINES: Final = 100_000
 _MOST_WORDS: Final = 100_000
+_FIRST_LINES: Final = 20
 
 
 @attrs.frozen(kw_only=True)
@@ -130,6 +131,19 @@ def first_words(path: Path) -> list[str]:
         return next(lines_of(path), (0, []))[1]
     except (BrokenError, OSError):
         return []
+
+
+def may_be_labels(path: Path) -> bool:
+    """Return whether a file beside labels may be one of them, even one that cannot be read.
+
+    If none of its first lines has three numbers, it is a list or a note.
+    """
+    try:
+        lines = [*islice(lines_of(path), _FIRST_LINES)]
+    except (BrokenError, OSError):
+        lines = []
+    numbers = ([*map(is_number, " ".join(words).replace(",", " ").split())] for _, words in lines)
+    return path.stem.lower() not in NO_LABELS and (not lines or any(sum(it) > 2 for it in numbers))
 
 
 def pixels_of(value: object) -> int | None:
@@ -281,13 +295,15 @@ class Pictures:
     """Finds images by the names of their label files, in the usual folders."""
 
     _folders: Sequence[Path]
+    _is_asked_for: bool = False  # whether a caller named the folder
     _known: dict[str, Path] | None = None
+    _alone: dict[str, Path] = attrs.field(factory=dict)
 
     @classmethod
     def of_labels(cls, folder: Path, options: Options, *around: Path) -> Self:
         """Return the requested images; otherwise those beside labels, and in usual folders."""
         if options.images:
-            return cls([options.images])
+            return cls([options.images], is_asked_for=True)
         named = [
             place / name
             for place in around
@@ -301,17 +317,22 @@ class Pictures:
         """Return the image with a name without suffix, folders included; None if there is none.
 
         Both forms of Unicode, composed or not, are equal; so are folders of images and of labels
-        (``train/images/a`` and ``train/labels/a``), if no image has the very name.
+        (``train/images/a`` and ``train/labels/a``), if no image has the very name. In a folder that
+        a caller named, it may lie in other folders, if only one image has its last part.
         """
         if self._known is None:
             self._known = {}
             for folder in self._folders:
                 for path in files_below(folder, IMAGE_SUFFIXES) if folder.is_dir() else ():
                     self._known.setdefault(composed(stem_of(path, folder)), path)
+            last = {name: name.rpartition("/")[2] for name in self._known}
+            often = Counter(last.values() if self._is_asked_for else ())
+            self._alone = {last[it]: self._known[it] for it in last if often[last[it]] == 1}
             for name, path in [*self._known.items()]:
                 self._known.setdefault(_without_usual(name), path)
         name = composed(stem)
-        return self._known.get(name) or self._known.get(_without_usual(name))
+        found = self._known.get(name) or self._known.get(_without_usual(name))
+        return found or self._alone.get(name.rpartition("/")[2])
 
 
 def _without_usual(name: str) -> str:

@@ -9,7 +9,6 @@ from typing import Final
 from datagym_async.formats._losses import BrokenError, Losses, LossKind
 from datagym_async.formats._raw import RawDataset, RawImage, RawObject
 from datagym_async.formats._reading import (
-    NO_LABELS,
     Options,
     Pictures,
     ReadClasses,
@@ -19,6 +18,7 @@ from datagym_async.formats._reading import (
     gathered,
     is_number,
     lines_of,
+    may_be_labels,
     measure,
     number_of,
     of_part,
@@ -36,24 +36,24 @@ The box is in pixels from 0, the rest in metres and radians (readme of the devel
 """
 _KITTI_NUMBERS: Final = 14
 _IN_A_NAME: Final = 2  # numbers among the words of a name; more are those of another object
-KITTI_FOLDERS: Final = ("label_2", "training/label_2", "labels")
 
 
 def open_kitti(path: Path, options: Options) -> RawDataset:
     """Open a folder of KITTI's label files, or one that holds ``label_2``."""
-    inside = [each for each in (path / each for each in KITTI_FOLDERS) if each.is_dir()]
-    of_parts = [*path.glob("*/label_2")]  # as CVAT has them, mostly of one part
+    inside = [*filter(Path.is_dir, (path / "label_2", path / "labels"))]
+    of_parts = [*path.glob("*/label_2")]  # training alone, or several, as others publish theirs
     folder = next(iter(inside or (of_parts if len(of_parts) == 1 else ())), path)
     pictures = Pictures.of_labels(folder, options, folder.parent)
 
     def has_labels(file: Path) -> bool:
-        is_usual = file.stem.lower() not in NO_LABELS
-        return is_usual or is_kitti(file) or pictures.of(stem_of(file, folder)) is not None
+        has_image = pictures.of(stem_of(file, folder)) is not None
+        return has_image or may_be_labels(file) or is_kitti(file)
 
     files = [*filter(has_labels, files_below(folder, {".txt"}))]
     # Further down there may be calibrations and other texts beside label_2.
     files = [each for each in files if "label_2" in each.relative_to(folder).parts] or files
-    root = folder.parent.parent if folder.parent.name == "training" else folder.parent
+    root = path if len(of_parts) > 1 else folder.parent
+    root = root.parent if root.name == "training" else root
     files = of_part(files, folder, root / "ImageSets" / f"{options.split}.txt", options)
 
     def read(file: Path, classes: ReadClasses, losses: Losses) -> Iterator[RawImage]:

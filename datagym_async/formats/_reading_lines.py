@@ -33,6 +33,7 @@ from datagym_async.formats._reading import (
     is_number,
     is_there,
     lines_of,
+    may_be_labels,
     names_of,
     number_of,
     snapped,
@@ -95,7 +96,7 @@ def open_yolo(path: Path, options: Options) -> RawDataset:
         yolo, looked_for = _yolo_of(data, content, options.classes), "images"
         found, problems = _in_parts(data, content, options.split)
         if options.images:
-            pictures = Pictures([options.images])
+            pictures = Pictures.of_labels(path, options)
             found = [_elsewhere(each, pictures) for each in found]
     if not found:
         why = f"; {'; '.join(problems)}" if problems else ""
@@ -416,7 +417,7 @@ def _in_folder(folder: Path, images: Path | None) -> list[_Labelled]:
     orphans = [
         _Labelled(stem_of(file, place), None, file)
         for place, file in texts
-        if file not in claimed and (file.stem.lower() not in NO_LABELS or is_yolo(file))
+        if file not in claimed and (may_be_labels(file) or is_yolo(file))
     ]
     # Labels in another folder belong to the image with their name, if only one has none yet.
     there = {file for _, file in texts}
@@ -436,16 +437,16 @@ def _behind_images(name: str) -> str:
 
 
 def _in_list(path: Path, roots: Sequence[Path]) -> Iterator[_Labelled]:
-    """Yield the images of a list, a path a line: below its folder, the dataset's, or above it."""
+    """Yield the images of a list, a path a line: below folders of the dataset, or beside it."""
     try:
         lines = entries_of(path)
     except BrokenError as error:
         raise FormatError(f"{path} cannot be read as a list of images: {error}") from None
     for line in lines:
         value = line.replace("\\", "/").removeprefix("./")
-        if PurePosixPath(value).name in {"", ".."}:  # an empty line, or a folder
+        if (last := PurePosixPath(value).name) in {"", ".."}:  # an empty line, or a folder
             continue
-        tried = _tried([path.parent, *roots, path.parent.parent], value)
+        tried = [*_tried([path.parent, *roots, path.parent.parent], value), path.parent / last]
         image = next((each for each in tried if is_there(each, as_file=True)), None)
         files = [_labels_of(each).with_suffix(".txt") for each in ([image] if image else tried)]
         labels = next((each for each in files if is_there(each, as_file=True)), files[0])

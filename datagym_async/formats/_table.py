@@ -19,7 +19,7 @@ from datagym_async.formats._mapping import LabelMapping, config_of
 from datagym_async.formats._raw import RawDataset, RawImage
 from datagym_async.formats._reading import Options, files_below
 from datagym_async.formats._reading_json import open_labelbox, open_labelme
-from datagym_async.formats._reading_kitti import KITTI_FOLDERS, is_kitti, open_kitti
+from datagym_async.formats._reading_kitti import is_kitti, open_kitti
 from datagym_async.formats._reading_lines import YoloName, is_yolo, open_yolo, yolo_file, yolo_kind
 from datagym_async.formats._reading_xml import open_cvat, open_voc
 from datagym_async.formats.coco._reading import open_dataset as open_files_of_coco
@@ -105,7 +105,7 @@ _MEMBERS: Final[dict[str, FormatName]] = {
     **dict.fromkeys(("images", "annotations", "categories", *_RESULTS), "coco"),
 }
 _MARKERS: Final[dict[str, FormatName]] = {
-    **dict.fromkeys(KITTI_FOLDERS[:2], "kitti"),
+    **dict.fromkeys(("label_2", "training/label_2"), "kitti"),
     "annotations.xml": "cvat",
 }
 LINES: Final = frozenset({".jsonl", ".ndjson"})
@@ -121,6 +121,7 @@ _NOT_READ: Final = {
     "Labelbox before 2023": r'"Labeled Data"\s*:',
     "BDD100K": r'"(?:box2d|poly2d)"\s*:',
     "Cityscapes": r'"imgHeight"\s*:',
+    "ISAT": r'"description"\s*:\s*"ISAT"',
     "KITTI's tracklets": "<boost_serialization",
     "PaliGemma": r'"suffix"\s*:\s*"[^"]*<loc\d',
     "Hugging Face (metadata)": r'"file_name"\s*:[^{}]*"objects"\s*:\s*\{',

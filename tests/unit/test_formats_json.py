@@ -511,6 +511,7 @@ TOOLS = {
     "Labelbox before 2023": [{"Labeled Data": "a.jpg", "Label": {}}],
     "BDD100K": [{"name": "a.jpg", "labels": [{"box2d": {}}]}],
     "Cityscapes": {"imgHeight": 1, "objects": []},
+    "ISAT": {"info": {"description": "ISAT", "name": "a.jpg"}, "objects": []},
     "PaliGemma": [{"image": "a.jpg", "suffix": "<loc0010><loc0010><loc0100><loc0100> car"}],
     "Hugging Face (metadata)": [{"file_name": "a.jpg", "objects": {"bbox": [], "categories": []}}],
     "KITTI's tracklets": "<boost_serialization/>",

@@ -378,6 +378,20 @@ def test_labels_without_their_images(tmp_path: Path, place: str, part: str) -> N
     assert (box(image.objects[0]), lost) == ((50, 25, 100, 50), {})
 
 
+def test_images_in_other_folders_than_their_labels(tmp_path: Path) -> None:
+    """In a folder that is named, an image is found by its name alone, if only one has it."""
+    text(tmp_path / "set" / "data.yaml", "train: images/train\nnames: [a]")
+    for name in ("a", "b"):
+        text(tmp_path / "set" / "labels" / "train" / f"{name}.txt", "0 0.5 0.5 0.5 0.5")
+        text(tmp_path / "kitti" / "label_2" / f"{name}.txt", TRUCK)
+    for place in ("x/a", "x/b", "y/b"):
+        picture(tmp_path / "photos" / f"{place}.png")
+    (image,), lost = read(open_dataset(tmp_path / "set", images=tmp_path / "photos"))
+    assert (image.name, image.width, lost) == ("a.png", 200, {"missing_image": 1})
+    (first, _), lost = read(open_dataset(tmp_path / "kitti", images=tmp_path / "photos"))
+    assert (first.name, first.width, lost) == ("a.png", 200, {"size": 1})
+
+
 def test_parts_that_list_other_classes(tmp_path: Path) -> None:
     """Each has a file of names beside its labels; where these differ, none is taken."""
     for part in ("train", "val"):
@@ -536,6 +550,19 @@ def test_lists_of_another_machine(tmp_path: Path) -> None:
     assert (image.name, len(image.objects), lost) == ("a.png", 1, {})
 
 
+def test_labels_beside_the_list_of_their_images(tmp_path: Path) -> None:
+    """An archive of CVAT that was unpacked without its folders, and without images."""
+    text(tmp_path / "obj.data", "classes = 1\ntrain = data/train.txt\nnames = data/obj.names\n")
+    text(tmp_path / "obj.names", "car\n")
+    text(tmp_path / "train.txt", "data/obj_train_data/a.png\n")
+    text(tmp_path / "a.txt", "0 0.5 0.5 0.5 0.5\n")
+    (image,), lost = read(open_dataset(tmp_path, in_shares=True))
+    assert (Path(image.name).name, len(image.objects), lost) == ("a.png", 1, {})
+    picture(tmp_path / "a.png")
+    (image,), lost = read(open_dataset(tmp_path))
+    assert (box(image.objects[0]), lost) == ((50, 25, 100, 50), {})
+
+
 def test_darknet(tmp_path: Path) -> None:
     """CVAT writes obj.data, with paths below a folder data that its archive has not."""
     text(tmp_path / "obj.data", "classes = 2\ntrain = data/train.txt\nnames = data/obj.names\n")
@@ -684,6 +711,33 @@ def test_images_of_dota_without_objects(tmp_path: Path) -> None:
         ("a.png", 0), ("b.png", 1)
     ]  # fmt: skip
     assert not found.losses
+
+
+NOTES = {
+    "trainval.txt": "0\n1\n",
+    "obj.data.txt": "classes = 13\ntrain = data/train.txt\n",
+    "how to start.txt": "set SIZE=10000000\nlabel-studio start\n",
+}
+
+
+@pytest.mark.parametrize("name", NOTES)
+@pytest.mark.parametrize(
+    ("line", "format_name"),
+    [
+        ("0 0.5 0.5 0.5 0.5", "yolo"),
+        ("1 1 9 1 9 9 1 9 car 0", "dota"),
+        ("car 0 0 0 1 1 9 9 1 1 1 1 1 1 0", "kitti"),
+    ],
+)
+def test_notes_beside_labels(tmp_path: Path, name: str, line: str, format_name: str) -> None:
+    """A text without a line of numbers is no label file; one with wrong lines of them is."""
+    folder = tmp_path / ("labelTxt" if format_name == "dota" else "labels")
+    text(folder / "a.txt", f"{line}\n")
+    text(folder / name, NOTES[name])
+    text(folder / "b.txt", "car,0.5,0.5,0.5\n")
+    (image, *more), lost = read(open_dataset(folder, classes=["car"], in_shares=True))
+    assert (Path(image.name).name, len(image.objects), lost["broken"]) == ("a", 1, 1)
+    assert [each.objects for each in more] == [[]]
 
 
 @pytest.mark.parametrize("stem", ["train", "test", "readme"])
@@ -860,6 +914,22 @@ def test_kitti_as_it_is_unpacked(tmp_path: Path) -> None:
     images, lost = read(open_dataset(tmp_path))
     assert [each.name for each in images] == ["a/image_2/a.png", "b/image_2/b.png"]
     assert ([each.width for each in images], lost) == ([1224, 1224], {})
+
+
+def test_kitti_in_several_parts(tmp_path: Path) -> None:
+    """Labels for testing, which KITTI keeps to itself, are read beside those for training."""
+    for part in ("testing", "training"):
+        text(tmp_path / part / "label_2" / "000000.txt", TRUCK)
+        picture(tmp_path / part / "image_2" / "000000.png", 1224, 370)
+    images, lost = read(open_dataset(tmp_path))
+    names = [f"{part}/image_2/000000.png" for part in ("testing", "training")]
+    assert ([(each.name, len(each.objects)) for each in images], lost) == (
+        [(name, 1) for name in names], {}
+    )  # fmt: skip
+    (image,), _ = read(open_dataset(tmp_path, split="testing"))
+    assert image.name == names[0]
+    text(tmp_path / "ImageSets" / "val.txt", "000000\n")
+    assert len(read(open_dataset(tmp_path, split="val"))[0]) == 2
 
 
 def test_kitti_as_it_is_written_here(tmp_path: Path) -> None:
