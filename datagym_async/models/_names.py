@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 from urllib.parse import unquote, unquote_to_bytes
 
@@ -186,10 +186,10 @@ class MediaIndex:
     def named(self, name: str) -> list[str]:
         """Return the ids of the media with this very name.
 
-        The name is looked for unchanged, then without folders. Other tools escape names
-        (``a%20b.jpg`` for ``a b.jpg``), so then it is tried decoded, and last among media with
-        escaped names. A name without the suffix of an image (``n01440764_10040`` in ImageNet)
-        matches the image with any suffix.
+        The name is looked for unchanged, then with fewer and fewer of its folders (`_endings`).
+        Other tools escape names (``a%20b.jpg`` for ``a b.jpg``), so then it is tried decoded, and
+        last among media with escaped names. A name without the suffix of an image
+        (``n01440764_10040`` in ImageNet) matches the image with any suffix.
         """
         plain = unquote(name)
         for table, written in (
@@ -197,11 +197,11 @@ class MediaIndex:
             (self._by_name, plain),
             (self._by_escaped, plain),
         ):
-            for each in (written, written.replace("\\", "/").rpartition("/")[2]):
+            for each in _endings(written):
                 if found := table.get(_folded(each)):
                     return [found] if isinstance(found, str) else [*found]
-        last = plain.replace("\\", "/").rpartition("/")[2]
-        if last.lower().endswith((*IMAGE_SUFFIXES,)):
+        endings = [*_endings(plain)]
+        if endings[-1].lower().endswith((*IMAGE_SUFFIXES,)):
             return []
         if not self._by_stem:
             for key, ids in self._by_name.items():
@@ -211,7 +211,21 @@ class MediaIndex:
                     self._by_stem.setdefault(each, []).extend(
                         [ids] if isinstance(ids, str) else ids
                     )
-        return self._by_stem.get(_folded(plain)) or self._by_stem.get(_folded(last), [])
+        return next(filter(None, (self._by_stem.get(_folded(each)) for each in endings)), [])
+
+
+def _endings(name: str) -> Iterator[str]:
+    """Yield a name unchanged, then as a path with fewer and fewer folders.
+
+    A URL has no query then. What is longer than any media name is left out.
+    """
+    yield name
+    path = (name.partition("?")[0] if "://" in name else name).replace("\\", "/")
+    if len(path) > MAX_NAME_LENGTH:
+        path = path[-MAX_NAME_LENGTH - 1 :].partition("/")[2]
+    while path:
+        yield path
+        path = path.partition("/")[2]
 
 
 def _folded(name: str) -> str:

@@ -30,6 +30,18 @@ def test_names_match_as_the_service_compares_them() -> None:
     assert (found.unmatched, found.ambiguous) == ((), ())
 
 
+def test_names_with_more_folders_than_their_media() -> None:
+    """As many folders as a media has are compared, also of Windows; a URL has no query."""
+    names = ["/data/set/val/a.jpg", "C:\\set\\train\\a.jpg", "x\\y/b.jpg", "z/val/f_1", "q/a.jpg"]
+    urls = ["https://host/c.jpg?Expires=1&sig=a/d", "s3://bucket/val/e%20.jpg", "d?.jpg"]
+    there = ["val/a.jpg", "train/a.jpg", "y/b.jpg", "val/f_1.png", "c.jpg", "d.png", "e .jpg"]
+    every = media(*there, "d?.jpg")
+    found = match(map(image, [*names, *urls, "x/" * 300 + "c.jpg", "x" * 300 + "/c.jpg"]), every)
+    assert [each.media_id for each in found.images] == ["1", "2", "3", "4", "5", "7", "8"]
+    assert found.unmatched == ("q/a.jpg",)  # of which there are two, with other folders
+    assert len(found.doubled) == 2
+
+
 def test_names_match_in_either_form_and_decoded() -> None:
     """Composed and decomposed letters are the same, and what other tools escape is decoded."""
     found = match(
