@@ -91,6 +91,8 @@ class _Mapper:
                 continue
             if len(caption) > (self._texts or {}).get(key, LONGEST_TEXT):
                 self._losses.add(LossKind.LONG_TEXT, raw.name)
+                if self._texts is not None:  # else the service refuses all labels of the image
+                    continue
             answers.append(Classification.freetext(key, caption))
         if self._mapping.sdk and len(raw.captions) > 1:
             self._losses.add(LossKind.CAPTION, raw.name, count=len(raw.captions) - 1)

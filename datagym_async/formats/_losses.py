@@ -77,7 +77,7 @@ class LossKind(enum.StrEnum):
     KEYPOINTS = "keypoints", "keypoints without a shape to be nested in, now separate points"
     LINE = "line", "lines, left out", True
     LONG_NAME = "long_name", "names of images too long for their label files, shortened"
-    LONG_TEXT = "long_text", "texts with more than 255 characters, which the service refuses", True
+    LONG_TEXT = "long_text", "texts that are too long for the service, which refuses them", True
     LOW_SCORE = "low_score", "objects below the minimum score, left out"
     MISSING_IMAGE = "missing_image", "labels of missing images of unknown size, left out", True
     NESTING = "nesting", "nested shapes, now separate shapes"

@@ -14,6 +14,7 @@ from PIL import Image
 
 from datagym_async import DataGymClient
 from datagym_async.labels import LabelConfig
+from datagym_async.models import EntryType
 from datagym_async.server import SeedDataset, SeededProject, SeedMedia, SeedProject
 from tests.cli.conftest import Cli
 from tests.helpers.sentinel import TOKEN
@@ -80,6 +81,8 @@ class Bench:
                 task = await client.tasks.get(self.project.task_ids[name])
             found: dict[str, list[tuple[Any, ...]]] = {}
             for each in task.label_iteration.values:
+                if each.entry_type is EntryType.FREETEXT:
+                    continue
                 assert each.point is not None
                 box = (each.point.x, each.point.y, each.width, each.height)
                 found.setdefault(each.entry_value, []).append(box)
@@ -125,6 +128,16 @@ def test_a_file_without_labels_imports_nothing(bench: Bench) -> None:
     ran = bench.run(bench.file("a.json", bare), "--create-config", "--json")
     assert (ran.status, ran.document["ok"], ran.document["created"]) == (1, False, [])
     assert ran.document["unannotated"] == 1
+
+
+def test_a_caption_that_is_too_long_costs_only_itself(bench: Bench) -> None:
+    """The service would refuse all labels of its image; they are stored, and it is told."""
+    given = coco({"Car": [1, 2, 3, 4]})
+    given["annotations"].append({"image_id": 1, "caption": "x" * 256})
+    ran = bench.run(bench.file("coco.json", given), "--create-config", "--json")
+    assert (ran.status, ran.document["stored"], ran.document["ok"]) == (1, 1, False)
+    assert [(each["kind"], each["count"]) for each in ran.document["losses"]] == [("long_text", 1)]
+    assert bench.boxes() == {"Car": [(1, 2, 3, 4)]}
 
 
 def test_a_class_is_known_by_its_name(bench: Bench) -> None:

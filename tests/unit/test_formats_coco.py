@@ -349,7 +349,7 @@ def test_what_is_broken_is_lost_once() -> None:
         ('{"images": [{}]}', "images[0]: it needs id and file_name"),
         (
             '{"images": [], "categories": [{"id": 1}]}',
-            "categories[0]: it needs id, a whole number, and name",
+            "categories[0]: it needs id and name",
         ),
         ('{"images": [], "annotations": {}}', "must be a list of objects"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import math
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from datagym_async.formats._losses import Losses
 from datagym_async.formats._masks import compress, decode, trace
 from datagym_async.formats._raw import Category, RawImage, RawObject
 from datagym_async.formats.coco import _reading
-from datagym_async.formats.coco._reading import Source, open_dataset
+from datagym_async.formats.coco._reading import Source, categories_of, open_dataset
 from datagym_async.labels import Polygon
 from tests.helpers.coco_files import NUMPY_2, coco_files
 
@@ -176,7 +177,7 @@ def test_what_python_writes_for_no_number(tmp_path: Path) -> None:
         ),
         (b"{}", "is not a COCO file: it has no member images"),
         (b'{"images": {}}', "the member images must be a list of objects"),
-        (b'{"images": [], "annotations": null}', "the member annotations must be a list"),
+        (b'{"images": [], "annotations": 5}', "the member annotations must be a list"),
         (b'{"images": []}', "has no image in its list images"),
         (b'{"images": [{"id": 1}]}', "images[0]: it needs id and file_name"),
         (b"[]", "has results, which mean images and categories by their numbers"),
@@ -210,7 +211,7 @@ def test_bad_records_are_told_one_by_one(tmp_path: Path) -> None:
             CAR,
             {"id": 0, "name": "nothing"},
             "x",
-            {"name": "cat", "id": "x"},
+            {"name": "cat", "id": True},
             {"id": 7, "name": ""},
         ],
     )
@@ -247,6 +248,23 @@ def test_ids_that_are_no_numbers() -> None:
         assert len(objects(given)[0]) == 1
 
 
+def test_categories_whose_ids_are_no_numbers() -> None:
+    """A class is known by its name: its id is any text, also if another one is a number."""
+    names = {"6f9619ff-8b86": "car", "b": "dog", "0007": "cat", "7": "cow"}
+    listed = [{"id": own, "name": name, "keypoints": [0, 1]} for own, name in names.items()]
+    given = document(
+        *(annotation(category_id=own, keypoints=[1, 1, 2] * 2) for own in (*names, 7, "7.0", "x")),
+        categories=listed,
+    )
+    found, losses = objects(given)
+    assert [each.category.name for each in found] == ["car", "dog", "cat", "cow", "cow", "cow"]
+    assert {each.category.keypoints for each in found} == {("0", "1")}
+    assert counts(losses) == {"unknown_category": 1}
+    assert [each.id for each in categories_of(given)] == [1, 2, 3, 7]
+    given["categories"].append({"id": "b", "name": "bee"})
+    assert counts(opened(given)[1]) == {"unknown_category": 1, "ambiguous": 1}
+
+
 def test_categories_without_a_list() -> None:
     """Where no categories are listed, annotations are told, and captions are read."""
     given = document(annotation(), {"image_id": 1, "caption": "A car."})
@@ -255,6 +273,8 @@ def test_categories_without_a_list() -> None:
         (found,), losses = opened({**given, **nothing})
         assert found.captions == ["A car."]
         assert counts(losses) == {"unknown_category": 1}
+    (found,), losses = opened({**document(), "annotations": None})
+    assert (found.objects, counts(losses)) == ([], {})
 
 
 def test_the_parts_of_a_category() -> None:
@@ -351,6 +371,12 @@ def test_one_polygon_in_any_form(segmentation: Any) -> None:
         ([2, 3, 2], [], "keypoints must be 6 numbers"),
         ("no", [], "keypoints must be 6 numbers"),
         ([2, 3, 7, 4, 3, 1], [None, (4, 3, 1)], "visibility must be 0, 1 or 2, not 7"),
+        ([2, 3, "x", 4, 3, 1], [None, (4, 3, 1)], "visibility must be 0, 1 or 2, not x"),
+        ([None, None, 2, 4, 3, 1], [None, (4, 3, 1)], "has no x and y that are numbers"),
+        # Not labelled, as pandas writes it, and scores of a model.
+        ([None, math.nan, None, 4, 3, 1], [None, (4, 3, 1)], ""),
+        ([math.nan] * 6, [], ""),
+        ([2, 3, 0.93, "4", "3", "0.1"], [(2, 3, 2), (4, 3, 2)], ""),
     ],
 )
 def test_bad_keypoints_keep_the_box(keypoints: Any, kept: list[Any], said: str) -> None:
@@ -602,7 +628,7 @@ def test_segments(tmp_path: Path) -> None:
         tmp_path,
         [(*square, 1 + 256 * 2 + 65536 * 3), (0, slice(0, 20), 7), (9, 0, 500)],
         {"id": 1 + 256 * 2 + 65536 * 3, "category_id": 3, "bbox": [3, 2, 5, 3], "iscrowd": 0},
-        {"id": 7, "category_id": 4, "iscrowd": 1},
+        {"id": "7.0", "category_id": "4", "iscrowd": 1},
         {"id": 8, "category_id": 4, "bbox": BOX},
         {"id": 9, "category_id": 4},
     )

@@ -440,13 +440,12 @@ def test_two_categories_of_one_name_are_one_class() -> None:
 
 
 def test_captions_go_where_there_are_free_texts() -> None:
-    """A caption without a free text in the configuration is left out, a long one told."""
+    """A caption that has no free text in the configuration, or a shorter one, is left out."""
     config = LabelConfig()
-    config.add_freetext("caption", "Caption", 5)
-    image, lost, _ = mapped(dataset(captions=["A long one.", "Two."]), config)
-    assert [(each.key, each.value) for each in image.classifications] == [
-        ("caption", "A long one.")
-    ]
+    for key in ("caption", "caption_2"):
+        config.add_freetext(key, key, 5)
+    image, lost, _ = mapped(dataset(captions=["A long one.", "Two.", "Three"]), config)
+    assert [(each.key, each.value) for each in image.classifications] == [("caption_2", "Two.")]
     assert lost == {"long_text": 1, "caption": 1}
 
 

@@ -71,20 +71,29 @@ def numbers(values: object) -> Sequence[float] | None:
 # --- Categories -----------------------------------------------------------------------------------
 
 
-def category_of(raw: Mapping[str, Any], faults: list[str]) -> Category:
-    """Return a category, and note its faults; `BrokenError` if it has no name or no number."""
-    name, own = raw.get("name"), _whole(raw.get("id"))
-    if isinstance(name, int) and not isinstance(name, bool):
-        name = str(name)
+def category_of(raw: Mapping[str, Any], index: int, faults: list[str]) -> Category:
+    """Return a category, and note its faults; `BrokenError` if it has no name or no id.
+
+    The number of one whose id is a text is that of its place in the list, from 1.
+    """
+    name, own = _name(raw.get("name")), identifier(raw.get("id"))
     if not isinstance(name, str) or not name or own is None:
-        raise BrokenError("it needs id, a whole number, and name")
+        raise BrokenError("it needs id and name")
     keypoints = raw.get("keypoints") or []
+    if isinstance(keypoints, list):
+        keypoints = [*map(_name, keypoints)]
     if not isinstance(keypoints, list) or not all(isinstance(each, str) for each in keypoints):
         faults.append("keypoints must be a list of names")
         keypoints = []
     kept = _skeleton(raw.get("skeleton") or [], len(keypoints), faults)
     group = raw.get("supercategory")
-    return Category(own, name, group if isinstance(group, str) else "", keypoints, kept)
+    number = own if isinstance(own, int) else index + 1
+    return Category(number, name, group if isinstance(group, str) else "", keypoints, kept)
+
+
+def _name(value: object) -> object:
+    """Return a name that is a whole number as a text, and anything else unchanged."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _is_list(value: object) -> bool:
@@ -196,20 +205,35 @@ def _keypoints(
 ) -> list[tuple[float, float, int] | None]:
     if isinstance(values, list) and all(_is_list(each) and len(each) == 3 for each in values):
         values = [number for each in values for number in each]
-    flat, count = numbers(values), len(category.keypoints)
-    if flat is not None and not any(flat):
+    if isinstance(values, list) and all(map(_is_nothing, values)):
         return []  # none is labelled, however many zeros there are
-    if flat is None or len(flat) != 3 * count or not count:
+    count = len(category.keypoints)
+    if not isinstance(values, list) or len(values) != 3 * count or not count:
         names = f"its category has {count} names of keypoints"
         faults.append(f"keypoints must be {3 * count} numbers, since {names}")
         return []
     found: list[tuple[float, float, int] | None] = []
-    for x, y, visibility in zip(flat[::3], flat[1::3], flat[2::3], strict=True):
-        mark = (_SEEN if x or y else 0) if is_result else visibility
+    for *pair, visibility in zip(values[::3], values[1::3], values[2::3], strict=True):
+        place, mark = numbers(pair), 0.0
+        if not _is_nothing(visibility):
+            mark = number_in(visibility) or -1
+        if is_result:
+            mark = _SEEN if place and any(place) else 0
+        elif 0 < mark < 1:  # a score, as predictions have it
+            mark = _SEEN
         if mark not in {0, _HIDDEN, _SEEN}:
-            faults.append(f"a keypoint's visibility must be 0, 1 or 2, not {mark:g}")
-        found.append((x, y, int(mark)) if mark in {_HIDDEN, _SEEN} else None)
+            said = str(visibility)[:20]
+            faults.append(f"a keypoint's visibility must be 0, 1 or 2, not {said}")
+        elif mark and place is None:
+            faults.append("a keypoint has no x and y that are numbers")
+        is_there = mark in {_HIDDEN, _SEEN}
+        found.append((place[0], place[1], int(mark)) if place and is_there else None)
     return found
+
+
+def _is_nothing(value: object) -> bool:
+    """Return whether a number of a keypoint that is not labelled: 0, null or NaN."""
+    return value is None or value != value or number_in(value) == 0
 
 
 # --- Panoptic segments ----------------------------------------------------------------------------
@@ -254,7 +278,7 @@ def segments_of(
     numbers = colours[..., 0] + 256 * colours[..., 1] + 65536 * colours[..., 2]
     left = numbers != 0
     for each in listed:
-        mask = numbers == each.get("id")
+        mask = numbers == identifier(each.get("id"))
         left &= ~mask
         fault = "" if mask.any() else f"its segment {each.get('id')} has no pixel in {name}"
         yield {**each, "segmentation": None if fault else compress(mask)}, fault

@@ -174,7 +174,7 @@ def categories_of(given: Source | Iterable[Category]) -> list[Category]:
     file, found = _File(given), list[Category]()
     for index, raw in enumerate(chain.from_iterable(part for _, part in file.parts(_MEMBERS[:1]))):
         try:
-            found.append(category_of(raw if isinstance(raw, Mapping) else {}, []))
+            found.append(category_of(raw if isinstance(raw, Mapping) else {}, index, []))
         except BrokenError as error:
             raise FormatError(f"{file.where}: categories[{index}]: {error}") from None
     return found
@@ -187,7 +187,7 @@ class _File:
     source: Source
     prefix: str = ""  # its name, before places in it if there are several files
     categories: dict[int | str | None, Category | str] = attrs.field(factory=dict)
-    """By number; a text if a number has two, which it names."""
+    """By id; a text if an id has two, which it names."""
     names: set[tuple[str, str]] = attrs.field(factory=set)
     """Names of its categories, each with its supercategory."""
     lengths: dict[int | str | None, set[int]] = attrs.field(factory=dict)
@@ -213,7 +213,7 @@ class _File:
                 for member, part in members:
                     if isinstance(part, list):
                         yield member, part
-                    elif part is not None or member != "categories":
+                    elif part is not None or member == "images":
                         text = f"the member {member} must be a list of objects"
                         raise FormatError(f"{self.where}: {text}")
             except (BrokenTextError, UnicodeDecodeError) as error:
@@ -389,21 +389,22 @@ class _Opened:
         at, categories = file.place(index, "categories"), file.categories
         faults: list[str] = []
         try:
-            category = category_of(raw, faults)
+            category = category_of(raw, index, faults)
         except BrokenError as error:
             self._losses.add(LossKind.RECORD, f"{at}: {error}")
             return
+        number = identifier(raw["id"])
         for fault in faults:
             self._losses.add(LossKind.CLASS_PART, f"{at}: {fault}")
         if category.names in file.names:
             self._losses.add(LossKind.DOUBLED_CLASS, f"{at}: {category.name}")
         file.names.add(category.names)
-        other = categories.setdefault(category.id, category)
+        other = categories.setdefault(number, category)
         if isinstance(other, str) or other.names != category.names:
-            both = other if isinstance(other, str) else f"id {category.id} is that of {other.name}"
-            categories[category.id] = f"{both} and of {category.name}"
+            both = other if isinstance(other, str) else f"id {number} is that of {other.name}"
+            categories[number] = f"{both} and of {category.name}"
         elif category.keypoints and not other.keypoints:
-            categories[category.id] = category
+            categories[number] = category
         self._know(category)
 
     def _know(self, category: Category) -> None:
@@ -424,7 +425,7 @@ class _Opened:
             if len(lengths) == 1 and length % 3 == 0:
                 names = [f"keypoint {each}" for each in range(1, length // 3 + 1)]
                 named = attrs.evolve(category, keypoints=names)
-                file.categories[category.id] = named
+                file.categories[number] = named
                 self._know(named)
                 self._losses.add(LossKind.UNNAMED, f"{file.prefix}{category.name}: {len(names)}")
 
