@@ -22,6 +22,8 @@ from collections import deque
 from contextlib import AbstractContextManager
 from typing import Generic, Protocol, Self, TypeVar, cast
 
+import attrs
+
 from datagym_async._public import NotCopied
 from datagym_async._retry import SEEMS_DOWN, is_outage
 from datagym_async._runs._options import Stops
@@ -33,6 +35,7 @@ from datagym_async.exceptions import (
     LimitReachedError,
     NotFoundError,
     PermissionDeniedError,
+    StoreError,
 )
 
 Work = TypeVar("Work")
@@ -42,7 +45,6 @@ Report = TypeVar("Report")
 DEFAULT_WORKERS = 8  # of a run that has neither its own number nor a client's lane
 MAX_READY = 8  # pieces of work that may wait for a worker while the next portion is read
 WRITE_EVERY = 0.1  # seconds after which an outcome is written at the latest
-UNREACHABLE_AFTER = 8  # failures of an outage in a row, after which the service counts as gone
 
 # The next item would get the same answer, after sending its whole body in vain.
 _FATAL = (
@@ -141,8 +143,8 @@ class BulkRun(NotCopied, ABC, Generic[Work, Result, Report]):
         self._has_limits = any(limit is not None for limit in limits)
         # As many workers as may ever be in flight.
         self._workers = concurrency or (DEFAULT_WORKERS if lane is None else lane.most)
-        self._patience = max(UNREACHABLE_AFTER, self._workers)
-        self._unanswered = 0
+        self._patience = Patience()
+        self._patience.most = max(self._patience.most, self._workers)
         self._few = min(self._workers, MAX_READY)
         self._pending: Channel[Work | None] = Channel()
         self._results: Channel[Result | None] = Channel()
@@ -282,13 +284,10 @@ class BulkRun(NotCopied, ABC, Generic[Work, Result, Report]):
         self.stop()
 
     def _judge(self, error: Exception | None) -> None:
-        """Stop the run for an error that every other item would get as well; None is an answer.
-
-        After `_patience` errors of an outage in a row, the service counts as gone.
-        """
-        is_down = error is not None and is_outage(error)
-        self._unanswered = self._unanswered + 1 if is_down else 0
-        if error is not None and (is_fatal(error) or self._unanswered >= self._patience):
+        """Stop the run for an error that every other item would get as well; None is an answer."""
+        if error is None:
+            self._patience.in_a_row = 0
+        elif self._patience.is_over(error) or is_fatal(error):
             self._stop(error)
 
     def _has_reached_a_limit(self, seconds: float | None = None) -> bool:
@@ -432,6 +431,23 @@ class BulkRun(NotCopied, ABC, Generic[Work, Result, Report]):
         if self._ended is not None:
             return self._ended
         return self._began if self._loop is None else self._loop.time()
+
+
+@attrs.define
+class Patience:
+    """Tells what fails for single items from a service, or store, that is gone for all of them.
+
+    It counts as gone after `most` failures of an outage in a row.
+    """
+
+    most: int = 8
+    in_a_row: int = 0
+
+    def is_over(self, error: Exception) -> bool:
+        """Note a failure, and return whether the service counts as gone; an answer sets it to 0."""
+        is_down = is_outage(error) or isinstance(error, StoreError)
+        self.in_a_row = self.in_a_row + 1 if is_down else 0
+        return self.in_a_row >= self.most
 
 
 def is_fatal(error: Exception) -> bool:

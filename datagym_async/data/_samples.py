@@ -33,8 +33,7 @@ import attrs
 
 from datagym_async._logs import logger
 from datagym_async._printable import Shown
-from datagym_async._retry import is_outage
-from datagym_async._runs._engine import UNREACHABLE_AFTER, is_fatal
+from datagym_async._runs._engine import Patience, is_fatal
 from datagym_async._runs._images import UPRIGHT, orientation_of
 from datagym_async._threads import in_thread
 from datagym_async.data._cache import DiskCache
@@ -273,7 +272,7 @@ class SampleLoader:
     _cache: DiskCache | None
     _transform: Callable[[Sample], object] | None
     _told: set[str] = attrs.field(factory=set, init=False)
-    _unreachable: int = attrs.field(default=0, init=False)
+    _patience: Patience = attrs.field(factory=Patience, init=False)
     _needs_thread: bool = attrs.field(init=False)  # more than a download is needed
 
     def __attrs_post_init__(self) -> None:
@@ -297,7 +296,7 @@ class SampleLoader:
                     loaded = self._make(media, index, epoch, data)
         except Exception as error:
             return self._judge(media, error)
-        self._unreachable = 0
+        self._patience.in_a_row = 0
         return loaded
 
     def _from_cache(
@@ -336,11 +335,11 @@ class SampleLoader:
         An error that every other sample would get as well is always raised: a refused token, a
         closed client, a service that is gone. Otherwise a whole epoch would be skipped.
         """
-        self._unreachable = self._unreachable + 1 if is_outage(error) else 0
+        is_of_all = is_fatal(error) and not isinstance(error, NotFoundError)
+        is_of_all |= self._patience.is_over(error)
         error.add_note(f"while media {media.id} ({media.name!r}) was loaded")
         on_error = self._config.on_error
-        is_of_all = is_fatal(error) and not isinstance(error, NotFoundError)
-        if on_error == "raise" or is_of_all or self._unreachable >= UNREACHABLE_AFTER:
+        if on_error == "raise" or is_of_all:
             return Loaded(error=error)
         if isinstance(on_error, str):
             return Loaded(skipped=True)

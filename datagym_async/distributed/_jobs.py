@@ -31,7 +31,7 @@ from datagym_async._opened import Fetch, RemoteJobs
 from datagym_async._printable import printable
 from datagym_async._retry import RetryPolicy
 from datagym_async._runs._disk import tidy
-from datagym_async._runs._engine import UNREACHABLE_AFTER
+from datagym_async._runs._engine import Patience
 from datagym_async._runs._needs import DownloadSources
 from datagym_async._runs._stores import is_stored
 from datagym_async._transport import StreamedResponse, Timeout, Transport
@@ -116,7 +116,7 @@ class WorkerActor:
                 client.media, client.datasets, client.projects, client.tasks, client.labels
             )
             tally = DownloadTally(1)
-            fetcher = Fetcher(root, sources, config, retry, tally, UNREACHABLE_AFTER, prefix)
+            fetcher = Fetcher(root, sources, config, retry, tally, Patience(), prefix)
             self._fetchers[place] = fetcher
             self._opened.push_async_callback(fetcher.aclose)
         try:

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import attrs
 
-from datagym_async._retry import RetryPolicy, is_outage
+from datagym_async._retry import RetryPolicy
 from datagym_async._runs._disk import PARTS, HashedPart, is_full, path_in
-from datagym_async._runs._engine import is_fatal
+from datagym_async._runs._engine import Patience, is_fatal
 from datagym_async._runs._images import decode
 from datagym_async._runs._needs import DownloadSources
 from datagym_async._threads import in_thread
@@ -97,10 +97,9 @@ class Fetcher:
     _config: DownloadConfig
     _retry: RetryPolicy  # how a broken answer is requested again
     _tally: DownloadTally
-    _patience: int  # media in a row without an answer, after which the service counts as gone
+    _patience: Patience
     _prefix: Prefix | None = None  # their final place: a store
     shards: Shards | None = None  # or shards, in a folder or a store
-    _unanswered: int = attrs.field(default=0, init=False)
     _links: LinkFetcher = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -147,9 +146,7 @@ class Fetcher:
                     # The service moves the tasks of a link that it cannot fetch: never ask twice.
                     may_pass = is_open and not is_link and isinstance(error, APIConnectionError)
                 if not may_pass or attempts > self._retry.max_retries:
-                    is_down = is_outage(error) or isinstance(error, StoreError)
-                    self._unanswered = self._unanswered + 1 if is_down else 0
-                    if self._unanswered >= self._patience:  # the service is gone
+                    if self._patience.is_over(error):
                         raise
                     answer = error if isinstance(error, APIStatusError) else None
                     return result(
@@ -161,7 +158,7 @@ class Fetcher:
                         key=answer.key if answer else "",
                     )
             else:
-                self._unanswered = 0
+                self._patience.in_a_row = 0
                 return result(
                     outcome=DownloadOutcome.DOWNLOADED,
                     size=part.size,

@@ -26,6 +26,7 @@ import attrs
 from datagym_async._checks import by_annotation, to_path, within
 from datagym_async._files import is_open_at, lock, telling, write_file
 from datagym_async._printable import Shown, counted, printable
+from datagym_async._runs._engine import Patience
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import APIError, ConfigurationError, FileWriteError
 from datagym_async.labels import Classification, LabeledImage
@@ -40,7 +41,7 @@ from datagym_async.look._marks import (
 )
 from datagym_async.look._overlap import compare
 from datagym_async.look._pages import page
-from datagym_async.look._subjects import MARKER, ImageSet, Patience, Subject, labels_by_id
+from datagym_async.look._subjects import MARKER, ImageSet, Subject, check_reachable, labels_by_id
 from datagym_async.look._thumbnails import Maker, Thumbnail, thumbnails
 from datagym_async.resources._base import for_each
 
@@ -188,10 +189,10 @@ class _Making:
         try:
             content, labels = await self._looked.load(subject)
         except (APIError, OSError) as error:
-            self._patience.failed(error)
+            check_reachable(error, self._patience)
             made, labels = Thumbnail(problem=printable(str(error))), subject.labels
         else:
-            self._patience.loaded()
+            self._patience.in_a_row = 0
             made = await maker(content, target)
             if isinstance(content, Path) and made.is_upright and not made.problem:
                 original = await in_thread(lambda: content.resolve().as_uri())

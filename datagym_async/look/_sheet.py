@@ -13,6 +13,7 @@ import attrs
 from datagym_async._checks import by_annotation, within
 from datagym_async._files import replaced_file
 from datagym_async._printable import printable
+from datagym_async._runs._engine import Patience
 from datagym_async._runs._images import in_turn
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import APIError, ConfigurationError
@@ -26,7 +27,7 @@ from datagym_async.look._marks import (
     opened,
     require_look,
 )
-from datagym_async.look._subjects import ImageSet, Patience
+from datagym_async.look._subjects import ImageSet, check_reachable
 from datagym_async.resources._base import for_each
 
 if TYPE_CHECKING:
@@ -106,10 +107,10 @@ async def build_sheet(looked: ImageSet, path: Path, choice: Choice, *, text: boo
         try:
             content, labels = await looked.load(subject)
         except (APIError, OSError) as error:
-            patience.failed(error)
+            check_reachable(error, patience)
             content, labels = None, None
         else:
-            patience.loaded()
+            patience.in_a_row = 0
         cells[index] = await in_thread(_cell, content, labels, subject.name, colors, text)
 
     await for_each(chosen, load)

@@ -18,8 +18,7 @@ from typing import Any, Final, TypeAlias
 import attrs
 
 from datagym_async._checks import checked, to_path
-from datagym_async._retry import is_outage
-from datagym_async._runs._engine import UNREACHABLE_AFTER, is_fatal
+from datagym_async._runs._engine import Patience, is_fatal
 from datagym_async._runs._text import counted
 from datagym_async._threads import in_thread
 from datagym_async.data._listing import Library, Listing, PackedLabels, export_labels, list_media
@@ -322,21 +321,10 @@ async def _load(sources: LookSources, subject: Subject) -> Loaded:
     return content, labels
 
 
-@attrs.define
-class Patience:
-    """Tells images that cannot be loaded from a service that is gone for all of them."""
-
-    _unreachable: int = 0
-
-    def loaded(self) -> None:
-        self._unreachable = 0
-
-    def failed(self, error: Exception) -> None:
-        """Raise the error of one image if every other would get it as well."""
-        self._unreachable += is_outage(error)
-        is_of_all = is_fatal(error) and not isinstance(error, NotFoundError)
-        if is_of_all or self._unreachable >= UNREACHABLE_AFTER:
-            raise error
+def check_reachable(error: Exception, patience: Patience) -> None:
+    """Raise the error of one image if every other would get it as well."""
+    if patience.is_over(error) or (is_fatal(error) and not isinstance(error, NotFoundError)):
+        raise error
 
 
 _NAME_IMAGES: Final = re.compile(r"; name (?:its|the) folder [^,;)]*images=\.\.\.")
