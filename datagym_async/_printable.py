@@ -1,4 +1,4 @@
-r"""Texts for people: foreign text in them, counts, and values that show themselves.
+r"""Texts for people: foreign text in them and in logs, counts, values that show themselves.
 
 **Foreign text**, one rule for all modules. Names of files, datasets and tasks, and texts of the
 service and of files can contain anything: escape sequences that control a terminal, marks that
@@ -10,6 +10,10 @@ its own way (`printable_json`).
 Escaping twice changes nothing, because escapes are printable. The command line prints with rich's
 markup turned off.
 
+**Loggers** are made here for every module that logs (`logger`). The arguments of a message are made
+printable before any handler sees them, so that a name with a line break stays within its record.
+The lines of a traceback are indented, unlike the first line of a record.
+
 **Values that show themselves** (`Shown`) do so as a sentence when they are printed, and in a
 notebook. `look`, which draws them, is a higher layer, so it is loaded by its name when a notebook
 asks. If it cannot draw, the notebook shows the ``repr``.
@@ -20,7 +24,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import logging
 
 
 def printable(text: str) -> str:
@@ -102,3 +109,32 @@ class Shown:
         drawn: Any = import_module(_DRAWS)
         found: bytes | None = drawn.png_of(self)
         return found
+
+
+def logger(name: str) -> logging.Logger:
+    """Return the logger of a ``__name__``; write ``%s`` in its texts, as ``%r`` escapes twice."""
+    import logging  # here, because a start that logs nothing is short
+
+    found = logging.getLogger(name)
+    found.addFilter(_with_printable_texts)
+    return found
+
+
+def _with_printable_texts(record: logging.LogRecord) -> bool:
+    if isinstance(record.args, tuple):
+        record.args = tuple(map(_shown, record.args))
+    if record.exc_info and record.exc_info[1] and not record.exc_text:
+        # A formatter takes this text instead of making its own.
+        record.exc_text = indented_trace(record.exc_info[1])
+    return True
+
+
+def indented_trace(error: BaseException) -> str:
+    import traceback
+
+    text = "".join(traceback.format_exception(error)).rstrip("\n")
+    return "\n".join(f"  {printable(line)}" for line in text.split("\n"))
+
+
+def _shown(value: object) -> object:
+    return value if isinstance(value, int | float) else printable(str(value))

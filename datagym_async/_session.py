@@ -24,7 +24,7 @@ import attrs
 
 from datagym_async._home import Home
 from datagym_async._limits import LimiterState, Limits, SessionStatistics, Slot
-from datagym_async._logs import logger
+from datagym_async._printable import logger
 from datagym_async._retry import (
     RetryLoop,
     RetryPolicy,

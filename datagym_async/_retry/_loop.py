@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 import attrs
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
-from datagym_async._logs import logger
+from datagym_async._printable import logger
 from datagym_async._retry._delays import RetryPolicy
 from datagym_async._retry._table import Action, Trouble, classify, decide, is_outage
 from datagym_async._wire._messages import Replay

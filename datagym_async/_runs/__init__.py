@@ -6,8 +6,8 @@ In reading order:
 * `_options`: checks of options, and the limits at which a run ends.
 * `_needs`: what jobs and the loader need from the resources below them.
 * `_text`: texts for counts and sizes; the tally and the report of a run.
-* `_disk`: reading, locking, and putting files in their places.
-* `_database`: journals and manifests: one thread at a time, sealed, checked.
+* `_disk`: reading, locking, and putting files in their places; journals and manifests as databases:
+  used by one thread at a time, sealed, checked.
 * `_stores`: object stores, and what their errors mean.
 * `_images`: decodes images with Pillow, and prepares them before they are sent.
 """
@@ -21,8 +21,11 @@ from typing import TYPE_CHECKING
 from datagym_async._public import when_asked
 
 if TYPE_CHECKING:
-    from datagym_async._runs._database import Database
-    from datagym_async._runs._disk import HashedPart, lock_path
+    from datagym_async._runs._disk import (
+        Database,
+        HashedPart,
+        lock_path,
+    )
     from datagym_async._runs._engine import BulkRun, is_fatal
     from datagym_async._runs._images import Findings, decode
     from datagym_async._runs._options import DRAIN_SECONDS, Stops
@@ -31,8 +34,7 @@ if TYPE_CHECKING:
 else:
     __getattr__, __dir__, _ = when_asked(
         __name__,
-        _database="Database",
-        _disk="HashedPart lock_path",
+        _disk="Database HashedPart lock_path",
         _engine="BulkRun is_fatal",
         _images="Findings decode",
         _options="DRAIN_SECONDS Stops",

@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 
 from datagym_async._checks import above_zero, one_or_more
-from datagym_async._logs import logger
+from datagym_async._printable import logger
 
 _log = logger(__name__)
 

@@ -25,7 +25,7 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
-from datagym_async._logs import logger
+from datagym_async._printable import logger
 from datagym_async._transport._connections import BodyInMemory, Connector, Kept, OneAnswer
 from datagym_async._wire._messages import Request
 from datagym_async._wire._redact import Secret

@@ -27,8 +27,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from datagym_async._logs import indented_trace
-from datagym_async._printable import ascii_json, printable, printable_json
+from datagym_async._printable import ascii_json, indented_trace, printable, printable_json
 from datagym_async._wire._redact import Secrets, redact
 from datagym_async.cli._errors import SOME_FAILED, CommandError
 

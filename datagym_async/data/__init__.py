@@ -5,8 +5,8 @@
 * `_config`: `LoaderConfig`, the options, and how ``client.loader`` takes them;
 * `_loader`: `DatasetLoader`, the iterator: begin, yield, mark, end, state;
 * `_listing`: what a loader needs from a client; the media, listed once, and their labels, packed;
-* `_order`: the order of an epoch, shards, and their progress; pure;
-* `_state`: the position of a loader, and how it resumes; pure;
+* `_order`: the order of an epoch, shards, and their progress; the position of a loader, and how it
+  resumes; pure;
 * `_samples`: the workers that load ahead, within limits of samples and bytes; `Sample`, and how one
   is downloaded, decoded by fixed rules, rotated with its labels, and transformed;
 * `_cache`: media on disk, shared by processes;

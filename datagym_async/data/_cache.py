@@ -22,7 +22,7 @@ from pathlib import Path
 import attrs
 
 from datagym_async._files import PART_SUFFIX, PRIVATE, Part, private_folder, regular_only
-from datagym_async._logs import logger
+from datagym_async._printable import logger
 
 _log = logger(__name__)
 

@@ -22,13 +22,13 @@ from datagym_async._checks import (
 from datagym_async._extras import require_modules
 from datagym_async._files import from_home
 from datagym_async._wire._messages import MAX_IN_MEMORY
-from datagym_async.data._order import Even
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.models import DatasetMedia
 
 Decode: TypeAlias = Literal["bytes", "pillow", "numpy"]
 DType: TypeAlias = Literal["uint8", "keep"]
 Orientation: TypeAlias = Literal["keep", "apply"]
+Even: TypeAlias = Literal["pad", "drop"]
 Links: TypeAlias = Literal["refuse", "skip", "service"]
 OnError: TypeAlias = Literal["raise", "skip"] | Callable[[DatasetMedia, Exception], object | None]
 

@@ -19,9 +19,8 @@ from datagym_async._threads import in_thread
 from datagym_async.data._cache import DiskCache
 from datagym_async.data._config import LoaderConfig, refuse_coroutines
 from datagym_async.data._listing import Library, Listing, export_labels, list_media, pack
-from datagym_async.data._order import Order
+from datagym_async.data._order import Order, Position, State
 from datagym_async.data._samples import Loaded, Prefetcher, Sample, SampleLoader
-from datagym_async.data._state import Position, State
 from datagym_async.exceptions import ClientClosedError, ConfigurationError
 from datagym_async.models import DatasetMedia
 

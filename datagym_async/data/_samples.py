@@ -31,8 +31,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 
-from datagym_async._logs import logger
-from datagym_async._printable import Shown
+from datagym_async._printable import Shown, logger
 from datagym_async._runs._engine import Patience, is_fatal
 from datagym_async._runs._images import UPRIGHT, orientation_of
 from datagym_async._threads import in_thread

@@ -28,8 +28,8 @@ import attrs
 
 from datagym_async.data._config import LoaderConfig
 from datagym_async.data._loader import DatasetLoader
+from datagym_async.data._order import Known, LoaderState, Position, State, rounds, states_in
 from datagym_async.data._samples import Sample
-from datagym_async.data._state import Known, LoaderState, Position, State, rounds, states_in
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.models import DatasetId, ProjectId
 from datagym_async.models._ids import id_or_none

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar, cast
 import attrs
 
 from datagym_async._extras import extra_module
-from datagym_async._logs import logger
-from datagym_async._printable import printable
+from datagym_async._printable import logger, printable
 from datagym_async._threads import in_thread
 from datagym_async._version import __version__
 from datagym_async.exceptions import APIError, ConfigurationError

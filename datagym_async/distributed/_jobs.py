@@ -26,9 +26,8 @@ import attrs
 
 from datagym_async import DataGymClient
 from datagym_async._extras import extra_module
-from datagym_async._logs import logger
 from datagym_async._opened import Fetch, RemoteJobs
-from datagym_async._printable import printable
+from datagym_async._printable import logger, printable
 from datagym_async._retry import RetryPolicy
 from datagym_async._runs._disk import tidy
 from datagym_async._runs._engine import Patience

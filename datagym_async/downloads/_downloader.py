@@ -20,7 +20,7 @@ import attrs
 from datagym_async._files import from_home
 from datagym_async._printable import quoted
 from datagym_async._retry import RetryPolicy
-from datagym_async._runs._database import DamagedError
+from datagym_async._runs._disk import DamagedError
 from datagym_async._runs._engine import BulkRun, RunLane
 from datagym_async._runs._needs import DownloadSources
 from datagym_async._runs._options import Listener

@@ -27,15 +27,19 @@ import attrs
 
 from datagym_async._files import PRIVATE, telling
 from datagym_async._printable import printable
-from datagym_async._runs._database import (
+from datagym_async._runs._disk import (
+    PARTS,
     DamagedError,
     Database,
+    HashedPart,
     check,
     is_of_the_disk,
+    is_still_there,
     opened,
+    path_in,
     remedy,
+    tidy,
 )
-from datagym_async._runs._disk import PARTS, HashedPart, is_still_there, path_in, tidy
 from datagym_async._runs._text import csv_cells
 from datagym_async.downloads._plan import INDEXES, KEPT_NAMES, OF_ONE_RUN, Planning, claim_of
 from datagym_async.downloads._prefix import MANIFEST, STATE_FOLDER, Prefix, begun_mark

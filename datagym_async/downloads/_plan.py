@@ -25,7 +25,7 @@ from typing import Final, get_args
 import attrs
 
 from datagym_async._file_names import folded_name, numbered_file, safe_name
-from datagym_async._runs._database import Database
+from datagym_async._runs._disk import Database
 from datagym_async.downloads._config import LabelFormat
 from datagym_async.models import Dataset
 

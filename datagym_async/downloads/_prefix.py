@@ -19,8 +19,7 @@ from typing import Final, Self
 import attrs
 
 from datagym_async._files import PRIVATE, private_folder, write_private
-from datagym_async._runs._database import SIDES, Database
-from datagym_async._runs._disk import PARTS, JournalLock, state_folder
+from datagym_async._runs._disk import PARTS, SIDES, Database, JournalLock, state_folder
 from datagym_async._runs._stores import RANGE, StoreLocation, Stores, etag_of, store_errors
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import ConfigurationError, StoreError

@@ -4,10 +4,10 @@ In reading order:
 
 * `_losses`: the result of a conversion: `Conversion`, `LossReport` with its kinds, `FormatError`;
   names made valid for a target
-* `_raw`: the results of readers; `_masks`: masks to outlines with holes and back, pixel for pixel
+* `_raw`: the results of readers; `_masks`: masks to outlines with holes and back, pixel for pixel,
+  and to the outlines of the official SDK, for people who move from it
 * `_classes`: keys by name, and names in a label configuration; `_mapping`: how classes and shapes
-  are mapped (`LabelMapping`), and their places in a configuration; `_labelled`: label values;
-  `_sdk`: results of the official SDK, for people who move from it
+  are mapped (`LabelMapping`), and their places in a configuration; `_labelled`: label values
 * `_writing`: label values as files of any format; `_label_texts`: the texts in these; `_written`:
   classes with their numbers, objects; `_splits`: the part of an image
 * `_reading`: what all readers share; `_reading_lines`: YOLO; `_reading_kitti`: KITTI;

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
 
-from datagym_async.formats import _sdk
 from datagym_async.formats._classes import Names
 from datagym_async.formats._losses import CARRIED, BrokenError, Losses, LossKind
 from datagym_async.formats._mapping import (
@@ -22,7 +21,7 @@ from datagym_async.formats._mapping import (
     places_of,
     said,
 )
-from datagym_async.formats._masks import decode, trace
+from datagym_async.formats._masks import decode, sdk_shapes, trace
 from datagym_async.formats._raw import Pair, RawDataset, RawImage, RawObject, Ring
 from datagym_async.labels import (
     Annotation,
@@ -114,7 +113,7 @@ class _Mapper:
             return []
         try:
             if self._mapping.sdk:
-                shapes = _sdk.shapes(found, self._mapping.shape or "rectangle", self._losses, where)
+                shapes = sdk_shapes(found, self._mapping.shape or "rectangle", self._losses, where)
             else:
                 shapes = self._shapes(found, raw, place, where)
         except BrokenError as error:

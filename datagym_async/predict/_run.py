@@ -41,7 +41,7 @@ import attrs
 from datagym_async._checks import by_annotation, within
 from datagym_async._files import from_home
 from datagym_async._printable import Shown, printable
-from datagym_async._runs._database import (
+from datagym_async._runs._disk import (
     DamagedError,
     Database,
     check,

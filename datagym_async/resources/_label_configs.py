@@ -31,7 +31,7 @@ from datagym_async._files import (
     private_folder,
     replaced_file,
 )
-from datagym_async._logs import logger
+from datagym_async._printable import logger
 from datagym_async._threads import in_thread
 from datagym_async._wire import _routes as routes
 from datagym_async._wire._codec import ClearedConfig, check_empty

@@ -32,7 +32,7 @@ from aiofiles.threadpool import wrap
 
 from datagym_async._checks import PATH, check, checked, of_each_file, shown
 from datagym_async._files import regular_only, replaced_file
-from datagym_async._logs import logger
+from datagym_async._printable import logger
 from datagym_async._threads import in_thread
 from datagym_async._wire import _routes as routes
 from datagym_async._wire._codec import decode, too_large, unexpected

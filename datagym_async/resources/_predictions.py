@@ -35,8 +35,7 @@ from uuid import UUID
 import attrs
 
 from datagym_async._json import ShapeError
-from datagym_async._logs import logger
-from datagym_async._printable import Shown, printable, tally, told
+from datagym_async._printable import Shown, logger, printable, tally, told
 from datagym_async.exceptions import (
     APIError,
     BadRequestError,

@@ -21,7 +21,7 @@ from aiohttp import HttpVersion10, HttpVersion11, StreamReader, hdrs, web
 from aiohttp.http_exceptions import PayloadEncodingError
 from aiohttp.typedefs import Handler, Middleware
 
-from datagym_async._logs import logger
+from datagym_async._printable import logger
 from datagym_async.server._answers import (
     Answer,
     BadRequestPage,

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import attrs
 
-from datagym_async._logs import logger
+from datagym_async._printable import logger
 from datagym_async._runs._needs import MediaUploads
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import APIError

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datagym_async.data import DatasetLoader, LoaderConfig, Sample
-from datagym_async.data._order import Even
-from datagym_async.data._state import rounds
+from datagym_async.data._config import Even
+from datagym_async.data._order import rounds
 from tests.helpers.fake_library import DATASET, FakeLibrary
 
 if TYPE_CHECKING:

@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 
 import datagym_async
 from datagym_async._json import ShapeError
-from datagym_async._logs import indented_trace, logger
-from datagym_async._printable import printable, printable_json, quoted
+from datagym_async._printable import indented_trace, logger, printable, printable_json, quoted
 from datagym_async._wire import Request, Response, decode_error
 from datagym_async.exceptions import (
     ConfigurationError,
@@ -148,11 +147,11 @@ def test_a_traceback_is_indented_and_printable(lines: io.StringIO) -> None:
 
 
 def test_every_logger_of_the_package_is_made_in_one_place() -> None:
-    """A module that logs takes its logger from `_logs`, which makes its records printable."""
+    """A module that logs takes its logger from `_printable`, which makes its records printable."""
     sources = list(Path(datagym_async.__file__).parent.rglob("*.py"))
     makers = {each.name for each in sources if "getLogger(name" in each.read_text("utf-8")}
     made = {each.name for each in sources if "getLogger(__name__" in each.read_text("utf-8")}
-    assert (makers, made) == ({"_logs.py"}, set())
+    assert (makers, made) == ({"_printable.py"}, set())
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """The routes, one module a noun, each with its view and its input.
 
 * `_projects`: listed, with the datasets that belong to them. `_datasets`: made and listed.
-* `_uploads`: new files and links. `_media`: read and deleted.
+* `_media`: new files and links; media read and deleted.
 * `_tasks`: listed, shown, completed, skipped. `_configs`: label configurations, filled and cleared.
 * `_values`: one label value at a time. `_predictions`: labels by the project.
 * `_exports`: finished tasks, videos, bitmaps.
@@ -29,7 +29,6 @@ from datagym_async.server.routes import (
     _predictions,
     _projects,
     _tasks,
-    _uploads,
     _values,
 )
 from datagym_async.server.routes._configs import build_entries, read_entries
@@ -37,6 +36,6 @@ from datagym_async.server.routes._exports import classifications_view, labels_vi
 from datagym_async.server.routes._tasks import first_invalid, is_valid
 
 _MODULES: Final = (
-    *(_projects, _datasets, _media, _uploads, _tasks, _configs, _values, _predictions, _exports),
+    *(_projects, _datasets, _media, _tasks, _configs, _values, _predictions, _exports),
 )
 ROUTES: Final[tuple[Route, ...]] = tuple(route for module in _MODULES for route in module.ROUTES)

@@ -1,7 +1,14 @@
-"""Media: shown, read and deleted."""
+"""Media: stored, shown, read and deleted.
+
+New media are files as raw bytes, or links, which are fetched when they are read. A file is checked
+in the service's order: header, token, dataset, name, and only then the body. So two uploads of one
+name at once are both stored, as by the service.
+"""
 
 import hashlib
 import hmac
+import re
+import zlib
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote, quote_plus
@@ -11,13 +18,32 @@ import orjson
 from aiohttp import web
 
 from datagym_async._threads import in_thread
-from datagym_async.server._answers import EmptyAnswer, Json, Refusal, refuse
-from datagym_async.server._service import Call, Route, Service
-from datagym_async.server._store import Queries, Row, now
+from datagym_async.server._answers import (
+    BadRequestPage,
+    EmptyAnswer,
+    Json,
+    Refusal,
+    read_text,
+    refuse,
+    refuse_data,
+)
+from datagym_async.server._files import ACCEPTED, UnreadableImageError, receive, sniff
+from datagym_async.server._labels import add_tasks
+from datagym_async.server._service import Call, Plan, Route, Service
+from datagym_async.server._store import Queries, Row, Transaction, fold, fold_link, new_id, now
 
 _TRUE: Final = frozenset({"", "true", "on", "yes", "1"})
 _FALSE: Final = frozenset({"false", "off", "no", "0"})
 _PIECE: Final = 1 << 20
+_LONGEST_NAME: Final = 255
+_LONGEST_URL: Final = 1256
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_SUFFIXES: Final = frozenset({"jpg", "jpeg", "png"})
+# The service's URL parser needs a known scheme, and a number as the port.
+_URL: Final = re.compile(
+    r"(?:https?|ftp|file):(?://(?:[^/?#]*@)?(?:\[[^\]]*\]|[^/?#:]*)(?::\d*)?(?:[/?#].*)?|(?!//).*)",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 async def find_media(db: Queries, media_id: str, *, deleted: bool = False) -> Row:
@@ -150,7 +176,144 @@ async def _file(call: Call, row: Row, headers: Mapping[str, str]) -> web.StreamR
     return response
 
 
+async def upload_file(call: Call) -> web.StreamResponse:
+    """POST /media/{dataset_id}/file: if it breaks off before its end, nothing is stored."""
+    # The first X-filename in ISO-8859-1, as the service reads it.
+    headers = call.request.raw_headers
+    values = (value for header, value in headers if header.lower() == b"x-filename")
+    name = next(values, b"").decode("latin-1").strip(" \t")
+    if not name:
+        raise refuse_data("ex_val_empty", name="Header: X-filename")
+    if _CONTROL.search(name):
+        raise BadRequestPage
+    call.authenticate()
+    service = call.service
+    dataset = await _find_dataset(call)
+    taken = await service.store.row(
+        "SELECT 1 FROM media WHERE dataset_id = ? AND folded = ? AND deleted_at IS NULL",
+        dataset["id"],
+        fold(name),
+    )
+    if taken is not None:
+        raise refuse("ex_alreadyexists", "Image", "name", name)
+    limit = service.max_allowed_packet
+    async with receive(call.request.content, service.folder, limit) as incoming:
+        mime = sniff(incoming.head)
+        if mime not in ("image/jpeg", "image/png"):
+            raise refuse_data("ex_val_bin_mime", mime, ACCEPTED)
+        if incoming.size >= limit or len(name) > _LONGEST_NAME:
+            raise refuse("ex_system")
+        try:
+            size = await incoming.image_size()
+        except UnreadableImageError:
+            raise refuse("ex_system") from None
+        # The file first: every row has its file, and files without a row are swept.
+        media_id = new_id()
+        await incoming.keep(media_id)
+        try:
+            async with service.store.writing() as db:
+                await _check_plan(db, service.plan, incoming.size)
+                await db.run(
+                    "INSERT INTO media"
+                    " (id, dataset_id, name, folded, timestamp, source, mime, size, width, height)"
+                    " VALUES (?, ?, ?, ?, ?, 'LOCAL', ?, ?, ?, ?)",
+                    *(media_id, dataset["id"], name, fold(name), now(), mime, incoming.size, *size),
+                )
+                await _add_tasks(db, dataset["id"], [media_id])
+                row = await find_media(db, media_id)
+        except Exception:
+            await in_thread(service.folder.media(media_id).unlink, missing_ok=True)
+            raise
+    return call.answer(media_view(service, row))
+
+
+async def _find_dataset(call: Call) -> Row:
+    """Return the dataset for new media, which may be softly deleted."""
+    dataset_id = call.ids["dataset_id"]
+    row = await call.service.store.find("dataset", "SELECT * FROM dataset WHERE id = ?", dataset_id)
+    if row["name"] in ("Dummy_Dataset_One", "Dummy_Dataset_Two"):
+        raise refuse("ex_gen_dummy_dataset_limit")
+    return row
+
+
+async def _check_plan(db: Transaction, plan: Plan, size: int) -> None:
+    if plan.storage_limit_kb is None:
+        return
+    sql = "SELECT coalesce(sum((size + 999) / 1000), 0) FROM media WHERE deleted_at IS NULL"
+    ((used,),) = await db.rows(sql)
+    needed = used + (size + 999) // 1000
+    if needed > plan.storage_limit_kb:
+        raise refuse("ex_limit", "Storage", str(needed), str(plan.storage_limit_kb))
+
+
+async def _add_tasks(db: Transaction, dataset_id: str, media_ids: list[str]) -> None:
+    """Make BACKLOG tasks of new media in every project that the dataset is attached to."""
+    sql = "SELECT project_id FROM project_dataset WHERE dataset_id = ?"
+    projects = [str(row["project_id"]) for row in await db.rows(sql, dataset_id)]
+    if projects:
+        await add_tasks(db, projects, media_ids)
+
+
+async def upload_urls(call: Call) -> web.StreamResponse:
+    """POST /media/{dataset_id}/url: one that cannot be stored makes the whole request fail."""
+    body = await call.json()
+    if not isinstance(body, list):
+        raise EmptyAnswer(400)
+    texts = set()
+    for item in body:
+        text = read_text(item)
+        if text is None:
+            raise refuse("ex_system")
+        texts.add(text)
+    # The service has a set: repeated URLs vanish, and the order is arbitrary.
+    urls = sorted(texts, key=lambda url: (zlib.crc32(url.encode("utf-8", "replace")), url))
+    service = call.service
+    dataset = await _find_dataset(call)
+    if dataset["media_type"] == "VIDEO":
+        raise refuse("ex_gen_url_not_allowed_mediatype")
+    if service.plan.name == "FREE_DEVELOPER":
+        raise refuse("ex_gen_public_urls_upload_not_allowed")
+    sql = "SELECT 1 FROM media WHERE dataset_id = ? AND url_folded = ? AND deleted_at IS NULL"
+    results = []
+    rows: list[tuple[str | int, ...]] = []
+    async with service.store.writing() as db:
+        for url in urls:
+            # The link is parsed, but not requested.
+            if _URL.fullmatch(url.strip()) is None:
+                status = "FAILED"
+            elif url.rpartition(".")[2].lower() not in _SUFFIXES:
+                status = "UNSUPPORTED_MIME_TYPE"
+            else:
+                held = await db.row(sql, dataset["id"], fold_link(url))
+                status = "SUCCESS" if held is None else "DUPLICATE"
+            # The last segment before the query.
+            media_id, name = None, url.partition("?")[0].rpartition("/")[2]
+            if status == "SUCCESS":
+                if len(name) > _LONGEST_NAME or len(url) > _LONGEST_URL:
+                    raise refuse("ex_system")
+                media_id = new_id()
+                row = (media_id, dataset["id"], name, fold(name), now(), url, fold_link(url))
+                rows.append(row)
+            results.append(
+                {
+                    "internal_media_ID": media_id,
+                    "external_media_ID": None if media_id is None else name,
+                    "imageUrl": url,
+                    "mediaUploadStatus": status,
+                }
+            )
+        await db.run_many(
+            "INSERT INTO media (id, dataset_id, name, folded, timestamp, source, url, url_folded)"
+            " VALUES (?, ?, ?, ?, ?, 'SHAREABLE_LINK', ?, ?)",
+            rows,
+        )
+        await _add_tasks(db, dataset["id"], [str(row[0]) for row in rows])
+    return call.answer(results)
+
+
 ROUTES: Final = (
+    Route("POST", "/media/{dataset_id}/file", upload_file, anonymous="allow"),
+    Route("POST", "/media/{dataset_id}/url", upload_urls),
     Route("GET", "/media/{media_id}", get_media),
     Route("DELETE", "/media/{media_id}", delete_media),
     Route("GET", "/presigned/{media_id}/{name}", get_presigned, anonymous="allow", prefix=""),

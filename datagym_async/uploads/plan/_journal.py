@@ -25,21 +25,19 @@ import attrs
 from datagym_async._checks import checked
 from datagym_async._files import from_home, private_folder, regular_only
 from datagym_async._printable import printable
-from datagym_async._runs._database import (
+from datagym_async._runs._disk import (
     SIDES,
     DamagedError,
     Database,
-    check,
-    is_of_the_disk,
-    opened,
-    remedy,
-)
-from datagym_async._runs._disk import (
     JournalLock,
+    check,
     full_path,
     is_locked,
+    is_of_the_disk,
     local_path,
     lock_path,
+    opened,
+    remedy,
     state_folder,
 )
 from datagym_async._runs._stores import shown_options

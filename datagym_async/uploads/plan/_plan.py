@@ -25,7 +25,7 @@ from typing import Any, Self
 import attrs
 
 from datagym_async._printable import printable
-from datagym_async._runs._database import Database, is_of_the_disk
+from datagym_async._runs._disk import Database, is_of_the_disk
 from datagym_async._wire._messages import Body
 from datagym_async.uploads._screening import Screening
 from datagym_async.uploads._values import Dedupe, Outcome, UploadItem

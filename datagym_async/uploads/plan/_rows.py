@@ -19,7 +19,7 @@ from zlib import crc32
 import attrs
 
 from datagym_async._files import regular_only
-from datagym_async._runs._database import DamagedError, Database
+from datagym_async._runs._disk import DamagedError, Database
 from datagym_async.models import Dataset, MediaSourceType
 from datagym_async.models._names import fold_link, fold_written, name_key
 from datagym_async.resources._media import screen_url
