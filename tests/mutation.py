@@ -48,7 +48,7 @@ PARTS: Final = {
     "verdicts": Part(["uploads/_verdicts.py"], ["unit/test_uploads_verdicts.py"]),
     "settling": Part(
         ["uploads/_settling.py"],
-        [f"unit/test_uploads_{each}.py" for each in ("settling", "resuming")],
+        [f"unit/test_uploads_{each}.py" for each in ("settling", "resuming", "verify")],
     ),
     "limits": Part(
         ["_limits/_limits.py"],

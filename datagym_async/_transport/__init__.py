@@ -3,12 +3,11 @@
 - `_base`: what the client needs. A `Transport` sends a request once and returns the whole answer,
   or the open one, or fetches a foreign URL without credentials. Errors of aiohttp and of the system
   become ours, free of causes, because aiohttp's own errors hold the headers of the request, and so
-  the token.
+  the token. How long the other side is waited for is watched by one timer.
 - `_options`: address, token and time limits, checked before they are used.
 - `_aiohttp`: `AiohttpTransport`, the real one.
 - `_direct`: the short way: a request on a connection of aiohttp, without its session around.
 - `_connections`: bodies on their way out, and connections that take one answer for each request.
-- `_deadlines`: how long the other side is waited for, watched by one timer.
 - `_foreign`: which addresses links and pre-signed URLs may lead to, and how they are asked.
 """
 
@@ -24,11 +23,12 @@ if TYPE_CHECKING:
     from datagym_async._transport._aiohttp import AiohttpTransport
     from datagym_async._transport._base import (
         FAILURES,
+        Deadline,
+        Deadlines,
         StreamedResponse,
         Transport,
         translate,
     )
-    from datagym_async._transport._deadlines import Deadline, Deadlines
     from datagym_async._transport._foreign import (
         ForbiddenAddressError,
         GuardedSession,
@@ -55,8 +55,7 @@ else:
     __getattr__, __dir__, _ = when_asked(
         __name__,
         _aiohttp="AiohttpTransport",
-        _base="FAILURES StreamedResponse Transport translate",
-        _deadlines="Deadline Deadlines",
+        _base="Deadline Deadlines FAILURES StreamedResponse Transport translate",
         _foreign="ForbiddenAddressError GuardedSession LinkError LinkFetcher LinkProber"
         " PublicResolver Redirect check_public",
         _options="Auth CallersSession Timeout check_base_url check_kind check_session check_token"

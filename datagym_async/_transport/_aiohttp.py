@@ -18,6 +18,9 @@ from yarl import URL
 
 from datagym_async._transport._base import (
     FAILURES,
+    Deadline,
+    Deadlines,
+    Pace,
     StreamedResponse,
     bound_of,
     too_slow,
@@ -32,7 +35,6 @@ from datagym_async._transport._connections import (
     OutgoingBody,
     StreamedBody,
 )
-from datagym_async._transport._deadlines import Deadline, Deadlines, Pace
 from datagym_async._transport._direct import Direct, DirectAnswer, all_of
 from datagym_async._transport._foreign import GuardedSession, LinkError, Redirect, redirect_of
 from datagym_async._transport._options import Auth, Timeout

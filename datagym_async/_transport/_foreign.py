@@ -25,9 +25,8 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from datagym_async._printable import printable
-from datagym_async._transport._base import FAILURES, translate
+from datagym_async._transport._base import FAILURES, Pace, translate
 from datagym_async._transport._connections import Connector
-from datagym_async._transport._deadlines import Pace
 from datagym_async._transport._options import Timeout, is_host
 from datagym_async._version import __version__
 

@@ -7,8 +7,8 @@ In reading order:
 * `_config`, `_report`: its options; results, progress, report, events and tally.
 * `_plan`: which file each media gets.
 * `_manifest`: the state of a folder, and its export.
-* `_prefix`, `_shards`: a prefix in an object store, or tars, instead of a folder.
-* `_fetching`: downloads one media into its file.
+* `_prefix`: a prefix in an object store instead of a folder.
+* `_fetching`: downloads one media into its file, or into a shard of samples, which is a tar.
 * `_labels`: labels and bitmaps beside the media.
 """
 

@@ -27,7 +27,7 @@ from datagym_async._runs._options import Listener
 from datagym_async._runs._stores import is_stored
 from datagym_async._threads import in_thread
 from datagym_async.downloads._config import DownloadConfig, bound_of
-from datagym_async.downloads._fetching import Fetcher
+from datagym_async.downloads._fetching import Fetcher, Shards
 from datagym_async.downloads._labels import require_extras, write_bitmaps, write_labels
 from datagym_async.downloads._manifest import (
     DownloadJob,
@@ -48,7 +48,6 @@ from datagym_async.downloads._report import (
     DownloadTally,
     MediaSettled,
 )
-from datagym_async.downloads._shards import Shards
 from datagym_async.exceptions import (
     APIError,
     ClientClosedError,

@@ -4,7 +4,8 @@
 what a client needs. It imports nothing of the client, so that both cannot be wrong together. In
 reading order, from the wire inwards:
 
-* `_server`: opens and closes everything; makes data for tests that no route can.
+* `_server`: opens and closes everything; makes data for tests (projects, videos, states) that no
+  route can.
 * `_app`: counts requests, closes connections as the real service does, and handles all requests:
   header block, route, method, token; exceptions become answers.
 * `_answers`: how JSON is read and written, in both generations of names; every answer that refuses,
@@ -15,7 +16,6 @@ reading order, from the wire inwards:
 * `_service`: what all routes share: plan, tokens, settings, and their request.
 * `_store`: the tables, how names are compared, transactions. `_files`: the data folder, bodies on
   their way into it, the type and size of an image. `_links`: link images, and fetching them.
-* `_seed`: projects, videos, states, which no route can make.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ try:
     from datagym_async.server._answers import Dialect as Dialect
     from datagym_async.server._labels import TaskState as TaskState
     from datagym_async.server._links import FetchLinks as FetchLinks
-    from datagym_async.server._seed import (
+    from datagym_async.server._server import (
         SeedDataset as SeedDataset,
-        SeededDataset as SeededDataset,
-        SeededProject as SeededProject,
         SeedKeyframe as SeedKeyframe,
         SeedMedia as SeedMedia,
         SeedProject as SeedProject,
         SeedVideo as SeedVideo,
         SeedVideoObject as SeedVideoObject,
+        SeededDataset as SeededDataset,
+        SeededProject as SeededProject,
+        Server as Server,
     )
-    from datagym_async.server._server import Server as Server
     from datagym_async.server._service import Plan as Plan
     from datagym_async.server._store import StoreError as StoreError
 except ModuleNotFoundError as _error:

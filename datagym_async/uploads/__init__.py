@@ -2,33 +2,33 @@
 
 In reading order:
 
-* `_uploader`: the `Uploader`, a run of the engine from the sources to the report.
+* `_uploader`: the `Uploader`, a run of the engine from the sources to the report; `DryRun`, the
+  same without sending.
 * `_config`, `_values`: options; items, results, report and events. `_tally`: a run is counted, and
   its events are made.
 * `sources/`: paths, globs, lists and streams, split into items. `plan/`: the plan of a run, and its
   journal.
 * `_pictures`: arrays and PIL images as items.
 * `_feeder`: plans the sources and yields items with backpressure; `_reading`, `_screening`:
-  small files are read ahead, and files that the service would certainly refuse are rejected.
-  `_preparing`: images are prepared, in processes.
+  small files are read ahead, images are prepared in processes, and files that the service would
+  certainly refuse are rejected.
 * `_sending`: one request and its outcome; `_verdicts`: what an error means for an item.
-* `_settling`: whether uploads with lost answers were stored. `_verification`: compares stored bytes
-  with sent ones.
+* `_settling`: whether uploads with lost answers were stored, and whether stored bytes are those
+  that were sent.
 * `_target`: which dataset an image goes to; a family of datasets of limited size.
-* `_advice`: what limited the run, and whether uploads take longer in a larger dataset. `_dry_run`:
-  the same as an upload, without sending.
+* `_advice`: what limited the run, and whether uploads take longer in a larger dataset.
 """
 
 from __future__ import annotations
 
 from datagym_async._public import publish
 from datagym_async.uploads._config import UploadConfig as UploadConfig
-from datagym_async.uploads._dry_run import (
+from datagym_async.uploads._uploader import (
     DryRun as DryRun,
-    PlannedUpload as PlannedUpload,
     PlanSummary as PlanSummary,
+    PlannedUpload as PlannedUpload,
+    Uploader as Uploader,
 )
-from datagym_async.uploads._uploader import Uploader as Uploader
 from datagym_async.uploads._values import (
     DatasetCreated as DatasetCreated,
     DatasetShare as DatasetShare,

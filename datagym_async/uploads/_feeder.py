@@ -25,11 +25,12 @@ from datagym_async._threads import (
     only_cancelled_by_us,
     together,
 )
-from datagym_async.uploads._preparing import PORTION, Preparer
 from datagym_async.uploads._reading import (
     DECODERS,
+    PORTION,
     PORTION_BYTES,
     PORTION_ITEMS,
+    Preparer,
     next_portion,
     read_awaited,
     read_stored,

@@ -257,9 +257,9 @@ async def test_a_run_is_cancelled_while_an_image_takes_long(
     here: World, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The process is ended, and nobody waits for it."""
-    from datagym_async.uploads import _preparing
+    from datagym_async.uploads import _reading
 
-    monkeypatch.setattr(_preparing, "_COMMAND", "import time; time.sleep(600)")
+    monkeypatch.setattr(_reading, "_COMMAND", "import time; time.sleep(600)")
     monkeypatch.setattr("datagym_async._threads.PATIENCE", 0.01)
     running = asyncio.create_task(upload(here, folder, prepare=STEPS))
     await until(children)

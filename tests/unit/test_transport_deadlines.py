@@ -8,7 +8,7 @@ import math
 import pytest
 
 from datagym_async._transport import Deadline, Deadlines
-from datagym_async._transport._deadlines import Pace
+from datagym_async._transport._base import Pace
 
 pytestmark = pytest.mark.looptime
 

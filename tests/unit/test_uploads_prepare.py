@@ -15,8 +15,8 @@ from PIL import Image
 
 from datagym_async import ConfigurationError, UploadConfig, UploadItem
 from datagym_async._runs._images import Prepared, Steps, prepare, serve_on
-from datagym_async.uploads import Outcome, _preparing
-from datagym_async.uploads._preparing import Preparer, Workers
+from datagym_async.uploads import Outcome, _reading
+from datagym_async.uploads._reading import Preparer, Workers
 from datagym_async.uploads._screening import Screening
 from datagym_async.uploads.plan import Planned
 from tests.helpers.photos import gif, half_jpeg, jpeg
@@ -294,7 +294,7 @@ def test_an_image_that_no_process_has_looked_at_has_failed(
 ) -> None:
     """That is no verdict on the image: the next run tries it again."""
     if how == "crashes":
-        monkeypatch.setattr(_preparing, "_COMMAND", "pass")
+        monkeypatch.setattr(_reading, "_COMMAND", "pass")
         words = "two processes that decoded it crashed"
     else:
         monkeypatch.setattr(sys, "executable", "/nowhere/python")

@@ -13,9 +13,9 @@ import attrs
 import pytest
 
 from datagym_async.exceptions import APIConnectionError, APIError, NotFoundError
-from datagym_async.uploads import _verification as _chosen
+from datagym_async.uploads import _settling as _chosen
+from datagym_async.uploads._settling import WORKERS, Stored, images_of, verify
 from datagym_async.uploads._tally import Tally
-from datagym_async.uploads._verification import WORKERS, Stored, images_of, verify
 from datagym_async.uploads.plan import OF_ONE_RUN, SCHEMA, State
 
 
