@@ -26,7 +26,7 @@ from uuid import UUID
 import attrs
 
 from benchmarks.machine import machine_facts
-from datagym_async._runs._needs import DownloadSources
+from datagym_async._runs._engine import DownloadSources
 from datagym_async.downloads import DownloadConfig, Downloader
 from datagym_async.downloads._manifest import DownloadJob
 from datagym_async.models import Dataset, DatasetMedia, MediaSourceType

@@ -251,7 +251,7 @@ class ClientJobs:
         config: DownloadConfig | None,
         only: Collection[str] | None = None,
     ) -> Downloader:
-        from datagym_async._runs._needs import DownloadSources
+        from datagym_async._runs._engine import DownloadSources
         from datagym_async._wire._routes import segment
         from datagym_async.downloads import DownloadConfig, Downloader
         from datagym_async.downloads._manifest import DownloadJob

@@ -1,4 +1,4 @@
-"""Files: only regular ones are read, and each is written completely or not at all.
+"""Files: only regular ones are read, each is written completely or not at all, names for any disk.
 
 **Reading** never blocks at the opening. A pipe may never end and cannot be read again for another
 attempt; a device may have no end, or do something when it is opened. So the path of an image or a
@@ -19,6 +19,11 @@ a lock is dead, and the next writer to the same target deletes it.
   media, backups, locks) are 0600, in folders of ours that are 0700.
 * A file that is replaced, and a folder that exists, keep their modes.
 
+**Names** of the service are turned into file names for any disk (`safe_name`): one part of a path
+on every system, without separators, control characters and Windows' reserved names, at most 255
+bytes. A name depends on that of the service only; if two give the same, one is numbered
+(`numbered_file`).
+
 If a target cannot be written, a `FileWriteError` names it. All functions that are not awaited
 block: call them in a thread.
 """
@@ -29,14 +34,16 @@ import contextlib
 import errno
 import hashlib
 import os
+import re
 import secrets
 import shutil
 import stat
 import sys
+import unicodedata
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final, Protocol, Self, TypeVar
 
 import attrs
@@ -401,3 +408,95 @@ def _remove_folder(part: Path) -> None:
             if not (part.parent / old.name).exists():
                 old.rename(part.parent / old.name)
     shutil.rmtree(outer, ignore_errors=True)
+
+
+MAX_BYTES: Final = 255  # bytes of a file's name in UTF-8, as most file systems bound them
+_MAX_SUFFIX: Final = 32
+_STAND_IN: Final = "_"
+_UNSAFE: Final = re.compile(r'[<>:"/\\|?*]')
+# Controls, invisible marks that change the direction of writing, surrogates, private and unassigned
+# characters, line separators.
+_UNSAFE_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_PLAIN: Final = re.compile(r"\w(?:[\w.-]*\w)?", re.ASCII)
+"""Nearly all names; they stay unchanged unless they are reserved."""
+_RESERVED: Final = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|clock\$|(?:com|lpt)[0-9¹²³])")
+# Characters of `Cf` that are allowed, because they join the parts of emoji and letters.
+_JOINERS: Final = frozenset("\u200c\u200d")
+# Some file systems ignore these, and what chooses between forms of a character.
+_UNSEEN: Final = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200c\u200d\u3164\ufe00-\ufe0f\uffa0"
+    "\U000e0100-\U000e01ef]"
+)
+
+
+def safe_name(name: str, *, suffix: str = "") -> str:
+    """Return any text as a file's name on any system, ending with the whole suffix."""
+    text = name + suffix
+    if not _PLAIN.fullmatch(text):
+        text = "".join(map(_safe_character, _UNSAFE.sub(_STAND_IN, text)))
+        text = text.strip(" ").rstrip(". ")  # Windows drops blanks and dots at the end
+    if suffix and len(text) <= len(suffix):
+        text = _STAND_IN + text
+    if text.startswith(".") or not text:  # hidden, or one of the two that are folders
+        text = _STAND_IN + text[1:]
+    if _RESERVED.fullmatch(text.partition(".")[0].rstrip(" ").casefold()):
+        text = _STAND_IN + text
+    if not suffix:
+        return text if text.isascii() and len(text) <= MAX_BYTES else _cut(text, "")
+    # Each character was replaced by one, so that the suffix is as long as before.
+    return _cut_stem(text[: -len(suffix)], text[-len(suffix) :])
+
+
+def with_room(name: str, suffix: str) -> str:
+    """Return a safe name (with folders), cut so that its stem with another suffix fits as well."""
+    path = PurePosixPath(name)
+    if _length(path.stem) + _length(suffix) <= MAX_BYTES:
+        return name
+    stem = _cut_stem(path.stem, suffix).removesuffix(suffix)
+    return str(path.with_name(stem + path.suffix))
+
+
+def numbered_file(name: str, number: int) -> str:
+    """Return a safe name with a number before its suffix, for example ``"photo (2).jpg"``."""
+    return _cut(name, f" ({number})")
+
+
+def folded_name(name: str) -> str:
+    """Return the form in which file systems that fold names compare a safe name.
+
+    Each of them folds in its own way. Here all names are equal that are equal on one of them: in
+    another case, written out (``ﬁ`` and ``fi``), composed or not, with and without invisible marks.
+    An unneeded number is harmless, but a file must not replace another one. The service has another
+    rule (`datagym_async.models`).
+    """
+    if name.isascii():
+        return name.lower()
+    decomposed = unicodedata.normalize("NFD", name).casefold()
+    return unicodedata.normalize("NFC", _UNSEEN.sub("", decomposed))
+
+
+def _safe_character(one: str) -> str:
+    if one.isascii() and one.isprintable():
+        return one
+    is_unsafe = unicodedata.category(one) in _UNSAFE_CATEGORIES and one not in _JOINERS
+    return _STAND_IN if is_unsafe else one
+
+
+def _cut(name: str, mark: str) -> str:
+    """Return a name with a mark before its suffix, with a stem that is cut if it is too long."""
+    stem, dot, ending = name.rpartition(".")
+    is_split = stem and _length(dot + ending) <= _MAX_SUFFIX
+    if not is_split or not (mark or _length(name) > MAX_BYTES):
+        return _cut_stem(name, mark)
+    return _cut_stem(stem, mark + dot + ending)
+
+
+def _cut_stem(stem: str, ending: str) -> str:
+    room = MAX_BYTES - _length(ending)
+    if _length(stem) > room:
+        stem = stem.encode()[:room].decode("utf-8", "ignore").rstrip(". ") or _STAND_IN
+    return f"{stem}{ending}"
+
+
+def _length(text: str) -> int:
+    return len(text.encode())

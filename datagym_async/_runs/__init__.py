@@ -2,9 +2,9 @@
 
 In reading order:
 
-* `_engine`: `BulkRun`, one feeder and N workers between two queues, and when a run ends.
+* `_engine`: `BulkRun`, one feeder and N workers between two queues, and when a run ends; what jobs
+  and the loader need from the resources below them.
 * `_options`: checks of options, and the limits at which a run ends.
-* `_needs`: what jobs and the loader need from the resources below them.
 * `_text`: texts for counts and sizes; the tally and the report of a run.
 * `_disk`: reading, locking, and putting files in their places; journals and manifests as databases:
   used by one thread at a time, sealed, checked.

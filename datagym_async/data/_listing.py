@@ -17,8 +17,7 @@ from typing import Protocol, cast
 
 import attrs
 
-from datagym_async._runs._engine import RunLane
-from datagym_async._runs._needs import DatasetLookup, LabelExports, ProjectLookup
+from datagym_async._runs._engine import DatasetLookup, LabelExports, ProjectLookup, RunLane
 from datagym_async._threads import in_thread
 from datagym_async._wire._messages import MAX_IN_MEMORY
 from datagym_async.data._config import Links

@@ -30,8 +30,7 @@ from datagym_async._opened import Fetch, RemoteJobs
 from datagym_async._printable import logger, printable
 from datagym_async._retry import RetryPolicy
 from datagym_async._runs._disk import tidy
-from datagym_async._runs._engine import Patience
-from datagym_async._runs._needs import DownloadSources
+from datagym_async._runs._engine import DownloadSources, Patience
 from datagym_async._runs._stores import is_stored
 from datagym_async._transport import StreamedResponse, Timeout, Transport
 from datagym_async._wire import Request, Response
@@ -48,7 +47,7 @@ from datagym_async.downloads import DownloadConfig
 from datagym_async.downloads._fetching import Fetcher
 from datagym_async.downloads._manifest import Wanted
 from datagym_async.downloads._prefix import STATE_FOLDER, Prefix
-from datagym_async.downloads._report import DownloadResult, DownloadTally
+from datagym_async.downloads._values import DownloadResult, DownloadTally
 from datagym_async.exceptions import APIConnectionError, APIError, ConfigurationError, DataGymError
 from datagym_async.models import DatasetMedia, ProjectId
 from datagym_async.predict._models import Job, Model, Predicted, run_chunk

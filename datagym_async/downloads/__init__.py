@@ -4,7 +4,7 @@ In reading order:
 
 * `_downloader`: the `Downloader`, a run of the engine from the listing to the labels; the listing
   of the service, and the project of a dataset.
-* `_config`, `_report`: its options; results, progress, report, events and tally.
+* `_values`: its options, results, progress, report and events, and their tally.
 * `_plan`: which file each media gets.
 * `_manifest`: the state of a folder, and its export.
 * `_prefix`: a prefix in an object store instead of a folder.
@@ -15,9 +15,8 @@ In reading order:
 from __future__ import annotations
 
 from datagym_async._public import publish
-from datagym_async.downloads._config import DownloadConfig as DownloadConfig
-from datagym_async.downloads._downloader import Downloader as Downloader
-from datagym_async.downloads._report import (
+from datagym_async.downloads._values import (
+    DownloadConfig as DownloadConfig,
     DownloadEnded as DownloadEnded,
     DownloadEvent as DownloadEvent,
     DownloadOutcome as DownloadOutcome,
@@ -27,5 +26,6 @@ from datagym_async.downloads._report import (
     DownloadStarted as DownloadStarted,
     MediaSettled as MediaSettled,
 )
+from datagym_async.downloads._downloader import Downloader as Downloader
 
 publish(globals())

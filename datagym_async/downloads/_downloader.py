@@ -21,12 +21,10 @@ from datagym_async._files import from_home
 from datagym_async._printable import quoted
 from datagym_async._retry import RetryPolicy
 from datagym_async._runs._disk import DamagedError
-from datagym_async._runs._engine import BulkRun, RunLane
-from datagym_async._runs._needs import DownloadSources
+from datagym_async._runs._engine import BulkRun, DownloadSources, RunLane
 from datagym_async._runs._options import Listener
 from datagym_async._runs._stores import is_stored
 from datagym_async._threads import in_thread
-from datagym_async.downloads._config import DownloadConfig, bound_of
 from datagym_async.downloads._fetching import Fetcher, Shards
 from datagym_async.downloads._labels import require_extras, write_bitmaps, write_labels
 from datagym_async.downloads._manifest import (
@@ -38,7 +36,8 @@ from datagym_async.downloads._manifest import (
     trouble,
 )
 from datagym_async.downloads._prefix import Prefix
-from datagym_async.downloads._report import (
+from datagym_async.downloads._values import (
+    DownloadConfig,
     DownloadEnded,
     DownloadOutcome,
     DownloadProgress,
@@ -47,6 +46,7 @@ from datagym_async.downloads._report import (
     DownloadStarted,
     DownloadTally,
     MediaSettled,
+    bound_of,
 )
 from datagym_async.exceptions import (
     APIError,

@@ -29,15 +29,18 @@ import attrs
 
 from datagym_async._retry import RetryPolicy
 from datagym_async._runs._disk import PARTS, HashedPart, is_full, path_in
-from datagym_async._runs._engine import Patience, is_fatal
+from datagym_async._runs._engine import DownloadSources, Patience, is_fatal
 from datagym_async._runs._images import decode
-from datagym_async._runs._needs import DownloadSources
 from datagym_async._threads import in_thread
 from datagym_async._transport import LinkError, LinkFetcher
-from datagym_async.downloads._config import DownloadConfig
 from datagym_async.downloads._manifest import Manifest, Wanted
 from datagym_async.downloads._prefix import STATE_FOLDER, Prefix
-from datagym_async.downloads._report import DownloadOutcome, DownloadResult, DownloadTally
+from datagym_async.downloads._values import (
+    DownloadConfig,
+    DownloadOutcome,
+    DownloadResult,
+    DownloadTally,
+)
 from datagym_async.exceptions import (
     APIConnectionError,
     APIError,

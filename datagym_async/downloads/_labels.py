@@ -17,13 +17,12 @@ import attrs
 
 from datagym_async._printable import printable
 from datagym_async._runs._disk import PARTS, HashedPart, path_in
+from datagym_async._runs._engine import DownloadSources
 from datagym_async._runs._images import require_pillow, stored_size
-from datagym_async._runs._needs import DownloadSources
 from datagym_async._threads import in_thread
-from datagym_async.downloads._config import DownloadConfig
 from datagym_async.downloads._manifest import Manifest
 from datagym_async.downloads._prefix import STATE_FOLDER
-from datagym_async.downloads._report import DownloadTally
+from datagym_async.downloads._values import DownloadConfig, DownloadTally
 from datagym_async.exports._bitmaps import (
     CONCURRENCY,
     Bitmap,

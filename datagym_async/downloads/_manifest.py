@@ -43,7 +43,7 @@ from datagym_async._runs._disk import (
 from datagym_async._runs._text import csv_cells
 from datagym_async.downloads._plan import INDEXES, KEPT_NAMES, OF_ONE_RUN, Planning, claim_of
 from datagym_async.downloads._prefix import MANIFEST, STATE_FOLDER, Prefix, begun_mark
-from datagym_async.downloads._report import DownloadOutcome, DownloadResult
+from datagym_async.downloads._values import DownloadOutcome, DownloadResult
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.models import MediaSourceType
 

@@ -24,9 +24,9 @@ from typing import Final, get_args
 
 import attrs
 
-from datagym_async._file_names import folded_name, numbered_file, safe_name
+from datagym_async._files import folded_name, numbered_file, safe_name
 from datagym_async._runs._disk import Database
-from datagym_async.downloads._config import LabelFormat
+from datagym_async.downloads._values import LabelFormat
 from datagym_async.models import Dataset
 
 KEPT_NAMES: Final = (

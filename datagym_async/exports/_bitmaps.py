@@ -20,8 +20,7 @@ from urllib.parse import unquote_plus, urlsplit
 import attrs
 
 from datagym_async._extras import require_modules
-from datagym_async._file_names import folded_name, numbered_file, safe_name
-from datagym_async._files import sweep, write_file
+from datagym_async._files import folded_name, numbered_file, safe_name, sweep, write_file
 from datagym_async._printable import Shown, printable, tally, told
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import (

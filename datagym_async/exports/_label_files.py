@@ -17,8 +17,7 @@ import attrs
 import orjson
 
 from datagym_async._checks import by_annotation, check_is
-from datagym_async._file_names import safe_name
-from datagym_async._files import replaced_file, telling
+from datagym_async._files import replaced_file, safe_name, telling
 from datagym_async._printable import Shown, counted, printable
 from datagym_async._runs._disk import path_in
 from datagym_async._runs._text import size

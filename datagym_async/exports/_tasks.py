@@ -13,7 +13,7 @@ from typing import Final
 
 import attrs
 
-from datagym_async._runs._needs import DatasetLookup
+from datagym_async._runs._engine import DatasetLookup
 from datagym_async.exceptions import ConfigurationError, NotFoundError
 from datagym_async.formats import LossKind, LossReport
 from datagym_async.formats._losses import Losses, answers_set

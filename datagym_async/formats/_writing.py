@@ -16,8 +16,15 @@ from typing import Final, Literal, TextIO, TypeAlias, get_args
 import attrs
 
 from datagym_async._checks import check_is, checked, listed
-from datagym_async._file_names import folded_name, numbered_file, safe_name, with_room
-from datagym_async._files import FolderPart, placed, telling
+from datagym_async._files import (
+    FolderPart,
+    folded_name,
+    numbered_file,
+    placed,
+    safe_name,
+    telling,
+    with_room,
+)
 from datagym_async.formats import _label_texts as texts
 from datagym_async.formats._label_texts import Run, Sheet
 from datagym_async.formats._losses import (

@@ -4,8 +4,7 @@ In reading order:
 
 * `_basics`: the service's words, its instants, and what long or secret fields look like
 * `_names`: names of media: as they travel, and which of them the service holds for one
-* `_media`: datasets and media
-* `_projects`: projects and their label configurations
+* `_media`: datasets and their media, projects and their label configurations
 * `_tasks`: labelling tasks and the label values in them
 * `_ids`: what may stand for an id of each noun
 """
@@ -35,18 +34,16 @@ from datagym_async.models._ids import (
     ValueId as ValueId,
 )
 from datagym_async.models._media import (
-    Dataset as Dataset,
-    DatasetMedia as DatasetMedia,
-    Media as Media,
-    UrlResult as UrlResult,
-)
-from datagym_async.models._projects import (
     ConfigBackup as ConfigBackup,
     ConfigStakes as ConfigStakes,
+    Dataset as Dataset,
+    DatasetMedia as DatasetMedia,
     LabelConfiguration as LabelConfiguration,
     LabelEntry as LabelEntry,
+    Media as Media,
     Project as Project,
     ProjectDataset as ProjectDataset,
+    UrlResult as UrlResult,
 )
 from datagym_async.models._tasks import (
     AiSegResult as AiSegResult,

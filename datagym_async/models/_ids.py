@@ -8,8 +8,15 @@ from typing import Final, TypeAlias
 from uuid import UUID
 
 from datagym_async.exceptions import ConfigurationError
-from datagym_async.models._media import Dataset, DatasetMedia, Media
-from datagym_async.models._projects import LabelConfiguration, LabelEntry, Project, ProjectDataset
+from datagym_async.models._media import (
+    Dataset,
+    DatasetMedia,
+    LabelConfiguration,
+    LabelEntry,
+    Media,
+    Project,
+    ProjectDataset,
+)
 from datagym_async.models._tasks import LabelValue, Task, TaskDetail
 
 DatasetId: TypeAlias = str | UUID | Dataset | ProjectDataset

@@ -12,8 +12,7 @@ from datagym_async.models._basics import (
     TaskState,
     TaskType,
 )
-from datagym_async.models._media import Media
-from datagym_async.models._projects import LabelConfiguration
+from datagym_async.models._media import LabelConfiguration, Media
 
 
 @attrs.frozen

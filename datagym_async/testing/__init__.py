@@ -12,8 +12,8 @@
 `outage` stops the service for a while. With pytest, use the fixture ``datagym_server`` or
 ``datagym_client``: pytest finds them by itself.
 
-* `_plan`: which request gets which fault, and a record of all requests.
-* `_faults`: faults that are answers, faults of the connection, and `outage`.
+* `_faults`: which request gets which fault, and a record of all requests; faults that are answers,
+  faults of the connection, and `outage`.
 * `plugin`: the fixtures, for a conftest.py that names them.
 """
 
@@ -21,28 +21,26 @@ from __future__ import annotations
 
 from datagym_async._public import publish
 from datagym_async.testing._faults import (
+    Action as Action,
     CommitThenDelay as CommitThenDelay,
     CommitThenDrop as CommitThenDrop,
     Delay as Delay,
     Drop as Drop,
     DropMidBody as DropMidBody,
+    Fault as Fault,
+    FaultPlan as FaultPlan,
     Hang as Hang,
     Html as Html,
     Redirect as Redirect,
     RefuseToken as RefuseToken,
     RetryAfter as RetryAfter,
+    SeenRequest as SeenRequest,
     ServiceError as ServiceError,
     Status as Status,
     Truncate as Truncate,
     WrongShape as WrongShape,
-    outage as outage,
-)
-from datagym_async.testing._plan import (
-    Action as Action,
-    Fault as Fault,
-    FaultPlan as FaultPlan,
-    SeenRequest as SeenRequest,
     chance as chance,
+    outage as outage,
 )
 
 publish(globals())

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import attrs
 
 from datagym_async._limits import Admission
-from datagym_async._runs._needs import MediaUploads
+from datagym_async._runs._engine import MediaUploads
 from datagym_async._transport import LinkProber
 from datagym_async.exceptions import AlreadyExistsError, APIError, DataGymError
 from datagym_async.models import UrlStatus

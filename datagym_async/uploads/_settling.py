@@ -27,8 +27,8 @@ import attrs
 from datagym_async._files import regular_only
 from datagym_async._printable import logger, printable
 from datagym_async._runs._disk import refusal
+from datagym_async._runs._engine import MediaUploads
 from datagym_async._runs._images import Steps
-from datagym_async._runs._needs import MediaUploads
 from datagym_async._runs._stores import RANGE, Stores, is_stored
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import APIError, DataGymError

@@ -21,7 +21,7 @@ from typing import Protocol, runtime_checkable
 
 import attrs
 
-from datagym_async._runs._needs import DatasetLookup
+from datagym_async._runs._engine import DatasetLookup
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import AlreadyExistsError, APIError, ConfigurationError, DataGymError
 from datagym_async.models import Dataset, DatasetMedia, MediaSourceType, MediaType, Project

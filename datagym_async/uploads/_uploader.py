@@ -22,8 +22,7 @@ import attrs
 
 from datagym_async._limits import LimiterState
 from datagym_async._printable import printable, quoted, told
-from datagym_async._runs._engine import BulkRun
-from datagym_async._runs._needs import DatasetLookup, MediaUploads
+from datagym_async._runs._engine import BulkRun, DatasetLookup, MediaUploads
 from datagym_async._runs._options import DRAIN_SECONDS, Stops
 from datagym_async._runs._text import counted, size
 from datagym_async._threads import in_thread

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from datagym_async._file_names import MAX_BYTES, folded_name, numbered_file, safe_name, with_room
+from datagym_async._files import MAX_BYTES, folded_name, numbered_file, safe_name, with_room
 
 HOSTILE = st.lists(
     st.one_of(

@@ -27,7 +27,7 @@ SUBJECTS: Final = {
     "helpers/picture.py": {"look._subjects"},
     "helpers/simulated_run.py": {"_session", "uploads._tally"},
     "isolated/test_predict_processes.py": {"_processes"},
-    "property/test_file_names.py": {"_file_names"},
+    "property/test_file_names.py": {"_files"},
     "property/test_fitted_labels.py": {"labels._geometry"},
     "property/test_formats.py": {"formats._masks"},
     "property/test_formats_classes.py": {
