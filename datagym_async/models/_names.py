@@ -29,6 +29,7 @@ IMAGE_SUFFIXES = frozenset((
     ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".bmp", ".dib", ".gif", ".tif", ".tiff",
     ".webp", ".heic", ".heif", ".avif",
 ))  # fmt: skip
+_UP = re.compile(r"^(?:\.{0,2}/)++")
 _UPLOAD_PREFIX = re.compile(r"(?:^|(?<=[/\\]))[0-9a-f]{8}-(?=[^/\\]+$)")
 # With the character before it, which what follows may belong to.
 _ESCAPED = re.compile(r"(?:(?<!%)(?<!%[0-9A-Fa-f])[^%])?(?:%[89A-Fa-f][0-9A-Fa-f])++")
@@ -155,15 +156,15 @@ class MediaIndex:
     # One id, or a tuple of several: there may be a million names.
     _by_name: dict[str, str | tuple[str, ...]] = attrs.field(factory=dict, init=False)
     _by_escaped: dict[str, str | tuple[str, ...]] = attrs.field(factory=dict, init=False)
-    # Names without suffix, made when the first such name is looked for.
-    _by_stem: dict[str, list[str]] = attrs.field(factory=dict, init=False)
+    # By endings of paths, without their suffixes or with them; made when the first is looked for.
+    _by_ending: dict[bool, dict[str, list[str]]] = attrs.field(factory=dict, init=False)
 
     def __contains__(self, media_id: str) -> bool:
         return media_id in self._ids
 
     def add(self, media: Iterable[NamedMedia]) -> None:
         """Add media; one that is listed in two datasets or projects counts once."""
-        self._by_stem.clear()
+        self._by_ending.clear()
         for each in media:
             if each.id in self._ids:
                 continue
@@ -188,8 +189,9 @@ class MediaIndex:
 
         The name is looked for unchanged, then with fewer and fewer of its folders (`_endings`).
         Other tools escape names (``a%20b.jpg`` for ``a b.jpg``), so then it is tried decoded, and
-        last among media with escaped names. A name without the suffix of an image
-        (``n01440764_10040`` in ImageNet) matches the image with any suffix.
+        then among media with escaped names. Last come media that have more folders than the name. A
+        name without the suffix of an image (``n01440764_10040`` in ImageNet) matches the image with
+        any suffix.
         """
         plain = unquote(name)
         for table, written in (
@@ -201,17 +203,24 @@ class MediaIndex:
                 if found := table.get(_folded(each)):
                     return [found] if isinstance(found, str) else [*found]
         endings = [*_endings(plain)]
-        if endings[-1].lower().endswith((*IMAGE_SUFFIXES,)):
-            return []
-        if not self._by_stem:
+        has_suffix = endings[-1].lower().endswith((*IMAGE_SUFFIXES,))
+        tried = [_UP.sub("", endings[:2][-1])] if has_suffix else endings
+        by_ending = self._ending_of(is_stem=not has_suffix)
+        return next(filter(None, (by_ending.get(_folded(each)) for each in tried)), [])
+
+    def _ending_of(self, *, is_stem: bool) -> dict[str, list[str]]:
+        """Return media by the endings of their paths that are not the path, or by their stems."""
+        table = self._by_ending.get(is_stem)
+        if table is None:
+            table = self._by_ending[is_stem] = {}
             for key, ids in self._by_name.items():
-                own = key.rpartition("/")[2]
-                stem = own.rpartition(".")[0] or own
-                for each in {stem, key.removesuffix(own) + stem}:
-                    self._by_stem.setdefault(each, []).extend(
-                        [ids] if isinstance(ids, str) else ids
-                    )
-        return next(filter(None, (self._by_stem.get(_folded(each)) for each in endings)), [])
+                every = [ids] if isinstance(ids, str) else ids
+                for each in dict.fromkeys(_endings(key)):
+                    own = each.rpartition("/")[2]
+                    stem = each.removesuffix(own) + (own.rpartition(".")[0] or own)
+                    if is_stem or each != key:
+                        table.setdefault(stem if is_stem else each, []).extend(every)
+        return table
 
 
 def _endings(name: str) -> Iterator[str]:

@@ -66,6 +66,30 @@ def test_names_without_an_ending() -> None:
     assert found.unmatched == ("c.JPG", "d.tiff")  # which have an ending, if another one
 
 
+def test_media_that_have_more_folders() -> None:
+    """They were uploaded from a folder above, with ``name="relative"``."""
+    names = (
+        "train/1.jpg",
+        "2.jpg",
+        "..\\img/2.jpg",
+        "./3.png",
+        "val/1.jpg",
+        "val/4",
+        "x/train/5.jpg",
+    )
+    there = (
+        "images/train/1.jpg", "set/images/val/1.jpg", "img/2.jpg", "a/3.png", "b/3.png",
+        "b/val/4.jpg", "c/4.jpg", "c/train/5.jpg",
+    )  # fmt: skip
+    found = match([image(each) for each in names], media(*there))
+    assert [(each.media_name, each.media_id) for each in found.images] == [
+        ("train/1.jpg", "1"), ("2.jpg", "3"), ("val/1.jpg", "2"), ("val/4", "6")
+    ]  # fmt: skip
+    assert found.doubled == ("..\\img/2.jpg",)
+    assert found.ambiguous == ("./3.png",)
+    assert found.unmatched == ("x/train/5.jpg",)  # its own folder is another one
+
+
 def test_what_does_not_match_is_named() -> None:
     """Images without media, with several, and with one that is taken already are named."""
     found = match(
