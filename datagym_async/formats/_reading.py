@@ -344,10 +344,14 @@ def named_as_found(name: str, stem: str, pictures: Pictures, where: str, losses:
     """Return the name of an image: the one in its label file, unless an image has the file's name.
 
     All tools name a label file like its image. The name inside is often out of date: images were
-    renamed, or copied with their labels, and the name inside is that of another image.
+    renamed, converted, or copied with their labels, and the name inside is that of another image.
     """
-    own, said = pictures.of(stem), PurePosixPath(name.replace("\\", "/")).stem
-    if own is None or composed(said) in map(composed, (own.stem, own.name)):
+    own, said = pictures.of(stem), PurePosixPath(name.replace("\\", "/"))
+    if own is None:
+        return name
+    kinds = {each.suffix.lower() for each in (own, said)} & IMAGE_SUFFIXES
+    was_converted = len(kinds) > 1 and str(said) == said.name and not is_there(own.with_name(name))
+    if composed(said.stem) in map(composed, (own.stem, own.name)) and not was_converted:
         return name
     losses.add(LossKind.RENAMED, f"{where}: {own.name}, where the file says {name}")
     return own.name

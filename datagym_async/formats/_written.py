@@ -30,7 +30,7 @@ from datagym_async.formats._losses import (
 from datagym_async.formats._mapping import LabelMapping, Place, keypoint_names, places_of
 from datagym_async.formats._raw import Category
 from datagym_async.formats._reading import names_of, snapped
-from datagym_async.formats._reading_lines import classes_of_yaml
+from datagym_async.formats._reading_yolo import classes_of_yaml
 from datagym_async.formats.coco._reading import categories_of
 from datagym_async.labels import (
     Annotation,

@@ -174,6 +174,23 @@ def test_images_that_were_renamed(tmp_path: Path) -> None:
     assert "a.json: a.jpg, where the file says old.png" in str(lost)
 
 
+@pytest.mark.parametrize("format_name", ["labelme", "voc"])
+def test_images_that_were_converted(tmp_path: Path, format_name: str) -> None:
+    """The image beside has another suffix than the file says, unless that one is there, too."""
+    for stem, said in (("a", "a.png"), ("b", "b.png"), ("c", "c.JPG"), ("d", "d")):
+        size = "<size><width>200</width><height>100</height></size>"
+        if format_name == "labelme":
+            labelme(tmp_path / f"{stem}.json", shape("car", TRIANGLE), imagePath=said)
+        else:
+            content = f"<annotation><filename>{said}</filename>{size}</annotation>"
+            text(tmp_path / f"{stem}.xml", content)
+        picture(tmp_path / f"{stem}.jpg")
+    picture(tmp_path / "b.png")
+    images, lost = read(open_dataset(tmp_path, format_name))
+    assert [each.name for each in images] == ["a.jpg", "b.png", "c.JPG", "d"]
+    assert lost == {"renamed": 1}
+
+
 def test_names_and_sizes_of_labelme(tmp_path: Path) -> None:
     """Folders and backslashes stay; a size that is not told is that of the image beside."""
     labelme(tmp_path / "a.json", imagePath="..\\images\\a.png")

@@ -524,6 +524,60 @@ def test_files_of_several_datasets(tmp_path: Path) -> None:
     assert open_dataset(tmp_path).categories[0].name == "of_data"
 
 
+@pytest.mark.parametrize(
+    ("train", "val", "other"),
+    [
+        ("../train/images", "../valid/images", "test/images"),  # older exports of Roboflow
+        ("images/train", "", "images/val"),
+        ("train", "train", "valid"),
+    ],
+)
+def test_parts_that_the_file_leaves_out(tmp_path: Path, train: str, val: str, other: str) -> None:
+    """A folder beside a part that is named like one, and has labels, is a part."""
+    text(tmp_path / "data.yaml", f"train: {train}\nval: {val}\nnames: [car]\n")
+    given = {each.removeprefix("../") for each in (train, val) if each}
+    for number, part in enumerate(sorted({*given, other})):
+        picture(tmp_path / part / f"{number}.png")
+        labels = tmp_path / part.replace("images", "labels")
+        text(labels / f"{number}.txt", "0 0.5 0.5 0.5 0.5\n")
+    picture(tmp_path / train.removeprefix("../").replace("train", "test0") / "a.png")
+    images, lost = read(open_dataset(tmp_path))
+    names = sorted(str(number) for number in range(len({*given, other})))
+    assert (sorted(Path(each.name).stem for each in images), lost) == (names, {})
+    part = "test" if "test" in other else "val"
+    found = {each.name for each in read(open_dataset(tmp_path, split=part))[0]}
+    assert f"{sorted({*given, other}).index(other)}.png" in found
+
+
+def test_a_file_of_names_without_parts(tmp_path: Path) -> None:
+    """It is for the folder that it lies in; a file that describes a model is none."""
+    text(tmp_path / "data.yaml", "nc: 2\nnames: [car, bus]\n")
+    text(tmp_path / "yolov5s.yaml", "nc: 80\nbackbone: [[-1, 1, Conv, [64]]]\nhead: []\n")
+    bare(tmp_path, "notes.txt", "images", "labels")
+    (image,), lost = read(open_dataset(tmp_path))
+    assert ([each.category.name for each in image.objects], lost) == (["bus"], {})
+    with pytest.raises(FormatError, match="names no images under val"):
+        open_dataset(tmp_path, split="val")
+    (tmp_path / "data.yaml").unlink()
+    text(tmp_path / "classes.txt", "car\nbus\n")
+    (image,), lost = read(open_dataset(tmp_path))
+    assert ([each.category.name for each in image.objects], lost) == (["bus"], {})
+
+
+def test_a_dataset_in_the_only_folder(tmp_path: Path) -> None:
+    """An archive often has one; if there are others, the error says where a data.yaml is."""
+    inner = tmp_path / "My set"
+    text(inner / "data.yaml", "train: ../train/images\nnames: [car, bus]\n")
+    bare(inner, "notes.txt", "train/images", "train/labels")
+    text(tmp_path / "README.md", "")
+    (tmp_path / "__MACOSX").mkdir()
+    (image,), lost = read(open_dataset(tmp_path))
+    assert (image.name, len(image.objects), lost) == ("a.png", 1, {})
+    (tmp_path / "runs").mkdir()
+    with pytest.raises(FormatError, match=r"or give .*My set.data\.yaml in place of the folder"):
+        open_dataset(tmp_path)
+
+
 def test_parts_beside_images_and_labels(tmp_path: Path) -> None:
     """Parts that somebody added later are read, too, and images of one name told apart."""
     bare(tmp_path, "classes.names", "images", "labels")
@@ -586,7 +640,8 @@ def test_darknet(tmp_path: Path) -> None:
 
 NOTHING = [
     ("train: images\nnames: [a]", "leads to no images; looked for images; train: images is not"),
-    ("names: [a]", "names no images under train, val or test; it has nothing"),
+    ("names: [a]", "leads to no images"),
+    ("nc: 1\npath: .", "names no images under train, val or test; it has nothing"),
     ("train: images", "names must be a list"),
     ("names: {a: b}\ntrain: images", "cannot be read as yolo"),
     ("names: [[a]]\ntrain: images", "names must be a list"),
