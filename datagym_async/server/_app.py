@@ -36,7 +36,14 @@ from datagym_async.server._service import LARGEST_BODY, Call, Route, Service
 from datagym_async.server._store import now
 from datagym_async.server.routes import ROUTES
 
+_LOGGER = logger(__name__)
+
 _HEADER_BLOCK: Final = 8192
+_CLOSING: Final = frozenset({400, 413, 500, 503})
+_SWALLOWED: Final = 2 * 1024 * 1024
+_VERSIONS: Final = (HttpVersion10, HttpVersion11)
+_NEVER_IN_A_URL: Final = re.compile(r'[\[\]{}|\\^`"<>\x00-\x20\x7f]|[^\x00-\x7f]')
+_ENCODED_SLASH: Final = re.compile(r"%2f|%5c", re.IGNORECASE)
 
 
 @attrs.frozen
@@ -148,29 +155,17 @@ class Connection(web.RequestHandler):
         return response
 
 
-def header_block_fits(request: web.BaseRequest) -> bool:
-    """Return whether the request line and the headers stay within the container's buffer."""
-    line = len(request.method) + len(request.raw_path.encode()) + len("  HTTP/1.1\r\n")
-    fields = sum(len(name) + len(value) + len(": \r\n") for name, value in request.raw_headers)
-    return line + fields + len("\r\n") <= _HEADER_BLOCK
-
-
-_LOGGER = logger(__name__)
-
-_CLOSING: Final = frozenset({400, 413, 500, 503})
-_SWALLOWED: Final = 2 * 1024 * 1024
-_VERSIONS: Final = (HttpVersion10, HttpVersion11)
-_NEVER_IN_A_URL: Final = re.compile(r'[\[\]{}|\\^`"<>\x00-\x20\x7f]|[^\x00-\x7f]')
-_ENCODED_SLASH: Final = re.compile(r"%2f|%5c", re.IGNORECASE)
-
-
 def check_head(request: web.Request) -> None:
     """Refuse an unknown version, headers that are too large, and a host that is missing."""
     is_known = request._version in _VERSIONS  # `version` caches its first value
     if not is_known:
         request._version = HttpVersion11  # for the answer
     has_host = request.version != HttpVersion11 or hdrs.HOST in request.headers
-    if not (is_known and has_host and header_block_fits(request)):
+    # The request line and the headers have to stay within the container's buffer.
+    line = len(request.method) + len(request.raw_path.encode()) + len("  HTTP/1.1\r\n")
+    fields = sum(len(name) + len(value) + len(": \r\n") for name, value in request.raw_headers)
+    fits = line + fields + len("\r\n") <= _HEADER_BLOCK
+    if not (is_known and has_host and fits):
         raise BadRequestPage
 
 

@@ -1,7 +1,7 @@
 """The server, which runs in the caller's event loop, and data that no route can make for it.
 
 That is projects, videos and their objects, task states, deleted datasets. The values describe it;
-the functions store it in a transaction and return the ids.
+the functions store it in a transaction.
 """
 
 import asyncio
@@ -37,6 +37,9 @@ from datagym_async.server._labels import (
 from datagym_async.server._links import FetchLinks, LinkImages
 from datagym_async.server._service import OWNER, Plan, Service
 from datagym_async.server._store import Store, Transaction, fold, fold_link, new_id, now
+
+# How long requests in flight may take to finish while the server stops, in seconds.
+_GRACE: Final = 2.0
 
 MediaType: TypeAlias = Literal["IMAGE", "VIDEO"]
 FrameType: TypeAlias = Literal["START", "CHANGE", "END", "START_END"]
@@ -141,28 +144,7 @@ class SeedVideoObject:
     keyframes: Sequence[SeedKeyframe] = ()
 
 
-async def seed_demo(service: Service) -> list[SeededProject]:
-    """Make the demo projects, unless they exist."""
-    wanted = (
-        SeedProject("Demo images", short_description="Attach a dataset and label it"),
-        SeedProject("Demo videos", media_type="VIDEO", short_description="For video datasets"),
-    )
-    seeded = []
-    async with service.store.writing() as db:
-        for project in wanted:
-            row = await db.row(
-                "SELECT * FROM project WHERE name = ? AND deleted_at IS NULL ORDER BY seq DESC",
-                project.name,
-            )
-            if row is None:
-                seeded.append(await make_project(service, db, project))
-            else:
-                ids = (row["id"], row["name"], row["config_id"], row["iteration_id"])
-                seeded.append(SeededProject(*ids, (), {}))
-    return seeded
-
-
-async def make_project(service: Service, db: Transaction, project: SeedProject) -> SeededProject:
+async def _make_project(service: Service, db: Transaction, project: SeedProject) -> SeededProject:
     project_id, config_id, iteration_id = new_id(), new_id(), new_id()
     await db.run(
         "INSERT INTO project"
@@ -174,7 +156,7 @@ async def make_project(service: Service, db: Transaction, project: SeedProject) 
     datasets: list[SeededDataset] = []
     tasks: dict[str, str] = {}
     for dataset in project.datasets:
-        seeded = await make_dataset(service, db, dataset)
+        seeded = await _make_dataset(service, db, dataset)
         datasets.append(seeded)
         await db.run("INSERT INTO project_dataset VALUES (?, ?)", project_id, seeded.id)
         # Of equal names the last one has the task.
@@ -191,7 +173,7 @@ async def make_project(service: Service, db: Transaction, project: SeedProject) 
     return SeededProject(project_id, project.name, config_id, iteration_id, datasets, tasks)
 
 
-async def make_dataset(service: Service, db: Transaction, dataset: SeedDataset) -> SeededDataset:
+async def _make_dataset(service: Service, db: Transaction, dataset: SeedDataset) -> SeededDataset:
     dataset_id = new_id()
     await db.run(
         "INSERT INTO dataset"
@@ -238,25 +220,6 @@ async def _make_media(service: Service, db: Transaction, dataset_id: str, media:
     return media_id
 
 
-async def add_video_objects(
-    service: Service, task_id: str, objects: Sequence[SeedVideoObject]
-) -> list[str]:
-    """Add objects to the video of a task and return their ids; `LookupError` for a wrong key."""
-    async with service.store.writing() as db:
-        found = await find_label_task(db, task_id)
-        entries = {each.key: each for each in entries_of(found.project) if each.is_geometry}
-        values = []
-        for each in objects:
-            entry = entries.get(each.key.lower())
-            if entry is None:
-                raise LookupError(
-                    f"The label configuration has no geometry {each.key!r} for a seeded object."
-                )
-            values.append(_with_changes(empty_values(entry), each.keyframes))
-        await insert_values(db, found.id, values)
-    return [value.id for value in values]
-
-
 def _with_changes(value: Value, keyframes: Sequence[SeedKeyframe]) -> Value:
     """Return a value, and those below it, with the changes at the keyframes."""
     kind, key = value.entry.type, value.entry.key
@@ -284,10 +247,6 @@ def _drawn(kind: str, shape: Sequence[float]) -> Mapping[str, Json]:
         return {"points": points_view(list(pairwise(numbers))[::2])}
     members: dict[str, Json] = dict(zip(EMPTY[kind], [*numbers, *[None] * 4], strict=False))
     return {"point": members} if kind == "POINT" else members
-
-
-# How long requests in flight may take to finish while the server stops, in seconds.
-_GRACE: Final = 2.0
 
 
 class Server:
@@ -450,17 +409,34 @@ class Server:
         """Make projects with their datasets, media and tasks, which no route can do."""
         service = self._running
         async with service.store.writing() as db:
-            return [await make_project(service, db, project) for project in projects]
+            return [await _make_project(service, db, project) for project in projects]
 
     async def seed_datasets(self, *datasets: SeedDataset) -> list[SeededDataset]:
         """Make datasets that belong to no project."""
         service = self._running
         async with service.store.writing() as db:
-            return [await make_dataset(service, db, dataset) for dataset in datasets]
+            return [await _make_dataset(service, db, dataset) for dataset in datasets]
 
     async def seed_demo(self) -> list[SeededProject]:
         """Make one image and one video project, unless they exist, and return them."""
-        return await seed_demo(self._running)
+        service = self._running
+        wanted = (
+            SeedProject("Demo images", short_description="Attach a dataset and label it"),
+            SeedProject("Demo videos", media_type="VIDEO", short_description="For video datasets"),
+        )
+        seeded = []
+        async with service.store.writing() as db:
+            for project in wanted:
+                row = await db.row(
+                    "SELECT * FROM project WHERE name = ? AND deleted_at IS NULL ORDER BY seq DESC",
+                    project.name,
+                )
+                if row is None:
+                    seeded.append(await _make_project(service, db, project))
+                else:
+                    ids = (row["id"], row["name"], row["config_id"], row["iteration_id"])
+                    seeded.append(SeededProject(*ids, (), {}))
+        return seeded
 
     async def set_task_state(
         self, task_id: str, state: TaskState, *, labeler: str | None = None
@@ -476,7 +452,19 @@ class Server:
 
         The label configuration has to be there already, with a geometry of each object's key.
         """
-        return await add_video_objects(self._running, task_id, objects)
+        async with self._running.store.writing() as db:
+            found = await find_label_task(db, task_id)
+            entries = {each.key: each for each in entries_of(found.project) if each.is_geometry}
+            values = []
+            for each in objects:
+                entry = entries.get(each.key.lower())
+                if entry is None:
+                    raise LookupError(
+                        f"The label configuration has no geometry {each.key!r} for a seeded object."
+                    )
+                values.append(_with_changes(empty_values(entry), each.keyframes))
+            await insert_values(db, found.id, values)
+        return [value.id for value in values]
 
     async def delete_dataset(self, dataset_id: str) -> None:
         """Delete a dataset as the web interface does: reading says 404, writing works."""

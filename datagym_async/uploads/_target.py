@@ -220,7 +220,21 @@ class Target:
         try:
             if self._failure is not None:
                 raise self._failure
-            dataset, number = await self._next_dataset()
+            # Numbers that only a deleted dataset has are skipped.
+            last = self.members[-1].number
+            for number in range(last + 1, last + MAX_GAP + 1):
+                try:
+                    dataset = await self._family.ensure(name_in_family(self.name, number))
+                except AlreadyExistsError:
+                    continue
+                if dataset.media_type is MediaType.IMAGE:
+                    break
+            else:
+                raise ConfigurationError(
+                    f"{name_in_family(self.name, last + 1)!r} and the next names after it are "
+                    "taken by datasets that are deleted, or not for images; use a dataset with "
+                    "another name."
+                )
             await self._attach(dataset.id)
         except DataGymError as error:
             self._failure = error
@@ -231,21 +245,6 @@ class Target:
         self._enter(dataset, number, held, created=not held)
         if self._on_created is not None:
             self._on_created(self.members[-1])
-
-    async def _next_dataset(self) -> tuple[Dataset, int]:
-        """Return the next dataset; numbers that only a deleted dataset has are skipped."""
-        last = self.members[-1].number
-        for number in range(last + 1, last + MAX_GAP + 1):
-            try:
-                dataset = await self._family.ensure(name_in_family(self.name, number))
-            except AlreadyExistsError:
-                continue
-            if dataset.media_type is MediaType.IMAGE:
-                return dataset, number
-        raise ConfigurationError(
-            f"{name_in_family(self.name, last + 1)!r} and the next names after it are taken by "
-            "datasets that are deleted, or not for images; use a dataset with another name."
-        )
 
     def _enter(self, dataset: Dataset, number: int, held: int, *, created: bool = False) -> None:
         self.members.append(Member(dataset.id, dataset.name, number, held, created))

@@ -258,7 +258,21 @@ class Plan:
             rows = database.execute(sql.TAKE, (self._taken, count)).fetchall()
             found = [self._planned(database, row) for row in rows]
             if self._dedupe is not None:
-                self._note_equals(database, found)
+                # Record which are equal to others, byte for byte, and which are skipped for it.
+                seqs = json.dumps([each.seq for each in found])
+                equals = database.execute(sql.EQUAL_BYTES, (seqs,))
+                equal = {seq: item_of(*first) for seq, *first in equals}
+                for planned in found:
+                    first = equal.get(planned.seq)
+                    if first is None or not (planned.verdict is None or planned.verdict.is_clash):
+                        continue
+                    said = f"It is equal to {first.source or printable(first.name)}, byte for byte"
+                    self.duplicates += 1
+                    if self._dedupe == "skip":
+                        skipped = f'{said}, so it was skipped (dedupe="skip").'
+                        planned.verdict = Verdict(Outcome.SKIPPED, skipped)
+                    else:
+                        planned.warnings += (f"{said}.",)
             if self._resuming is not None:  # without a journal there is no next run that needs it
                 # In one statement: many small ones compete with the event loop for the interpreter
                 # lock.
@@ -297,23 +311,6 @@ class Plan:
         if planned.verdict is not None and planned.verdict.outcome is Outcome.SKIPPED:
             planned.there = database.execute(sql.LISTED_AT, (key,)).fetchone() or NOWHERE
         return planned
-
-    def _note_equals(self, database: sqlite3.Connection, found: list[Planned]) -> None:
-        """Record which items are equal to others, byte for byte, and which are skipped for it."""
-        seqs = json.dumps([each.seq for each in found])
-        equal = {seq: item_of(*first) for seq, *first in database.execute(sql.EQUAL_BYTES, (seqs,))}
-        for planned in found:
-            first = equal.get(planned.seq)
-            if first is None or not (planned.verdict is None or planned.verdict.is_clash):
-                continue
-            said = f"It is equal to {first.source or printable(first.name)}, byte for byte"
-            self.duplicates += 1
-            if self._dedupe == "skip":
-                planned.verdict = Verdict(
-                    Outcome.SKIPPED, f'{said}, so it was skipped (dedupe="skip").'
-                )
-            else:
-                planned.warnings += (f"{said}.",)
 
     def note_prepared(self, sent: Iterable[tuple[int, bytes]]) -> None:
         """Store the hashes of prepared images in memory, to compare them at the end."""
