@@ -10,9 +10,9 @@ In reading order:
   are mapped (`LabelMapping`), and their places in a configuration; `_labelled`: label values
 * `_writing`: label values as files of any format; `_label_texts`: the texts in these; `_written`:
   classes with their numbers, objects; `_splits`: the part of an image
-* `_reading`: what all readers share; `_reading_lines`: label files of YOLO and DOTA;
-  `_reading_yolo`: their datasets; `_reading_kitti`: KITTI; `_reading_xml`: Pascal VOC and CVAT;
-  `_reading_json`: LabelMe and Labelbox
+* `_reading`: what all readers share; `_reading_lines`: label files of YOLO and DOTA, and KITTI;
+  `_reading_yolo`: datasets of YOLO and DOTA; `_reading_xml`: Pascal VOC and CVAT; `_reading_json`:
+  LabelMe and Labelbox
 * `_table`: the table of formats, their detection, and reading any of them
 * `coco/`: COCO, both ways, and the label configuration that its labels need
 * `_prediction_files`: files in all formats of an import, and their media

@@ -16,7 +16,7 @@ import orjson
 from datagym_async.formats._losses import Losses, LossKind, answers_set, outlines_of, writable
 from datagym_async.formats._mapping import LabelMapping
 from datagym_async.formats._reading import snapped
-from datagym_async.formats._reading_kitti import KITTI_MARKS
+from datagym_async.formats._reading_lines import KITTI_MARKS
 from datagym_async.formats._reading_xml import FIRST_PIXEL, VOC_MARKS
 from datagym_async.formats._written import Classes, Shown, carried, count_answers, shown_on
 from datagym_async.labels import (

@@ -19,8 +19,7 @@ from datagym_async.formats._mapping import LabelMapping, config_of
 from datagym_async.formats._raw import RawDataset, RawImage
 from datagym_async.formats._reading import Options, files_below
 from datagym_async.formats._reading_json import open_labelbox, open_labelme
-from datagym_async.formats._reading_kitti import is_kitti, open_kitti
-from datagym_async.formats._reading_lines import is_yolo
+from datagym_async.formats._reading_lines import is_kitti, is_yolo, open_kitti
 from datagym_async.formats._reading_xml import open_cvat, open_voc
 from datagym_async.formats._reading_yolo import YoloName, open_yolo, yolo_file, yolo_kind
 from datagym_async.formats.coco._reading import open_dataset as open_files_of_coco
