@@ -126,6 +126,7 @@ class Direct:
         self._host = url.host_port_subcomponent
         self._fields = self._parameter = _Hidden(b"")
         self._path = URL(f"{base_url}api/v1/", encoded=True).raw_path
+        self._encodings = ""  # the field that a request may replace
         self._route: tuple[str, str, str | None] | None = None
         self._of_route = _Hidden(b"")
         self.kept = Kept(keep_alive, self._loop)
@@ -135,6 +136,7 @@ class Direct:
         usual: dict[str, str] = {**fields}
         for name, value in aiohttp.ClientRequest.DEFAULT_HEADERS.items():
             usual.setdefault(str(name), value)
+        self._encodings = f"Accept-Encoding: {usual.pop('Accept-Encoding')}\r\n"
         lines = [f"Host: {self._host}", *(f"{name}: {value!s}" for name, value in usual.items())]
         self._fields = _Hidden("\r\n".join([*lines, ""]).encode("ascii"))
         self._parameter = _Hidden(parameter.reveal().encode("ascii"))
@@ -181,7 +183,7 @@ class Direct:
                 b"".join((first.encode(), self._parameter.value, then.encode(), self._fields.value))
             )
             self._route = None if request.query else route
-        own = ""
+        own = "" if "Accept-Encoding" in request.headers else self._encodings
         for name, value in request.headers.items():
             # No line break and no control character, as with aiohttp.
             if not (value.isascii() and value.isprintable() and name.isascii()):

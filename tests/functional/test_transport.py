@@ -85,6 +85,23 @@ async def test_what_is_sent() -> None:
     assert received == body
 
 
+async def test_a_request_may_ask_for_another_coding() -> None:
+    """Its own field replaces the usual one, which all others have."""
+    accepted: list[list[bytes]] = []
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for _ in range(2):
+            lines = (await read_request(reader))[0].split(b"\r\n")
+            accepted.append([line for line in lines if line.lower().startswith(b"accept-enc")])
+            writer.write(OK)
+
+    async with transport_to(talk) as transport:
+        await send(transport, Request("GET", "dataset", headers={"Accept-Encoding": "identity"}))
+        await send(transport, READ)
+
+    assert accepted == [[b"Accept-Encoding: identity"], [b"Accept-Encoding: gzip, deflate"]]
+
+
 async def test_an_empty_body_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     """From Python 3.12 on, asyncio would send an empty piece for ever, so it never gets one."""
     pieces: list[bytes] = []
