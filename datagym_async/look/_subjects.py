@@ -23,7 +23,7 @@ from datagym_async._runs._text import counted
 from datagym_async._threads import in_thread
 from datagym_async.data._listing import Library, Listing, PackedLabels, export_labels, list_media
 from datagym_async.exceptions import ConfigurationError, NotFoundError
-from datagym_async.formats import FormatError, LabelMapping, PredictionFile, sniff
+from datagym_async.formats import FormatError, LabelMapping, LossKind, PredictionFile, sniff
 from datagym_async.formats._prediction_files import OWN_FORMATS
 from datagym_async.formats._reading import files_below
 from datagym_async.labels import (
@@ -219,7 +219,9 @@ async def labels_in(
                 yield attrs.evolve(item, annotations=map(_as_drawn, item.annotations))
             else:
                 yield item
-    notes += [f"not read: {loss}" for loss in file.losses.items if loss.kind.is_loss]
+    # Objects with several parts are counted and shown as several.
+    told = [each for each in file.losses.items if each.kind.is_loss or each.kind is LossKind.PARTS]
+    notes += [f"not read: {each}" if each.kind.is_loss else str(each) for each in told]
 
 
 def _as_drawn(annotation: Annotation) -> Annotation:

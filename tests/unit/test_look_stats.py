@@ -307,6 +307,24 @@ async def test_coco_says_the_sizes_of_images(tmp_path: Path) -> None:
     assert (found.images, found.labelled, found.finding("edge").count) == (2, 1, 1)
 
 
+async def test_parts_count_as_objects_of_their_own(tmp_path: Path) -> None:
+    """So a file has more objects than annotations, and a note says why."""
+    rings = [[1, 1, 9, 1, 9, 9], [20, 1, 29, 1, 29, 9]]
+    document = {
+        "images": [{"id": 1, "file_name": "a.jpg", "width": 100, "height": 80}],
+        "categories": [{"id": 1, "name": "car"}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "segmentation": rings}],
+    }
+    (tmp_path / "coco.json").write_text(json.dumps(document))
+
+    found = await look.stats(tmp_path / "coco.json")
+
+    assert found.objects == 2
+    assert [note.partition(" (")[0] for note in found.notes] == [
+        "1 x objects with several parts, each now a separate shape"
+    ]
+
+
 async def test_images_elsewhere_are_found_where_they_are_said_to_be(tmp_path: Path) -> None:
     """YOLO needs their sizes; only what takes `images` names it."""
     text(tmp_path / "labels" / "classes.txt", "car\n")
