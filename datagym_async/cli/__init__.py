@@ -5,9 +5,10 @@ that runs; `_command` makes a command from a function, with the shared options, 
 error into a sentence and an exit status; `_options` has those options; `_option_table` defines the
 rows of a table of options, and `_job_options` has the rows of `upload` and `download`.
 
-One file a command, or a group of them: `_upload`, `_download`, `_export`, `_import`, `_bitmaps`,
-`_demo` (with its photographs and their labels), `_serve`, `_projects`, `_datasets`, `_media`,
-`_config`, `_tasks`, `_jobs`, `_auth`, `_preview`, `_gallery`, `_stats`.
+One file a command, a group of them, or some that belong together: `_upload`, `_download`, `_export`
+(and `bitmaps`), `_import`, `_demo` (with its photographs and their labels), `_serve`, `_resources`
+(`projects`, `datasets`, `media`), `_config`, `_tasks`, `_jobs`, `_auth`, `_look` (`preview`,
+`gallery`, `stats`).
 
 What they call: `_connect` (address and token, to a client, perhaps through the workers of a
 cluster), `_lookup` (names and ids, to datasets and projects), `_signals` (Ctrl-C),

@@ -98,10 +98,18 @@ COMMANDS: Final[Mapping[str, str]] = {
 }
 """Each command, or group of commands, with the first line of its help; module `_name` has it."""
 
+_ELSEWHERE: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("projects", "datasets", "media"), "resources"),
+    **dict.fromkeys(("preview", "gallery", "stats"), "look"),
+    "bitmaps": "export",
+}
+"""The modules of those that belong together."""
+
 
 def load(name: str) -> Any:
-    module = import_module(f"datagym_async.cli._{name}")
-    found: Any = typer.main.get_command(module.app)
+    module = import_module(f"datagym_async.cli._{_ELSEWHERE.get(name, name)}")
+    apps = (each for each in vars(module).values() if isinstance(each, typer.Typer))
+    found: Any = typer.main.get_command(next(each for each in apps if each.info.name == name))
     found.help = found.help or COMMANDS[name]
     return found
 

@@ -25,9 +25,9 @@ from datagym_async._runs._text import counted, size
 from datagym_async._threads import in_thread
 from datagym_async.cli._closing import UploadAccount
 from datagym_async.cli._command import Invocation, command, group
-from datagym_async.cli._datasets import show_dataset
 from datagym_async.cli._errors import SOME_FAILED, WELL, CommandError
 from datagym_async.cli._options import argument, flag
+from datagym_async.cli._resources import show_dataset
 from datagym_async.cli._serve import running_server
 from datagym_async.cli._upload import run_upload
 from datagym_async.labels import (

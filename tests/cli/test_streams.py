@@ -158,7 +158,14 @@ sys.exit(main())
 
 @pytest.mark.parametrize(
     "module",
-    ["typer", "rich", "datagym_async.cli._app", "datagym_async.cli._datasets", "asyncio", "uvloop"],
+    [
+        "typer",
+        "rich",
+        "datagym_async.cli._app",
+        "datagym_async.cli._resources",
+        "asyncio",
+        "uvloop",
+    ],
 )
 def test_an_early_interruption(service: ServerThread, module: str) -> None:
     """Ctrl-C while the program is still being loaded is answered by one word and 130."""

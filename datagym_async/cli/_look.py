@@ -1,0 +1,412 @@
+"""`preview`, `gallery` and `stats`: labels drawn on images, in a browser, and counted."""
+
+import asyncio
+import json
+import webbrowser
+from collections import deque
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Final, cast, get_args
+
+import attrs
+
+from datagym_async._client import DataGymClient
+from datagym_async._files import replaced_file, write_file
+from datagym_async._runs._text import counted
+from datagym_async._threads import in_thread
+from datagym_async.cli._command import Invocation, command, group
+from datagym_async.cli._connect import client_for, waiting, with_client
+from datagym_async.cli._errors import (
+    INTERRUPTED,
+    SOME_FAILED,
+    WELL,
+    CommandError,
+    hint_in_shell_words,
+)
+from datagym_async.cli._lookup import lies_here, project_of, subject_of
+from datagym_async.cli._options import argument, flag
+from datagym_async.cli._progress import Step, showing
+from datagym_async.cli._screen import Output, plain
+from datagym_async.cli._signals import on_stop_signals, run_in_loop
+from datagym_async.exceptions import NotFoundError
+from datagym_async.look import (
+    Choice,
+    Gallery,
+    GalleryOptions,
+    LabelStatistics,
+    build_gallery,
+    build_sheet,
+)
+from datagym_async.look import stats as stats_of_file
+from datagym_async.look._marks import silence_size_warnings
+from datagym_async.look._pages import few, statistics_page, statistics_svg
+from datagym_async.look._sheet import FORMS
+from datagym_async.look._stats import FindingKind, Histogram
+from datagym_async.look._subjects import ImageSet, of_folder, of_service
+from datagym_async.models import Project
+from datagym_async.models._ids import is_id
+
+preview_app = group("preview")
+
+
+@command(preview_app, "preview")
+def preview(
+    invocation: Invocation,
+    subject: Annotated[
+        str,
+        argument(
+            "PROJECT|DATASET|IMAGE",
+            "Name or id of a project or dataset, id of a media, or a folder or image on disk. A "
+            "path that exists on disk is used first.",
+        ),
+    ],
+    output: Annotated[
+        Path, flag("--output -o FILE", "The picture (.png, .jpg, .webp), or pages (.pdf).")
+    ] = Path("preview.png"),
+    count: Annotated[int, flag("--count -n N", "Largest number of images.", min=1, max=400)] = 24,
+    seed: Annotated[int, flag("--seed N", "The same seed chooses the same images.")] = 0,
+    of_class: Annotated[
+        list[str] | None,
+        flag("--class KEY", "Only images with this class. May be repeated."),
+    ] = None,
+    state: Annotated[str, flag("--state STATE", "Only images whose tasks are in this state.")] = "",
+    query: Annotated[str, flag("--query TEXT", "Only images with this text in their names.")] = "",
+    project: Annotated[
+        str | None,
+        flag(
+            "--project -p NAME|ID", "For a dataset or a media: the project whose labels are drawn."
+        ),
+    ] = None,
+    labels: Annotated[
+        Path | None, flag("--labels PATH", "For a folder: the file or folder of its labels.")
+    ] = None,
+    text: Annotated[
+        bool, flag("--text/--no-text", "Write class and answers beside each shape.")
+    ] = True,
+    open_it: Annotated[bool, flag("--open", "Open it in the browser.")] = False,
+) -> int:
+    """Draw labels on images: a contact sheet of some, or one image.
+
+    The images are chosen at random; the same seed gives the same images.
+    """
+    if output.suffix.lower() not in FORMS:
+        raise CommandError(f"The file {output} must end in .png, .jpg, .webp or .pdf.")
+    silence_size_warnings()
+    subjects = Subjects(subject, project, labels)
+    choice = Choice(count=count, seed=seed, classes=of_class or (), state=state, query=query)
+
+    notes: tuple[str, ...] = ()
+
+    async def draw(looked: ImageSet) -> int:
+        nonlocal notes
+        notes = looked.notes
+        return await build_sheet(looked, output, choice, text=text)
+
+    async def local() -> int:
+        return await draw(await subjects.local())
+
+    async def at(client: DataGymClient) -> int:
+        try:
+            looked = await subjects.at(client)
+        except CommandError:
+            if not is_id(subject):
+                raise
+            return await _one(client, subject, project, output, text=text)
+        return await draw(looked)
+
+    shown = run_in_loop(local()) if lies_here(invocation, subject) else with_client(invocation, at)
+    images = counted(shown, "image")
+    for line in notes:
+        invocation.output.warning(line)
+    document = {"path": str(output), "images": shown, "notes": notes}
+    invocation.output.outcome(document, f"{images} in {output}.")
+    if open_it:
+        webbrowser.open(output.resolve().as_uri())
+    return WELL
+
+
+async def _one(
+    client: DataGymClient, media_id: str, project: str | None, output: Path, *, text: bool
+) -> int:
+    of = None if project is None else (await project_of(client, project)).id
+    try:
+        image = await client.preview(media_id, project_id=of, text=text)
+    except NotFoundError as error:
+        if of is not None:
+            raise
+        raise CommandError(
+            f"There is no project, dataset or media with the id {media_id!r}."
+        ) from error
+    async with replaced_file(output) as file:
+        await in_thread(image.save, file, FORMS[output.suffix.lower()])
+    return 1
+
+
+gallery_app = group("gallery")
+
+
+@attrs.frozen
+class Subjects:
+    """The images of a command: those of a project, a dataset or a folder."""
+
+    subject: str
+    project: str | None = None
+    labels: Path | None = None
+
+    async def local(self) -> ImageSet:
+        """Return the images of a folder, or a single image."""
+        path = Path(self.subject)
+        if not await in_thread(path.is_file):
+            return await of_folder(path, self.labels)
+        looked = await of_folder(path.parent, self.labels)
+        only = [each for each in looked.subjects if each.path == path]
+        return attrs.evolve(looked, title=path.name, subjects=only)
+
+    async def at(self, client: DataGymClient) -> ImageSet:
+        if self.labels is not None:
+            raise CommandError("--labels is for folders only.")
+        found = await subject_of(client, self.subject)
+        sources = client._look_sources()
+        if isinstance(found, Project):
+            return await of_service(sources, found.id, None)
+        of = None if self.project is None else (await project_of(client, self.project)).id
+        return await of_service(sources, of, found.id)
+
+
+@command(gallery_app, "gallery")
+def gallery(
+    invocation: Invocation,
+    subject: Annotated[
+        str,
+        argument(
+            "PROJECT|DATASET|FOLDER",
+            "Name or id at the service, or a folder of images. A path that exists on disk is used "
+            "first.",
+        ),
+    ],
+    output: Annotated[
+        Path,
+        flag("--output -o FOLDER", "Folder to write to: a new one, or that of an earlier gallery."),
+    ] = Path("gallery"),
+    project: Annotated[
+        str | None,
+        flag("--project -p NAME|ID", "For a dataset: the project whose labels are shown."),
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        flag(
+            "--labels PATH",
+            "For a folder: the file or folder of its labels, in any format that `import` takes. "
+            "Default: the labels in the folder itself.",
+        ),
+    ] = None,
+    compare: Annotated[
+        Path | None,
+        flag("--compare PATH", "Other labels of the same images, to show and compare by IoU."),
+    ] = None,
+    iou: Annotated[
+        float,
+        flag("--iou SHARE", "IoU from which two objects count as the same.", min=0.01, max=1.0),
+    ] = 0.5,
+    size: Annotated[
+        int, flag("--size PIXELS", "Longer side of the thumbnails.", min=32, max=4096)
+    ] = 480,
+    workers: Annotated[
+        int | None,
+        flag("--workers N", "Processes that make thumbnails; one a core by default.", min=0),
+    ] = None,
+    open_it: Annotated[bool, flag("--open", "Open it in the browser.")] = False,
+) -> int:
+    """Make a gallery of images and labels to open in a browser.
+
+    It needs no server and no network: thumbnails with labels, filters, sorting, and a page for each
+    image. With --compare, the images that differ most come first.
+    """
+    silence_size_warnings()
+    shown, done = invocation.output, deque((0,), maxlen=1)
+    subjects, total = Subjects(subject, project, labels), 0
+    options = GalleryOptions(
+        size=size, compare=compare, least=iou, workers=workers, on_progress=done.append
+    )
+
+    async def build(looked: ImageSet) -> Gallery:
+        nonlocal total
+        total = len(looked.subjects)
+        return await build_gallery(looked, output, options)
+
+    def look() -> Step:
+        figure = f"{done[0]:,}/{total:,}" if total else "listing"
+        return Step("Images", done[0], total or None, figure)
+
+    async def run() -> Gallery:
+        task = asyncio.current_task()
+        with on_stop_signals(lambda: task and task.cancel()):
+            if client is None:
+                async with showing(shown, look):
+                    return await build(await subjects.local())
+            async with client, waiting(invocation, client), showing(shown, look):
+                return await build(await subjects.at(client))
+
+    client = None if lies_here(invocation, subject) else client_for(invocation)
+    try:
+        made = run_in_loop(run())
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        shown.warning("Interrupted; the same command makes the gallery again.")
+        return INTERRUPTED
+    for problem in made.problems[:10]:
+        shown.warning(f"not in the gallery: {problem}")
+    if (more := made.failed - 10) > 0:
+        shown.warning(f"... and {more:,} more")
+    for line in made.notes:
+        shown.warning(line)
+    shown.outcome(plain(made), str(made))
+    if open_it:
+        webbrowser.open(made.path.resolve().as_uri())
+    return SOME_FAILED if made.failed else WELL
+
+
+_BAR = 40  # characters of the longest bar
+_FORMATS: Final[Mapping[str, Callable[[LabelStatistics], str]]] = {
+    ".html": statistics_page,
+    ".svg": statistics_svg,
+    ".json": lambda found: json.dumps(found.to_dict(), indent=2),
+}
+
+stats_app = group("stats")
+
+
+@command(stats_app, "stats")
+def stats(
+    invocation: Invocation,
+    subject: Annotated[
+        str,
+        argument(
+            "PROJECT|DATASET|FILE",
+            "Name or id at the service, or a file or folder of labels, in any format that `import` "
+            "takes. A path that exists on disk is used first.",
+        ),
+    ],
+    output: Annotated[
+        list[Path] | None,
+        flag(
+            "--output -o FILE",
+            "Write the result as a page (.html), as charts (.svg) or as .json. May be repeated.",
+        ),
+    ] = None,
+    tiny: Annotated[
+        float,
+        flag("--tiny PIXELS", "An object with a side shorter than this counts as tiny.", min=0),
+    ] = 4.0,
+    images: Annotated[
+        Path | None,
+        flag(
+            "--images PATH",
+            "For a file or folder: where the images are, if not beside the labels. For COCO "
+            "results: the file that lists images and categories.",
+        ),
+    ] = None,
+    fail_on: Annotated[
+        str | None,
+        flag(
+            "--fail-on KINDS",
+            "Exit with 1 if any of these are found, joined by commas: tiny, edge, double, "
+            "incomplete, unlabelled, unanswered.",
+        ),
+    ] = None,
+) -> int:
+    """Count what labels hold: classes, sizes, states and problems.
+
+    An export is read as it arrives, however large it is.
+    """
+    shown, files = invocation.output, output or []
+    wanted = [word.strip() for word in (fail_on or "").split(",") if word.strip()]
+    if unknown := [word for word in wanted if word not in get_args(FindingKind)]:
+        raise CommandError(
+            f"--fail-on does not know {unknown[0]!r}; it takes {', '.join(get_args(FindingKind))}."
+        )
+    for file in files:
+        if file.suffix.lower() not in _FORMATS:
+            raise CommandError(f"The file {file} must end in .html, .svg or .json.")
+    path = Path(subject)
+    if lies_here(invocation, subject):
+        found = asyncio.run(stats_of_file(path, tiny=tiny, images=images))
+    elif images is not None:
+        raise CommandError("--images is for files and folders only.")
+    else:
+
+        async def work(client: DataGymClient) -> LabelStatistics:
+            of = await subject_of(client, subject)
+            if isinstance(of, Project):
+                return await client.stats(project_id=of.id, tiny=tiny)
+            return await client.stats(dataset_id=of.id, tiny=tiny)
+
+        found = with_client(invocation, work)
+    for file in files:
+        write_file(file, _FORMATS[file.suffix.lower()](found).encode())
+    if shown.as_json:
+        shown.document(found.to_dict())
+    elif not shown.quiet:
+        _tell(shown, found)
+    for file in files:
+        shown.message(f"The statistics are in {file}.")
+    findings = [found.finding(cast("FindingKind", kind)) for kind in wanted]
+    bad = [each for each in findings if each.count]
+    for each in bad:
+        shown.warning(f"--fail-on {each.kind}: {each.count:,} ({each.text}).")
+    return SOME_FAILED if bad else WELL
+
+
+def _tell(output: Output, found: LabelStatistics) -> None:
+    output.result(str(found))
+    for note in found.notes:
+        output.result(hint_in_shell_words(note))
+    if found.classes:
+        output.result("")
+        columns = ("Class", ">Images", ">Objects", ">Smallest", ">Mean", ">Largest")
+        output.table(
+            columns,
+            [
+                (
+                    each.key,
+                    *(f"{count:,}" for count in (each.images, each.objects)),
+                    *(f"{side:,.1f} px" for side in (each.smallest, each.mean, each.largest)),
+                )
+                for each in found.classes
+            ],
+        )
+    states = tuple((state.lower(), count) for state, count in found.states.items())
+    _bars(output, "State", states)
+    _bars(output, "Objects by size", found.sizes)
+    _bars(output, "Images by objects", found.per_image)
+    _bars(output, "Images by size", found.image_sizes)
+    if found.answers:
+        output.result("")
+        output.table(
+            ("Question", "Answers", ">Without"),
+            [
+                (
+                    each.key,
+                    ", ".join(f"{key} {count:,}" for key, count in each.answers.items()),
+                    f"{each.unanswered:,}",
+                )
+                for each in found.answers
+            ],
+        )
+    output.result("")
+    rows = [
+        (each.kind, f"{each.count:,}", each.text, "; ".join(each.examples[:1]))
+        for each in found.findings
+    ]
+    output.table(("Findings", ">", "", "First"), rows)
+
+
+def _bars(output: Output, title: str, rows: Histogram) -> None:
+    if not rows:
+        return
+    shown, mark = few(rows), "█" if output.can_say("█") else "#"
+    most = max(count for _, count in shown)
+    output.result("")
+    output.table(
+        (title, ">", ""),
+        [(label, f"{count:,}", mark * round(_BAR * count / (most or 1))) for label, count in shown],
+    )
