@@ -438,6 +438,7 @@ class ReadClasses:
 
     def of(self, name: object, **more: Any) -> Category:
         """Return the category of a name, or raise `BrokenError` if it is not a name."""
+        name = str(name) if type(name) is int else name
         if not isinstance(name, str) or not (name := name.strip()):
             raise BrokenError("it has no class")
         if name not in self._found:

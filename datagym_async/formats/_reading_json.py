@@ -87,9 +87,9 @@ def open_labelme(path: Path, options: Options) -> RawDataset:
         said = _object_of(_IMAGE_DATA.sub(b'"imageData":null', bytes_of(file)))
         shapes, stem = _list(said, "shapes"), stem_of(file, folder)
         picture = pictures.of(stem)
-        name = said.get("imagePath") or (picture.name if picture else "")
-        if not isinstance(name, str) or not name:
-            raise BrokenError("it has no imagePath, and no image of its name is beside it")
+        name = said.get("imagePath") or (picture.name if picture else file.stem)
+        if not isinstance(name, str):
+            raise BrokenError("imagePath must be a text")
         name = named_as_found(name, stem, pictures, str(file), losses)
         image = RawImage(name=below(folder, file, name, pictures), where=str(file))
         image.width, image.height = (

@@ -39,7 +39,8 @@ from datagym_async.formats._reading import (
 from datagym_async.models._names import IMAGE_SUFFIXES
 
 _Size: TypeAlias = "tuple[int, int] | None"
-_DOTA_HEADS: Final = ("imagesource:", "gsd:")  # lines before those of objects
+_DOTA_HEADS: Final = ("imagesource", "gsd", "'imagesource", "'gsd")  # lines before objects
+_TRACKED: Final = 6  # numbers of a box, its score and its track
 _FARTHEST: Final = 2  # larger numbers are pixels, not fractions
 
 
@@ -50,6 +51,7 @@ class Yolo:
     categories: Mapping[int, Category]
     keypoints: int = 0
     dimensions: int = 3  # of a keypoint: x, y and maybe its visibility
+    is_tracked: bool = False  # whether lines are boxes with a score and the number of a track
 
     @property
     def pose(self) -> int:
@@ -129,7 +131,8 @@ def _object(words: Sequence[str], yolo: Yolo, size: _Size, where: str) -> RawObj
 
     In pixels of an image of this size, or in shares of it if it is unknown.
     4: middle, width and height of a box. Those and the keypoints of ``kpt_shape``. 6 and more, an
-    even number: the corners of an outline; 8 may also be a turned box. One more is a score.
+    even number: the corners of an outline; 8 may also be a turned box. One more is a score, or the
+    number of a track, which may also stand behind the score of a box (`Yolo.is_tracked`).
     """
     if len(words) > 8 and not is_number(words[8]):
         return _of_dota(words, yolo, size, where)
@@ -137,10 +140,16 @@ def _object(words: Sequence[str], yolo: Yolo, size: _Size, where: str) -> RawObj
     category = yolo.categories.get(int(number)) if number == int(number) else None
     if category is None:
         raise LookupError(words[0])
-    rest, score = words[1:], None
+    rest, score, extra = words[1:], None, {}
+    if yolo.is_tracked and len(rest) == _TRACKED:
+        *rest, extra["track"] = rest
     if len(rest) in (5, 5 + yolo.pose) or (len(rest) > 6 and len(rest) % 2 and not yolo.pose):
-        score = number_of(rest[-1], "a score")
-        rest = rest[:-1]
+        *rest, last = rest
+        score = number_of(last, "a score")
+        if score > 1 and last.isdigit():
+            score, extra["track"] = None, last
+        elif not 0 <= score <= 1:
+            raise BrokenError(f"its last number, {last}, is not a score from 0 to 1")
     shares = [number_of(each) for each in rest]
     is_box = len(shares) in (4, 4 + yolo.pose)
     if not is_box and (len(shares) < 6 or len(shares) % 2 or yolo.pose):
@@ -154,7 +163,7 @@ def _object(words: Sequence[str], yolo: Yolo, size: _Size, where: str) -> RawObj
     def pixel(x: float, y: float) -> Pair:
         return snapped(x * across, across, noise[0]), snapped(y * down, down, noise[1])
 
-    found = RawObject(category=category, where=where, score=score)
+    found = RawObject(category=category, where=where, score=score, extra=extra)
     if is_box:
         x, y, width, height = shares[:4]
         if width < 0 or height < 0:

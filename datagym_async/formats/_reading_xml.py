@@ -203,6 +203,8 @@ _OF_OBJECTS: Final = frozenset((
     *VOC_MARKS, "name", "bndbox", "robndbox", "polygon", "type", "part", "attributes",
 ))  # fmt: skip
 """Tags in an object that are read, or say how it was drawn."""
+_OF_FILES: Final = frozenset(("source", "owner", "size", "imagesize", "object", "objects"))
+"""Tags in a file with others in them that are read, or say where the image is from."""
 _OF_WEB_TOOL: Final = _OF_OBJECTS | {"deleted", "verified", "date", "id"}
 """Those that LabelMe's web tool writes in each object; it has attributes as one text."""
 
@@ -241,17 +243,17 @@ class _Voc:
         )
         if not (name and image.width and image.height):
             picture = self._pictures.of(stem) or self._pictures.of(Path(name).stem)
-            if not name and picture is None:
-                raise BrokenError(
-                    "it has no <filename>; name the folder of its image with images=..."
-                )
-            image.name = name or (picture.name if picture else "")
+            image.name = name or (picture.name if picture else file.stem)
             measure(image, picture, self._losses)
         if name:
             image.name = named_as_found(name, stem, self._pictures, str(file), self._losses)
         image.name = below(self._folder, file, image.name, self._pictures)
-        image.is_labelled = whole.find("object") is not None
-        for each in whole.all("object"):
+        objects = whole.all("object") or whole.all("objects", "object")
+        image.is_labelled = bool(objects)
+        for one in whole.children:
+            if one.children and one.is_strange(_OF_FILES):
+                self._losses.add(LossKind.EXTRA, f"{file}, line {one.line}: {one.tag[:40]}")
+        for each in objects:
             if each.said("deleted") != "1":  # LabelMe's web tool keeps deleted objects
                 self._add(each, image, file)
         return image
@@ -282,13 +284,17 @@ class _Voc:
 
     def _outline(self, each: Element, found: RawObject, image: RawImage, turn: float) -> None:
         width, height = image.width or math.inf, image.height or math.inf
-        box = each.find("bndbox")
-        if polygon := each.find("polygon"):
+        box, boxes = each.find("bndbox"), each.all("bndbox")
+        if len(boxes) > 1:
+            text = f"{found.where}: the first of {len(boxes)} <bndbox> is read"
+            self._losses.add(LossKind.PART, text, count=len(boxes) - 1)
+        for polygon in each.all("polygon"):
             # x1, y1, x2, ... or pt with x and y: not part of VOC, and used unchanged.
             numbers = [one.text for one in polygon.children if one.tag[:1] in "xy"]
             numbers += [point.said(axis) for point in polygon.all("pt") for axis in "xy"]
             try:
-                found.parts = [[_ring([*map(number_of, numbers)], width, height)]]
+                ring = _ring([*map(number_of, numbers)], width, height)
+                found.parts = [*found.parts, [ring]]
             except BrokenError as error:
                 if box is None:
                     raise

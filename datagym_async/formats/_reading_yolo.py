@@ -47,7 +47,7 @@ from datagym_async.formats._splits import SPLITS
 from datagym_async.models._names import IMAGE_SUFFIXES
 
 YoloName: TypeAlias = Literal["yolo", "yolo-seg", "yolo-pose", "yolo-obb", "dota"]
-_PART_NAMES: Final = (*SPLITS, "valid", "validation")
+_PART_NAMES: Final = (*SPLITS, "valid", "validation", "validate", "training", "testing")
 _NAMES_FILES: Final = ("classes.txt", "obj.names", "classes.names", "_darknet.labels", "names.txt")
 _NAMES_SUFFIXES: Final = frozenset((".txt", ".names", ".labels"))
 _DOTA: Final = "labelTxt"
@@ -82,6 +82,8 @@ def open_yolo(path: Path, options: Options) -> RawDataset:
         raise FormatError(f"{data or path} leads to labels of {where}")
     if not problems and not any(map(says_something, found)):
         raise FormatError(f"{path} holds empty files of labels, and none of their images")
+    if is_tracked := not yolo.pose and _is_tracked(found):
+        yolo = attrs.evolve(yolo, is_tracked=True)
     if not yolo.pose and (count := _marked_keypoints(found)):
         points = _point_names((), count)
         named = {n: attrs.evolve(each, keypoints=points) for n, each in yolo.categories.items()}
@@ -101,7 +103,8 @@ def open_yolo(path: Path, options: Options) -> RawDataset:
         where=str(path),
         categories=tuple(once.values()),
         images=images,
-        outlines=not yolo.pose and any(len(words) > 6 for words in _first_lines(found)),
+        outlines=not (yolo.pose or is_tracked)
+        and any(len(words) > 6 for words in _first_lines(found)),
     )
 
 
@@ -120,6 +123,7 @@ def yolo_kind(path: Path) -> YoloName:
     if _marked_keypoints(found):
         return "yolo-pose"
     columns = {len(words) for words in _first_lines(found) if len(words) > 6}
+    columns = set() if _is_tracked(found) else columns
     return "yolo-obb" if columns and columns <= {9, 10} else "yolo-seg" if columns else "yolo"
 
 
@@ -128,6 +132,15 @@ def _first_lines(found: Sequence[Labelled]) -> Iterator[list[str]]:
     for each in islice((each for each in found if is_there(each.labels)), _FIRST):
         with suppress(BrokenError, OSError):
             yield from (words for _, words in lines_of(each.labels))
+
+
+def _is_tracked(found: Sequence[Labelled]) -> bool:
+    """Return whether each line has a box, its score and the number of its track, as Ultralytics."""
+    lines = [*_first_lines(found)]
+    # Corners of an outline are no whole numbers, except 0 and 1 at the edges.
+    is_sure = any(int(each[-1]) > 1 for each in lines if each[-1].isdigit())
+    is_sure = is_sure or all("." in word for each in lines for word in each[1:-1])
+    return is_sure and all(len(each) == 7 and each[-1].isdigit() for each in lines) and bool(lines)
 
 
 def _marked_keypoints(found: Sequence[Labelled]) -> int:
@@ -203,7 +216,8 @@ def _with_all_parts(content: Mapping[str, Any], roots: Sequence[Path]) -> Mappin
             beside = Path(*place.parts[:at], name, *place.parts[at + 1 :])
             if beside.is_dir() and beside.resolve() not in seen and _has_labels(beside):
                 seen.add(beside.resolve())
-                parts["val" if name.startswith("val") else name].append(str(beside))
+                part = next(each for each in SPLITS if name.startswith(each))
+                parts[part].append(str(beside))
     if content.get("names") and not any(parts.values()):
         parts["train"].append(".")
     return {**content, **{part: values for part, values in parts.items() if values}}

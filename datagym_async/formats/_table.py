@@ -17,7 +17,7 @@ from datagym_async.formats._labelled import images_of
 from datagym_async.formats._losses import Conversion, FormatError, Losses, LossKind
 from datagym_async.formats._mapping import LabelMapping, config_of
 from datagym_async.formats._raw import RawDataset, RawImage
-from datagym_async.formats._reading import Options, files_below
+from datagym_async.formats._reading import Options, files_below, first_words, may_be_labels
 from datagym_async.formats._reading_json import open_labelbox, open_labelme
 from datagym_async.formats._reading_lines import is_kitti, is_yolo, open_kitti
 from datagym_async.formats._reading_xml import open_cvat, open_voc
@@ -91,6 +91,7 @@ def format_info(name: str) -> FormatInfo:
 _HEAD: Final = 64 * 1024
 _ARCHIVES: Final = (b"PK\x03\x04", b"\x1f\x8b", b"7z\xbc\xaf", b"Rar!")
 _FOREIGN: Final = 20  # files of a folder that may show their tool
+_MOST_TEXTS: Final = 1000  # lists and notes that may lie before labels
 _TRIED: Final = 5  # files of a suffix, before others in a folder are taken for something else
 _COMMENT: Final = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _ROOT: Final = re.compile(r"<\s*([A-Za-z_][\w.:-]*)")
@@ -125,6 +126,8 @@ _NOT_READ: Final = {
     "KITTI's tracklets": "<boost_serialization",
     "PaliGemma": r'"suffix"\s*:\s*"[^"]*<loc\d',
     "Hugging Face (metadata)": r'"file_name"\s*:[^{}]*"objects"\s*:\s*\{',
+    "KITTI's tracking": r"\A\d+ -?\d+ [A-Z]\w+ (?:-?[\d.]+ ){13}",
+    "OIDv4 ToolKit": r"\A[A-Z][A-Za-z ]*(?: \d+\.\d+){4}\s",
     "YOLO for Keras": r"\A\S.*\.(?:jpe?g|png) \d+,\d+,\d+,\d+,\d+",
 }
 """Whose own files are not read, and what stands in these alone."""
@@ -197,6 +200,12 @@ def _of_file(path: Path) -> FormatName | None:
     return None
 
 
+def _is_filled(file: Path) -> bool:
+    """Return whether there is something in a file that may tell its format."""
+    is_list = file.suffix.lower() == ".txt" and not (first_words(file) and may_be_labels(file))
+    return file.is_file() and file.stat().st_size > 0 and not is_list
+
+
 def _of_folder(path: Path) -> FormatName:
     found: dict[FormatName, Path] = {}
     if told := yolo_file(path):
@@ -211,8 +220,8 @@ def _of_folder(path: Path) -> FormatName:
         suffixes.remove(".txt")
     for suffix in suffixes:
         of_it = [each for each in files if each.suffix.lower() == suffix]
-        # An empty file, of an image without labels, may be of any format.
-        filled = (each for each in of_it if each.is_file() and each.stat().st_size)
+        # An empty file, of an image without labels, may be of any format; lists and notes are none.
+        filled = (each for each in of_it[:_MOST_TEXTS] if _is_filled(each))
         for file in [*islice(filled, _TRIED)] or (() if found else of_it[:_TRIED]):
             name: FormatName | None = None
             if suffix != ".txt":

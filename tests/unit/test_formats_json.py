@@ -174,6 +174,13 @@ def test_images_that_were_renamed(tmp_path: Path) -> None:
     assert "a.json: a.jpg, where the file says old.png" in str(lost)
 
 
+def test_labelme_without_a_name(tmp_path: Path) -> None:
+    """The image is called like the file, and a class may be a number."""
+    labelme(tmp_path / "a.json", {**shape("car", TRIANGLE), "label": 3}, imagePath=None)
+    (image,), lost = read(open_dataset(tmp_path))
+    assert (image.name, image.objects[0].category.name, lost) == ("a", "3", {})
+
+
 @pytest.mark.parametrize("format_name", ["labelme", "voc"])
 def test_images_that_were_converted(tmp_path: Path, format_name: str) -> None:
     """The image beside has another suffix than the file says, unless that one is there, too."""
@@ -240,8 +247,7 @@ BAD_FILES = [
     (b"[]", "an object was expected"),
     (b"{", "it is not JSON"),
     (b'{"shapes": {}}', "shapes must be a list"),
-    (b'{"shapes": []}', "no imagePath"),
-    (b'{"shapes": [], "imagePath": 3}', "no imagePath"),
+    (b'{"shapes": [], "imagePath": 3}', "imagePath must be a text"),
     (b'{"shapes":' + b"[" * 100_000, "nested deeper"),
     (b'{"shapes": [NaN]', "it is not JSON"),
     ('{"shapes": [], "imagePath": "汽.png"}'.encode("gb2312"), "save it as UTF-8"),
@@ -531,6 +537,8 @@ TOOLS = {
     "ISAT": {"info": {"description": "ISAT", "name": "a.jpg"}, "objects": []},
     "PaliGemma": [{"image": "a.jpg", "suffix": "<loc0010><loc0010><loc0100><loc0100> car"}],
     "Hugging Face (metadata)": [{"file_name": "a.jpg", "objects": {"bbox": [], "categories": []}}],
+    "KITTI's tracking": "0 2 Car 0 0 -1.79 296 161 455 292 2.0 1.8 4.4 -4.5 1.8 13.4 -2.1\n",
+    "OIDv4 ToolKit": "Traffic light 10.0 20.5 100.0 90.0\n",
     "KITTI's tracklets": "<boost_serialization/>",
     "YOLO for Keras": "train/a b.jpg 32,676,872,726,7 1,2,3,4,0",
     "a table (CSV)": "filename,width,height,class,xmin",
@@ -542,7 +550,7 @@ async def test_the_tool_of_a_file_that_is_not_read(tmp_path: Path, tool: str) ->
     """A file and a folder are refused by its name, and none is taken for the service's own JSON."""
     content = TOOLS[tool]
     is_text = isinstance(content, str)
-    name = "a.csv" if "CSV" in tool else "a.txt" if "Keras" in tool else "a.xml"
+    name = "a.csv" if "CSV" in tool else "a.xml" if "tracklets" in tool else "a.txt"
     file = tmp_path / (name if is_text else "a.json")
     text(file, content if isinstance(content, str) else json.dumps(content))
     what = re.escape(tool if "CSV" in tool else f"a file of {tool}")

@@ -233,7 +233,6 @@ BAD_FILES: list[tuple[str | bytes, str]] = [
     (BOMB, "entities"),
     (OUTSIDE, "entities"),
     ("<annotation>" + "<a>" * 100_000, "nested deeper than 64"),
-    (voc(CAR, name=""), "no <filename>"),
     (f"<annotation><x>{'y' * 9_000_000}", "more than 8 MB"),
     (f'<annotation x="{"y" * 9_000_000}', "more than 8 MB"),
 ]
@@ -250,6 +249,37 @@ def test_a_bad_file_of_voc_is_one_loss(tmp_path: Path, content: str | bytes, wor
     assert (lost.kind, lost.count) == (LossKind.BROKEN, 1)
     assert f"{bad}: " in lost.examples[0]
     assert words in lost.examples[0]
+
+
+def test_voc_without_a_name(tmp_path: Path) -> None:
+    """The image is called like the file, whether it is there or not."""
+    for stem in ("a", "b"):
+        text(tmp_path / "Annotations" / f"{stem}.xml", voc(CAR, name=""))
+    picture(tmp_path / "JPEGImages" / "a.jpg")
+    images, lost = read(open_dataset(tmp_path))
+    assert [(each.name, len(each.objects)) for each in images] == [("a.jpg", 1), ("b", 1)]
+    assert not lost
+
+
+CORNERS = [(10, 20), (110, 20), (110, 60)]
+
+
+def test_more_in_voc_than_it_has(tmp_path: Path) -> None:
+    """Several boxes or outlines of an object, objects in a group, and other tags with content."""
+    box = CAR.removeprefix("<name>car</name>")
+    ring = "<polygon>{}</polygon>".format(
+        "".join(f"<x{n}>{x}</x{n}><y{n}>{y}</y{n}>" for n, (x, y) in enumerate(CORNERS, 1))
+    )
+    text(tmp_path / "a.xml", voc(CAR + box * 2, f"<name>car</name>{ring * 2}"))
+    inside = f"<objects><object>{CAR}</object></objects><lines><line>1</line></lines>"
+    text(tmp_path / "b.xml", voc(name="b.png").replace("</annotation>", f"{inside}</annotation>"))
+    (first, second), losses = told(open_dataset(tmp_path, "voc"))
+    assert [len(each.parts) for each in first.objects] == [0, 2]
+    assert rings(first.objects[1]) == [[CORNERS]] * 2
+    assert (len(second.objects), second.is_labelled) == (1, True)
+    assert {each.kind: each.count for each in losses.report().items} == {
+        LossKind.PART: 2, LossKind.EXTRA: 1
+    }  # fmt: skip
 
 
 def test_tags_of_one_image_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -406,6 +406,26 @@ def test_parts_that_list_other_classes(tmp_path: Path) -> None:
     assert [each.name for each in given.categories] == ["a", "b"]
 
 
+@pytest.mark.parametrize("ids", [(1, 1), (7, 12)])
+def test_tracks_of_predictions(tmp_path: Path, ids: tuple[int, int]) -> None:
+    """Ultralytics writes the track behind the score, or alone; it is no corner of an outline."""
+    text(tmp_path / "data.yaml", "train: images\nnames: [car]\n")
+    picture(tmp_path / "images" / "a.png")
+    lines = [f"0 0.5 0.5 0.5 0.5 0.87 {number}\n" for number in ids]
+    text(tmp_path / "labels" / "a.txt", "".join(lines))
+    assert sniff(tmp_path) == "yolo"
+    dataset = open_dataset(tmp_path)
+    (image,), lost = read(dataset)
+    assert (dataset.outlines, lost) == (False, {})
+    assert [(box(each), each.score, each.extra) for each in image.objects] == [
+        ((50, 25, 100, 50), 0.87, {"track": str(number)}) for number in ids
+    ]
+    text(tmp_path / "labels" / "a.txt", "0 0.5 0.5 0.5 0.5 12\n0 0.5 0.5 0.5 0.5 -1.57\n")
+    (image,), lost = read(open_dataset(tmp_path))
+    assert [(each.score, each.extra) for each in image.objects] == [(None, {"track": "12"})]
+    assert lost == {"broken": 1}  # an angle
+
+
 @pytest.mark.parametrize(
     ("lines", "kind"),
     [
@@ -530,6 +550,7 @@ def test_files_of_several_datasets(tmp_path: Path) -> None:
         ("../train/images", "../valid/images", "test/images"),  # older exports of Roboflow
         ("images/train", "", "images/val"),
         ("train", "train", "valid"),
+        ("../train/images", "", "validate/images"),
     ],
 )
 def test_parts_that_the_file_leaves_out(tmp_path: Path, train: str, val: str, other: str) -> None:
@@ -712,7 +733,9 @@ def test_turned_boxes_of_dota(tmp_path: Path) -> None:
     assert (gone.in_shares, len(gone.objects), lost["broken"]) == (False, 1, 2)
 
 
-@pytest.mark.parametrize("head", ["", "imagesource:GoogleEarth\ngsd:0.1\n"])
+@pytest.mark.parametrize(
+    "head", ["", "imagesource:GoogleEarth\ngsd:0.1\n", "'imagesource':GoogleEarth\n'gsd':0.1\n"]
+)
 def test_dota_needs_no_list_of_classes(tmp_path: Path, head: str) -> None:
     """Its lines name them, in all parts; a line that may be one of YOLO leaves a doubt."""
     for part, names in (("train", "ship plane"), ("val", "ship tank")):
