@@ -110,8 +110,9 @@ class WorkerActor:
                 prefix = Prefix.of(place, config.store_options, f"worker {os.getpid()}")
                 root = prefix.root
                 await asyncio.to_thread(tidy, root / STATE_FOLDER)
+            parts = client._opened.for_jobs
             sources = DownloadSources(
-                client.media, client.datasets, client.projects, client.tasks, client.labels
+                parts.media, parts.datasets, parts.projects, parts.tasks, parts.labels
             )
             tally = DownloadTally(1)
             fetcher = Fetcher(root, sources, config, retry, tally, Patience(), prefix)
