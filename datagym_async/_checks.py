@@ -13,6 +13,7 @@ import sys
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from functools import wraps
 from inspect import iscoroutinefunction
+from math import isfinite
 from numbers import Real
 from pathlib import Path
 from types import FunctionType, NoneType
@@ -41,6 +42,8 @@ V = TypeVar("V")
 _LONGEST = 80  # characters of a value that an error shows
 # Python writes no number of more than 4,300 digits, so it could be in no text, file or message.
 _LARGEST: Final = 10**100
+MAX_NAME: Final = 255  # bytes of a file's name in UTF-8, as most file systems bound them
+_PATH_END: Final = 4096  # bytes of the longest path of Linux, with a NUL at its end
 
 
 class Kind(NamedTuple):
@@ -54,11 +57,12 @@ class Kind(NamedTuple):
 
 def is_whole(value: object, least: float = -_LARGEST, most: float = _LARGEST) -> bool:
     """Return whether a value is a whole number within bounds; numbers of numpy are."""
-    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
+    # An array has the method as well; of one number, it could not be a key.
+    if isinstance(value, bool) or not isinstance(value, SupportsIndex) or hasattr(value, "__len__"):
         return False
     try:
         return least <= operator.index(value) <= most
-    except TypeError:  # an array has the method, but is a number only if it holds one
+    except TypeError:  # a class of numbers
         return False
 
 
@@ -80,12 +84,22 @@ def _is_flag(value: object) -> bool:
 
 
 def _is_path(value: object) -> bool:
-    if not isinstance(value, str | os.PathLike):
-        return False
     try:
-        return b"\0" not in (os.fsencode(value) or b"\0")
-    except UnicodeEncodeError:
+        if not isinstance(value, str | os.PathLike) or not isinstance(
+            path := os.fspath(value), str
+        ):
+            return False
+        if b"\0" in (os.fsencode(path) or b"\0"):
+            return False
+    except (TypeError, UnicodeEncodeError):  # the first one is of a class that is no path after all
         return False
+    longest = max(map(_size, Path(path).parts), default=0)
+    return longest <= MAX_NAME and _size(path) < _PATH_END
+
+
+def _size(path: str) -> int:
+    # Other systems count characters.
+    return len(os.fsencode(path) if sys.platform == "linux" else path)
 
 
 def above_zero_in(text: str, digits: int = 18) -> int:
@@ -107,25 +121,41 @@ def _is_function(value: object) -> bool:
 
 
 def _is_several(value: object) -> bool:
-    return isinstance(value, Iterable) and not isinstance(value, str | bytes)
+    if isinstance(value, str | bytes):
+        return False
+    try:
+        iter(cast("Iterable[object]", value))
+    except TypeError:  # also of an array of numpy that holds one number
+        return False
+    return True
 
 
 def _of(kind: type, words: str) -> Kind:
     return Kind(words, lambda value: isinstance(value, kind), frozenset({kind}))
 
 
+def _is_finite(value: Any) -> bool:
+    return is_number(value) and isfinite(value)
+
+
 FLAG: Final = Kind("True or False", _is_flag, frozenset({bool}))
 WHOLE: Final = Kind("a whole number", is_whole)
 TEXT: Final = _of(str, "a text")
 SEVERAL: Final = Kind("a list", _is_several)
-PATH: Final = Kind("a path, not empty and without NUL characters", _is_path)
+ABOVE_ZERO: Final = Kind(
+    "a number above 0, not infinite", lambda value: _is_finite(value) and cast("float", value) > 0
+)
+PATH: Final = Kind(
+    f"a path, not empty, without NUL characters, and with names of at most {MAX_NAME} bytes",
+    _is_path,
+)
 FUNCTION: Final = Kind("a plain function, not a coroutine function", _is_function)
 
 _KINDS: Final[Mapping[str, Kind]] = {
     "None": _of(NoneType, "None"),
     "bool": FLAG,
     "int": WHOLE,
-    "float": Kind("a number", is_number),
+    "float": Kind("a number, not infinite", _is_finite),
     "str": TEXT,
     "bytes": _of(bytes, "bytes"),
     "Path": PATH,

@@ -48,7 +48,7 @@ from typing import BinaryIO, Final, Protocol, Self, TypeVar
 
 import attrs
 
-from datagym_async._checks import PATH, check
+from datagym_async._checks import MAX_NAME, PATH, check
 from datagym_async._printable import printable
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import ConfigurationError, DataGymError, FileWriteError
@@ -410,7 +410,6 @@ def _remove_folder(part: Path) -> None:
     shutil.rmtree(outer, ignore_errors=True)
 
 
-MAX_BYTES: Final = 255  # bytes of a file's name in UTF-8, as most file systems bound them
 _MAX_SUFFIX: Final = 32
 _STAND_IN: Final = "_"
 _UNSAFE: Final = re.compile(r'[<>:"/\\|?*]')
@@ -442,7 +441,7 @@ def safe_name(name: str, *, suffix: str = "") -> str:
     if _RESERVED.fullmatch(text.partition(".")[0].rstrip(" ").casefold()):
         text = _STAND_IN + text
     if not suffix:
-        return text if text.isascii() and len(text) <= MAX_BYTES else _cut(text, "")
+        return text if text.isascii() and len(text) <= MAX_NAME else _cut(text, "")
     # Each character was replaced by one, so that the suffix is as long as before.
     return _cut_stem(text[: -len(suffix)], text[-len(suffix) :])
 
@@ -450,7 +449,7 @@ def safe_name(name: str, *, suffix: str = "") -> str:
 def with_room(name: str, suffix: str) -> str:
     """Return a safe name (with folders), cut so that its stem with another suffix fits as well."""
     path = PurePosixPath(name)
-    if _length(path.stem) + _length(suffix) <= MAX_BYTES:
+    if _length(path.stem) + _length(suffix) <= MAX_NAME:
         return name
     stem = _cut_stem(path.stem, suffix).removesuffix(suffix)
     return str(path.with_name(stem + path.suffix))
@@ -486,13 +485,13 @@ def _cut(name: str, mark: str) -> str:
     """Return a name with a mark before its suffix, with a stem that is cut if it is too long."""
     stem, dot, ending = name.rpartition(".")
     is_split = stem and _length(dot + ending) <= _MAX_SUFFIX
-    if not is_split or not (mark or _length(name) > MAX_BYTES):
+    if not is_split or not (mark or _length(name) > MAX_NAME):
         return _cut_stem(name, mark)
     return _cut_stem(stem, mark + dot + ending)
 
 
 def _cut_stem(stem: str, ending: str) -> str:
-    room = MAX_BYTES - _length(ending)
+    room = MAX_NAME - _length(ending)
     if _length(stem) > room:
         stem = stem.encode()[:room].decode("utf-8", "ignore").rstrip(". ") or _STAND_IN
     return f"{stem}{ending}"

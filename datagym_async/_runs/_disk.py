@@ -352,6 +352,7 @@ def opened(
 ) -> Database:
     """Lock a database and open it, made if there is none; what fails is a `ConfigurationError`."""
     lock = connection = None
+    sealed = ""
     try:
         private_folder(path.parent)
         if (lock := JournalLock.take(path)) is None:
@@ -371,7 +372,7 @@ def opened(
         if connection is not None:
             connection.close()
         if lock is not None:
-            lock.release()
+            lock.release(delete=connection is None and not sealed)  # nothing beside a foreign file
         cause: BaseException = error
         if isinstance(error, UnicodeDecodeError):  # of a damaged schema, which SQLite quotes
             cause = DamagedError("a text in it was changed")

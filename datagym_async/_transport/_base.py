@@ -11,8 +11,11 @@ here, and one timer is set for the earliest.
 from __future__ import annotations
 
 import asyncio
+import errno
 import math
+import os
 import ssl
+import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
@@ -189,7 +192,9 @@ def _reason(failure: BaseException) -> str:
     if isinstance(cause, ssl.SSLError):
         return cause.reason or "TLS handshake failed"
     if isinstance(cause, OSError) and cause.strerror:
-        return cause.strerror
+        # The text of asyncio is for programmers; Windows has texts for its own numbers only there.
+        is_known = sys.platform != "win32" and cause.errno in errno.errorcode
+        return os.strerror(cause.errno) if is_known and cause.errno else cause.strerror
     return type(cause).__name__
 
 

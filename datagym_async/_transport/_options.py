@@ -12,7 +12,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import attrs
 
-from datagym_async._checks import is_number, shown
+from datagym_async._checks import PATH, check, is_number, shown
 from datagym_async._printable import printable, without_secrets
 from datagym_async._wire._redact import Secret
 from datagym_async.exceptions import ClientClosedError, ConfigurationError
@@ -181,19 +181,15 @@ def tls_context(ca_file: str | os.PathLike[str] | None) -> ssl.SSLContext | bool
     """Return what verifies connections: the system's authorities, and those of a PEM file."""
     if ca_file is None:
         return True
-    try:
-        name = os.fsdecode(ca_file)
-    except TypeError:
-        kind = type(ca_file).__name__
-        raise ConfigurationError(
-            f"ca_file is of the type {kind}; pass the path of a file"
-        ) from None
+    check(PATH, ca_file=ca_file)
     context = ssl.create_default_context()
     try:
         context.load_verify_locations(cafile=ca_file)
-    except (OSError, ValueError) as error:
-        reason = "it holds no certificate in PEM" if isinstance(error, ssl.SSLError) else error
-        raise ConfigurationError(f"ca_file {printable(name)} cannot be used: {reason}") from None
+    except OSError as error:
+        is_read = isinstance(error, ssl.SSLError)
+        reason = "it holds no certificate in PEM" if is_read else error.strerror
+        name = printable(os.fspath(ca_file))
+        raise ConfigurationError(f"ca_file {name} cannot be used: {reason}") from None
     return context
 
 

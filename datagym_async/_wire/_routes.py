@@ -13,6 +13,7 @@ from urllib.parse import quote, unquote
 
 import orjson
 
+from datagym_async._checks import shown
 from datagym_async._printable import quoted
 from datagym_async._wire._messages import (
     JSON_TYPE,
@@ -37,6 +38,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9_-]+")
 # Images are compressed already, and a gzip body that a gateway has cut off looks whole to aiohttp.
 _AS_IT_IS = {"Accept-Encoding": "identity"}
 _STEERING = re.compile(r"[/\\;]")
+_DEEPEST = 254  # levels of what orjson writes
 _HALVES = re.compile("[\ud800-\udfff]")  # of characters, which no coding takes
 
 
@@ -58,12 +60,33 @@ def segment(value: object, what: str) -> str:
 
 def json_body(value: object) -> Body:
     """Return a request body in JSON, or raise `ConfigurationError` if JSON cannot carry it."""
+    data, why = _dumped(value)
+    if why:
+        found = _innermost(value)
+        why = "it has half a character" if isinstance(found, str) else why
+        raise ConfigurationError(f"{shown(found)} cannot be sent as JSON: {why}.")
+    return Body.of_bytes(data, content_type=JSON_TYPE)
+
+
+def _dumped(value: object) -> tuple[bytes, str]:
+    """Return a value in JSON, or why there is none."""
     try:
         # Labels of models have numbers of numpy.
-        data = orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
+        return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY), ""
     except orjson.JSONEncodeError as error:
-        raise ConfigurationError(f"The request cannot be written as JSON: {error}") from None
-    return Body.of_bytes(data, content_type=JSON_TYPE)
+        return b"", str(error)
+
+
+def _innermost(value: object) -> object:
+    """Return the part of a value that JSON cannot carry, or that is nested too deeply."""
+    for _ in range(_DEEPEST):
+        inside = value if isinstance(value, list | tuple) else ()
+        inside = (*value, *value.values()) if isinstance(value, dict) else inside
+        wrong = [each for each in inside if _dumped(each)[1]]
+        if not wrong:
+            break
+        value = wrong[0]
+    return value
 
 
 # --- projects ------------------------------------------------------------------------------------

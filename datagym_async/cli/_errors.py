@@ -184,7 +184,8 @@ def _hints() -> tuple[Mapping[str, str], re.Pattern[str]]:
     flags = {row.library_name: row.flags[0] for row in (*DOWNLOAD.rows, *UPLOAD.rows)}
     names = "|".join(flags)
     argument = rf'(?P<name>{names})=(?:"(?P<value>[\w+]+)"|True(?: \(--\w+\))?|\.\.\.)'
-    said = " is .*; (?:it must be|give) | is the template | holds .*; (?:a pattern|its steps) "
+    said = " is .*; (?:it must be|give) | (?:is the template|has no effect) "
+    said += "| holds .*; (?:a pattern|its steps) "
     wrong = rf"^(?P<wrong>{names})(?={said})"
     others = "|".join(map(re.escape, _OTHERS))
     return flags, re.compile(rf"\b(?:{others}|{argument}|{wrong})", re.DOTALL)

@@ -234,8 +234,8 @@ def _state(job: JobSummary) -> str:
 
 
 def _path_of(job: str) -> Path:
-    if (path := Path(job)).is_file():
-        return path
+    if os.path.isfile(job):  # noqa: PTH113 -- any text is fine
+        return Path(job)
     jobs = list_jobs()
     found = [each.path for each in jobs if each.path.stem.startswith(job)]
     found = [path for path in found if path.stem == job] or found

@@ -77,6 +77,15 @@ def parse_number_or_auto(text: str | int) -> int | str:
     return number
 
 
+def parse_path(text: str | Path) -> Path:
+    """Return the path that a text is; one that no file system takes is refused at once."""
+    from datagym_async._checks import PATH, shown  # not needed at start-up
+
+    if not PATH.fits(text):
+        raise typer.BadParameter(f"{shown(text)} must be {PATH.words}.")
+    return Path(text)
+
+
 def _number(text: str) -> float | None:
     try:
         number = float(text)
@@ -205,5 +214,7 @@ def sign(
         kind, *said = get_args(each.annotation)[:2] or (None,)
         if kind in {bool, bool | None}:  # or help shows `--json <bool>`, as if it took a value
             said[0].metavar = ""
+        if kind in {Path, Path | None, list[Path] | None}:
+            said[0].parser = parse_path
     function.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
     function.__annotations__ = {each.name: each.annotation for each in parameters}

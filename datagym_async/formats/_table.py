@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, TypeAlias
 import attrs
 
 from datagym_async._checks import checked
-from datagym_async._files import regular_only
+from datagym_async._files import NotRegularError, regular_only
 from datagym_async.formats._labelled import images_of
 from datagym_async.formats._losses import Conversion, FormatError, Losses, LossKind
 from datagym_async.formats._mapping import LabelMapping, config_of
@@ -264,8 +264,13 @@ def open_dataset(
     place = Path(path).absolute()  # readers look at names of folders, which "." does not have
     try:
         found = format_info(format or sniff(place)).open(place, Options(**options))
+    except NotRegularError as error:
+        raise FormatError(str(error)) from None
     except OSError as error:
-        raise FormatError(f"{path} cannot be read: {error.strerror or error}") from None
+        is_other = error.filename is not None and Path(error.filename) != place
+        raise FormatError(
+            f"{error.filename if is_other else path} cannot be read: {error.strerror or error}"
+        ) from None
     return found if min_score is None else _scored(found, min_score)
 
 

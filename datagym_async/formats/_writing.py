@@ -36,7 +36,7 @@ from datagym_async.formats._losses import (
     writable,
 )
 from datagym_async.formats._mapping import LabelMapping
-from datagym_async.formats._reading import ON_ITS_SIDE, image_suffix, upright_size
+from datagym_async.formats._reading import ON_ITS_SIDE, image_suffix, is_there, upright_size
 from datagym_async.formats._splits import checked_shares, grouping, shares_of, split_of
 from datagym_async.formats._written import COVERING, Fixed, classes_of, within_edges
 from datagym_async.formats.coco._writing import document_of, save
@@ -343,7 +343,7 @@ def _source(image: LabeledImage, images_from: ImagesFrom, losses: Losses) -> Pat
         found = images_from(image)
     else:
         found = images_from.get(image.media_id) or images_from.get(image.media_name)
-    if found is None or not Path(found).is_file():
+    if found is None or not is_there(Path(found), as_file=True):
         losses.add(LossKind.NO_FILE, image.media_name)
         return None
     return Path(found)

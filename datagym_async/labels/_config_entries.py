@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from datagym_async._checks import by_annotation, check_is, checked, listed
+from datagym_async._checks import WHOLE, by_annotation, check, check_is, checked, listed
 from datagym_async._json import check_depth
 from datagym_async.exceptions import LabelConfigError
 from datagym_async.models import EntryType, LabelEntry
@@ -43,7 +43,11 @@ def _options(given: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def _shortcut(given: str | int | None) -> str | None:
-    return None if given is None or given == "" else str(given)
+    if given is None:
+        return None
+    if not isinstance(given, str):
+        check(WHOLE, shortcut=given)
+    return str(given) or None
 
 
 def _children(given: Iterable[ConfigEntry]) -> tuple[ConfigEntry, ...]:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import attrs
 
-from datagym_async._checks import check_is, checked, shown
+from datagym_async._checks import ABOVE_ZERO, check, check_is, checked, shown
 from datagym_async._extras import require_modules
 from datagym_async._files import regular_only
 from datagym_async._printable import printable
@@ -196,8 +196,8 @@ def stroke_of(width: float, height: float) -> float:
 
 def size_of(labels: LabeledImage) -> tuple[float, float]:
     """Return width and height of a labelled image; if unknown, those of the area of its labels."""
-    if labels.width and labels.height:
-        return labels.width, labels.height
+    if ABOVE_ZERO.fits(labels.width) and ABOVE_ZERO.fits(labels.height):
+        return labels.width or 0, labels.height or 0
     found = [mark.bounds for mark in marks_of(labels)]
     right, bottom = (max((each[side] for each in found), default=0.0) for side in (2, 3))
     return max(right, 1.0), max(bottom, 1.0)
@@ -229,7 +229,8 @@ def svg(
         text: Whether to write class and answers beside each shape.
     """
     known = size_of(labels)
-    width, height = width or known[0], height or known[1]
+    width, height = known[0] if width is None else width, known[1] if height is None else height
+    check(ABOVE_ZERO, width=width, height=height)
     wide = stroke_of(width, height)
     name = _attribute(labels.media_name or "labels")
     parts = ['<svg xmlns="http://www.w3.org/2000/svg" stroke-linejoin="round" role="img" ']
@@ -348,10 +349,11 @@ def draw(
         OSError: The image cannot be read.
     """
     check_is("labels", labels, LabeledImage)
+    check(ABOVE_ZERO, scale=scale, pen=pen)
     require_modules("Drawing labels", "look", "PIL")
     canvas = in_colors(opened(image).copy())
     marks = list(marks_of(labels, classes))
-    wide = stroke_of(*canvas.size) * pen
+    wide = min(stroke_of(*canvas.size) * pen, *canvas.size)  # Pillow draws what nobody sees, too
     for mark in marks:
         rings = [_at(ring, canvas.size, scale) for ring in mark.rings]
         _paint(canvas, mark, rings, color_of(mark.key, colors), wide)

@@ -381,7 +381,7 @@ async def labels_by_id(
         return {}, (f"No labels are shown: {error}.",)
     notes = [_NAME_IMAGES.sub("", note) for note in notes]  # the images are those of the gallery
     if lost:
-        notes.append(f"{counted(lost, 'image')} of {path.name} not found here.")
+        notes.append(f"{counted(lost, 'image')} of {path.name or path} not found here.")
     return found, tuple(notes)
 
 
@@ -398,7 +398,7 @@ def _labels_below(folder: Path) -> Path:
 
 def _images_below(folder: Path) -> list[Path]:
     if not folder.is_dir():
-        raise NotADirectoryError(f"{folder} is not a folder")
+        raise ConfigurationError(f"{folder} is not a folder; name a folder of images")
     found = files_below(folder, IMAGE_SUFFIXES)
     # Thumbnails of earlier galleries are not wanted.
     places = {each for path in found for each in path.relative_to(folder).parents}

@@ -295,6 +295,8 @@ class Server:
                 if not isinstance(value, kind):  # it is not shown: it may be a secret
                     text = f"{name} is of the type {type(value).__name__}"
                     raise TypeError(f"{text}; it must be of the type {kind.__name__}.")
+        if not 0 <= port <= 65_535:
+            raise ValueError("port must be from 0 to 65535.")
         self._data = None if data is None else Path(data)
         self._host = host
         self._port = port

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tests.helpers.server_thread import ServerThread
 
 INSTALL = how_to_install("EXTRA")  # before another test takes modules away
+LONG = "a" * 256  # no name of a file
 
 
 def one_sentence(ran: Result, *words: str) -> None:
@@ -66,6 +67,12 @@ def one_sentence(ran: Result, *words: str) -> None:
         (["upload", "x", "-d", "y", "--allow-private-store"], ["--verify"]),
         (["upload", "x", "-d", "y", "--rate", "-1"], ["--rate"]),
         (["export", "p", "-o", "x", "-f", "png"], ["--format' / '-f': 'png' is not one of"]),
+        (["export", "p", "-o", ""], ["--output", "not empty"]),
+        (["bitmaps", "p", ""], ["FOLDER", "not empty"]),
+        (["stats", "c.json", "--images", LONG], ["--images", "at most 255 bytes"]),
+        (["upload", "x", "-d", "y", "--report", "r.json", "--report", LONG], ["--report", "bytes"]),
+        (["jobs", "list", "--log-file", LONG], ["--log-file", "at most 255 bytes"]),
+        (["jobs", "show", LONG], ["There is no job"]),
         (["projects"], ["projects --help"]),
         (["serve", "--port", "99999"], ["--port"]),
     ],
@@ -196,6 +203,8 @@ def test_the_options_have_the_names_of_the_shell(at_service: Cli) -> None:
     """What the library calls `base_url` is `--base-url` here; no port is as little an address."""
     ran = at_service("projects", "list", "--base-url", "http://127.0.0.1:99999")
     one_sentence(ran, "--base-url 'http://127.0.0.1:99999' is not a valid address")
+    ran = at_service("export", "Demo images", "-o", "-", "--zero-based")
+    one_sentence(ran, "Error: --zero-based has no effect on the format json; leave it out.")
 
 
 def test_the_variable_is_named_if_its_address_is_wrong(
@@ -293,6 +302,40 @@ def test_a_report_that_may_not_be_written(at_service: Cli, photos: Path, tmp_pat
     folder.mkdir(mode=0o500)
     ran = at_service("upload", photos, "-d", "Photos", "--report", folder / "report.json")
     one_sentence(ran, "report.json", "permission denied")
+
+
+def test_nothing_is_left_beside_an_image_that_is_no_journal(at_service: Cli, photos: Path) -> None:
+    """Its lock would be taken for a rejected image by the next run."""
+    before = {each: each.read_bytes() for each in photos.iterdir()}
+    ran = at_service("upload", photos, "-d", "P", "--create", "--journal", photos / "a.jpg")
+    one_sentence(ran, "a.jpg is damaged, or no journal of an upload, and was not changed")
+    assert {each: each.read_bytes() for each in photos.iterdir()} == before
+
+
+def test_the_file_that_cannot_be_read_is_named(cli: Cli, tmp_path: Path) -> None:
+    """Not the file of labels, if it is the one of images."""
+    content = '[{"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 0.5}]'
+    (tmp_path / "c.json").write_text(content)
+    for other, words in (
+        ("c.json/x", "Not a directory"),
+        (os.devnull, "only regular files are read"),
+    ):
+        ran = cli("stats", tmp_path / "c.json", "--images", tmp_path / other)
+        one_sentence(ran, f"Error: {tmp_path / other} ", words)
+
+
+def test_a_gallery_of_a_device(cli: Cli, tmp_path: Path) -> None:
+    """It has no images below it."""
+    ran = cli("gallery", os.devnull, "-o", tmp_path / "out")
+    one_sentence(ran, f"{os.devnull} is not a folder; name a folder of images")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has names of any bytes")
+def test_a_name_of_a_dataset_that_is_no_text(at_service: Cli, photos: Path) -> None:
+    """It is shown, and nothing is made."""
+    ran = at_service("upload", photos, "-d", "P\udcff", "--create")
+    one_sentence(ran, r"'P\udcff' cannot be sent as JSON: it has half a character")
+    assert at_service("datasets", "list", "--json").documents == []
 
 
 def test_no_dataset_is_left_of_a_journal_that_cannot_be(

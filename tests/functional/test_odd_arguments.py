@@ -7,6 +7,7 @@ import inspect
 import pickle
 from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,12 +62,18 @@ OTHERS = (
 # What no annotation of these kinds can mean.
 ODD: dict[str, tuple[object, ...]] = {
     "bool": (None, "", "no", [], np.zeros((2, 2)), object(), Decimal, ()),
-    "int": ("", "4", 1.5, True, [], float("nan"), np.zeros((2, 2)), int, 10**5000),
-    "float": ("", "4", True, [], float("nan"), Decimal("1.5"), 10**400, np.zeros((2, 2))),
+    "int": ("", "4", 1.5, True, [], float("nan"), np.zeros((2, 2)), np.array(3), int, 10**5000),
+    "float": (
+        *("", "4", True, [], float("nan"), float("inf"), -float("inf")),
+        *(Decimal("1.5"), 10**400, np.zeros((2, 2)), np.array(3.5)),
+    ),
     "str": (0, b"x", [], {}, object(), 1.5),
-    "str | os.PathLike[str]": (None, "", 0, b"x", [], "a\0b", "\ud800", object()),
+    "str | os.PathLike[str]": (
+        *(None, "", 0, b"x", [], "a\0b", "\ud800", object()),
+        *("a" * 256, "ü" * 256, Path("a", "b" * 256, "c"), "a/" * 2048),
+    ),
     "Callable": ("x", 0, [], object(), inspect.getmodule),
-    "Iterable": (0, 1.5, "text", b"x", object(), print),
+    "Iterable": (0, 1.5, "text", b"x", object(), print, np.array(3)),
     **dict.fromkeys(
         ("FormatName", "WrittenFormat", "Placing"),
         (0, b"x", [], object(), np.array(["coco", "yolo"])),
@@ -171,6 +178,8 @@ SPOT = Point(1, 2)
         (ConfigEntry, ("k", None, "LINE"), {}, "value is None; it must be a text"),
         (ConfigEntry, ("k", "K", 5), {}, "type is 5; it must be of the type str"),
         (ConfigEntry, ("k", "K", "LINE"), {"color": 5}, "color is 5; it must be a text or None"),
+        (ConfigEntry, ("k", "K", "LINE"), {"shortcut": [5]}, r"shortcut is \[5\]; it must be a w"),
+        (ConfigEntry, ("k", "K", "LINE"), {"shortcut": 10**5000}, "shortcut is a number too large"),
         (diff, ([], 5), {}, "entries is 5; it must be a list"),
         (formats.LabelMapping, (), {"shape": "box"}, "shape is 'box'; it must be one of"),
         (formats.LabelMapping, (), {"sdk": "no"}, "sdk is 'no'; it must be True or False"),
@@ -246,6 +255,32 @@ def test_corners_that_are_nowhere_are_not_drawn(bad: float, at: int) -> None:
     assert 'class="mark"' not in drawn
 
 
+@pytest.mark.parametrize("wrong", [0, -1, float("inf"), np.float32("nan")])
+@pytest.mark.parametrize("name", ["width", "height", "pen", "scale"])
+def test_pictures_have_sizes_above_zero(name: str, wrong: float) -> None:
+    """Others gave raw errors of Python or Pillow."""
+    given: dict[str, Any] = {name: wrong}
+    drawn = partial(look.draw, np.zeros((9, 9), np.uint8))
+    call = drawn if name in {"pen", "scale"} else look.svg
+    with pytest.raises(ConfigurationError, match=f"^{name} is .*; it must be a number"):
+        call(LabeledImage(), **given)
+
+
+def test_a_pen_as_wide_as_the_image_draws_as_much_as_a_wider_one() -> None:
+    """Pillow would draw for hours what nobody sees."""
+    image = LabeledImage(annotations=[Annotation("k", Line([SPOT, Point(5, 5)]))])
+    canvas = np.zeros((9, 9), np.uint8)
+    widest = look.draw(canvas, image, pen=1e300, text=False)
+    assert widest.tobytes() == look.draw(canvas, image, pen=1e6, text=False).tobytes()
+
+
+@pytest.mark.parametrize("odd", [float("inf"), -5, 0])
+def test_the_size_of_labels_is_one_or_unknown(odd: float) -> None:
+    """Labels of a program may have any; where it can be none, the area of the labels counts."""
+    labels = LabeledImage(annotations=[Annotation("k", SPOT)], width=odd, height=4)  # type: ignore[arg-type]
+    assert 'viewBox="0 0 1 2"' in look.svg(labels)
+
+
 @pytest.mark.parametrize("name", ["format", "images"])
 async def test_an_array_is_no_word_of_an_export(tmp_path: Path, name: str) -> None:
     """It has several truths, which is not said in Python's words."""
@@ -307,3 +342,10 @@ def test_a_server_is_refused_at_once(wrong: dict[str, Any]) -> None:
     (name,) = wrong
     with pytest.raises(TypeError, match=rf"^{name} is of the type \w+; it must be of the type"):
         Server(**wrong)
+
+
+@pytest.mark.parametrize("port", [-1, 65_536, 10**5000], ids=["below", "above", "huge"])
+def test_a_port_is_one(port: int) -> None:
+    """Not an `OverflowError` when the server begins."""
+    with pytest.raises(ValueError, match=r"^port must be from 0 to 65535\.$"):
+        Server(port=port)

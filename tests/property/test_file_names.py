@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from datagym_async._files import MAX_BYTES, folded_name, numbered_file, safe_name, with_room
+from datagym_async._files import folded_name, numbered_file, safe_name, with_room
 
 HOSTILE = st.lists(
     st.one_of(
@@ -25,6 +25,7 @@ HOSTILE = st.lists(
     ),
     max_size=6,
 ).map("".join)
+MAX_NAME = 255  # bytes, as most file systems bound them
 WINDOWS_RESERVED = {"con", "prn", "aux", "nul", "com1", "com9", "lpt1", "conin$", "com²"}
 
 
@@ -40,7 +41,7 @@ def is_one_safe_part(name: str) -> bool:
         and not set(name) & set('<>:"/\\|?*\0')
         and not any(unicodedata.category(one) in {"Cc", "Cs"} for one in name)
         and stem not in WINDOWS_RESERVED
-        and 0 < len(os.fsencode(name)) <= MAX_BYTES
+        and 0 < len(os.fsencode(name)) <= MAX_NAME
     )
 
 
@@ -91,9 +92,9 @@ def test_a_label_file_fits_beside_any_image(name: str, folder: str) -> None:
     beside = PurePosixPath(found).with_suffix(".json")
 
     assert found.startswith(folder)
-    assert len(beside.name.encode()) <= MAX_BYTES
+    assert len(beside.name.encode()) <= MAX_NAME
     assert len(found) <= len(folder + safe)
-    if len(PurePosixPath(safe).with_suffix(".json").name.encode()) <= MAX_BYTES:
+    if len(PurePosixPath(safe).with_suffix(".json").name.encode()) <= MAX_NAME:
         assert found == folder + safe
 
 

@@ -187,10 +187,28 @@ def test_an_id_is_quoted(value: str, path: str) -> None:
     assert routes.get_dataset(value).path == path
 
 
-def test_what_json_cannot_carry_is_refused() -> None:
-    """A value that is not JSON is named before anything is sent."""
-    with pytest.raises(ConfigurationError, match="JSON"):
-        routes.upload_config("C", [{"entryKey": object()}])
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (object(), "<object object at .*> cannot be sent as JSON: Type is not JSON serializable"),
+        ("a\udcff", r"^'a\\udcff' cannot be sent as JSON: it has half a character"),
+        ({"b": [1, {"c\ud800": 2}]}, r"^'c\\ud800' cannot be sent as JSON"),
+        (2**70, "^1180591620717411303424 cannot be sent as JSON: Integer exceeds"),
+        ({5: 6}, "^{5: 6} cannot be sent as JSON: Dict key must be str"),
+    ],
+)
+def test_what_json_cannot_carry_is_refused(value: object, words: str) -> None:
+    """The part that is not JSON is named before anything is sent."""
+    with pytest.raises(ConfigurationError, match=words):
+        routes.json_body([{"entryKey": value}])
+
+
+def test_endless_nesting_is_refused() -> None:
+    """A list that contains itself."""
+    endless: list[object] = []
+    endless.append(endless)
+    with pytest.raises(ConfigurationError, match="cannot be sent as JSON: Recursion limit"):
+        routes.json_body(endless)
 
 
 def test_every_route_says_what_it_is() -> None:

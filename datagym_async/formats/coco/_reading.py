@@ -25,7 +25,7 @@ from typing import IO, Any, Final, TypeAlias, cast
 import attrs
 import orjson
 
-from datagym_async._checks import checked, listed
+from datagym_async._checks import PATH, check, checked, listed
 from datagym_async._files import regular_only
 from datagym_async._json import in_utf8, loads_of_python
 from datagym_async._wire._cutting import BrokenTextError, MemberCutter
@@ -224,6 +224,7 @@ class _File:
     def _opened(self) -> IO[bytes]:
         """Open the file; a document is made JSON, and read like one."""
         if isinstance(self.source, str | Path):
+            check(PATH, source=self.source)
             return open(self.source, "rb", opener=regular_only)
 
         def plain(value: Any) -> object:

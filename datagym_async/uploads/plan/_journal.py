@@ -161,11 +161,14 @@ def _full(text: str, resolved: Callable[[str], str]) -> tuple[str, str]:
 
 
 def check_place(journal: str | os.PathLike[str] | bool | None) -> None:
-    """Raise the error of opening a journal if its folder cannot contain one; blocks."""
+    """Raise the error of opening a journal if it is another file, or cannot be made; blocks."""
     if not journal:
         return
-    folder = jobs_folder() if journal is True else from_home(journal).absolute().parent
+    path = None if journal is True else from_home(journal).absolute()
+    folder = jobs_folder() if path is None else path.parent
     try:
+        if path is not None:
+            _check_ours(path)
         private_folder(folder)
         if not os.access(folder, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
@@ -186,11 +189,7 @@ def journal(path: Path, job: Job, *, fresh: bool) -> Database:
     """Return the journal of a job, made if there is none; `fresh` deletes an existing one."""
 
     def prepare() -> None:
-        if path.exists() and not is_journal(path):
-            raise ConfigurationError(
-                f"{_shown(path)} is damaged, or no journal of an upload, and was not changed; give "
-                "another path, or delete it yourself: what the dataset holds is skipped anyway."
-            )
+        _check_ours(path)
         if fresh:
             remove(path)
 
@@ -245,6 +244,14 @@ def _begin(path: Path, job: Job, connection: sqlite3.Connection, is_whole: bool)
     connection.executescript(sql.OF_ONE_RUN)
     now = time.time()
     return int(connection.execute(sql.BEGIN_RUN, (now, now)).fetchone()[0])
+
+
+def _check_ours(path: Path) -> None:
+    if path.exists() and not is_journal(path):
+        raise ConfigurationError(
+            f"{_shown(path)} is damaged, or no journal of an upload, and was not changed; give "
+            "another path, or delete it yourself: what the dataset holds is skipped anyway."
+        )
 
 
 def is_journal(path: Path) -> bool:
