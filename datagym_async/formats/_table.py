@@ -110,18 +110,24 @@ _MARKERS: Final[dict[str, FormatName]] = {
     "annotations.xml": "cvat",
 }
 LINES: Final = frozenset({".jsonl", ".ndjson"})
-_IS_NOT_COCO: Final = re.compile(r'"(?:annotations|categories)"\s*:\s*\{')
+_IS_NOT_COCO: Final = re.compile(
+    r'"(?:(?:annotations|categories)"\s*:\s*\{|(?:schema|source-)ref")'
+)
 _NOT_READ: Final = {
     "Label Studio": r'"(?:from_name|lead_time)"\s*:',
     "VGG Image Annotator": r'"(?:_via_\w+|shape_attributes|file_attributes)"\s*:',
     "Supervisely": r'"classTitle"\s*:',
-    "VoTT": r'"(?:securityToken|lastVisitedAssetId)"\s*:',
+    "VoTT": r'"(?:securityToken|lastVisitedAssetId)"\s*:|"asset"\s*:\s*\{\s*"format"',
     "CVAT's own JSON": r'"(?:z_order|data_meta)"\s*:',
     "Datumaro": r'"(?:dm_format_version|label_id)"\s*:',
     "Create ML": r'"coordinates"\s*:\s*\{',
     "Labelbox before 2023": r'"Labeled Data"\s*:',
     "BDD100K": r'"(?:box2d|poly2d)"\s*:',
     "Cityscapes": r'"imgHeight"\s*:',
+    "V7 (Darwin)": r'"schema_ref"\s*:',
+    "SageMaker": r'"source-ref"\s*:',
+    "FiftyOne": r'"_cls"\s*:',
+    "dlib": "<image file=",
     "ISAT": r'"description"\s*:\s*"ISAT"',
     "KITTI's tracklets": "<boost_serialization",
     "PaliGemma": r'"suffix"\s*:\s*"[^"]*<loc\d',

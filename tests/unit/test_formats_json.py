@@ -527,19 +527,23 @@ TOOLS = {
     "Label Studio": [{"id": 1, "annotations": [{"result": [{"from_name": "label"}]}]}],
     "VGG Image Annotator": {"a.jpg9": {"filename": "a.jpg", "regions": [{"shape_attributes": {}}]}},
     "Supervisely": {"objects": [{"classTitle": "car"}]},
-    "VoTT": {"name": "p", "securityToken": "t", "assets": {}},
+    "VoTT": {"asset": {"format": "jpg", "name": "a.jpg"}, "regions": [{"tags": ["car"]}]},
     "CVAT's own JSON": {"data_meta": {}, "annotations": {"shapes": [{"label_id": 1}]}},
     "Datumaro": {"dm_format_version": "1.0", "categories": {"label": {"labels": []}}, "items": []},
     "Create ML": [{"image": "a.jpg", "annotations": [{"coordinates": {"x": 1}}]}],
     "Labelbox before 2023": [{"Labeled Data": "a.jpg", "Label": {}}],
     "BDD100K": [{"name": "a.jpg", "labels": [{"box2d": {}}]}],
     "Cityscapes": {"imgHeight": 1, "objects": []},
+    "V7 (Darwin)": {"schema_ref": "https://x", "item": {"name": "a.jpg"}, "annotations": []},
+    "SageMaker": {"source-ref": "s3://x/a.jpg", "boxes": {"annotations": [{"class_id": 0}]}},
+    "FiftyOne": {"samples": [{"filepath": "a.jpg", "truth": {"_cls": "Detections"}}]},
     "ISAT": {"info": {"description": "ISAT", "name": "a.jpg"}, "objects": []},
     "PaliGemma": [{"image": "a.jpg", "suffix": "<loc0010><loc0010><loc0100><loc0100> car"}],
     "Hugging Face (metadata)": [{"file_name": "a.jpg", "objects": {"bbox": [], "categories": []}}],
     "KITTI's tracking": "0 2 Car 0 0 -1.79 296 161 455 292 2.0 1.8 4.4 -4.5 1.8 13.4 -2.1\n",
     "OIDv4 ToolKit": "Traffic light 10.0 20.5 100.0 90.0\n",
     "KITTI's tracklets": "<boost_serialization/>",
+    "dlib": "<dataset><images><image file='a.jpg'><box top='1'/></image></images></dataset>",
     "YOLO for Keras": "train/a b.jpg 32,676,872,726,7 1,2,3,4,0",
     "a table (CSV)": "filename,width,height,class,xmin",
 }
@@ -550,7 +554,7 @@ async def test_the_tool_of_a_file_that_is_not_read(tmp_path: Path, tool: str) ->
     """A file and a folder are refused by its name, and none is taken for the service's own JSON."""
     content = TOOLS[tool]
     is_text = isinstance(content, str)
-    name = "a.csv" if "CSV" in tool else "a.xml" if "tracklets" in tool else "a.txt"
+    name = "a.csv" if "CSV" in tool else "a.xml" if str(content).startswith("<") else "a.txt"
     file = tmp_path / (name if is_text else "a.json")
     text(file, content if isinstance(content, str) else json.dumps(content))
     what = re.escape(tool if "CSV" in tool else f"a file of {tool}")
