@@ -111,7 +111,7 @@ _MARKERS: Final[dict[str, FormatName]] = {
 }
 LINES: Final = frozenset({".jsonl", ".ndjson"})
 _IS_NOT_COCO: Final = re.compile(
-    r'"(?:(?:annotations|categories)"\s*:\s*\{|(?:schema|source-)ref")'
+    r'"(?:annotations|categories)"\s*:\s*\{|"(?:schema_|source-)ref"\s*:'
 )
 _NOT_READ: Final = {
     "Label Studio": r'"(?:from_name|lead_time)"\s*:',
