@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain, islice
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 import attrs
@@ -467,11 +467,20 @@ def _in_list(path: Path, roots: Sequence[Path]) -> Iterator[Labelled]:
         lines = entries_of(path)
     except BrokenError as error:
         raise FormatError(f"{path} cannot be read as a list of images: {error}") from None
+    folders: dict[str, list[Path]] = {}  # a list has many images of few folders
     for line in lines:
         value = line.replace("\\", "/").removeprefix("./")
-        if (last := PurePosixPath(value).name) in {"", ".."}:  # an empty line, or a folder
+        last = value.rpartition("/")[2]
+        before = value.removesuffix(last)
+        if last in {"", ".", ".."}:  # an empty line, or a folder
             continue
-        tried = [*_tried([path.parent, *roots, path.parent.parent], value), path.parent / last]
+        if before not in folders:
+            tried = _tried([path.parent, *roots, path.parent.parent], value)
+            every = [*dict.fromkeys(each.parent for each in tried), path.parent]
+            pairs = ((each, _labels_of(each / last).parent) for each in every)
+            there = [pair[0] for pair in pairs if any(map(os.path.isdir, pair))]
+            folders[before] = there or every[:1]
+        tried = [each / last for each in folders[before]]
         image = next((each for each in tried if is_there(each, as_file=True)), None)
         files = [_labels_of(each).with_suffix(".txt") for each in ([image] if image else tried)]
         labels = next((each for each in files if is_there(each, as_file=True)), files[0])

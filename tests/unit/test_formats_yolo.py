@@ -638,6 +638,29 @@ def test_labels_beside_the_list_of_their_images(tmp_path: Path) -> None:
     assert (box(image.objects[0]), lost) == ((50, 25, 100, 50), {})
 
 
+def test_a_list_of_many_images_of_another_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where they may lie is found once for each folder, not for each image."""
+    text(tmp_path / "data.yaml", "train: train.txt\nnames: [car]\n")
+    count = 200
+    lines = (f"/home/me/a/deep/way/to/images/train/{number}.jpg\n" for number in range(count))
+    text(tmp_path / "train.txt", "".join(lines))
+    for number in range(count):
+        text(tmp_path / "labels" / "train" / f"{number}.txt", "0 0.5 0.5 0.5 0.5")
+    asked, isfile = list[Path](), os.path.isfile
+
+    def counted(path: Path) -> bool:
+        asked.append(path)
+        return isfile(path)
+
+    monkeypatch.setattr(os.path, "isfile", counted)
+    images, lost = read(open_dataset(tmp_path, "yolo", in_shares=True))
+    assert (len(images), lost) == (count, {})
+    assert [each.name for each in images[:2]] == ["train/0.jpg", "train/1.jpg"]
+    assert len(asked) < 4 * count
+
+
 def test_darknet(tmp_path: Path) -> None:
     """CVAT writes obj.data, with paths below a folder data that its archive has not."""
     text(tmp_path / "obj.data", "classes = 2\ntrain = data/train.txt\nnames = data/obj.names\n")
