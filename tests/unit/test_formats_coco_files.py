@@ -371,7 +371,7 @@ def test_one_polygon_in_any_form(segmentation: Any) -> None:
         ([2, 3, 2], [], "keypoints must be 6 numbers"),
         ("no", [], "keypoints must be 6 numbers"),
         ([2, 3, 7, 4, 3, 1], [None, (4, 3, 1)], "visibility must be 0, 1 or 2, not 7"),
-        ([2, 3, "x", 4, 3, 1], [None, (4, 3, 1)], "visibility must be 0, 1 or 2, not x"),
+        ([2, 3, "x", 4, 3, 1], [None, (4, 3, 1)], "visibility must be 0, 1 or 2, not inf"),
         ([None, None, 2, 4, 3, 1], [None, (4, 3, 1)], "has no x and y that are numbers"),
         # Not labelled, as pandas writes it, and scores of a model.
         ([None, math.nan, None, 4, 3, 1], [None, (4, 3, 1)], ""),

@@ -205,35 +205,38 @@ def _keypoints(
 ) -> list[tuple[float, float, int] | None]:
     if isinstance(values, list) and all(_is_list(each) and len(each) == 3 for each in values):
         values = [number for each in values for number in each]
-    if isinstance(values, list) and all(map(_is_nothing, values)):
+    flat, count = numbers(values), len(category.keypoints)
+    is_whole = flat is not None
+    if flat is None and isinstance(values, list):
+        flat = [*map(_number_or_none, values)]
+    if flat is not None and all(each == 0 or each != each for each in flat):
         return []  # none is labelled, however many zeros there are
-    count = len(category.keypoints)
-    if not isinstance(values, list) or len(values) != 3 * count or not count:
+    if flat is None or len(flat) != 3 * count or not count:
         names = f"its category has {count} names of keypoints"
         faults.append(f"keypoints must be {3 * count} numbers, since {names}")
         return []
     found: list[tuple[float, float, int] | None] = []
-    for *pair, visibility in zip(values[::3], values[1::3], values[2::3], strict=True):
-        place, mark = numbers(pair), 0.0
-        if not _is_nothing(visibility):
-            mark = number_in(visibility) or -1
+    for x, y, visibility in zip(flat[::3], flat[1::3], flat[2::3], strict=True):
+        has_place = is_whole or (math.isfinite(x) and math.isfinite(y))
+        mark = 0 if visibility != visibility else visibility
         if is_result:
-            mark = _SEEN if place and any(place) else 0
+            mark = _SEEN if has_place and (x or y) else 0
         elif 0 < mark < 1:  # a score, as predictions have it
             mark = _SEEN
         if mark not in {0, _HIDDEN, _SEEN}:
-            said = str(visibility)[:20]
-            faults.append(f"a keypoint's visibility must be 0, 1 or 2, not {said}")
-        elif mark and place is None:
+            faults.append(f"a keypoint's visibility must be 0, 1 or 2, not {mark:g}")
+        elif mark and not has_place:
             faults.append("a keypoint has no x and y that are numbers")
-        is_there = mark in {_HIDDEN, _SEEN}
-        found.append((place[0], place[1], int(mark)) if place and is_there else None)
+        is_there = has_place and mark in {_HIDDEN, _SEEN}
+        found.append((x, y, int(mark)) if is_there else None)
     return found
 
 
-def _is_nothing(value: object) -> bool:
-    """Return whether a number of a keypoint that is not labelled: 0, null or NaN."""
-    return value is None or value != value or number_in(value) == 0
+def _number_or_none(value: object) -> float:
+    """Return a number, NaN for null and NaN, and infinity for what is no number."""
+    if (number := number_in(value)) is not None:
+        return number
+    return math.nan if value is None or value != value else math.inf
 
 
 # --- Panoptic segments ----------------------------------------------------------------------------
