@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 
     Array: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
 
+_log = logger(__name__)
 
 _FIRST_ESTIMATE = 1 << 20
 _FORGETTING = 1 / 64  # how fast smaller samples replace the size of the largest one
@@ -205,8 +206,6 @@ class Prefetcher:
                 woken.set_result(None)
                 return
 
-
-_log = logger(__name__)
 
 _BUFFERS = (bytes, bytearray, memoryview)
 
