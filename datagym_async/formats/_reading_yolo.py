@@ -50,6 +50,8 @@ YoloName: TypeAlias = Literal["yolo", "yolo-seg", "yolo-pose", "yolo-obb", "dota
 _PART_NAMES: Final = (*SPLITS, "valid", "validation", "validate", "training", "testing")
 _NAMES_FILES: Final = ("classes.txt", "obj.names", "classes.names", "_darknet.labels", "names.txt")
 _NAMES_SUFFIXES: Final = frozenset((".txt", ".names", ".labels"))
+_IMAGES: Final = ("images", "JPEGImages")
+"""Folders of images that have one of labels beside them; the latter is darknet's."""
 _DOTA: Final = "labelTxt"
 """Folder of turned boxes as DOTA and YOLOv5-OBB have them: in pixels, with the name of a class."""
 _FIRST: Final = 20  # label files that show the kind of a dataset
@@ -253,7 +255,9 @@ def yolo_file(folder: Path, *, is_inner: bool = False) -> Path | None:
     inside = [each for each in there if each.suffix.lower() in (".yaml", ".yml")]
     inside.sort(key=lambda each: each.stem != "data")
     found: dict[tuple[str, str], Path] = {}
-    for each in (*inside, folder / "obj.data", folder / "data" / "obj.data"):
+    of_darknet = [each for each in there if each.suffix == ".data"]
+    only = of_darknet if len(of_darknet) == 1 else []
+    for each in (*inside, folder / "obj.data", folder / "data" / "obj.data", *only):
         try:
             content = _content_of(each) if each.is_file() else {}
         except (BrokenError, OSError):  # its error says more than that there is none
@@ -409,8 +413,14 @@ def _named_in_lines(found: Sequence[Labelled]) -> Collection[str]:
 # --- YOLO: which images there are, and where their labels ----------------------------------------
 
 
-def _labels_of(path: Path, one: str = "images", other: str = "labels") -> Path:
-    """Return a path whose last ``images`` is ``labels``, as Ultralytics finds labels."""
+def _labels_of(path: Path) -> Path:
+    """Return a path whose last ``images`` is ``labels``, as Ultralytics and darknet find labels."""
+    return next(
+        (found for each in _IMAGES if (found := _swapped(path, each, "labels")) != path), path
+    )
+
+
+def _swapped(path: Path, one: str, other: str) -> Path:
     *before, after = f"{path}{os.sep}".rsplit(f"{os.sep}{one}{os.sep}", 1)
     return Path(f"{before[0]}{os.sep}{other}{os.sep}{after}") if before else path
 
@@ -424,8 +434,9 @@ def _in_folder(folder: Path, images: Path | None) -> list[Labelled]:
     if images is None and _has_both(folder):
         parts = folder / "images", *filter(_has_both, sorted(folder.glob("[!.]*")))
         return [each for part in parts for each in _in_folder(part, None)]
-    if images is None and (beside := _labels_of(folder, "labels", "images")).is_dir():
-        folder = beside  # the same folder, unless it is one of labels
+    if images is None:  # the same folder, unless it is one of labels
+        beside = (_swapped(folder, "labels", each) for each in _IMAGES)
+        folder = next(filter(Path.is_dir, beside), folder)
     root = folder / "labels" if images and (folder / "labels").is_dir() else _labels_of(folder)
     tried = dict.fromkeys((root, folder, root.with_name(_DOTA)))
     places = [each for each in tried if each.is_dir()]
@@ -482,7 +493,8 @@ def _in_list(path: Path, roots: Sequence[Path]) -> Iterator[Labelled]:
             folders[before] = there or every[:1]
         tried = [each / last for each in folders[before]]
         image = next((each for each in tried if is_there(each, as_file=True)), None)
-        files = [_labels_of(each).with_suffix(".txt") for each in ([image] if image else tried)]
+        both = (way for each in ([image] if image else tried) for way in (_labels_of(each), each))
+        files = [each.with_suffix(".txt") for each in both]
         labels = next((each for each in files if is_there(each, as_file=True)), files[0])
         behind = _behind_images(value)
         name = behind if behind != value else _relative(image, roots[-1]) or value

@@ -661,6 +661,25 @@ def test_a_list_of_many_images_of_another_machine(
     assert len(asked) < 4 * count
 
 
+@pytest.mark.parametrize("given", ["voc.data", ".", "VOCdevkit/VOC2007/labels"])
+def test_darknet_beside_pascal_voc(tmp_path: Path, given: str) -> None:
+    """Its script makes labels for the images of VOC, and a list of these."""
+    text(tmp_path / "voc.data", "classes=1\ntrain = /home/pj/train.txt\nnames = data/voc.names\n")
+    text(tmp_path / "voc.names", "car\n")
+    folder = tmp_path / "VOCdevkit" / "VOC2007"
+    text(tmp_path / "train.txt", "/home/pj/VOCdevkit/VOC2007/JPEGImages/000012.jpg\n")
+    picture(folder / "JPEGImages" / "000012.jpg")
+    text(folder / "labels" / "000012.txt", "0 0.5 0.5 0.5 0.5\n")
+    (image,), lost = read(open_dataset(tmp_path / given, classes=["car"]))
+    assert (Path(image.name).name, box(image.objects[0]), lost) == (
+        "000012.jpg", (50, 25, 100, 50), {}
+    )  # fmt: skip
+    (folder / "labels" / "000012.txt").rename(folder / "JPEGImages" / "000012.txt")  # LabelImg
+    place = tmp_path / given if given != "VOCdevkit/VOC2007/labels" else folder / "JPEGImages"
+    (image,), lost = read(open_dataset(place, classes=["car"]))
+    assert (len(image.objects), lost) == (1, {})
+
+
 def test_darknet(tmp_path: Path) -> None:
     """CVAT writes obj.data, with paths below a folder data that its archive has not."""
     text(tmp_path / "obj.data", "classes = 2\ntrain = data/train.txt\nnames = data/obj.names\n")
