@@ -256,14 +256,16 @@ def yolo_file(folder: Path, *, is_inner: bool = False) -> Path | None:
     inside.sort(key=lambda each: each.stem != "data")
     found: dict[tuple[str, str], Path] = {}
     of_darknet = [each for each in there if each.suffix == ".data"]
-    only = of_darknet if len(of_darknet) == 1 else []
+    only = [each for each in of_darknet if len(of_darknet) == 1 and each.stem != "obj"]
     for each in (*inside, folder / "obj.data", folder / "data" / "obj.data", *only):
         try:
             content = _content_of(each) if each.is_file() else {}
         except (BrokenError, OSError):  # its error says more than that there is none
             content = dict.fromkeys(("nc", "train"), each.stem == "data")
         part = next((content[name] for name in SPLITS if content.get(name)), "")
-        if content.get("names") or (content.get("nc") and part):  # else it describes a model
+        is_empty = each in only and _place([folder], str(part)) is None  # as templates are
+        is_of_model = not (content.get("names") or (content.get("nc") and part))
+        if not is_of_model and not is_empty:
             found.setdefault((str(content.get("path", "")), str(part)), each)
     sets = [each for (_, part), each in found.items() if part and each.suffix != ".data"]
     if len(sets) > 1 and sets[0].stem != "data":
@@ -388,7 +390,8 @@ def _listed(
     others = (name for name in _named_in_lines(found) if name not in names.values())
     names |= dict(enumerate([*others], max(names, default=-1) + 1))
     if not names:
-        deeper = [each for each in files_below(folder, {".yaml", ".yml"}) if each.stem == "data"]
+        found_below = files_below(folder, {".yaml", ".yml"})
+        deeper = [each for each in found_below if each.stem == "data" and each.parent != folder]
         raise FormatError(
             f"{folder} does not list its classes: there is none of data.yaml with names, "
             f"{', '.join(_NAMES_FILES[:-1])}; name them with classes=..."
