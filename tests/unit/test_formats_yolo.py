@@ -674,13 +674,17 @@ def test_darknet_beside_pascal_voc(tmp_path: Path, given: str) -> None:
     assert (Path(image.name).name, box(image.objects[0]), lost) == (
         "000012.jpg", (50, 25, 100, 50), {}
     )  # fmt: skip
-    text(tmp_path / "x" / "template.data", "train = data/train.txt\nnames = data/voc.names\n")
-    text(tmp_path / "x" / "a.xml", "<annotation><filename>a.png</filename></annotation>")
-    assert sniff(tmp_path / "x") == "voc"  # the template leads nowhere
     (folder / "labels" / "000012.txt").rename(folder / "JPEGImages" / "000012.txt")  # LabelImg
     place = tmp_path / given if given != "VOCdevkit/VOC2007/labels" else folder / "JPEGImages"
     (image,), lost = read(open_dataset(place, classes=["car"]))
     assert (len(image.objects), lost) == (1, {})
+
+
+def test_a_template_of_darknet(tmp_path: Path) -> None:
+    """It leads nowhere, and hides no labels of others."""
+    text(tmp_path / "template.data", "train = data/train.txt\nnames = data/voc.names\n")
+    text(tmp_path / "a.xml", "<annotation><filename>a.png</filename></annotation>")
+    assert sniff(tmp_path) == "voc"
 
 
 def test_darknet(tmp_path: Path) -> None:
