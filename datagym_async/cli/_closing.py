@@ -110,12 +110,8 @@ class UploadAccount(Account[UploadReport]):
             self.uploaded = result
 
 
-def status_of(report: UploadReport, *, watched: bool = False) -> int:
-    """Return the exit status of a run; a stop is the normal end of one that watches."""
-    settled = not (report.pending or report.unsettled)
-    complete = report.complete or (watched and settled)
-    wrong = report.rejected or report.failed or report.mismatched or doubled(report)
-    return WELL if complete and not wrong else SOME_FAILED
+def status_of(report: UploadReport) -> int:
+    return WELL if report.ok and not doubled(report) else SOME_FAILED
 
 
 def doubled(report: UploadReport) -> int:

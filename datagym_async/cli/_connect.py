@@ -310,8 +310,6 @@ def find_token(invocation: Invocation, *, is_new: bool = False) -> str:
 
 def read_token(file: Path) -> str:
     """Return the token in a file, which may be a pipe; ``-`` is standard input."""
-    if file == Path():
-        raise CommandError("--token-file needs the name of a file.")
     try:
         with sys.stdin.buffer if str(file) == "-" else file.open("rb") as stream:
             text = stream.read(_TOKEN_FILE_BYTES).decode("utf-8-sig").strip()

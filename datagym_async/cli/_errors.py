@@ -122,9 +122,8 @@ def sentence_of(error: BaseException) -> str:
 def status_of(error: BaseException) -> int:
     if isinstance(error, CommandError):
         return error.status
-    report = error.report if isinstance(error, TransferError) else None
-    done = getattr(report, "uploaded", 0) or getattr(report, "downloaded", 0)
-    return SOME_FAILED if done else STOPPED
+    has_begun = isinstance(error, TransferError) and error.report is not None
+    return SOME_FAILED if has_begun else STOPPED
 
 
 def hint_in_shell_words(sentence: str) -> str:

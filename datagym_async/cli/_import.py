@@ -254,9 +254,10 @@ def import_(
     except (KeyboardInterrupt, asyncio.CancelledError):
         stopped = True
     except DataGymError as error:
+        status = STOPPED  # it has not begun
         if account.total:
+            status = SOME_FAILED
             _close(output, account, source)
-        status = SOME_FAILED if account.counts[ImportOutcome.STORED] else STOPPED
         raise CommandError(sentence_of(error), status=status) from error
     else:
         stopped = running[0].is_stopping

@@ -237,19 +237,18 @@ def _say(output: Output, event: UploadEvent, projects: Sequence[Project]) -> Non
 
 
 def _close(account: UploadAccount) -> int:
-    report, output, watched = account.report, account.output, account.is_watching
+    report, output = account.report, account.output
     if report is None or not report.dataset_name:  # it ended before it began
         output.warning(f"Interrupted. {how_to_resume(None)}")
         return INTERRUPTED
     is_written = account.write(report)
-    status = status_of(report, watched=watched)
+    status = status_of(report)
     if not output.quiet:
         tell(output, report, account.bytes)
     elif status != WELL:
         output.warning(hint_in_shell_words(report.summary()))
     # If nothing is left to do, the interruption did no harm.
-    is_settled = not (report.pending or report.unsettled) if watched else report.complete
-    is_cut_short = account.is_stopping and not is_settled
+    is_cut_short = account.is_stopping and not report.complete
     written = next((str(file) for file in account.files if file.suffix.lower() == ".json"), "")
     words = how_to_resume(report, written=written) if status != WELL else ""
     if words:

@@ -47,6 +47,7 @@ from datagym_async.uploads.plan import _journal as journal_file
 from datagym_async.uploads.plan._journal import Job, journal_path
 from datagym_async.uploads.plan._plan import Plan
 from datagym_async.uploads.sources._leaves import Source, check_there
+from datagym_async.uploads.sources._watch import FolderWatch
 
 _FAILED: Final = Outcome.FAILED  # looking up a member of an enum costs as much as a call
 
@@ -246,6 +247,8 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
         """Settle and confirm, unless an error has ended the run."""
         if self.error is not None:
             return
+        if isinstance(self._sources, FolderWatch):  # to be stopped is its end
+            self._tally.total_known = True
         await self._settler.at_end(any_lost=self._listing.was_used)
         config = self._config
         if config.verify is not None:

@@ -62,13 +62,6 @@ def test_the_exit_status(changes: Mapping[str, Any], status: int) -> None:
     assert status_of(attrs.evolve(GOOD, **changes)) == status
 
 
-def test_a_watch_has_no_end() -> None:
-    """To be stopped is the proper end of a watch, unless something is left."""
-    stopped = attrs.evolve(GOOD, complete=False)
-    assert status_of(stopped, watched=True) == 0
-    assert status_of(attrs.evolve(stopped, planned=11), watched=True) == 1
-
-
 def test_the_outcomes() -> None:
     """Each outcome that there was, with items and bytes; what earlier runs did stands apart."""
     account = UploadAccount(Output())

@@ -163,7 +163,7 @@ def test_link_images_are_left_alone_and_named(
             ("-d", "Photos", "--store-option", "region=x"),
             "--store-option needs a folder in a store",
         ),
-        (("-d", "Photos", "--token-file", ""), "--token-file needs the name of a file"),
+        (("-d", "Photos", "--token-file", ""), "'--token-file': '' must be a path, not empty"),
         (("-d", "Photos", "--report", "x.txt"), "must end in .json, .csv or .html"),
     ],
 )
@@ -206,6 +206,21 @@ def test_a_run_that_has_to_stop_says_how_to_resume(
     assert "The download stopped" in ran.err
     assert "resumes where this one stopped" in ran.err
     assert json.loads((tmp_path / "report.json").read_text())["complete"] is False
+
+
+@pytest.mark.usefixtures("project")
+def test_a_run_that_stops_before_anything_arrived(
+    at_service: Cli, tmp_path: Path, faults: FaultPlan
+) -> None:
+    """Status 1 as well: it began, and the same command is right."""
+    faults.add(RefuseToken(), method="GET", path=r"/media/")
+
+    ran = at_service("download", tmp_path / "out", "-d", "Photos", "--concurrency", 1)
+
+    assert (ran.status, "resumes where this one stopped" in ran.err) == (1, True)
+    faults.clear()
+    again = at_service("download", tmp_path / "out", "-d", "Photos")
+    assert (again.status, len(images_in(tmp_path / "out")) > 4) == (0, True)
 
 
 @pytest.mark.usefixtures("project")

@@ -222,6 +222,8 @@ def test_a_watch_ends_with_ctrl_c(at_service: Cli, service: ServerThread, photos
     assert (process.returncode, "Traceback" in err) == (0, False)
     assert "5 uploaded" in out
     assert _names(at_service) == sorted([*NAMES, "late.jpg"])
+    (job,) = at_service("jobs", "list", "--json").documents
+    assert job["complete"] is True
 
 
 def test_a_reader_that_left(at_service: Cli, service: ServerThread) -> None:

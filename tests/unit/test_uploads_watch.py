@@ -12,7 +12,7 @@ import pytest
 
 from datagym_async._extras import how_to_install
 from datagym_async.exceptions import ConfigurationError
-from datagym_async.uploads import UploadConfig, Uploader
+from datagym_async.uploads import UploadConfig, Uploader, show_job
 from datagym_async.uploads.sources import Filters, FolderWatch, Naming, Rules
 from tests.helpers.fake_service import DATASET_ID, FakeService
 from tests.helpers.photos import SOUND_JPEG
@@ -183,6 +183,41 @@ async def test_an_upload_of_a_watched_folder_ends_when_it_is_stopped(
 
     assert uploaded == ["uploaded old.jpg", "uploaded new.jpg"]
     assert report.complete
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("stops", [True, False])
+async def test_a_watch_that_a_stop_or_a_limit_ends_is_complete(
+    folder: Path, events: Events, tmp_path: Path, stops: bool
+) -> None:
+    """It has no other end: nothing is left to do, and the journal says so."""
+    service = FakeService()
+    watched = FolderWatch(folder, settle=SETTLE, changes=events)
+    config = UploadConfig(
+        journal=tmp_path / "journal.sqlite3", max_duration=None if stops else 3600
+    )
+    async with Uploader(service, service, DATASET_ID, watched, config=config) as run:
+        async for _ in run:
+            if stops:
+                run.stop()
+
+    assert (run.report.uploaded, run.report.complete, run.report.ok) == (1, True, True)
+    assert (await asyncio.to_thread(show_job, tmp_path / "journal.sqlite3")).complete
+
+
+@pytest.mark.looptime
+async def test_a_watch_with_items_left_is_not_complete(folder: Path, events: Events) -> None:
+    """They were found, and not sent."""
+    service = FakeService()
+    for number in range(40):
+        write(folder / f"{number}.jpg")
+    watched = FolderWatch(folder, settle=SETTLE, changes=events)
+    config = UploadConfig(max_files=1)
+    async with Uploader(service, service, DATASET_ID, watched, config=config) as run:
+        async for _ in run:
+            pass
+
+    assert (run.report.complete, run.report.pending > 0) == (False, True)
 
 
 async def test_leaving_early_ends_the_watch(folder: Path) -> None:
