@@ -340,7 +340,7 @@ class DamagedError(sqlite3.DatabaseError):
     """One of our databases contains data that we have not written."""
 
 
-def opened(
+def opened_database(
     path: Path,
     what: str,
     # Makes or checks the tables, is told whether the file is whole, and returns the run's number.
@@ -398,7 +398,7 @@ def remedy(error: Exception, usual: str = "free some space on its disk") -> str:
     return "change its permissions" if is_denied else usual
 
 
-def check(connection: sqlite3.Connection, schema: str) -> None:
+def check_database(connection: sqlite3.Connection, schema: str) -> None:
     """Raise `DamagedError` if SQLite finds damage in the tables that these statements made."""
     tables = {name for (name,) in connection.execute("SELECT name FROM main.sqlite_master")}
     if missing := set(re.findall(r"CREATE TABLE (\w+)", schema)) - tables:

@@ -32,10 +32,10 @@ from datagym_async._runs._disk import (
     DamagedError,
     Database,
     HashedPart,
-    check,
+    check_database,
     is_of_the_disk,
     is_still_there,
-    opened,
+    opened_database,
     path_in,
     remedy,
     tidy,
@@ -120,7 +120,7 @@ def _opened(root: Path, job: DownloadJob) -> Database:
         "folder."
     )
     begin, what = partial(_begin, root, job), "The manifest of this download"
-    return opened(path, what, begin, trouble=trouble, in_use=in_use, before=prepare)
+    return opened_database(path, what, begin, trouble=trouble, in_use=in_use, before=prepare)
 
 
 _ODD_ROW = """
@@ -168,7 +168,7 @@ def _begin(root: Path, job: DownloadJob, connection: sqlite3.Connection, is_whol
         connection.executemany("INSERT INTO kept VALUES (?)", kept)
         connection.execute("COMMIT")
     elif not is_whole:
-        check(connection, _SCHEMA)
+        check_database(connection, _SCHEMA)
 
         def claim(path: object) -> int | None:
             return claim_of(path) if isinstance(path, str) else None

@@ -44,9 +44,9 @@ from datagym_async._printable import Shown, printable
 from datagym_async._runs._disk import (
     DamagedError,
     Database,
-    check,
+    check_database,
     is_of_the_disk,
-    opened,
+    opened_database,
     remedy,
 )
 from datagym_async._runs._text import counted, said_counts
@@ -488,7 +488,7 @@ class PredictJournal:
             "give another one."
         )
         begin = partial(self._begin, path)
-        self._database = opened(path, _WHAT, begin, trouble=_trouble, in_use=in_use)
+        self._database = opened_database(path, _WHAT, begin, trouble=_trouble, in_use=in_use)
 
     def _begin(self, path: Path, connection: sqlite3.Connection, is_whole: bool) -> int:
         connection.executescript(_SETTINGS)
@@ -500,7 +500,7 @@ class PredictJournal:
         elif version != _VERSION:
             raise sqlite3.DatabaseError("it has another version")
         elif not is_whole:
-            check(connection, _SCHEMA)
+            check_database(connection, _SCHEMA)
             # SQLite does not look into texts; an unknown word would count as not predicted.
             outcomes = connection.execute("SELECT DISTINCT outcome FROM media")
             if not {word for (word,) in outcomes} <= {*self._words}:

@@ -30,13 +30,13 @@ from datagym_async._runs._disk import (
     DamagedError,
     Database,
     JournalLock,
-    check,
+    check_database,
     full_path,
     is_locked,
     is_of_the_disk,
     local_path,
     lock_path,
-    opened,
+    opened_database,
     remedy,
     state_folder,
 )
@@ -198,7 +198,7 @@ def journal(path: Path, job: Job, *, fresh: bool) -> Database:
         "give this upload a journal of its own."
     )
     begin = partial(_begin, path, job)
-    return opened(path, WHAT, begin, trouble=unusable, in_use=in_use, before=prepare)
+    return opened_database(path, WHAT, begin, trouble=unusable, in_use=in_use, before=prepare)
 
 
 def _begin(path: Path, job: Job, connection: sqlite3.Connection, is_whole: bool) -> int:
@@ -222,7 +222,7 @@ def _begin(path: Path, job: Job, connection: sqlite3.Connection, is_whole: bool)
             "one, give another path, or start again with fresh=True."
         )
     elif not is_whole:
-        check(connection, sql.SCHEMA)
+        check_database(connection, sql.SCHEMA)
         # Each row must be one that we can have written, and rows that it refers to must exist.
         if (odd := connection.execute(sql.ODD_ITEM).fetchone()) is not None:
             for each in odd:
