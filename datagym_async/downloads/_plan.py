@@ -120,7 +120,24 @@ class Planning:
         """Give the next media their file names, by age; return whether there are more."""
         with self.using() as database:
             if self._last is None:
-                self._sort(database)
+                # Find known and new media, their order, and the names that clash.
+                execute = database.execute
+                self._before = execute("SELECT coalesce(max(seq), 0) FROM media").fetchone()[0]
+                self._is_first = self._before == 0
+                (listed,) = execute("SELECT count(*) FROM listed").fetchone()
+                if not self._is_first:
+                    listed -= execute(_KNOWN).rowcount
+                execute(_PLAN if listed else f"{_PLAN} LIMIT 0")
+                execute("DELETE FROM listed")
+                execute("CREATE INDEX temp.planned_ids ON planned (media_id)")
+                # Rare: some changed while they were listed.
+                for media_id, first in execute(_TWICE).fetchall():
+                    execute(
+                        "DELETE FROM planned WHERE media_id = ? AND rowid > ?", (media_id, first)
+                    )
+                execute("CREATE INDEX temp.planned_claims ON planned (claim)")
+                for statement in _CLASHES:
+                    execute(statement)
                 self._last = 0
             rows = database.execute(_NEXT, (self._last, count)).fetchall()
             given: set[int] = set()  # in this portion
@@ -175,23 +192,6 @@ class Planning:
             is_free = bool(parts) and all(map(may_be, folders))
             paths.append(start + ("/".join(parts) if is_free else safe_name(media.name)))
         return paths
-
-    def _sort(self, database: sqlite3.Connection) -> None:
-        """Find known and new media, their order, and the names that clash."""
-        execute = database.execute
-        self._before = execute("SELECT coalesce(max(seq), 0) FROM media").fetchone()[0]
-        self._is_first = self._before == 0
-        (listed,) = execute("SELECT count(*) FROM listed").fetchone()
-        if not self._is_first:
-            listed -= execute(_KNOWN).rowcount
-        execute(_PLAN if listed else f"{_PLAN} LIMIT 0")
-        execute("DELETE FROM listed")
-        execute("CREATE INDEX temp.planned_ids ON planned (media_id)")
-        for media_id, first in execute(_TWICE).fetchall():  # rare: it changed while it was listed
-            execute("DELETE FROM planned WHERE media_id = ? AND rowid > ?", (media_id, first))
-        execute("CREATE INDEX temp.planned_claims ON planned (claim)")
-        for statement in _CLASHES:
-            execute(statement)
 
     def _free(
         self, database: sqlite3.Connection, number: int, path: str, claim: int
