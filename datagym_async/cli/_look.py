@@ -46,6 +46,8 @@ from datagym_async.look._subjects import ImageSet, of_folder, of_service
 from datagym_async.models import Project
 from datagym_async.models._ids import is_id
 
+_LISTING: Final = "For COCO results: the file that lists images and categories."
+
 preview_app = group("preview")
 
 
@@ -80,6 +82,7 @@ def preview(
     labels: Annotated[
         Path | None, flag("--labels PATH", "For a folder: the file or folder of its labels.")
     ] = None,
+    images: Annotated[Path | None, flag("--images FILE", _LISTING)] = None,
     text: Annotated[
         bool, flag("--text/--no-text", "Write class and answers beside each shape.")
     ] = True,
@@ -92,7 +95,7 @@ def preview(
     if output.suffix.lower() not in FORMS:
         raise CommandError(f"The file {output} must end in .png, .jpg, .webp or .pdf.")
     silence_size_warnings()
-    subjects = Subjects(subject, project, labels)
+    subjects = Subjects(subject, project, labels, images)
     choice = Choice(count=count, seed=seed, classes=of_class or (), state=state, query=query)
 
     notes: tuple[str, ...] = ()
@@ -115,11 +118,10 @@ def preview(
         return await draw(looked)
 
     shown = run_in_loop(local()) if lies_here(invocation, subject) else with_client(invocation, at)
-    images = counted(shown, "image")
     for line in notes:
         invocation.output.warning(line)
     document = {"path": str(output), "images": shown, "notes": notes}
-    invocation.output.outcome(document, f"{images} in {output}.")
+    invocation.output.outcome(document, f"{counted(shown, 'image')} in {output}.")
     if open_it:
         webbrowser.open(output.resolve().as_uri())
     return WELL
@@ -152,13 +154,14 @@ class Subjects:
     subject: str
     project: str | None = None
     labels: Path | None = None
+    listing: Path | None = None  # the file that lists the images of results of COCO
 
     async def local(self) -> ImageSet:
         """Return the images of a folder, or a single image."""
         path = Path(self.subject)
         if not await in_thread(path.is_file):
-            return await of_folder(path, self.labels)
-        looked = await of_folder(path.parent, self.labels)
+            return await of_folder(path, self.labels, self.listing)
+        looked = await of_folder(path.parent, self.labels, self.listing)
         only = [each for each in looked.subjects if each.path == path]
         return attrs.evolve(looked, title=path.name, subjects=only)
 
@@ -204,6 +207,7 @@ def gallery(
         Path | None,
         flag("--compare PATH", "Other labels of the same images, to show and compare by IoU."),
     ] = None,
+    images: Annotated[Path | None, flag("--images FILE", _LISTING)] = None,
     iou: Annotated[
         float,
         flag("--iou SHARE", "IoU from which two objects count as the same.", min=0.01, max=1.0),
@@ -224,9 +228,14 @@ def gallery(
     """
     silence_size_warnings()
     shown, done = invocation.output, deque((0,), maxlen=1)
-    subjects, total = Subjects(subject, project, labels), 0
+    subjects, total = Subjects(subject, project, labels, images), 0
     options = GalleryOptions(
-        size=size, compare=compare, least=iou, workers=workers, on_progress=done.append
+        size=size,
+        compare=compare,
+        least=iou,
+        workers=workers,
+        on_progress=done.append,
+        images=images,
     )
 
     async def build(looked: ImageSet) -> Gallery:

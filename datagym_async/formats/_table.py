@@ -55,8 +55,15 @@ def _open_coco(path: Path, options: Options) -> RawDataset:
         if not files:
             text = f"{path} holds no images; looked for .json files of COCO"
             raise FormatError(f"{text} with {part!r} in their names" if part else text)
-    listed = None if listed and listed.is_dir() else listed
+    if listed and (listed.is_dir() or not any(map(_has_results, files))):
+        listed = None
     return open_files_of_coco(*files, images=listed, of_folder=True)
+
+
+def _has_results(path: Path) -> bool:
+    """Return whether a JSON file is a list."""
+    with open(path, "rb", opener=regular_only) as file:
+        return file.read(_HEAD).lstrip(b"\xef\xbb\xbf\xff\xfe\0 \t\r\n").startswith(b"[")
 
 
 _COCO: Final = "the .json of annotations or of results, or a folder of such files"

@@ -64,7 +64,8 @@ async def gallery(
         FormatError: The labels have no known format.
         OSError: Something cannot be read, or the output cannot be written.
     """
-    looked = await _of_folder(Path(folder), None if labels is None else Path(labels))
+    given = None if labels is None else Path(labels)
+    looked = await _of_folder(Path(folder), given, options.images)
     return await build_gallery(looked, Path(output), options)
 
 

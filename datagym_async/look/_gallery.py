@@ -55,6 +55,10 @@ def _compare(value: str | os.PathLike[str] | None) -> Path | None:
     return to_path("compare", value)
 
 
+def _images(value: str | os.PathLike[str] | None) -> Path | None:
+    return to_path("images", value)
+
+
 @attrs.frozen(kw_only=True, field_transformer=by_annotation)
 class GalleryOptions:
     """How a gallery is made.
@@ -67,6 +71,8 @@ class GalleryOptions:
             process begins with the code of your program that is not below
             ``if __name__ == "__main__":``.
         on_progress: Called with the number of finished images; must not raise.
+        images: For results of COCO: the file that lists their images and categories. None for the
+            labels, if they are a file of COCO.
     """
 
     size: int = attrs.field(default=480, validator=within(32, 4096))
@@ -74,6 +80,7 @@ class GalleryOptions:
     least: float = 0.5
     workers: int | None = attrs.field(default=0, validator=within(0, 256, or_none=True))
     on_progress: Callable[[int], None] = lambda _: None
+    images: Path | None = attrs.field(default=None, converter=_images)
 
     def __attrs_post_init__(self) -> None:
         if not 0 < self.least <= 1:
@@ -128,7 +135,8 @@ async def build_gallery(looked: ImageSet, folder: Path, options: GalleryOptions)
         others: dict[str, LabeledImage] = {}
         notes, subjects = looked.notes, looked.subjects
         if options.compare is not None:
-            others, more = await labels_by_id(options.compare, subjects, config=looked.config)
+            listed = attrs.evolve(looked, listing=options.images or looked.listing)
+            others, more = await labels_by_id(options.compare, listed)
             notes += more
         made = _Making(looked, folder, options, others)
         async with thumbnails(options.size, options.workers) as maker:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from array import array
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from functools import partial
 from pathlib import Path
@@ -93,6 +93,8 @@ class ImageSet:
     config: LabelConfig | None = None
     editor: str = ""  # address of the service's editor of tasks, without the id
     notes: tuple[str, ...] = ()  # sentences for the user
+    folder: Path | None = None  # that holds the images
+    listing: Path | None = None  # a file of COCO that lists them
 
 
 async def task_labels(
@@ -204,13 +206,19 @@ async def labels_in(
     notes: list[str],
     config: LabelConfig | None = None,
     images: Path | None = None,
+    listing: Path | None = None,
 ) -> AsyncGenerator[LabeledImage, None]:
-    """Give the labels of a file or folder in any format of an import; note what is not read."""
+    """Give the labels of a file or folder in any format of an import; note what is not read.
+
+    `images` is as for `formats.read`; for COCO, `listing` is used if there is one.
+    """
     # Of all shapes only segmentations can express everything in a file.
     mapping = LabelMapping(shape="segmentation")
     file = PredictionFile(
         path, mapping=mapping, config=config, images=images, unannotated=True, emptied=True
     )
+    if listing and await in_thread(lambda: file.found_format) == "coco":
+        file.images = listing
     async with aclosing(aiter(file)) as items:
         async for item in items:
             if not isinstance(item, LabeledImage):
@@ -332,28 +340,31 @@ def check_reachable(error: Exception, patience: Patience) -> None:
 _NAME_IMAGES: Final = re.compile(r"; name (?:its|the) folder [^,;)]*images=\.\.\.")
 
 
-async def of_folder(folder: Path, labels: Path | None) -> ImageSet:
-    """Return the images of a folder, with labels in any format: `labels`, or else those in it."""
+async def of_folder(folder: Path, labels: Path | None, listing: Path | None = None) -> ImageSet:
+    """Return the images of a folder, with labels in any format: `labels`, or else those in it.
+
+    `listing` is the file of COCO that lists the images, if the labels are results.
+    """
     files = await in_thread(_images_below, folder)
     if not files:
         raise ConfigurationError(f"There is no image in {folder}; name a folder of images")
     subjects = [Subject(name=each.relative_to(folder).as_posix(), path=each) for each in files]
     path = labels if labels is not None else await in_thread(_labels_below, folder)
-    found, notes = await labels_by_id(path, subjects, may_lack=labels is None)
-    subjects = [attrs.evolve(each, labels=found.get(each.id)) for each in subjects]
 
     async def load(subject: Subject) -> Loaded:
         return subject.path or b"", subject.labels
 
-    return ImageSet(folder.name or str(folder), subjects, load, notes=notes)
+    place = None if labels is None else folder  # those beside labels are found without it
+    looked = ImageSet(folder.name or str(folder), subjects, load, folder=place, listing=listing)
+    found, notes = await labels_by_id(path, looked, may_lack=labels is None)
+    if listing is None and path.suffix.lower() == ".json":
+        listing = path
+    subjects = [attrs.evolve(each, labels=found.get(each.id)) for each in subjects]
+    return attrs.evolve(looked, subjects=subjects, notes=notes, folder=folder, listing=listing)
 
 
 async def labels_by_id(
-    path: Path,
-    subjects: Iterable[Subject],
-    *,
-    config: LabelConfig | None = None,
-    may_lack: bool = False,
+    path: Path, looked: ImageSet, *, may_lack: bool = False
 ) -> tuple[dict[str, LabeledImage], tuple[str, ...]]:
     """Return the labels of a file or folder by the ids of their images, and notes.
 
@@ -361,12 +372,13 @@ async def labels_by_id(
     label configuration, classes get its keys. `may_lack`: whether there may be no labels at all.
     """
     whole, last = MediaIndex(), MediaIndex()
-    for each in subjects:
+    for each in looked.subjects:
         whole.add([each])
         last.add([Subject(name=each.name.rpartition("/")[2], media_id=each.id)])
     found, lost, notes = dict[str, LabeledImage](), 0, list[str]()
     try:
-        async with aclosing(labels_in(path, notes, config)) as images:
+        places = looked.folder, looked.listing
+        async with aclosing(labels_in(path, notes, looked.config, *places)) as images:
             async for image in images:
                 name, of = image.media_name, [image.media_id]
                 if image.media_id not in whole:
