@@ -434,6 +434,8 @@ class PredictionScreening:
                 wrong = (Finding((), text, kind=kind),)
 
         outcome = ImportOutcome.REJECTED if wrong else ImportOutcome.CHECKED
+        # What holds it back is said as that alone.
+        left_out, warnings = ([e for e in some if e not in wrong] for some in (left_out, warnings))
         said = {outcome.value: wrong, "left out": left_out, "warning": warnings}
         result = ImportResult(
             index,

@@ -324,7 +324,10 @@ async def test_warnings_hold_back_on_request(strict: bool, outcome: str) -> None
     )
     (result,) = report.results
     assert result.outcome == outcome
-    assert "but the image ends" in result.warnings[0]
+    said, other = (result.reasons, result.warnings) if strict else (result.warnings, result.reasons)
+    assert (len(said), "but the image ends" in said[0], other) == (1, True, ())
+    (remark,) = report.remarks  # once, as what it was
+    assert (remark.word, remark.count) == ("rejected" if strict else "warning", 1)
 
 
 async def test_many_faults_are_not_all_listed() -> None:
@@ -397,7 +400,8 @@ async def test_names_with_the_prefix_of_label_studio(strict: bool) -> None:
     )
     first, second, *others = report.results
     assert (first.media_id, first.outcome) == ("id0", "rejected" if strict else "stored")
-    assert "'1a2b3c4d-a.jpg' was found by its name without the prefix" in first.warnings[0]
+    (said,) = first.reasons if strict else first.warnings
+    assert "'1a2b3c4d-a.jpg' was found by its name without the prefix" in said
     assert second.outcome == "rejected"
     assert "'1a2b3c4d-a.jpg' has the only media" in second.reasons[0]
     assert [(each.media_id, each.outcome, each.warnings) for each in others] == [
