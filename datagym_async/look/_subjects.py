@@ -217,16 +217,22 @@ async def labels_in(
     file = PredictionFile(
         path, mapping=mapping, config=config, images=images, unannotated=True, emptied=True
     )
-    if listing and await in_thread(lambda: file.found_format) == "coco":
-        file.images = listing
-    async with aclosing(aiter(file)) as items:
-        async for item in items:
-            if not isinstance(item, LabeledImage):
-                yield parse_task(item) if "status" in item else parse_image(item)
-            elif config is None:
-                yield attrs.evolve(item, annotations=map(_as_drawn, item.annotations))
-            else:
-                yield item
+    try:
+        if listing and await in_thread(lambda: file.found_format) == "coco":
+            file.images = listing
+        async with aclosing(aiter(file)) as items:
+            async for item in items:
+                if not isinstance(item, LabeledImage):
+                    yield parse_task(item) if "status" in item else parse_image(item)
+                elif config is None:
+                    yield attrs.evolve(item, annotations=map(_as_drawn, item.annotations))
+                else:
+                    yield item
+    except FormatError as error:
+        text = str(error)
+        for choice, instead in _CHOICES:
+            text = choice.sub(instead, text)
+        raise FormatError(text) from None
     # Objects with several parts are counted and shown as several.
     told = [each for each in file.losses.items if each.kind.is_loss or each.kind is LossKind.PARTS]
     notes += [f"not read: {each}" if each.kind.is_loss else str(each) for each in told]
@@ -337,6 +343,11 @@ def check_reachable(error: Exception, patience: Patience) -> None:
         raise error
 
 
+_CHOICES: Final = (  # options of an import, which nothing here has, and what to do instead
+    (re.compile(r", or choose with format=\.\.\.|; use format=\.\.\.: [\w, -]++$"), ""),
+    (re.compile(r"name them with classes=\.\.\."), "write a classes.txt into it"),
+    (re.compile(r"name one \(classes=\.\.\.\)"), "name the folder of one"),
+)
 _NAME_IMAGES: Final = re.compile(r"; name (?:its|the) folder [^,;)]*images=\.\.\.")
 
 

@@ -368,6 +368,33 @@ async def test_a_folder_of_several_formats(tmp_path: Path) -> None:
     gallery = await look.gallery(tmp_path, tmp_path / "out", options=look.GalleryOptions(workers=0))
 
     assert "several formats" in gallery.notes[0]
+    assert gallery.notes[0].endswith("); name one of them.")
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        (("a.json", "annotations.xml"), r"several formats: .*\); name one of them$"),
+        (("a.txt",), r"with names, .*; write a classes\.txt into it$"),
+        (("a/classes.txt", "b/classes.txt", "a.txt"), r"classes\.txt; name the folder of one$"),
+        (("notes.txt",), r"has no known format$"),
+    ],
+)
+async def test_no_option_is_named_that_statistics_lack(
+    tmp_path: Path, files: tuple[str, ...], words: str
+) -> None:
+    """An import can choose a format and classes; here is said what can be done instead."""
+    contents = {
+        "a.json": '{"images": [], "annotations": [], "categories": []}',
+        "annotations.xml": "<annotations/>",
+        "a.txt": "0 0.5 0.5 0.5 0.5",
+        "notes.txt": "hello",
+    }
+    for name in files:
+        text(tmp_path / name, contents.get(name, name))
+    place = tmp_path / "notes.txt" if files == ("notes.txt",) else tmp_path
+    with pytest.raises(FormatError, match=words):
+        await look.stats(place)
 
 
 async def test_what_is_no_file_of_labels(tmp_path: Path) -> None:
