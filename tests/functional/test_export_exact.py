@@ -26,6 +26,7 @@ from datagym_async.labels import (
     Segmentation,
 )
 from datagym_async.models import TaskState
+from datagym_async.resources import LabelsResource
 from datagym_async.server import SeedDataset, SeededProject, SeedMedia, SeedProject, Server
 from datagym_async.testing import FaultPlan, ServiceError
 from tests.helpers.photos import jpeg
@@ -135,7 +136,9 @@ async def test_every_shape_is_exact(tmp_path: Path) -> None:
     assert [[(each["x"], each["y"]) for each in every] for every in rings] == [ring, hole]
 
 
-async def test_a_task_that_changes_meanwhile(tmp_path: Path) -> None:
+async def test_a_task_that_changes_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its exported shapes stay, in whole pixels, and that is told; the others are exact."""
     plan = FaultPlan()
     async with project(plan) as here:
@@ -154,14 +157,15 @@ async def test_a_task_that_changes_meanwhile(tmp_path: Path) -> None:
                 more = [Annotation("car", Rectangle(20, 20, 5, 5))]
                 await here.client.values.write(first.id, more)
 
-        source_read = here.client.labels.iter_export
+        source_read = LabelsResource.iter_export
 
         async def export_then_move(*args: Any, **options: Any) -> AsyncIterator[Any]:
             async for task in source_read(*args, **options):
                 yield task
             await move()
 
-        here.client.labels.iter_export = export_then_move  # type: ignore[method-assign, assignment]
+        # Of the class: jobs have resources of their own, with another patience.
+        monkeypatch.setattr(LabelsResource, "iter_export", export_then_move)
         written, done = await here.coco(tmp_path / "coco.json")
     assert done.losses.count(LossKind.CHANGED) == 1
     assert "a.jpg" in str(done.losses)
