@@ -262,6 +262,9 @@ class _Voc:
         where = f"{file}, line {each.line}"
         named = each.all("attributes", "attribute")  # as CVAT writes them
         given = {one.said("name"): one.said("value") for one in named}
+        if tags := each.find("attributes"):  # of BDD100K: a tag for each answer
+            every = ((one.tag, one.text.strip()) for one in tags.children if one.tag != "attribute")
+            given |= {tag: text for tag, text in every if text.lower() not in _NOTHING}
         with self._losses.counting(where):
             found = RawObject(category=self._classes.of(each.said("name")), where=where)
             self._outline(each, found, image, number_of(given.pop("rotation", "") or 0, "a turn"))

@@ -48,6 +48,8 @@ from datagym_async.models._names import IMAGE_SUFFIXES
 
 YoloName: TypeAlias = Literal["yolo", "yolo-seg", "yolo-pose", "yolo-obb", "dota"]
 _PART_NAMES: Final = (*SPLITS, "valid", "validation", "validate", "training", "testing")
+_LISTS: Final = ("names", "labels", "difficult", "map", "tree", "download")
+"""What else may be a text file in a data file, those of darknet included."""
 _NAMES_FILES: Final = ("classes.txt", "obj.names", "classes.names", "_darknet.labels", "names.txt")
 _NAMES_SUFFIXES: Final = frozenset((".txt", ".names", ".labels"))
 _IMAGES: Final = ("images", "JPEGImages")
@@ -173,15 +175,15 @@ def _in_parts(
     # A path is relative to the file, or to the folder above, as YOLOv5 has its files in data/.
     below = _tried([root, root.parent], given, 1) if isinstance(given, str) else []
     roots = [*islice(filter(os.path.isdir, below), 1), root]
-    content = _with_all_parts(content, roots)
-    wanted = [split] if split else [each for each in SPLITS if content.get(each)]
-    if not wanted or not content.get(wanted[0]):
+    parts = _all_parts(content, roots)
+    wanted = [split] if split else [*parts]
+    if not wanted or not parts.get(wanted[0]):
         known = ", ".join(each for each in content if each not in ("names", "nc", "path"))
         text = f"{data} names no images under {split or 'train, val or test'}"
         raise FormatError(f"{text}; it has {known or 'nothing'}")
     found, problems = list[Labelled](), list[str]()
     for part in wanted:
-        for value in _values(content, part):
+        for value in parts[part]:
             if not isinstance(value, str):  # aliases of YAML can make it arbitrarily long
                 problems.append(f"{part}: a list in the list is not a path")
                 continue
@@ -199,15 +201,26 @@ def _in_parts(
     return _named_apart(found, roots[-1]), problems
 
 
-def _with_all_parts(content: Mapping[str, Any], roots: Sequence[Path]) -> Mapping[str, Any]:
-    """Return the content of a data file with folders of parts that it does not name.
+def _named_parts(content: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Return what a data file names for each part, in any spelling, and the lists of CVAT."""
+    parts = dict[str, list[Any]]()
+    for key, value in content.items():
+        usual = next((each for each in SPLITS if key.lower().startswith(each)), key)
+        is_list = key not in _LISTS and isinstance(value, str) and value.endswith(".txt")
+        if value and (key.lower() in _PART_NAMES or is_list):
+            parts.setdefault(usual, []).extend(value if isinstance(value, list) else [value])
+    return {each: parts[each] for each in sorted(parts, key=(*SPLITS, *parts).index)}
+
+
+def _all_parts(content: Mapping[str, Any], roots: Sequence[Path]) -> dict[str, list[Any]]:
+    """Return the parts of a data file, with folders of parts that it does not name.
 
     Older exports of Roboflow have a folder ``test`` beside ``train``, which their file leaves out.
     A file of names without any part is for the folder that it lies in.
     """
-    parts = {part: _values(content, part) for part in SPLITS}
+    parts = _named_parts(content)
     places = [
-        _place(roots, each) for values in parts.values() for each in values if isinstance(each, str)
+        _place(roots, it) for values in parts.values() for it in values if isinstance(it, str)
     ]
     seen = {each.resolve() for each in places if each}
     for place in filter(None, places):
@@ -219,15 +232,8 @@ def _with_all_parts(content: Mapping[str, Any], roots: Sequence[Path]) -> Mappin
             if beside.is_dir() and beside.resolve() not in seen and _has_labels(beside):
                 seen.add(beside.resolve())
                 part = next(each for each in SPLITS if name.startswith(each))
-                parts[part].append(str(beside))
-    if content.get("names") and not any(parts.values()):
-        parts["train"].append(".")
-    return {**content, **{part: values for part, values in parts.items() if values}}
-
-
-def _values(content: Mapping[str, Any], part: str) -> list[Any]:
-    value = content.get(part) or []
-    return [*value] if isinstance(value, list) else [value]
+                parts.setdefault(part, []).append(str(beside))
+    return parts or ({SPLITS[0]: ["."]} if content.get("names") else {})
 
 
 def _has_labels(folder: Path) -> bool:
@@ -261,8 +267,8 @@ def yolo_file(folder: Path, *, is_inner: bool = False) -> Path | None:
         try:
             content = _content_of(each) if each.is_file() else {}
         except (BrokenError, OSError):  # its error says more than that there is none
-            content = dict.fromkeys(("nc", "train"), each.stem == "data")
-        part = next((content[name] for name in SPLITS if content.get(name)), "")
+            content = dict.fromkeys(("nc", "train"), "?" if each.stem == "data" else "")
+        part = next(iter(_named_parts(content).values()), [""])[0]
         is_empty = each in only and _place([folder], str(part)) is None  # as templates are
         is_of_model = not (content.get("names") or (content.get("nc") and part))
         if not is_of_model and not is_empty:
@@ -285,8 +291,7 @@ def _content_of(path: Path) -> Mapping[str, Any]:
     if isinstance(names, str):  # a file that lists them
         listed = [each for each in _tried([path.parent], names) if is_there(each, as_file=True)]
         content = {**content, "names": names_of(listed[0])} if listed else content
-    valid = content.get("valid")  # the word of darknet and Roboflow
-    return {**content, "val": valid} if valid and not content.get("val") else content
+    return content
 
 
 def _yaml(path: Path) -> Mapping[str, Any]:

@@ -251,6 +251,16 @@ def test_a_bad_file_of_voc_is_one_loss(tmp_path: Path, content: str | bytes, wor
     assert words in lost.examples[0]
 
 
+def test_answers_of_bdd_in_voc(tmp_path: Path) -> None:
+    """Converters write the attributes of BDD100K as tags of their own."""
+    inside = "<occluded>false</occluded><trafficLightColor>green</trafficLightColor>"
+    text(tmp_path / "a.xml", voc(f"{CAR}<attributes>{inside}</attributes>"))
+    (image,), losses = told(open_dataset(tmp_path, "voc"))
+    (lost,) = losses.report().items
+    assert (len(image.objects), lost.kind, lost.count) == (1, LossKind.CLASSIFICATION, 1)
+    assert "trafficLightColor" in lost.examples[0]
+
+
 def test_voc_without_a_name(tmp_path: Path) -> None:
     """The image is called like the file, whether it is there or not."""
     for stem in ("a", "b"):

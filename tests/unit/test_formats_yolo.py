@@ -570,6 +570,27 @@ def test_parts_that_the_file_leaves_out(tmp_path: Path, train: str, val: str, ot
     assert f"{sorted({*given, other}).index(other)}.png" in found
 
 
+@pytest.mark.parametrize("file", ["data.yaml", "obj.data"])
+def test_subsets_of_cvat(tmp_path: Path, file: str) -> None:
+    """CVAT writes a list for each subset, whatever people call it; other lists are none."""
+    names = ("Train", "Validation", "night")
+    lines = [("path", "."), ("names", "obj.names"), ("difficult", "hard.txt")]
+    lines += [(name, f"{name}.txt") for name in names]
+    sign = ":" if file == "data.yaml" else " ="
+    text(tmp_path / file, "".join(f"{key}{sign} {value}\n" for key, value in lines))
+    text(tmp_path / "obj.names", "car\n")
+    for name in names:
+        text(tmp_path / f"{name}.txt", f"data/images/{name}/{name}.png\n")
+        text(tmp_path / "labels" / name / f"{name}.txt", "0 0.5 0.5 0.5 0.5\n")
+        picture(tmp_path / "images" / name / f"{name}.png")
+    images, lost = read(open_dataset(tmp_path))
+    assert [each.name for each in images] == [f"{name}/{name}.png" for name in names]
+    assert not lost
+    for split, name in (("val", "Validation"), ("night", "night")):
+        (image,), lost = read(open_dataset(tmp_path, split=split))
+        assert (image.name, lost) == (f"{name}/{name}.png", {})
+
+
 def test_a_file_of_names_without_parts(tmp_path: Path) -> None:
     """It is for the folder that it lies in; a file that describes a model is none."""
     text(tmp_path / "data.yaml", "nc: 2\nnames: [car, bus]\n")
