@@ -47,6 +47,7 @@ from datagym_async.models import Project
 from datagym_async.models._ids import is_id
 
 _LISTING: Final = "For COCO results: the file that lists images and categories."
+_CLASSES: Final = "Names of the classes, if labels have only numbers; as for `import`."
 
 preview_app = group("preview")
 
@@ -83,6 +84,7 @@ def preview(
         Path | None, flag("--labels PATH", "For a folder: the file or folder of its labels.")
     ] = None,
     images: Annotated[Path | None, flag("--images FILE", _LISTING)] = None,
+    classes: Annotated[Path | None, flag("--classes FILE", _CLASSES)] = None,
     text: Annotated[
         bool, flag("--text/--no-text", "Write class and answers beside each shape.")
     ] = True,
@@ -95,7 +97,7 @@ def preview(
     if output.suffix.lower() not in FORMS:
         raise CommandError(f"The file {output} must end in .png, .jpg, .webp or .pdf.")
     silence_size_warnings()
-    subjects = Subjects(subject, project, labels, images)
+    subjects = Subjects(subject, project, labels, images, classes)
     choice = Choice(count=count, seed=seed, classes=of_class or (), state=state, query=query)
 
     notes: tuple[str, ...] = ()
@@ -155,15 +157,19 @@ class Subjects:
     project: str | None = None
     labels: Path | None = None
     listing: Path | None = None  # the file that lists the images of results of COCO
+    classes: Path | None = None  # of labels that have only numbers
 
     async def local(self) -> ImageSet:
         """Return the images of a folder, or a single image."""
         path = Path(self.subject)
         if not await in_thread(path.is_file):
-            return await of_folder(path, self.labels, self.listing)
-        looked = await of_folder(path.parent, self.labels, self.listing)
+            return await self._of(path)
+        looked = await self._of(path.parent)
         only = [each for each in looked.subjects if each.path == path]
         return attrs.evolve(looked, title=path.name, subjects=only)
+
+    async def _of(self, folder: Path) -> ImageSet:
+        return await of_folder(folder, self.labels, self.listing, self.classes or ())
 
     async def at(self, client: DataGymClient) -> ImageSet:
         if self.labels is not None:
@@ -208,6 +214,7 @@ def gallery(
         flag("--compare PATH", "Other labels of the same images, to show and compare by IoU."),
     ] = None,
     images: Annotated[Path | None, flag("--images FILE", _LISTING)] = None,
+    classes: Annotated[Path | None, flag("--classes FILE", _CLASSES)] = None,
     iou: Annotated[
         float,
         flag("--iou SHARE", "IoU from which two objects count as the same.", min=0.01, max=1.0),
@@ -228,7 +235,7 @@ def gallery(
     """
     silence_size_warnings()
     shown, done = invocation.output, deque((0,), maxlen=1)
-    subjects, total = Subjects(subject, project, labels, images), 0
+    subjects, total = Subjects(subject, project, labels, images, classes), 0
     options = GalleryOptions(
         size=size,
         compare=compare,
@@ -236,6 +243,7 @@ def gallery(
         workers=workers,
         on_progress=done.append,
         images=images,
+        classes=classes or (),
     )
 
     async def build(looked: ImageSet) -> Gallery:
@@ -314,6 +322,7 @@ def stats(
             "results: the file that lists images and categories.",
         ),
     ] = None,
+    classes: Annotated[Path | None, flag("--classes FILE", _CLASSES)] = None,
     fail_on: Annotated[
         str | None,
         flag(
@@ -338,9 +347,9 @@ def stats(
             raise CommandError(f"The file {file} must end in .html, .svg or .json.")
     path = Path(subject)
     if lies_here(invocation, subject):
-        found = asyncio.run(stats_of_file(path, tiny=tiny, images=images))
-    elif images is not None:
-        raise CommandError("--images is for files and folders only.")
+        found = asyncio.run(stats_of_file(path, tiny=tiny, images=images, classes=classes or ()))
+    elif images or classes:
+        raise CommandError(f"--{'images' if images else 'classes'} is for files and folders only.")
     else:
 
         async def work(client: DataGymClient) -> LabelStatistics:

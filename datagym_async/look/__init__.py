@@ -65,7 +65,7 @@ async def gallery(
         OSError: Something cannot be read, or the output cannot be written.
     """
     given = None if labels is None else Path(labels)
-    looked = await _of_folder(Path(folder), given, options.images)
+    looked = await _of_folder(Path(folder), given, options.images, options.classes)
     return await build_gallery(looked, Path(output), options)
 
 

@@ -29,6 +29,7 @@ from datagym_async._printable import Shown, counted, printable
 from datagym_async._runs._engine import Patience
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import APIError, ConfigurationError, FileWriteError
+from datagym_async.formats._written import Fixed
 from datagym_async.labels import Classification, LabeledImage
 from datagym_async.look._marks import (
     FILLED,
@@ -73,6 +74,7 @@ class GalleryOptions:
         on_progress: Called with the number of finished images; must not raise.
         images: For results of COCO: the file that lists their images and categories. None for the
             labels, if they are a file of COCO.
+        classes: Names of the classes, or a file of them, if labels have only numbers.
     """
 
     size: int = attrs.field(default=480, validator=within(32, 4096))
@@ -81,6 +83,7 @@ class GalleryOptions:
     workers: int | None = attrs.field(default=0, validator=within(0, 256, or_none=True))
     on_progress: Callable[[int], None] = lambda _: None
     images: Path | None = attrs.field(default=None, converter=_images)
+    classes: Fixed = ()
 
     def __attrs_post_init__(self) -> None:
         if not 0 < self.least <= 1:
@@ -135,8 +138,10 @@ async def build_gallery(looked: ImageSet, folder: Path, options: GalleryOptions)
         others: dict[str, LabeledImage] = {}
         notes, subjects = looked.notes, looked.subjects
         if options.compare is not None:
-            listed = attrs.evolve(looked, listing=options.images or looked.listing)
-            others, more = await labels_by_id(options.compare, listed)
+            given = attrs.evolve(
+                looked, listing=options.images or looked.listing, classes=options.classes
+            )
+            others, more = await labels_by_id(options.compare, given)
             notes += more
         made = _Making(looked, folder, options, others)
         async with thumbnails(options.size, options.workers) as maker:

@@ -26,6 +26,7 @@ from datagym_async.exceptions import ConfigurationError, NotFoundError
 from datagym_async.formats import FormatError, LabelMapping, LossKind, PredictionFile, sniff
 from datagym_async.formats._prediction_files import OWN_FORMATS
 from datagym_async.formats._reading import files_below
+from datagym_async.formats._written import Fixed
 from datagym_async.labels import (
     Annotation,
     LabelConfig,
@@ -95,6 +96,7 @@ class ImageSet:
     notes: tuple[str, ...] = ()  # sentences for the user
     folder: Path | None = None  # that holds the images
     listing: Path | None = None  # a file of COCO that lists them
+    classes: Fixed = ()  # of labels that have only numbers
 
 
 async def task_labels(
@@ -176,6 +178,7 @@ async def stats(
     *,
     tiny: float = 4.0,
     images: str | os.PathLike[str] | None = None,
+    classes: Fixed = (),
 ) -> LabelStatistics:
     """Return statistics of the labels in a file or folder.
 
@@ -185,6 +188,7 @@ async def stats(
         tiny: An object is tiny if a side has fewer pixels than this.
         images: Where the images are, if not beside the labels: YOLO needs their sizes. For results
             of COCO, the file that lists their images and categories.
+        classes: Names of the classes, or a file of them, if labels have only numbers.
 
     Raises:
         FormatError: It has no known format.
@@ -195,10 +199,15 @@ async def stats(
     path = Path(path)
     tally = StatisticsTally(path.name or str(path), tiny=tiny)
     where = to_path("images", images)
-    async with aclosing(labels_in(path, tally.notes, images=where)) as labelled:
+    labels = labels_in(path, tally.notes, images=where, classes=classes)
+    async with aclosing(labels) as labelled:
         async for image in labelled:
             tally.add(image)
     return tally.statistics()
+
+
+# An option of an import, which nothing here has.
+_NAME_FORMAT: Final = re.compile(r", or choose with format=\.\.\.|; use format=\.\.\.: [\w, -]++$")
 
 
 async def labels_in(
@@ -207,6 +216,7 @@ async def labels_in(
     config: LabelConfig | None = None,
     images: Path | None = None,
     listing: Path | None = None,
+    classes: Fixed = (),
 ) -> AsyncGenerator[LabeledImage, None]:
     """Give the labels of a file or folder in any format of an import; note what is not read.
 
@@ -215,7 +225,13 @@ async def labels_in(
     # Of all shapes only segmentations can express everything in a file.
     mapping = LabelMapping(shape="segmentation")
     file = PredictionFile(
-        path, mapping=mapping, config=config, images=images, unannotated=True, emptied=True
+        path,
+        mapping=mapping,
+        config=config,
+        classes=classes,
+        images=images,
+        unannotated=True,
+        emptied=True,
     )
     try:
         if listing and await in_thread(lambda: file.found_format) == "coco":
@@ -229,10 +245,7 @@ async def labels_in(
                 else:
                     yield item
     except FormatError as error:
-        text = str(error)
-        for choice, instead in _CHOICES:
-            text = choice.sub(instead, text)
-        raise FormatError(text) from None
+        raise FormatError(_NAME_FORMAT.sub("", str(error))) from None
     # Objects with several parts are counted and shown as several.
     told = [each for each in file.losses.items if each.kind.is_loss or each.kind is LossKind.PARTS]
     notes += [f"not read: {each}" if each.kind.is_loss else str(each) for each in told]
@@ -343,18 +356,16 @@ def check_reachable(error: Exception, patience: Patience) -> None:
         raise error
 
 
-_CHOICES: Final = (  # options of an import, which nothing here has, and what to do instead
-    (re.compile(r", or choose with format=\.\.\.|; use format=\.\.\.: [\w, -]++$"), ""),
-    (re.compile(r"name them with classes=\.\.\."), "write a classes.txt into it"),
-    (re.compile(r"name one \(classes=\.\.\.\)"), "name the folder of one"),
-)
 _NAME_IMAGES: Final = re.compile(r"; name (?:its|the) folder [^,;)]*images=\.\.\.")
 
 
-async def of_folder(folder: Path, labels: Path | None, listing: Path | None = None) -> ImageSet:
+async def of_folder(
+    folder: Path, labels: Path | None, listing: Path | None = None, classes: Fixed = ()
+) -> ImageSet:
     """Return the images of a folder, with labels in any format: `labels`, or else those in it.
 
-    `listing` is the file of COCO that lists the images, if the labels are results.
+    `listing` is the file of COCO that lists the images, if the labels are results; `classes` are
+    the names of classes that have only numbers, or a file of them.
     """
     files = await in_thread(_images_below, folder)
     if not files:
@@ -366,7 +377,14 @@ async def of_folder(folder: Path, labels: Path | None, listing: Path | None = No
         return subject.path or b"", subject.labels
 
     place = None if labels is None else folder  # those beside labels are found without it
-    looked = ImageSet(folder.name or str(folder), subjects, load, folder=place, listing=listing)
+    looked = ImageSet(
+        folder.name or str(folder),
+        subjects,
+        load,
+        folder=place,
+        listing=listing,
+        classes=classes,
+    )
     found, notes = await labels_by_id(path, looked, may_lack=labels is None)
     if listing is None and path.suffix.lower() == ".json":
         listing = path
@@ -388,8 +406,8 @@ async def labels_by_id(
         last.add([Subject(name=each.name.rpartition("/")[2], media_id=each.id)])
     found, lost, notes = dict[str, LabeledImage](), 0, list[str]()
     try:
-        places = looked.folder, looked.listing
-        async with aclosing(labels_in(path, notes, looked.config, *places)) as images:
+        beside = looked.folder, looked.listing, looked.classes
+        async with aclosing(labels_in(path, notes, looked.config, *beside)) as images:
             async for image in images:
                 name, of = image.media_name, [image.media_id]
                 if image.media_id not in whole:

@@ -265,8 +265,10 @@ async def test_images_of_a_folder_are_found_as_by_an_import(tmp_path: Path, name
     assert (gallery.objects, gallery.notes) == (1, ())
 
 
-@pytest.mark.parametrize("other", ["results.json", "yolo"])
-async def test_labels_that_lie_elsewhere_are_compared(tmp_path: Path, other: str) -> None:
+@pytest.mark.parametrize(("other", "where"), [("results.json", "truth.json"), ("yolo", "in")])
+async def test_labels_that_lie_elsewhere_are_compared(
+    tmp_path: Path, other: str, where: str
+) -> None:
     """Results have the numbers of the file of labels, and YOLO the sizes of the images."""
     photos(tmp_path / "in", "a.jpg")
     with Image.open(tmp_path / "in" / "a.jpg") as image:
@@ -281,20 +283,23 @@ async def test_labels_that_lie_elsewhere_are_compared(tmp_path: Path, other: str
     results = [{"image_id": 7, "category_id": 9, "bbox": box, "score": 0.5}]
     (tmp_path / "results.json").write_text(json.dumps(results))
     (tmp_path / "yolo").mkdir()
-    (tmp_path / "yolo" / "classes.txt").write_text("car\n")
     (tmp_path / "yolo" / "a.txt").write_text("0 0.5 0.5 0.5 0.5\n")
 
     for labels, compared, images in (
         ("truth.json", other, None),
         (other, "truth.json", tmp_path / "truth.json"),
     ):
-        options = look.GalleryOptions(workers=0, compare=tmp_path / compared, images=images)
+        options = look.GalleryOptions(
+            workers=0, compare=tmp_path / compared, images=images, classes=["car"]
+        )
         gallery = await look.gallery(
             tmp_path / "in", tmp_path / "site", labels=tmp_path / labels, options=options
         )
 
         assert (gallery.objects, gallery.missed, gallery.false) == (1, 0, 0)
         assert gallery.notes == ()
+    counted = await look.stats(tmp_path / other, images=tmp_path / where, classes=["car"])
+    assert [(each.key, each.objects) for each in counted.classes] == [("car", 1)]
 
 
 async def test_images_of_all_suffixes_are_in_a_gallery(tmp_path: Path) -> None:

@@ -375,15 +375,18 @@ async def test_a_folder_of_several_formats(tmp_path: Path) -> None:
     ("files", "words"),
     [
         (("a.json", "annotations.xml"), r"several formats: .*\); name one of them$"),
-        (("a.txt",), r"with names, .*; write a classes\.txt into it$"),
-        (("a/classes.txt", "b/classes.txt", "a.txt"), r"classes\.txt; name the folder of one$"),
+        (("a.txt",), r"with names, .*; name them with classes=\.\.\.$"),
+        (
+            ("a/classes.txt", "b/classes.txt", "a.txt"),
+            r"classes\.txt; name one \(classes=\.\.\.\)$",
+        ),
         (("notes.txt",), r"has no known format$"),
     ],
 )
 async def test_no_option_is_named_that_statistics_lack(
     tmp_path: Path, files: tuple[str, ...], words: str
 ) -> None:
-    """An import can choose a format and classes; here is said what can be done instead."""
+    """An import can choose a format; here it cannot be chosen."""
     contents = {
         "a.json": '{"images": [], "annotations": [], "categories": []}',
         "annotations.xml": "<annotations/>",
@@ -398,10 +401,10 @@ async def test_no_option_is_named_that_statistics_lack(
 
 
 async def test_what_is_no_file_of_labels(tmp_path: Path) -> None:
-    """It is said to be none."""
+    """It is said to be none; there is no option to name its format."""
     (tmp_path / "a.json").write_text("hello")
 
-    with pytest.raises(FormatError):
+    with pytest.raises(FormatError, match=r"a\.json has no known format$"):
         await look.stats(tmp_path / "a.json")
 
 
