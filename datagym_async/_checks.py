@@ -192,12 +192,21 @@ def check_one_or_more(what: str, value: object) -> None:
         raise ConfigurationError(f"{what} is {shown(value)}; it must be 1 or more")
 
 
+def check_word(what: str, value: object, *words: str | None) -> None:
+    """Raise `ConfigurationError` for anything but one of the words."""
+    if not isinstance(value, str | None) or value not in words:
+        known = ", ".join(map(repr, words))
+        raise ConfigurationError(f"{what} is {shown(value)}; it must be one of {known}.")
+
+
 def listed(what: str, given: Iterable[V], *kinds: type) -> tuple[V, ...]:
     """Return given values as a tuple, all of the given classes; a text is no list."""
     if type(given) is not tuple:
         check(SEVERAL, **{what: given})
         given = tuple(given)
-    if kinds and not {*map(type, given)} <= {*kinds}:  # fast: a file of labels has millions
+    if (
+        kinds and given and not {*map(type, given)} <= {*kinds}
+    ):  # fast: a file of labels has millions
         for each in given:
             check_is(f"one of the {what}", each, *kinds)
     return given
@@ -344,8 +353,7 @@ def to_tuple(value: object) -> tuple[Any, ...]:
     if value is None:
         return ()
     # If it is not a collection, its validator says so.
-    is_one = isinstance(value, str) or not isinstance(value, Iterable)
-    return (value,) if is_one else tuple(cast("Iterable[Any]", value))
+    return tuple(cast("Iterable[Any]", value)) if SEVERAL.fits(value) else (value,)
 
 
 def one_of(*words: str | None) -> Any:  # attrs' own type of a validator is not generic enough
@@ -353,11 +361,7 @@ def one_of(*words: str | None) -> Any:  # attrs' own type of a validator is not 
 
     def rule(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
         for each in value if isinstance(value, tuple) and attribute.default == () else (value,):
-            if not isinstance(each, str | None) or each not in words:
-                known = ", ".join(map(repr, words))
-                raise ConfigurationError(
-                    f"{attribute.name} is {shown(each)}; it must be one of {known}."
-                )
+            check_word(attribute.name, each, *words)
 
     return rule
 

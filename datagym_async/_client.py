@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import attrs
 
-from datagym_async._checks import checked, is_coroutine_function, shown
+from datagym_async._checks import check_word, checked, is_coroutine_function, shown
 from datagym_async._client_jobs import TOKEN_VARIABLE, checked_address
 from datagym_async._client_reading import ClientReading
 from datagym_async._public import NotCopied
@@ -156,8 +156,7 @@ class DataGymClient(NotCopied, ClientReading):
         check_kind("timeout", timeout, Timeout, or_none=False)
         check_kind("retry", retry, RetryPolicy, or_none=False)
         check_session(session)
-        if auth not in ("header", "parameter"):
-            raise ConfigurationError(f'auth is {shown(auth)}; it must be "header" or "parameter"')
+        check_word("auth", auth, "header", "parameter")
         if session is not None and (through is not None or ca_file is not None):
             raise ConfigurationError(
                 "session comes with a proxy and certificates of its own; give proxy and ca_file to "
@@ -280,7 +279,7 @@ class DataGymClient(NotCopied, ClientReading):
         given: object = on_answer  # whatever a caller gives
         if given is not None and (not callable(given) or is_coroutine_function(given)):
             raise ConfigurationError(
-                f"on_answer is {on_answer!r}; it must be a plain function of one answer"
+                f"on_answer is {shown(on_answer)}; it must be a plain function of one answer"
             )
         check_kind("timeout", timeout, Timeout)
         check_kind("retry", retry, RetryPolicy)

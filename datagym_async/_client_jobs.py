@@ -465,7 +465,7 @@ class ClientJobs:
                 tell(run.progress.items_done, run.progress.items_total)
 
         options = ExportOptions(
-            mapping=mapping or LabelMapping(),
+            mapping=LabelMapping() if mapping is None else mapping,
             exact=exact,
             sizes=sizes,
             captions=captions,
@@ -544,7 +544,7 @@ class ClientJobs:
         source = PredictionFile(
             Path(path),
             format=format,
-            mapping=mapping or LabelMapping(),
+            mapping=LabelMapping() if mapping is None else mapping,
             classes=classes,
             split=split,
             min_score=min_score,

@@ -378,6 +378,8 @@ def sweep(folder: Path) -> None:
 
 
 def _aside(target: Path, number: int) -> Path:
+    if not target.name:
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
     mark = hashlib.blake2b(os.fsencode(target.name), digest_size=6).hexdigest()
     return target.with_name(f".datagym-{mark}-{number}{PART_SUFFIX}")
 

@@ -19,6 +19,7 @@ from urllib.parse import unquote_plus, urlsplit
 
 import attrs
 
+from datagym_async._checks import check_word
 from datagym_async._extras import require_modules
 from datagym_async._files import folded_name, numbered_file, safe_name, sweep, write_file
 from datagym_async._printable import Shown, printable, tally, told
@@ -144,8 +145,7 @@ def _path(bitmap: Bitmap, suffix: str, *, mark: str = "") -> Path:
 
 def check_format(wanted: str) -> None:
     """Refuse an unknown format, or one that needs Pillow without it."""
-    if wanted not in ("png", "bmp"):
-        raise ConfigurationError(f'The format of bitmaps is {wanted!r}; use "png" or "bmp".')
+    check_word("format", wanted, "png", "bmp")
     if wanted == "png":
         require_modules("Writing PNG files", "images", "PIL", instead='use format="bmp"')
 

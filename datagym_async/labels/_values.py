@@ -313,11 +313,11 @@ class Form:
 
 
 def to_answers(given: Iterable[Classification]) -> tuple[Classification, ...]:
-    return listed("classifications", given, Classification) if given != () else ()
+    return listed("classifications", given, Classification)
 
 
 def _annotations(given: Iterable[Annotation]) -> tuple[Annotation, ...]:
-    return listed("annotations", given, Annotation) if given != () else ()
+    return listed("annotations", given, Annotation)
 
 
 def _values(given: Iterable[str | None]) -> tuple[str | None, ...]:

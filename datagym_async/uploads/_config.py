@@ -49,10 +49,7 @@ AUTO: Final = "auto"
 
 
 def _projects(value: ProjectId | Iterable[ProjectId] | None) -> tuple[str, ...]:
-    if value is None:
-        return ()
-    several = value if isinstance(value, Iterable) and not isinstance(value, str) else (value,)
-    return tuple([id_of(each, "project id") for each in several])
+    return tuple([id_of(each, "project id") for each in to_tuple(value)])
 
 
 def _globs(

@@ -201,7 +201,7 @@ async def test_keys_that_segment_nothing(here: World, tmp_path: Path, keys: list
 
 async def test_an_unknown_format(here: World, tmp_path: Path) -> None:
     """Only what can be written is taken."""
-    with pytest.raises(ConfigurationError, match='"png" or "bmp"'):
+    with pytest.raises(ConfigurationError, match="one of 'png', 'bmp'"):
         await here.client.download_bitmaps(here.project_id, tmp_path, format="gif")  # type: ignore[arg-type]
 
 

@@ -305,7 +305,9 @@ async def test_the_token_as_a_parameter() -> None:
 
 def test_a_way_to_say_the_token_that_is_none() -> None:
     """One sentence with both."""
-    with pytest.raises(ConfigurationError, match="auth is 'cookie'; it must be \"header\" or"):
+    with pytest.raises(
+        ConfigurationError, match="auth is 'cookie'; it must be one of 'header', 'p"
+    ):
         DataGymClient(TOKEN, auth="cookie")  # type: ignore[arg-type]
 
 

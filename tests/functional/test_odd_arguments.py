@@ -24,7 +24,7 @@ from datagym_async import (
     uploads,
 )
 from datagym_async.data import LoaderConfig
-from datagym_async.exceptions import ConfigurationError, DataGymError
+from datagym_async.exceptions import ConfigurationError, DataGymError, FileWriteError
 from datagym_async.formats import coco
 from datagym_async.labels import (
     Annotation,
@@ -349,3 +349,38 @@ def test_a_port_is_one(port: int) -> None:
     """Not an `OverflowError` when the server begins."""
     with pytest.raises(ValueError, match=r"^port must be from 0 to 65535\.$"):
         Server(port=port)
+
+
+def test_arrays_of_values_are_lists() -> None:
+    """Programs keep labels and names in arrays, which have no truth of their own."""
+    (spot, name) = (Annotation("car", SPOT), Classification("w", ("sun",)))
+    image = LabeledImage(
+        annotations=np.array([spot], dtype=object),
+        classifications=np.array([name], dtype=object),
+    )
+    assert (image.annotations, image.classifications) == ((spot,), (name,))
+    assert UploadConfig(include=np.array(["*.jpg"])).include == ("*.jpg",)
+    with pytest.raises(ConfigurationError, match=r"include"):
+        UploadConfig(include=np.array(3))
+
+
+@pytest.mark.parametrize("wrong", [np.array(["png", "bmp"]), 10**5000, None], ids=type)
+async def test_words_and_functions_are_shown_whatever_they_are(wrong: Any, tmp_path: Path) -> None:
+    """An array has several truths, and Python writes no number of so many digits."""
+    async with DataGymClient(TOKEN, "http://127.0.0.1:9", dialect="media") as client:
+        with pytest.raises(ConfigurationError, match=r"^format is .*; it must be one of 'png', 'b"):
+            await client.download_bitmaps("p", tmp_path, format=wrong)
+        if wrong is not None:
+            with pytest.raises(ConfigurationError, match=r"^on_answer is .*; it must be a plain"):
+                client.with_options(on_answer=wrong)
+    with pytest.raises(ConfigurationError, match=r"^auth is .*; it must be one of 'header', 'par"):
+        DataGymClient(TOKEN, auth=wrong)
+    with pytest.raises(ConfigurationError, match=r"^folder is .*; it must be a path"):
+        uploads.FolderWatch(wrong)
+
+
+@pytest.mark.parametrize("folder", [".", Path("/")], ids=["here", "root"])
+def test_a_folder_is_no_file_to_write(folder: str | Path) -> None:
+    """It has no name to put the file under, which pathlib says in its own words."""
+    with pytest.raises(FileWriteError, match=r"^[./] cannot be written \(Is a directory\); use an"):
+        coco.write([], folder)

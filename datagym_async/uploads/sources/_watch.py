@@ -24,7 +24,7 @@ from typing import NamedTuple, Self, TypeAlias
 
 import attrs
 
-from datagym_async._checks import by_annotation
+from datagym_async._checks import PATH, by_annotation, check
 from datagym_async._extras import require_modules
 from datagym_async._printable import printable
 from datagym_async._runs._disk import look
@@ -63,6 +63,7 @@ async def _changes(
 
 
 def _path(value: str | os.PathLike[str]) -> str:
+    check(PATH, folder=value)
     return str(os.fspath(value))
 
 
