@@ -31,6 +31,7 @@ from datagym_async._threads import in_thread
 from datagym_async.exceptions import APIError, ConfigurationError, FileWriteError
 from datagym_async.formats._written import Fixed
 from datagym_async.labels import Classification, LabeledImage
+from datagym_async.labels._geometry import InShares, fitted
 from datagym_async.look._marks import (
     FILLED,
     answers_of,
@@ -141,7 +142,7 @@ async def build_gallery(looked: ImageSet, folder: Path, options: GalleryOptions)
             given = attrs.evolve(
                 looked, listing=options.images or looked.listing, classes=options.classes
             )
-            others, more = await labels_by_id(options.compare, given)
+            others, more = await labels_by_id(options.compare, given, in_shares=True)
             notes += more
         made = _Making(looked, folder, options, others)
         async with thumbnails(options.size, options.workers) as maker:
@@ -227,6 +228,9 @@ class _Making:
         width, height = made.width or ours.width or 0, made.height or ours.height or 0
         ours = attrs.evolve(ours, width=width or None, height=height or None)
         theirs = self._others.get(subject.id, LabeledImage())
+        if isinstance(theirs, InShares):
+            has_size = width and height
+            theirs = fitted(theirs, (width, height)).image if has_size else LabeledImage()
         found = compare(ours, theirs, least=self._options.least) if self._options.compare else None
         marks = self._marks(ours, found.ours if found else None)
         row: dict[str, Any] = {

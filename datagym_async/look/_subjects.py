@@ -217,10 +217,13 @@ async def labels_in(
     images: Path | None = None,
     listing: Path | None = None,
     classes: Fixed = (),
+    *,
+    in_shares: bool = False,
 ) -> AsyncGenerator[LabeledImage, None]:
     """Give the labels of a file or folder in any format of an import; note what is not read.
 
-    `images` is as for `formats.read`; for COCO, `listing` is used if there is one.
+    `images` is as for `formats.read`; for COCO, `listing` is used if there is one. `in_shares` as
+    for `PredictionFile`.
     """
     # Of all shapes only segmentations can express everything in a file.
     mapping = LabelMapping(shape="segmentation")
@@ -232,6 +235,7 @@ async def labels_in(
         images=images,
         unannotated=True,
         emptied=True,
+        in_shares=in_shares,
     )
     try:
         if listing and await in_thread(lambda: file.found_format) == "coco":
@@ -393,12 +397,13 @@ async def of_folder(
 
 
 async def labels_by_id(
-    path: Path, looked: ImageSet, *, may_lack: bool = False
+    path: Path, looked: ImageSet, *, may_lack: bool = False, in_shares: bool = False
 ) -> tuple[dict[str, LabeledImage], tuple[str, ...]]:
     """Return the labels of a file or folder by the ids of their images, and notes.
 
     Images are found as by an import, or by the last part of their name if only one has it. With a
     label configuration, classes get its keys. `may_lack`: whether there may be no labels at all.
+    `in_shares` as for `PredictionFile`.
     """
     whole, last = MediaIndex(), MediaIndex()
     for each in looked.subjects:
@@ -407,7 +412,8 @@ async def labels_by_id(
     found, lost, notes = dict[str, LabeledImage](), 0, list[str]()
     try:
         beside = looked.folder, looked.listing, looked.classes
-        async with aclosing(labels_in(path, notes, looked.config, *beside)) as images:
+        labels = labels_in(path, notes, looked.config, *beside, in_shares=in_shares)
+        async with aclosing(labels) as images:
             async for image in images:
                 name, of = image.media_name, [image.media_id]
                 if image.media_id not in whole:

@@ -167,6 +167,26 @@ async def test_predictions_are_compared(here: World, tmp_path: Path) -> None:
     assert [short[6] for short in data(gallery, "index")] == [2, 1, 0]
 
 
+async def test_predictions_of_yolo_have_the_sizes_of_the_media(here: World, tmp_path: Path) -> None:
+    """They are shares of images that only the service has."""
+    task = await here.client.tasks.get(here.project.task_ids["a.jpg"])
+    width, height = task.media.width, task.media.height
+    assert width
+    assert height
+    shares = [(2 + 10 / 2) / width, (3 + 8 / 2) / height, 10 / width, 8 / height]
+    text = " ".join(map(str, [0, *shares]))
+    (tmp_path / "labels").mkdir()
+    for name in MEDIA:
+        (tmp_path / "labels" / name).with_suffix(".txt").write_text(text)
+    options = GalleryOptions(workers=0, compare=tmp_path / "labels", classes=["Car"])
+
+    gallery = await here.client.gallery(
+        tmp_path / "site", project_id=here.project.id, options=options
+    )
+
+    assert (gallery.missed, gallery.false, gallery.notes) == (1, 1, ())  # a road, and new.jpg
+
+
 async def test_a_project_without_a_finished_task(tmp_path: Path) -> None:
     """Its labels are in no export: that is said instead of showing none."""
     async with world() as made:
