@@ -225,8 +225,10 @@ _IN_A_NAME: Final = 2  # numbers among the words of a name; more are those of an
 def open_kitti(path: Path, options: Options) -> RawDataset:
     """Open a folder of KITTI's label files, or one that holds ``label_2``."""
     inside = [*filter(Path.is_dir, (path / "label_2", path / "labels"))]
-    of_parts = [*path.glob("*/label_2")]  # training alone, or several, as others publish theirs
-    folder = next(iter(inside or (of_parts if len(of_parts) == 1 else ())), path)
+    # Training alone, or several parts, as others publish theirs: names of images repeat in them.
+    parts = {each.parent for name in ("label_2", "image_2") for each in path.glob(f"*/{name}")}
+    of_one = [each / "label_2" for each in parts if len(parts) == 1 and (each / "label_2").is_dir()]
+    folder = next(iter(inside or of_one), path)
     pictures = Pictures.of_labels(folder, options, folder.parent)
 
     def has_labels(file: Path) -> bool:
@@ -236,7 +238,7 @@ def open_kitti(path: Path, options: Options) -> RawDataset:
     files = [*filter(has_labels, files_below(folder, {".txt"}))]
     # Further down there may be calibrations and other texts beside label_2.
     files = [each for each in files if "label_2" in each.relative_to(folder).parts] or files
-    root = path if len(of_parts) > 1 else folder.parent
+    root = path if folder == path and parts else folder.parent
     root = root.parent if root.name == "training" else root
     files = of_part(files, folder, root / "ImageSets" / f"{options.split}.txt", options)
 

@@ -448,8 +448,8 @@ def _in_folder(folder: Path, images: Path | None) -> list[Labelled]:
     root = folder / "labels" if images and (folder / "labels").is_dir() else _labels_of(folder)
     tried = dict.fromkeys((root, folder, root.with_name(_DOTA)))
     places = [each for each in tried if each.is_dir()]
-    texts = [(place, file) for place in places for file in files_below(place, {".txt"})]
-    by_name = {composed(str(file)): file for _, file in texts}
+    texts = {file: place for place in reversed(places) for file in files_below(place, {".txt"})}
+    by_name = {composed(str(file)): file for file in texts}
     found: list[Labelled] = []
     for image in files_below(images or folder, IMAGE_SUFFIXES):
         own = root / image.relative_to(images) if images else _labels_of(image)
@@ -460,17 +460,16 @@ def _in_folder(folder: Path, images: Path | None) -> list[Labelled]:
     claimed = {each.labels for each in found}
     orphans = [
         Labelled(stem_of(file, place), None, file)
-        for place, file in texts
+        for file, place in texts.items()
         if file not in claimed and (may_be_labels(file) or is_yolo(file))
     ]
     # Labels in another folder belong to the image with their name, if only one has none yet.
-    there = {file for _, file in texts}
-    bare = Counter(each.labels.stem for each in found if each.labels not in there)
+    bare = Counter(each.labels.stem for each in found if each.labels not in texts)
     free = Counter(each.labels.stem for each in orphans)
     meant = {stem for stem in bare if bare[stem] == free[stem] == 1}
     by_stem = {each.labels.stem: each.labels for each in orphans}
     for at, each in enumerate(found):
-        if each.labels not in there and (stem := each.labels.stem) in meant:
+        if each.labels not in texts and (stem := each.labels.stem) in meant:
             found[at] = attrs.evolve(each, labels=by_stem[stem])
     return found + [each for each in orphans if each.labels.stem not in meant]
 

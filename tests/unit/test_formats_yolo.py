@@ -363,6 +363,14 @@ def test_images_elsewhere(tmp_path: Path) -> None:
     assert (box(image.objects[0]), lost) == ((50, 25, 100, 50), {})
 
 
+def test_images_in_the_folder_of_the_dataset(tmp_path: Path) -> None:
+    """It may be named for its images, too, as a gallery does."""
+    bare(tmp_path, "classes.txt", "images", "labels")
+    for given in (tmp_path, tmp_path / "images"):
+        (image,), lost = read(open_dataset(tmp_path, "yolo", images=given))
+        assert (box(image.objects[0]), lost) == ((50, 25, 100, 50), {})
+
+
 @pytest.mark.parametrize("place", ["photos/a.png", "photos/train/a.png", "photos/x/train/a.png"])
 @pytest.mark.parametrize("part", ["train.txt", "images/train"])
 def test_labels_without_their_images(tmp_path: Path, place: str, part: str) -> None:
@@ -1078,6 +1086,17 @@ def test_kitti_in_several_parts(tmp_path: Path) -> None:
     assert image.name == names[0]
     text(tmp_path / "ImageSets" / "val.txt", "000000\n")
     assert len(read(open_dataset(tmp_path, split="val"))[0]) == 2
+
+
+def test_kitti_with_images_for_testing(tmp_path: Path) -> None:
+    """They have the names of those for training, so names have the folders."""
+    text(tmp_path / "training" / "label_2" / "000000.txt", TRUCK)
+    for part in ("testing", "training"):
+        picture(tmp_path / part / "image_2" / "000000.png", 1224, 370)
+    text(tmp_path / "ImageSets" / "train.txt", "000000\n")
+    for split in (None, "train"):
+        (image,), lost = read(open_dataset(tmp_path, split=split))
+        assert (image.name, image.width, lost) == ("training/image_2/000000.png", 1224, {})
 
 
 def test_kitti_as_it_is_written_here(tmp_path: Path) -> None:
