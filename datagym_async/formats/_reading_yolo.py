@@ -395,14 +395,20 @@ def _listed(
     others = (name for name in _named_in_lines(found) if name not in names.values())
     names |= dict(enumerate([*others], max(names, default=-1) + 1))
     if not names:
-        found_below = files_below(folder, {".yaml", ".yml"})
-        deeper = [each for each in found_below if each.stem == "data" and each.parent != folder]
+        below = islice(files_below(folder, {".yaml", ".yml"}), _FIRST)
+        deeper = [each for each in below if each.parent != folder and _has_names(each)]
         raise FormatError(
             f"{folder} does not list its classes: there is none of data.yaml with names, "
             f"{', '.join(_NAMES_FILES[:-1])}; name them with classes=..."
             + "".join(f", or give {each} in place of the folder" for each in deeper[:1])
         )
     return {number: Category(number, name) for number, name in names.items()}
+
+
+def _has_names(file: Path) -> bool:
+    with suppress(BrokenError, OSError):
+        return bool(_content_of(file).get("names"))
+    return False
 
 
 def _named_in_lines(found: Sequence[Labelled]) -> Collection[str]:

@@ -219,6 +219,13 @@ def _is_filled(file: Path) -> bool:
     return file.is_file() and file.stat().st_size > 0 and not is_list
 
 
+def _of_one(file: Path, folder: Path) -> FormatName | None:
+    """Return the format of a file in a folder."""
+    if file.suffix.lower() != ".txt":
+        return _of_file(file)
+    return "kitti" if is_kitti(file) else yolo_kind(folder) if is_yolo(file) else None
+
+
 def _of_folder(path: Path) -> FormatName:
     found: dict[FormatName, Path] = {}
     if told := yolo_file(path):
@@ -231,20 +238,17 @@ def _of_folder(path: Path) -> FormatName:
     suffixes = [".xml", ".json", ".txt"]
     if "kitti" in found:  # its files look like those of YOLO
         suffixes.remove(".txt")
-    for suffix in suffixes:
-        of_it = [each for each in files if each.suffix.lower() == suffix]
-        # An empty file, of an image without labels, may be of any format; lists and notes are none.
-        filled = (each for each in of_it[:_MOST_TEXTS] if _is_filled(each))
-        for file in [*islice(filled, _TRIED)] or (() if found else of_it[:_TRIED]):
-            name: FormatName | None = None
-            if suffix != ".txt":
-                name = _of_file(file)
-            elif is_kitti(file):
-                name = "kitti"
-            elif is_yolo(file):
-                name = yolo_kind(path)
-            if name:
-                found.setdefault(name, file)
+    for of_each in (False, True):  # labels may lie behind other files, in a folder of their own
+        for suffix in () if found and of_each else suffixes:
+            of_it = [each for each in files if each.suffix.lower() == suffix]
+            if of_each:
+                of_it = [*{each.parent: each for each in reversed(of_it)}.values()]
+            # An empty file, of an image without labels, may be of any format; notes are none.
+            filled = (each for each in of_it[:_MOST_TEXTS] if _is_filled(each))
+            first = [*islice(filled, None if of_each else _TRIED)]
+            for file in first or (() if found or of_each else of_it[:_TRIED]):
+                if name := _of_one(file, path):
+                    found.setdefault(name, file)
     if len(found) == 1:
         return next(iter(found))
     if found:

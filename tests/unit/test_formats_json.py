@@ -523,6 +523,16 @@ def test_what_is_of_no_format(tmp_path: Path) -> None:
         formats.read(tmp_path, "tfrecord")  # type: ignore[arg-type]  # the mistake
 
 
+def test_labels_behind_other_files(tmp_path: Path) -> None:
+    """They are found in their folder, if the first files of all are of no known format."""
+    for number in range(9):
+        text(tmp_path / "aug" / f"{number}.json", '{"image": "a.jpg", "bbox": [], "class": 1}')
+    labelme(tmp_path / "train" / "a.json", shape("car", TRIANGLE))
+    assert formats.sniff(tmp_path) == "labelme"
+    images, lost = read(open_dataset(tmp_path))
+    assert ([each.name for each in images], lost) == (["train/a.png"], {"broken": 9})
+
+
 TOOLS = {
     "Label Studio": [{"id": 1, "annotations": [{"result": [{"from_name": "label"}]}]}],
     "VGG Image Annotator": {"a.jpg9": {"filename": "a.jpg", "regions": [{"shape_attributes": {}}]}},

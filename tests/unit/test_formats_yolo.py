@@ -614,6 +614,18 @@ def test_a_file_of_names_without_parts(tmp_path: Path) -> None:
     assert ([each.category.name for each in image.objects], lost) == (["bus"], {})
 
 
+def test_labels_behind_notes(tmp_path: Path) -> None:
+    """Lists and notes are no labels, whatever their number."""
+    for number in range(9):
+        text(tmp_path / "a" / f"note {number}.txt", "some words, and 2 numbers: 1\n")
+    text(tmp_path / "a" / "blank.txt", "\n")
+    bare(tmp_path, "classes.txt", "images", "labels")
+    assert sniff(tmp_path) == "yolo"
+    (tmp_path / "labels").rename(tmp_path / "b")
+    (tmp_path / "b" / "a.txt").write_text(f"{TRUCK}\n")
+    assert sniff(tmp_path) == "kitti"
+
+
 def test_a_dataset_in_the_only_folder(tmp_path: Path) -> None:
     """An archive often has one; if there are others, the error says where a data.yaml is."""
     inner = tmp_path / "My set"
@@ -623,8 +635,9 @@ def test_a_dataset_in_the_only_folder(tmp_path: Path) -> None:
     (tmp_path / "__MACOSX").mkdir()
     (image,), lost = read(open_dataset(tmp_path))
     assert (image.name, len(image.objects), lost) == ("a.png", 1, {})
-    (tmp_path / "runs").mkdir()
-    with pytest.raises(FormatError, match=r"or give .*My set.data\.yaml in place of the folder"):
+    text(tmp_path / "runs" / "args.yaml", "task: detect\n")
+    (inner / "data.yaml").rename(inner / "my.yaml")
+    with pytest.raises(FormatError, match=r"or give .*My set.my\.yaml in place of the folder"):
         open_dataset(tmp_path)
 
 
