@@ -83,10 +83,7 @@ def _steady_streams() -> Iterator[None]:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
     sys.stdin = sys.stdin or os.fdopen(0, closefd=False)
     before = sys.stdout, sys.stderr
-    out, err = (
-        SafeStream(stream or os.fdopen(number, "w", closefd=False))
-        for number, stream in enumerate(before, 1)
-    )
+    out, err = (SafeStream(_whole(stream, number)) for number, stream in enumerate(before, 1))
     sys.stdout, sys.stderr = out, err
     try:
         yield
@@ -96,6 +93,17 @@ def _steady_streams() -> Iterator[None]:
             err.write(f"Standard output took not all of the output: {out.lost.strerror}.\n")
         err.flush()
         sys.stdout, sys.stderr = before
+
+
+def _whole(stream: TextIO | None, number: int) -> TextIO:
+    """Return the stream, or another one if it is missing or unbuffered (PYTHONUNBUFFERED).
+
+    An unbuffered one loses what a write leaves over, of a long text that a signal interrupts.
+    """
+    if stream is None or isinstance(getattr(stream, "buffer", None), io.RawIOBase):
+        coding = None if stream is None else stream.encoding
+        return os.fdopen(number, "w", buffering=1, encoding=coding, closefd=False)
+    return stream
 
 
 class SafeStream:

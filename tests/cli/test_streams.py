@@ -33,7 +33,14 @@ def in_shell(
 ) -> subprocess.CompletedProcess[bytes]:
     """Run a command with its streams redirected by a shell."""
     return subprocess.run(
-        ["/bin/sh", "-c", f'exec "$@" {redirection}', "sh", *PROGRAM, *map(str, argv)],
+        [
+            "/bin/sh",
+            "-c",
+            f'${{F:+ulimit -f $F}}; exec "$@" {redirection}',
+            "sh",
+            *PROGRAM,
+            *map(str, argv),
+        ],
         env=clean_environment() | environment(service) | more,
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -84,6 +91,22 @@ def test_a_list_that_is_not_written_whole(at_service: Cli, service: ServerThread
 
     assert (ran.returncode, b"Traceback" in ran.stderr) == (1, False)
     assert b"The list could not be written completely" in ran.stderr
+
+
+def test_an_unbuffered_stream_that_takes_a_part(
+    at_service: Cli, service: ServerThread, tmp_path: Path
+) -> None:
+    """PYTHONUNBUFFERED is usual in containers; what a write leaves over is written or told of."""
+    for number in range(6):
+        at_service("datasets", "create", f"P {number}")
+    output = tmp_path / "list"
+    # A file that is full after a block stands for a pipe at which a signal interrupts the write.
+    ran = in_shell(
+        f"> {output}", "datasets", "list", "--json", service=service, PYTHONUNBUFFERED="1", F="1"
+    )
+
+    assert output.stat().st_size in (512, 1024)
+    assert b"Standard output took not all of the output: File too large" in ran.stderr
 
 
 @pytest.mark.parametrize("words", [("--version",), ("--help",), ("upload", "--help")])
