@@ -1,7 +1,7 @@
-"""The jobs of a client: what it does beyond single calls, and the nouns that it has.
+"""The nouns of a client, and its jobs that read or write files: images and labels, in and out.
 
-Files go in and out here, images and labels; `_client_reading` has what looks at them and learns
-from them. The modules of a job are loaded when it is asked for.
+`_client_reading` has the jobs that look at images and labels, and learn from them. The modules of a
+job are loaded when it is asked for.
 """
 
 from __future__ import annotations

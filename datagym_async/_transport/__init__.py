@@ -6,7 +6,7 @@
   the token. How long the other side is waited for is watched by one timer.
 - `_options`: address, token and time limits, checked before they are used.
 - `_aiohttp`: `AiohttpTransport`, the real one.
-- `_direct`: the short way: a request on a connection of aiohttp, without its session around.
+- `_direct`: the fast path: a request on a connection of aiohttp, without its session around it.
 - `_connections`: bodies on their way out, and connections that take one answer for each request.
 - `_foreign`: which addresses links and pre-signed URLs may lead to, and how they are asked.
 """

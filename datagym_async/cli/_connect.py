@@ -1,4 +1,7 @@
-"""Make a client from the shared options, perhaps with workers; the token is never shown."""
+"""Make a client from the shared options, the environment and the file of profiles.
+
+Perhaps its work goes through the workers of a cluster. The token is never shown.
+"""
 
 import asyncio
 import contextlib

@@ -2,13 +2,12 @@
 
 Planning, names, limits, retries, settling, journal and report are those of a job on one machine,
 and stay with the caller. A worker does one attempt: it sends a file, or fetches a media. So limits
-are those of the job, pauses hold for all workers, and a worker that dies is a lost answer, which is
-settled by a listing like any other.
+are those of the job, and pauses hold for all workers.
 
 A worker has one actor of Dask with an open client. Calls of an actor do not wait for other tasks,
-and Dask never repeats them: a worker that dies is a lost answer, which the caller settles.
-`WorkerActors` chooses a worker by a hash of the name, so a name goes to the same worker as long as
-that one lives.
+and Dask never repeats them: a worker that dies is a lost answer, which the caller settles by a
+listing like any other. `WorkerActors` chooses a worker by a hash of the name, so a name goes to the
+same worker as long as that one lives.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Export labels and bitmaps into files.
+"""Export labels and bitmaps into files. In reading order:
 
 * `_label_files`: the labels of a project, in one of the formats there are, and their images.
 * `_tasks`: which tasks those are, and their labels: as an export has them, or exact.

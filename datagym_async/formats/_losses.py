@@ -1,7 +1,8 @@
-"""The result of a conversion: values and a report of losses, or an error; and names and outlines.
+"""The result of a conversion: values and a report of losses, or an error.
 
 A conversion does not stop at parts that the target cannot express. It leaves them out or
-approximates them, and counts them in a `LossReport`. A `FormatError` stops it.
+approximates them, and counts them in a `LossReport`. A `FormatError` stops it. Below is what all
+conversions ask of a name and of an annotation.
 """
 
 from __future__ import annotations

@@ -36,6 +36,125 @@ from datagym_async.models import EntryType, LabelConfiguration
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
+Entries: TypeAlias = EntryList | LabelConfiguration | Iterable[EntryLike]
+
+_NAMED = 10
+
+
+@checked
+class LabelConfig(EntryList):
+    """A label configuration that can be changed: what labellers draw and answer in a project.
+
+    ::
+
+        config = LabelConfig()
+        car = config.add_rectangle("car", "Car", color="#3333FF", shortcut=1)
+        car.add_select("kind", "Kind", {"bus": "Bus", "van": "Van"}, required=True)
+        config.validate()
+
+    Args:
+        entries: Root entries to begin with.
+    """
+
+    def __repr__(self) -> str:
+        return f"<LabelConfig {', '.join(each.key for each in self.entries) or 'without entries'}>"
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether nothing differs; the order of entries and options does not matter."""
+        return diff(self, other).is_empty if isinstance(other, LabelConfig) else NotImplemented
+
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]  # it can change
+
+    def problems(self) -> list[str]:
+        """Return what the service would refuse or drop, each as a sentence."""
+        return problems_of(self.entries)
+
+    def warnings(self) -> list[str]:
+        """Return what the service accepts but its editor does not, each as a sentence."""
+        return warnings_of(self.entries)
+
+    def validate(self) -> None:
+        """Check that there are no problems.
+
+        Raises:
+            LabelConfigError: There are; its `problems` lists them all.
+        """
+        if problems := self.problems():
+            named = " ".join(problems[:_NAMED])
+            more = f" ... and {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""
+            text = f"The label configuration breaks rules. {named}{more}"
+            raise LabelConfigError(text, problems=problems)
+
+    def to_payload(self) -> list[dict[str, object]]:
+        """Return the entries as the service takes them."""
+        return [entry.to_payload() for entry in self.entries]
+
+    def to_json(self, *, indent: int | None = 2) -> str:
+        """Return the entries as JSON, as the service and its editor take them.
+
+        Args:
+            indent: Blanks for each level; None for one line.
+        """
+        return json.dumps(self.to_payload(), indent=indent, ensure_ascii=False)
+
+    def to_yaml(self) -> str:
+        """Return the entries as YAML, with the names that JSON has for them.
+
+        Raises:
+            ConfigurationError: PyYAML is not installed.
+        """
+        return str(_yaml().write_yaml(self.to_payload()))
+
+    @classmethod
+    def from_entries(cls, entries: Entries | Iterable[Mapping[str, object]]) -> LabelConfig:
+        """Return the configuration of entries, of a configuration or a view, or of a body.
+
+        Raises:
+            LabelConfigError: It is a body that is wrong; the text says where.
+        """
+        given: Any = entries
+        if not hasattr(given, "entries"):
+            given = [*listed("entries", given)]
+            if given and all(isinstance(each, Mapping) for each in given):
+                return cls.from_payload(given)
+        return cls(entries_of(given))
+
+    @classmethod
+    def from_payload(cls, document: object) -> LabelConfig:
+        """Return the configuration of a JSON value, already read.
+
+        Args:
+            document: A list of entries (the body of an upload, or the export file of the service's
+                editor), or an object with ``entries`` (the service's view of a configuration) or
+                ``labelConfig`` (its view of a task). Ids and times are left out.
+
+        Raises:
+            LabelConfigError: It is something else (or broken text); the error says where.
+        """
+        return cls(read_entries(document))
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> LabelConfig:
+        """Return the configuration of a JSON text; for its form and errors see `from_payload`."""
+        return cls.from_payload(read_json(text))
+
+    @classmethod
+    def from_yaml(cls, text: str | bytes) -> LabelConfig:
+        """Return the configuration of a YAML text; ``on``, ``no`` or ``12:30`` are texts there.
+
+        Raises:
+            LabelConfigError: As for `from_payload`.
+            ConfigurationError: PyYAML is not installed.
+        """
+        return cls.from_payload(_yaml().read_yaml(text))
+
+
+def _yaml() -> Any:
+    return extra_module("datagym_async.labels._config_yaml")
+
+
+# --- the rules ------------------------------------------------------------------------------------
+
 MAX_DEPTH = 4  # levels, the root included (observed)
 
 LONGEST_KEY = 56
@@ -223,124 +342,7 @@ def _quoted(texts: Sequence[str]) -> str:
     return ", ".join(map(repr, texts[:5]))
 
 
-Entries: TypeAlias = EntryList | LabelConfiguration | Iterable[EntryLike]
-
-_NAMED = 10
-
-
-@checked
-class LabelConfig(EntryList):
-    """A label configuration that can be changed: what labellers draw and answer in a project.
-
-    ::
-
-        config = LabelConfig()
-        car = config.add_rectangle("car", "Car", color="#3333FF", shortcut=1)
-        car.add_select("kind", "Kind", {"bus": "Bus", "van": "Van"}, required=True)
-        config.validate()
-
-    Args:
-        entries: Root entries to begin with.
-    """
-
-    def __repr__(self) -> str:
-        return f"<LabelConfig {', '.join(each.key for each in self.entries) or 'without entries'}>"
-
-    def __eq__(self, other: object) -> bool:
-        """Return whether nothing differs; the order of entries and options does not matter."""
-        return diff(self, other).is_empty if isinstance(other, LabelConfig) else NotImplemented
-
-    __hash__: ClassVar[None] = None  # type: ignore[assignment]  # it can change
-
-    def problems(self) -> list[str]:
-        """Return what the service would refuse or drop, each as a sentence."""
-        return problems_of(self.entries)
-
-    def warnings(self) -> list[str]:
-        """Return what the service accepts but its editor does not, each as a sentence."""
-        return warnings_of(self.entries)
-
-    def validate(self) -> None:
-        """Check that there are no problems.
-
-        Raises:
-            LabelConfigError: There are; its `problems` lists them all.
-        """
-        if problems := self.problems():
-            named = " ".join(problems[:_NAMED])
-            more = f" ... and {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""
-            text = f"The label configuration breaks rules. {named}{more}"
-            raise LabelConfigError(text, problems=problems)
-
-    def to_payload(self) -> list[dict[str, object]]:
-        """Return the entries as the service takes them."""
-        return [entry.to_payload() for entry in self.entries]
-
-    def to_json(self, *, indent: int | None = 2) -> str:
-        """Return the entries as JSON, as the service and its editor take them.
-
-        Args:
-            indent: Blanks for each level; None for one line.
-        """
-        return json.dumps(self.to_payload(), indent=indent, ensure_ascii=False)
-
-    def to_yaml(self) -> str:
-        """Return the entries as YAML, with the names that JSON has for them.
-
-        Raises:
-            ConfigurationError: PyYAML is not installed.
-        """
-        return str(_yaml().write_yaml(self.to_payload()))
-
-    @classmethod
-    def from_entries(cls, entries: Entries | Iterable[Mapping[str, object]]) -> LabelConfig:
-        """Return the configuration of entries, of a configuration or a view, or of a body.
-
-        Raises:
-            LabelConfigError: It is a body that is wrong; the text says where.
-        """
-        given: Any = entries
-        if not hasattr(given, "entries"):
-            given = [*listed("entries", given)]
-            if given and all(isinstance(each, Mapping) for each in given):
-                return cls.from_payload(given)
-        return cls(entries_of(given))
-
-    @classmethod
-    def from_payload(cls, document: object) -> LabelConfig:
-        """Return the configuration of a JSON value, already read.
-
-        Args:
-            document: A list of entries (the body of an upload, or the export file of the service's
-                editor), or an object with ``entries`` (the service's view of a configuration) or
-                ``labelConfig`` (its view of a task). Ids and times are left out.
-
-        Raises:
-            LabelConfigError: It is something else (or broken text); the error says where.
-        """
-        return cls(read_entries(document))
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> LabelConfig:
-        """Return the configuration of a JSON text; for its form and errors see `from_payload`."""
-        return cls.from_payload(read_json(text))
-
-    @classmethod
-    def from_yaml(cls, text: str | bytes) -> LabelConfig:
-        """Return the configuration of a YAML text; ``on``, ``no`` or ``12:30`` are texts there.
-
-        Raises:
-            LabelConfigError: As for `from_payload`.
-            ConfigurationError: PyYAML is not installed.
-        """
-        return cls.from_payload(_yaml().read_yaml(text))
-
-
-def _yaml() -> Any:
-    return extra_module("datagym_async.labels._config_yaml")
-
-
-# --- Differences between two; the order of entries and options does not matter -------------------
+# --- differences between two; the order of entries and options does not matter -------------------
 
 _COMPARED = ("value", "type", "color", "shortcut", "max_length", "required", "options")
 

@@ -1,8 +1,7 @@
-"""Labels as marks (paths, colours, captions), as SVG, and drawn on images with Pillow, which
-blocks.
+"""Labels as marks (paths, colours, captions), as SVG, and drawn on images with Pillow.
 
 The SVG, the images and the data of a gallery all come from marks. A path has the exact coordinates
-of its shape, with all digits.
+of its shape, with all digits. Drawing on images blocks.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The images of a project, a dataset or a folder, with their labels; files of labels.
+"""The images of a project, a dataset or a folder, and their labels, which may be in files.
 
 The service's images are listed once and stored compactly, with their labels packed (as in a
 loader); the bytes of an image are read when its turn comes.

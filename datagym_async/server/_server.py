@@ -1,7 +1,7 @@
-"""The server, which runs in the caller's event loop, and data that no route can make for it.
+"""The server, which runs in the caller's event loop and also makes data that no route can.
 
-That is projects, videos and their objects, task states, deleted datasets. The values describe it;
-the functions store it in a transaction.
+That is projects, videos and their objects, task states, deleted datasets. The values describe such
+data; the functions below the server store it in a transaction.
 """
 
 import asyncio
@@ -142,111 +142,6 @@ class SeedVideoObject:
 
     key: str
     keyframes: Sequence[SeedKeyframe] = ()
-
-
-async def _make_project(service: Service, db: Transaction, project: SeedProject) -> SeededProject:
-    project_id, config_id, iteration_id = new_id(), new_id(), new_id()
-    await db.run(
-        "INSERT INTO project"
-        " (id, name, short_description, description, timestamp, owner, media_type, config_id,"
-        " config_timestamp, iteration_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        *(project_id, project.name, project.short_description, project.description, now(), OWNER),
-        *(project.media_type, config_id, now(), iteration_id),
-    )
-    datasets: list[SeededDataset] = []
-    tasks: dict[str, str] = {}
-    for dataset in project.datasets:
-        seeded = await _make_dataset(service, db, dataset)
-        datasets.append(seeded)
-        await db.run("INSERT INTO project_dataset VALUES (?, ?)", project_id, seeded.id)
-        # Of equal names the last one has the task.
-        media = {each.name: each for each in dataset.media}.values()
-        made = {each.name: new_id() for each in media}
-        await db.run_many(
-            "INSERT INTO task (id, project_id, media_id, state, labeler) VALUES (?, ?, ?, ?, ?)",
-            [
-                (made[each.name], project_id, seeded.media_ids[each.name], each.state, each.labeler)
-                for each in media
-            ],
-        )
-        tasks.update(made)
-    return SeededProject(project_id, project.name, config_id, iteration_id, datasets, tasks)
-
-
-async def _make_dataset(service: Service, db: Transaction, dataset: SeedDataset) -> SeededDataset:
-    dataset_id = new_id()
-    await db.run(
-        "INSERT INTO dataset"
-        " (id, name, folded, short_description, timestamp, owner, media_type, deleted_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        *(dataset_id, dataset.name, fold(dataset.name), dataset.short_description, now(), OWNER),
-        *(dataset.media_type, now() if dataset.deleted else None),
-    )
-    ids = {}
-    for media in dataset.media:
-        ids[media.name] = await _make_media(service, db, dataset_id, media)
-    return SeededDataset(dataset_id, dataset.name, ids)
-
-
-async def _make_media(service: Service, db: Transaction, dataset_id: str, media: SeedMedia) -> str:
-    media_id = new_id()
-    width = height = mime = None
-    source = "LOCAL" if media.url is None else "SHAREABLE_LINK"
-    if media.video is not None:
-        source, mime = "AWS_S3", "video/mp4"
-        width, height = media.video.width, media.video.height
-    elif media.content is not None:
-        mime = sniff(media.content[:512])
-        try:
-            width, height = size_of(io.BytesIO(media.content))
-        except UnreadableImageError as error:
-            raise ValueError(
-                f"The seed media {media.name!r} is not an image that the service accepts: {error}."
-            ) from None
-    elif media.url is None:
-        raise ValueError(f"The seed media {media.name!r} has no content, no url and no video.")
-    if media.content is not None:
-        await in_thread(service.folder.write, media_id, media.content)
-    await db.run(
-        "INSERT INTO media"
-        " (id, dataset_id, name, folded, timestamp, source, url, url_folded, mime, size, width,"
-        " height, video_json, deleted_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        *(media_id, dataset_id, media.name, fold(media.name), now(), source),
-        *(media.url, None if media.url is None else fold_link(media.url)),
-        *(mime, len(media.content or b""), width, height),
-        None if media.video is None else orjson.dumps(attrs.asdict(media.video)).decode(),
-        now() if media.deleted else None,
-    )
-    return media_id
-
-
-def _with_changes(value: Value, keyframes: Sequence[SeedKeyframe]) -> Value:
-    """Return a value, and those below it, with the changes at the keyframes."""
-    kind, key = value.entry.type, value.entry.key
-    changes: list[Json] = []
-    for each in keyframes:
-        if value.entry.is_geometry:
-            members = None if each.shape is None else _drawn(kind, each.shape)
-        elif (given := each.answers.get(key)) is None:
-            members = None
-        elif kind == "CHECKLIST":
-            members = {"checkedValues": list(given)}
-        else:
-            members = {"selectKey" if kind == "SELECT" else "text": given[0] if given else None}
-        if members is not None:
-            head: dict[str, Json] = {"id": new_id(), "frameNumber": each.frame, "type": each.type}
-            changes.append({**head, "kind": kind, **members})
-    children = tuple(_with_changes(child, keyframes) for child in value.children)
-    return attrs.evolve(value, payload={**value.payload, "change": changes}, children=children)
-
-
-def _drawn(kind: str, shape: Sequence[float]) -> Mapping[str, Json]:
-    """Return the members of a keyframe: those of the value, except that a point stays a point."""
-    numbers: list[float | None] = [float(number) for number in shape]
-    if kind not in ("POINT", "RECTANGLE"):
-        return {"points": points_view(list(pairwise(numbers))[::2])}
-    members: dict[str, Json] = dict(zip(EMPTY[kind], [*numbers, *[None] * 4], strict=False))
-    return {"point": members} if kind == "POINT" else members
 
 
 class Server:
@@ -488,3 +383,108 @@ class Server:
     def set_plan(self, plan: Plan) -> None:
         """Set limits of the organisation; they last until the server stops."""
         self._running.plan = plan
+
+
+async def _make_project(service: Service, db: Transaction, project: SeedProject) -> SeededProject:
+    project_id, config_id, iteration_id = new_id(), new_id(), new_id()
+    await db.run(
+        "INSERT INTO project"
+        " (id, name, short_description, description, timestamp, owner, media_type, config_id,"
+        " config_timestamp, iteration_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        *(project_id, project.name, project.short_description, project.description, now(), OWNER),
+        *(project.media_type, config_id, now(), iteration_id),
+    )
+    datasets: list[SeededDataset] = []
+    tasks: dict[str, str] = {}
+    for dataset in project.datasets:
+        seeded = await _make_dataset(service, db, dataset)
+        datasets.append(seeded)
+        await db.run("INSERT INTO project_dataset VALUES (?, ?)", project_id, seeded.id)
+        # Of equal names the last one has the task.
+        media = {each.name: each for each in dataset.media}.values()
+        made = {each.name: new_id() for each in media}
+        await db.run_many(
+            "INSERT INTO task (id, project_id, media_id, state, labeler) VALUES (?, ?, ?, ?, ?)",
+            [
+                (made[each.name], project_id, seeded.media_ids[each.name], each.state, each.labeler)
+                for each in media
+            ],
+        )
+        tasks.update(made)
+    return SeededProject(project_id, project.name, config_id, iteration_id, datasets, tasks)
+
+
+async def _make_dataset(service: Service, db: Transaction, dataset: SeedDataset) -> SeededDataset:
+    dataset_id = new_id()
+    await db.run(
+        "INSERT INTO dataset"
+        " (id, name, folded, short_description, timestamp, owner, media_type, deleted_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        *(dataset_id, dataset.name, fold(dataset.name), dataset.short_description, now(), OWNER),
+        *(dataset.media_type, now() if dataset.deleted else None),
+    )
+    ids = {}
+    for media in dataset.media:
+        ids[media.name] = await _make_media(service, db, dataset_id, media)
+    return SeededDataset(dataset_id, dataset.name, ids)
+
+
+async def _make_media(service: Service, db: Transaction, dataset_id: str, media: SeedMedia) -> str:
+    media_id = new_id()
+    width = height = mime = None
+    source = "LOCAL" if media.url is None else "SHAREABLE_LINK"
+    if media.video is not None:
+        source, mime = "AWS_S3", "video/mp4"
+        width, height = media.video.width, media.video.height
+    elif media.content is not None:
+        mime = sniff(media.content[:512])
+        try:
+            width, height = size_of(io.BytesIO(media.content))
+        except UnreadableImageError as error:
+            raise ValueError(
+                f"The seed media {media.name!r} is not an image that the service accepts: {error}."
+            ) from None
+    elif media.url is None:
+        raise ValueError(f"The seed media {media.name!r} has no content, no url and no video.")
+    if media.content is not None:
+        await in_thread(service.folder.write, media_id, media.content)
+    await db.run(
+        "INSERT INTO media"
+        " (id, dataset_id, name, folded, timestamp, source, url, url_folded, mime, size, width,"
+        " height, video_json, deleted_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        *(media_id, dataset_id, media.name, fold(media.name), now(), source),
+        *(media.url, None if media.url is None else fold_link(media.url)),
+        *(mime, len(media.content or b""), width, height),
+        None if media.video is None else orjson.dumps(attrs.asdict(media.video)).decode(),
+        now() if media.deleted else None,
+    )
+    return media_id
+
+
+def _with_changes(value: Value, keyframes: Sequence[SeedKeyframe]) -> Value:
+    """Return a value, and those below it, with the changes at the keyframes."""
+    kind, key = value.entry.type, value.entry.key
+    changes: list[Json] = []
+    for each in keyframes:
+        if value.entry.is_geometry:
+            members = None if each.shape is None else _drawn(kind, each.shape)
+        elif (given := each.answers.get(key)) is None:
+            members = None
+        elif kind == "CHECKLIST":
+            members = {"checkedValues": list(given)}
+        else:
+            members = {"selectKey" if kind == "SELECT" else "text": given[0] if given else None}
+        if members is not None:
+            head: dict[str, Json] = {"id": new_id(), "frameNumber": each.frame, "type": each.type}
+            changes.append({**head, "kind": kind, **members})
+    children = tuple(_with_changes(child, keyframes) for child in value.children)
+    return attrs.evolve(value, payload={**value.payload, "change": changes}, children=children)
+
+
+def _drawn(kind: str, shape: Sequence[float]) -> Mapping[str, Json]:
+    """Return the members of a keyframe: those of the value, except that a point stays a point."""
+    numbers: list[float | None] = [float(number) for number in shape]
+    if kind not in ("POINT", "RECTANGLE"):
+        return {"points": points_view(list(pairwise(numbers))[::2])}
+    members: dict[str, Json] = dict(zip(EMPTY[kind], [*numbers, *[None] * 4], strict=False))
+    return {"point": members} if kind == "POINT" else members

@@ -1,4 +1,4 @@
-"""What all routes share (store, data folder, tokens, settings, plan), and a request to a route."""
+"""What all routes get: the service (store, data folder, tokens, settings, plan) and a request."""
 
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
