@@ -394,6 +394,8 @@ def remedy(error: Exception, usual: str = "free some space on its disk") -> str:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return "close it in the other program that has it open"
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return "move the file that is in the way of its folder"
     is_denied = code == sqlite3.SQLITE_READONLY or isinstance(error, PermissionError)
     return "change its permissions" if is_denied else usual
 

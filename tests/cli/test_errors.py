@@ -344,7 +344,7 @@ def test_no_dataset_is_left_of_a_journal_that_cannot_be(
     """Requests cannot delete one; so the journal's folder is tried before the dataset is made."""
     monkeypatch.setenv("DATAGYM_STATE_DIR", str(photos / "a.jpg" / "state"))
     ran = at_service("upload", photos, "-d", "Photos", "--create")
-    one_sentence(ran, "cannot be written", "free some space there", "--journal")
+    one_sentence(ran, "cannot be written", "move the file that is in the way", "--journal")
     assert at_service("datasets", "list", "--json").documents == []
 
 

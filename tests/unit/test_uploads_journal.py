@@ -220,7 +220,8 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
 
     assert found.startswith("The journal PATH cannot be written (")
     assert found.endswith(
-        "free some space there, or choose another path with journal=..., on a local disk."
+        "move the file that is in the way of its folder, or choose another path with journal=..., "
+        "on a local disk."
     )
 
 
