@@ -131,9 +131,11 @@ _FOUND: Final = _OPEN | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK",
 _HELD: Final = frozenset({errno.EAGAIN, errno.EACCES, errno.EDEADLK})
 
 
-def from_home(path: str | os.PathLike[str], instead: str = "give a path without ~") -> Path:
+def from_home(
+    path: str | os.PathLike[str], instead: str = "give a path without ~", what: str = "path"
+) -> Path:
     """Return a path with its ``~`` expanded; without a home folder, raise `ConfigurationError`."""
-    check(PATH, path=path)
+    check(PATH, **{what: path})
     try:
         return Path(path).expanduser()
     except RuntimeError:  # in a container whose system does not know the user
@@ -143,10 +145,12 @@ def from_home(path: str | os.PathLike[str], instead: str = "give a path without 
 
 
 def usual_folder(own: str, windows: str, xdg: str, usual: str) -> Path:
-    """Return our folder among the user's data; without a home, the error says to set `own`."""
+    """Return the folder of the variable `own`, or else ours among the user's data."""
+    if given := os.environ.get(own):
+        return from_home(given, f"correct {own}", own)
     is_windows = sys.platform == "win32"
-    known = os.environ.get(windows if is_windows else xdg)
-    return from_home(known or ("~" if is_windows else usual), f"set {own}") / "datagym-async"
+    known = os.environ.get(other := windows if is_windows else xdg)
+    return from_home(known or ("~" if is_windows else usual), f"set {own}", other) / "datagym-async"
 
 
 def lock(descriptor: int) -> bool | None:

@@ -119,8 +119,6 @@ def full_path(path: str, resolved: Callable[[str], str] = os.path.realpath) -> s
 
 def state_folder() -> Path:
     """Return the folder for files that jobs keep between runs (see `jobs_folder`)."""
-    if given := os.environ.get("DATAGYM_STATE_DIR"):
-        return from_home(given)
     names = ("DATAGYM_STATE_DIR", "LOCALAPPDATA", "XDG_STATE_HOME")
     return usual_folder(*names, usual="~/.local/state")
 

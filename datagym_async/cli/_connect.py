@@ -24,7 +24,6 @@ from datagym_async._client_jobs import BASE_URL_VARIABLE, DEFAULT_BASE_URL, chec
 from datagym_async._extras import extra_module
 from datagym_async._files import (
     PRIVATE,
-    from_home,
     lock,
     private_folder,
     regular_only,
@@ -192,8 +191,6 @@ def token_source(invocation: Invocation) -> str:
 
 def profiles_file() -> Path:
     """Return the file of profiles: ``$DATAGYM_CONFIG_DIR/profiles.toml``, or the usual one."""
-    if given := os.environ.get("DATAGYM_CONFIG_DIR"):
-        return from_home(given, "correct DATAGYM_CONFIG_DIR") / "profiles.toml"
     names = ("DATAGYM_CONFIG_DIR", "APPDATA", "XDG_CONFIG_HOME")
     return usual_folder(*names, usual="~/.config") / "profiles.toml"
 

@@ -304,6 +304,18 @@ def test_a_report_that_may_not_be_written(at_service: Cli, photos: Path, tmp_pat
     one_sentence(ran, "report.json", "permission denied")
 
 
+@pytest.mark.parametrize("name", ["DATAGYM_STATE_DIR", "XDG_STATE_HOME", "DATAGYM_CONFIG_DIR"])
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has another variable")
+def test_a_variable_that_is_no_path_is_named(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Nobody has typed this path."""
+    monkeypatch.setenv("DATAGYM_STATE_DIR", "")
+    monkeypatch.setenv(name, LONG)
+    ran = cli("auth", "status") if name == "DATAGYM_CONFIG_DIR" else cli("jobs", "list")
+    one_sentence(ran, f"Error: {name} is 'aaa", "; it must be a path")
+
+
 def test_nothing_is_left_beside_an_image_that_is_no_journal(at_service: Cli, photos: Path) -> None:
     """Its lock would be taken for a rejected image by the next run."""
     before = {each: each.read_bytes() for each in photos.iterdir()}
