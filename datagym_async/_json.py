@@ -63,6 +63,12 @@ def loads_of_python(text: bytes) -> Any:
         return orjson.loads(_NO_NUMBER.sub(lambda found: found[1] or b"null", text))
 
 
+def why_no_json(error: Exception) -> str:
+    """Return the words for an error of reading JSON, those of a wrong encoding for people."""
+    is_encoding = isinstance(error, UnicodeDecodeError) or "UTF-8" in str(error)
+    return "it is not in UTF-8; save it as UTF-8" if is_encoding else str(error)
+
+
 def in_utf8(pieces: Iterable[bytes]) -> Iterator[bytes]:
     """Convert JSON of any Unicode encoding to UTF-8 without a mark, or `UnicodeDecodeError`."""
     import json  # not needed at start-up

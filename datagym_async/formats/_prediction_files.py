@@ -15,7 +15,7 @@ import orjson
 
 from datagym_async._checks import by_annotation, checked, listed, shown
 from datagym_async._files import regular_only
-from datagym_async._json import BOM, loads
+from datagym_async._json import BOM, loads, why_no_json
 from datagym_async._printable import printable
 from datagym_async._wire import _routes as routes
 from datagym_async._wire._codec import decode_value
@@ -224,7 +224,7 @@ def _elements(path: Path) -> Generator[Any, None, None]:
                 yield from cutter.feed(piece)
         yield from cutter.close()
     except BrokenTextError as error:
-        raise FormatError(f"{path} is not JSON: {error}") from None
+        raise FormatError(f"{path} is not JSON: {why_no_json(error)}") from None
 
 
 def _lines(path: Path) -> Generator[Any, None, None]:

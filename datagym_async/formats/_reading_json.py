@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from datagym_async._extras import extra_module
 from datagym_async._files import regular_only
-from datagym_async._json import check_depth, in_utf8, loads_of_python
+from datagym_async._json import check_depth, in_utf8, loads_of_python, why_no_json
 from datagym_async.formats._losses import BrokenError, FormatError, Losses, LossKind
 from datagym_async.formats._masks import MOST_PIXELS, trace
 from datagym_async.formats._raw import Category, Pair, RawDataset, RawImage, RawObject, Ring
@@ -48,8 +48,7 @@ def _object_of(text: bytes) -> Mapping[str, Any]:
         check_depth(text)
         found = loads_of_python(text)
     except ValueError as error:  # also of an encoding
-        why = "it is not in UTF-8; save it as UTF-8" if "UTF-8" in str(error) else error
-        raise BrokenError(f"it is not JSON: {why}") from None
+        raise BrokenError(f"it is not JSON: {why_no_json(error)}") from None
     if not isinstance(found, dict):
         raise BrokenError("an object was expected at its root")
     return found

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import attrs
 
 from datagym_async._checks import WHOLE, by_annotation, check, check_is, checked, listed
-from datagym_async._json import check_depth
+from datagym_async._json import check_depth, why_no_json
 from datagym_async.exceptions import LabelConfigError
 from datagym_async.models import EntryType, LabelEntry
 
@@ -351,7 +351,8 @@ def read_json(text: str | bytes) -> object:
     except LabelConfigError:
         raise
     except ValueError as error:
-        raise LabelConfigError(f"The label configuration is not JSON: {error}") from None
+        text = f"The label configuration is not JSON: {why_no_json(error)}"
+        raise LabelConfigError(text) from None
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

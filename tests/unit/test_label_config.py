@@ -367,6 +367,8 @@ def test_yaml_in_another_encoding() -> None:
     """What to do is said, not what the parser met."""
     with pytest.raises(LabelConfigError, match="is not YAML: it is not in UTF-8; save it as UTF-8"):
         LabelConfig.from_yaml("- entryKey: ß".encode("cp1252"))
+    with pytest.raises(LabelConfigError, match="is not JSON: it is not in UTF-8; save it as UTF-8"):
+        LabelConfig.from_json(b'[{"entryKey": "\xfc"}]')
 
 
 def test_a_few_lines_that_stand_for_millions() -> None:

@@ -27,7 +27,7 @@ import orjson
 
 from datagym_async._checks import PATH, check, checked, listed
 from datagym_async._files import regular_only
-from datagym_async._json import in_utf8, loads_of_python
+from datagym_async._json import in_utf8, loads_of_python, why_no_json
 from datagym_async._wire._cutting import BrokenTextError, MemberCutter
 from datagym_async.formats._labelled import images_of
 from datagym_async.formats._losses import BrokenError, Conversion, FormatError, Losses, LossKind
@@ -217,9 +217,7 @@ class _File:
                         text = f"the member {member} must be a list of objects"
                         raise FormatError(f"{self.where}: {text}")
             except (BrokenTextError, UnicodeDecodeError) as error:
-                is_other = isinstance(error, UnicodeDecodeError) or "UTF-8" in str(error)
-                why = "it is not in UTF-8; save it as UTF-8" if is_other else error
-                raise FormatError(f"{self.where} is not JSON: {why}") from None
+                raise FormatError(f"{self.where} is not JSON: {why_no_json(error)}") from None
 
     def _opened(self) -> IO[bytes]:
         """Open the file; a document is made JSON, and read like one."""
