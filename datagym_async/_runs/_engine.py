@@ -10,7 +10,7 @@ at the first error that every other item would get as well, and ends with no tas
 * After a stop nothing new begins, and requests in flight finish.
 * Outcomes are written a moment after they are known, many at once, and all at the end.
 
-The protocols are what jobs and the loader need from the resources below them, and no more.
+The protocols, at the end, are what jobs and the loader need from the resources below them.
 """
 
 from __future__ import annotations
@@ -46,73 +46,6 @@ from datagym_async.models import Dataset, DatasetMedia, Project, UrlResult
 from datagym_async.resources import LabelsResource, MediaResource, TasksResource
 
 T = TypeVar("T")
-
-
-class MediaUploads(Protocol):
-    """Store images in a dataset; `MediaResource` does."""
-
-    @property
-    def base_url(self) -> str: ...
-
-    def settle_after(self) -> float:
-        """Return the seconds within which the service may still be storing a lost upload."""
-
-    def upload_body(
-        self,
-        dataset_id: str,
-        name: str,
-        body: Body,
-        *,
-        settle: Callable[[], Awaitable[DatasetMedia | None]],
-    ) -> Coroutine[Any, Any, DatasetMedia]:
-        """Store one image, retried, and settled by `settle`; the name is unencoded."""
-
-    async def upload_urls(
-        self, dataset_id: str, urls: Sequence[str], *, batch_size: int
-    ) -> list[UrlResult]:
-        """Store links; one result for each URL, in request order."""
-
-    def stream(self, media_id: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]: ...
-    async def delete(self, media_id: str) -> bool: ...
-
-
-class DatasetLookup(Protocol):
-    """List the media of datasets; `DatasetsResource` does."""
-
-    async def read_parts(
-        self,
-        reading: Callable[[AsyncIterator[Dataset]], Awaitable[T]],
-        dataset_id: str | None = None,
-    ) -> T:
-        """Return the result of `reading` a dataset's parts; it is called again if they break off.
-
-        Without an id these are the parts of all datasets, one dataset after the other.
-        """
-
-
-class ProjectLookup(Protocol):
-    """List projects; `ProjectsResource` does."""
-
-    async def list(self) -> Sequence[Project]: ...
-
-
-class LabelExports(Protocol):
-    """Export labels; `LabelsResource` does."""
-
-    def iter_export(self, project_id: str) -> AsyncGenerator[LabeledTask, None]: ...
-
-
-@attrs.frozen
-class DownloadSources:
-    """The resources of a client that a download needs."""
-
-    media: MediaResource
-    datasets: DatasetLookup
-    projects: ProjectLookup
-    tasks: TasksResource  # knows the addresses of link images
-    labels: LabelsResource  # exports labels and bitmaps
-
-
 Work = TypeVar("Work")
 Result = TypeVar("Result")
 Report = TypeVar("Report")
@@ -129,74 +62,6 @@ _FATAL = (
     LimitReachedError,
     ClientClosedError,
 )
-
-
-class RunLane(Protocol):
-    """Where the requests of a run wait for their slots; the client's limits have two."""
-
-    @property
-    def most(self) -> int:
-        """Return how many may ever be in flight at once."""
-
-    def pin(self, limit: int) -> AbstractContextManager[None]:
-        """Fix how many may be in flight while the block runs."""
-
-
-class Channel(Generic[Work]):
-    """A queue between tasks of one event loop, at a third of the cost of asyncio's.
-
-    Elements are put into `ready` and taken from it without a call. A call is needed only to wait,
-    or to wake one that waits.
-    """
-
-    __slots__ = ("_loop", "_waiters", "ready")
-
-    def __init__(self) -> None:
-        self.ready: deque[Work] = deque()
-        self._waiters: deque[asyncio.Future[None]] = deque()
-        self._loop: asyncio.AbstractEventLoop | None = None
-
-    def put(self, item: Work) -> None:
-        self.ready.append(item)
-        if self._waiters:
-            self._wake()
-
-    async def get(self) -> Work:
-        """Wait for an element, and remove it. Safe to cancel: nothing is lost."""
-        while not self.ready:
-            # Looked up once: in Python 3.11 this is a system call.
-            loop = self._loop = self._loop or asyncio.get_running_loop()
-            waiter: asyncio.Future[None] = loop.create_future()
-            self._waiters.append(waiter)
-            try:
-                await waiter
-            except asyncio.CancelledError:
-                if waiter.cancelled():
-                    with contextlib.suppress(ValueError):
-                        self._waiters.remove(waiter)
-                elif self.ready:  # woken and cancelled in the same turn of the loop
-                    self._wake()
-                raise
-        return self.ready.popleft()
-
-    def _wake(self) -> None:
-        while self._waiters:
-            waiter = self._waiters.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
-                return
-
-
-@functools.cache  # once in a process
-def keep_freed_memory() -> None:
-    """Let the allocator use the memory of one image for the next one.
-
-    That of glibc returns freed memory to the system, which clears each page before it gives it out
-    again: up to a fifth of the time of an upload of 200 kB. When a large block is freed, glibc
-    raises its limits: here to 32 MiB of free memory that it may keep. The pages of the block are
-    never touched. With other allocators, or limits that the user has set, nothing changes.
-    """
-    bytes(16 << 20)
 
 
 class BulkRun(NotCopied, ABC, Generic[Work, Result, Report]):
@@ -535,3 +400,139 @@ def is_fatal(error: Exception) -> bool:
         or getattr(error, "ends_run", False)
         or getattr(error, "remark", "") == SEEMS_DOWN
     )
+
+
+class Channel(Generic[Work]):
+    """A queue between tasks of one event loop, at a third of the cost of asyncio's.
+
+    Elements are put into `ready` and taken from it without a call. A call is needed only to wait,
+    or to wake one that waits.
+    """
+
+    __slots__ = ("_loop", "_waiters", "ready")
+
+    def __init__(self) -> None:
+        self.ready: deque[Work] = deque()
+        self._waiters: deque[asyncio.Future[None]] = deque()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def put(self, item: Work) -> None:
+        self.ready.append(item)
+        if self._waiters:
+            self._wake()
+
+    async def get(self) -> Work:
+        """Wait for an element, and remove it. Safe to cancel: nothing is lost."""
+        while not self.ready:
+            # Looked up once: in Python 3.11 this is a system call.
+            loop = self._loop = self._loop or asyncio.get_running_loop()
+            waiter: asyncio.Future[None] = loop.create_future()
+            self._waiters.append(waiter)
+            try:
+                await waiter
+            except asyncio.CancelledError:
+                if waiter.cancelled():
+                    with contextlib.suppress(ValueError):
+                        self._waiters.remove(waiter)
+                elif self.ready:  # woken and cancelled in the same turn of the loop
+                    self._wake()
+                raise
+        return self.ready.popleft()
+
+    def _wake(self) -> None:
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+
+
+@functools.cache  # once in a process
+def keep_freed_memory() -> None:
+    """Let the allocator use the memory of one image for the next one.
+
+    That of glibc returns freed memory to the system, which clears each page before it gives it out
+    again: up to a fifth of the time of an upload of 200 kB. When a large block is freed, glibc
+    raises its limits: here to 32 MiB of free memory that it may keep. The pages of the block are
+    never touched. With other allocators, or limits that the user has set, nothing changes.
+    """
+    bytes(16 << 20)
+
+
+# --- what jobs and the loader need from the resources below them ----------------------------------
+
+
+class MediaUploads(Protocol):
+    """Store images in a dataset; `MediaResource` does."""
+
+    @property
+    def base_url(self) -> str: ...
+
+    def settle_after(self) -> float:
+        """Return the seconds within which the service may still be storing a lost upload."""
+
+    def upload_body(
+        self,
+        dataset_id: str,
+        name: str,
+        body: Body,
+        *,
+        settle: Callable[[], Awaitable[DatasetMedia | None]],
+    ) -> Coroutine[Any, Any, DatasetMedia]:
+        """Store one image, retried, and settled by `settle`; the name is unencoded."""
+
+    async def upload_urls(
+        self, dataset_id: str, urls: Sequence[str], *, batch_size: int
+    ) -> list[UrlResult]:
+        """Store links; one result for each URL, in request order."""
+
+    def stream(self, media_id: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]: ...
+    async def delete(self, media_id: str) -> bool: ...
+
+
+class DatasetLookup(Protocol):
+    """List the media of datasets; `DatasetsResource` does."""
+
+    async def read_parts(
+        self,
+        reading: Callable[[AsyncIterator[Dataset]], Awaitable[T]],
+        dataset_id: str | None = None,
+    ) -> T:
+        """Return the result of `reading` a dataset's parts; it is called again if they break off.
+
+        Without an id these are the parts of all datasets, one dataset after the other.
+        """
+
+
+class ProjectLookup(Protocol):
+    """List projects; `ProjectsResource` does."""
+
+    async def list(self) -> Sequence[Project]: ...
+
+
+class LabelExports(Protocol):
+    """Export labels; `LabelsResource` does."""
+
+    def iter_export(self, project_id: str) -> AsyncGenerator[LabeledTask, None]: ...
+
+
+@attrs.frozen
+class DownloadSources:
+    """The resources of a client that a download needs."""
+
+    media: MediaResource
+    datasets: DatasetLookup
+    projects: ProjectLookup
+    tasks: TasksResource  # knows the addresses of link images
+    labels: LabelsResource  # exports labels and bitmaps
+
+
+class RunLane(Protocol):
+    """Where the requests of a run wait for their slots; the client's limits have two."""
+
+    @property
+    def most(self) -> int:
+        """Return how many may ever be in flight at once."""
+
+    def pin(self, limit: int) -> AbstractContextManager[None]:
+        """Fix how many may be in flight while the block runs."""

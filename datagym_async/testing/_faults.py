@@ -1,8 +1,8 @@
 """Faults: their plan, answers that the service can give, and what happens to connections.
 
-The plan says which request gets which fault, and keeps a record of all requests.
-An answer keeps the request from the service, or comes in place of its own. A fault of the
-connection drops, delays or cuts what the service has done; `outage` stops it for a while.
+The plan says which request gets which fault, and keeps a record of all requests. An answer keeps
+the request from the service, or comes in place of its own. A fault of the connection drops, delays
+or cuts what the service has done; `outage` stops it for a while.
 """
 
 from __future__ import annotations
