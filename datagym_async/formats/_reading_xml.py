@@ -200,9 +200,11 @@ _OF_CVAT: Final = ("track_id", "keyframe", "occluded", "outside")
 _NOTHING: Final = ("", "0", "false")
 _SIDES: Final = ("xmin", "ymin", "xmax", "ymax")
 _OF_OBJECTS: Final = frozenset((
-    *VOC_MARKS, "name", "bndbox", "robndbox", "polygon", "type", "part", "attributes",
+    *VOC_MARKS, "name", "bndbox", "robndbox", "polygon", "type", "part", "attributes", "object",
+    "possibleresult", "coordinate",
 ))  # fmt: skip
 """Tags in an object that are read, or say how it was drawn."""
+_CORNERS: Final = ("left_top", "right_top", "right_bottom", "left_bottom")
 _OF_FILES: Final = frozenset(("source", "owner", "size", "imagesize", "object", "objects"))
 """Tags in a file with others in them that are read, or say where the image is from."""
 _OF_WEB_TOOL: Final = _OF_OBJECTS | {"deleted", "verified", "date", "id"}
@@ -235,7 +237,8 @@ class _Voc:
     _losses: Losses
 
     def image(self, file: Path, whole: Element) -> RawImage:
-        name, stem = whole.said("filename"), stem_of(file, self._folder)
+        name = whole.said("filename") or whole.said("source", "filename")  # the latter in FAIR1M
+        stem = stem_of(file, self._folder)
         image = RawImage(name=name, where=str(file))
         image.width, image.height = (
             pixels_of(whole.said("size", side) or whole.said("imagesize", lines))
@@ -266,7 +269,8 @@ class _Voc:
             every = ((one.tag, one.text.strip()) for one in tags.children if one.tag != "attribute")
             given |= {tag: text for tag, text in every if text.lower() not in _NOTHING}
         with self._losses.counting(where):
-            found = RawObject(category=self._classes.of(each.said("name")), where=where)
+            name = each.said("name") or each.said("possibleresult", "name")
+            found = RawObject(category=self._classes.of(name), where=where)
             self._outline(each, found, image, number_of(given.pop("rotation", "") or 0, "a turn"))
             found.extra = {
                 mark: said
@@ -276,12 +280,14 @@ class _Voc:
             own = {mark: given.pop(mark, "") for mark in _OF_CVAT}
             found.extra |= {mark: own[mark] for mark in own if own[mark].lower() not in _NOTHING}
             read = _OF_WEB_TOOL if each.find("deleted") else _OF_OBJECTS
+            read = read if each.find("bndbox") else read | {"points"}
             strange = next((one.tag for one in each.children if one.is_strange(read)), None)
             if strange and not found.extra:
                 self._losses.add(LossKind.EXTRA, f"{where}: {strange[:40]}")
             answers(where, (name for name, value in given.items() if value), self._losses)
             image.objects.append(found)
-        for part in each.all("part"):  # of a person: a head, hands and feet, each with its box
+        # Of a person: a head, hands and feet, each with its box; others nest objects.
+        for part in (*each.all("part"), *each.all("object")):
             self._losses.add(LossKind.NESTING, where)
             self._add(part, image, file)
 
@@ -291,13 +297,16 @@ class _Voc:
         if len(boxes) > 1:
             text = f"{found.where}: the first of {len(boxes)} <bndbox> is read"
             self._losses.add(LossKind.PART, text, count=len(boxes) - 1)
-        for polygon in each.all("polygon"):
-            # x1, y1, x2, ... or pt with x and y: not part of VOC, and used unchanged.
+        for polygon in each.all("polygon") or ([] if box else each.all("points")):
+            # x1, y1, x2, ... or pt with x and y, or points as in FAIR1M: not part of VOC, and used
+            # unchanged.
             numbers = [one.text for one in polygon.children if one.tag[:1] in "xy"]
             numbers += [point.said(axis) for point in polygon.all("pt") for axis in "xy"]
+            numbers += [it for point in polygon.all("point") for it in point.text.split(",")]
             try:
                 ring = _ring([*map(number_of, numbers)], width, height)
-                found.parts = [*found.parts, [ring]]
+                is_closed = len(ring) > 3 and ring[0] == ring[-1]
+                found.parts = [*found.parts, [ring[:-1] if is_closed else ring]]
             except BrokenError as error:
                 if box is None:
                     raise
@@ -313,7 +322,10 @@ class _Voc:
                 self._losses.add(LossKind.ZERO_BASED, found.where)
                 left, top = max(left, 0), max(top, 0)
             _place(found, (left, top, *ends), (width, height), turn)
-        elif box := each.find("robndbox"):  # as roLabelImg writes it, the angle in radians
+        elif (box := each.find("robndbox")) and box.find(f"x_{_CORNERS[0]}"):  # of DIOR-R
+            corners = (box.said(f"{axis}_{corner}") for corner in _CORNERS for axis in "xy")
+            found.parts = [[_ring([*map(number_of, corners)], width, height)]]
+        elif box:  # as roLabelImg writes it, the angle in radians
             x, y, across, down, angle = (
                 number_of(box.said(it)) for it in ("cx", "cy", "w", "h", "angle")
             )

@@ -379,7 +379,10 @@ def _listed(
     """Return the classes of a folder: as given, else of files of names; then those of DOTA."""
     names = dict(enumerate(classes))
     # Those beside labels (LabelImg) are of parts of the dataset, which all have the same classes.
-    files = [each for each in files_below(folder, _NAMES_SUFFIXES) if each.name in _NAMES_FILES]
+    texts = files_below(folder, _NAMES_SUFFIXES)
+    others = [each for each in texts if each.suffix == ".names"]  # of darknet, by any name
+    files = [each for each in texts if each.name in _NAMES_FILES]
+    files = files or (others if len(others) == 1 else [])
     above = (folder.parent / name for name in _NAMES_FILES)
     for file in () if classes else files or [*filter(Path.is_file, above)][:1]:
         try:
@@ -392,8 +395,8 @@ def _listed(
                 "(classes=...)"
             )
         names |= listed
-    others = (name for name in _named_in_lines(found) if name not in names.values())
-    names |= dict(enumerate([*others], max(names, default=-1) + 1))
+    in_lines = (name for name in _named_in_lines(found) if name not in names.values())
+    names |= dict(enumerate([*in_lines], max(names, default=-1) + 1))
     if not names:
         below = islice(files_below(folder, {".yaml", ".yml"}), _FIRST)
         deeper = [each for each in below if each.parent != folder and _has_names(each)]

@@ -251,6 +251,37 @@ def test_a_bad_file_of_voc_is_one_loss(tmp_path: Path, content: str | bytes, wor
     assert words in lost.examples[0]
 
 
+def test_aerial_images_in_voc(tmp_path: Path) -> None:
+    """FAIR1M has points of an outline, DIOR-R the corners of turned boxes, by their names."""
+    points = "".join(f"<point>{x}.0,{y}.0</point>" for x, y in [*CORNERS, CORNERS[0]])
+    inside = f"<possibleresult><name>Boeing737</name></possibleresult><points>{points}</points>"
+    source = "<source><filename>a.png</filename></source>"
+    content = voc(name="").replace("</annotation>", f"{source}<objects><object>{inside}</object>")
+    text(tmp_path / "a.xml", f"{content}</objects></annotation>")
+    names = ("left_top", "right_top", "right_bottom", "left_bottom")
+    square = [(10, 20), (110, 20), (110, 60), (10, 60)]
+    corners = "".join(
+        f"<x_{name}>{x}</x_{name}><y_{name}>{y}</y_{name}>"
+        for name, (x, y) in zip(names, square, strict=True)
+    )
+    text(tmp_path / "b.xml", voc(f"<name>ship</name><robndbox>{corners}</robndbox>", name="b.png"))
+    images, lost = read(open_dataset(tmp_path, "voc"))
+    assert [each.name for each in images] == ["a.png", "b.png"]
+    assert [each.objects[0].category.name for each in images] == ["Boeing737", "ship"]
+    assert [rings(each.objects[0]) for each in images] == [[[CORNERS]], [[square]]]
+    assert not lost
+
+
+def test_objects_in_objects(tmp_path: Path) -> None:
+    """They are objects of their own, as parts are; points beside a box are not an outline."""
+    plate = f"<object>{bndbox(20, 20, 30, 30, name='plate')}</object>"
+    landmarks = "<points><x1>3</x1><y1>4</y1></points>"
+    text(tmp_path / "a.xml", voc(CAR + plate + landmarks))
+    (image,), lost = read(open_dataset(tmp_path, "voc"))
+    assert [each.category.name for each in image.objects] == ["car", "plate"]
+    assert lost == {"nesting": 1, "extra": 1}
+
+
 def test_answers_of_bdd_in_voc(tmp_path: Path) -> None:
     """Converters write the attributes of BDD100K as tags of their own."""
     inside = "<occluded>false</occluded><trafficLightColor>green</trafficLightColor>"

@@ -332,6 +332,7 @@ FOLDERS = [
     ("labels/classes.txt", "images", "labels", "."),
     ("labels/classes.txt", "images/train", "labels/train", "labels/train"),
     ("obj.names", "obj_train_data", "obj_train_data", "."),  # darknet, without obj.data
+    ("my.names", ".", ".", "."),
     ("train/_darknet.labels", "train", "train", "train"),  # Roboflow
     ("classes.txt", "train/images", "train/labels", "."),
     ("train/labels/classes.txt", "train/images", "train/labels", "."),
