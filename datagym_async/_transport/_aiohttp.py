@@ -52,7 +52,7 @@ T = TypeVar("T")
 # The service closes an idle connection after 54 to 60 seconds (observed); ours are given up
 # earlier, so that no request is lost on a connection which the service is just closing.
 _KEEPALIVE_SECONDS = 30.0
-_DNS_CACHE_SECONDS = 300
+_DNS_CACHE_SECONDS = 5  # so that the retries of a call find a service that has moved
 _UPLOAD: Final = Lane.UPLOAD  # to ask an enum for its member costs as much as a call
 _PAYLOAD_PIECE = 64 * 1024
 _EVERYWHERE = {"User-Agent": f"datagym-async/{__version__}"}

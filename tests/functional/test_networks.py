@@ -9,6 +9,8 @@ import ssl
 from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import trustme
@@ -164,6 +166,26 @@ async def test_a_host_that_nobody_knows_is_named(
             await client.projects.list()
 
     assert not raised.value.request_sent
+
+
+async def test_a_service_that_moves_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its addresses are asked for again while a call is still retried."""
+    addresses, clock = iter(["::1", "127.0.0.1"]), [0.0]
+    of_name = socket.getaddrinfo
+
+    def resolve(host: str, *rest: Any, **named: Any) -> Any:
+        return of_name(next(addresses) if host == "service.test" else host, *rest, **named)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    monkeypatch.setattr("aiohttp.connector.monotonic", lambda: clock[0])
+    async with raw_server(answering([], LIST)) as base_url:
+        port = urlsplit(base_url).port
+        async with no_retries(f"http://service.test:{port}") as client:
+            for clock[0] in (0.0, 1.0):
+                with pytest.raises(APIConnectionError):
+                    await client.projects.list()
+            clock[0] = 6.0
+            assert await client.projects.list() == []
 
 
 async def test_what_a_proxy_wants_is_named_as_the_proxys() -> None:
