@@ -4,8 +4,8 @@ Dask has the workers, carries requests and answers, and shows them on its dashbo
 order:
 
 * `_cluster`: opens a cluster, checks its workers, and runs functions on them
-* `_jobs`: an actor on each worker that sends files and fetches media; `through`, a client whose
-  jobs go through them; `predict`, one of these jobs
+* `_jobs`: `through`, a client whose jobs go through the workers; `predict`, one of these jobs; an
+  actor on each worker, which sends files and fetches media
 """
 
 from __future__ import annotations

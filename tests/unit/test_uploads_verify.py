@@ -13,7 +13,7 @@ import attrs
 import pytest
 
 from datagym_async.exceptions import APIConnectionError, APIError, NotFoundError
-from datagym_async.uploads import _settling as _chosen
+from datagym_async.uploads import _settling
 from datagym_async.uploads._settling import WORKERS, Stored, images_of, verify
 from datagym_async.uploads._tally import Tally
 from datagym_async.uploads.plan import OF_ONE_RUN, SCHEMA, State
@@ -170,7 +170,7 @@ async def test_all_are_those_uploaded_and_skipped(
     database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Links are left out; a skipped one is found by its name, and never as a link."""
-    monkeypatch.setattr(_chosen, "PAGE", 3)
+    monkeypatch.setattr(_settling, "PAGE", 3)
 
     images = await chosen(database, None)
 
