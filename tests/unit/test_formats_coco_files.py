@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from datagym_async import formats
 from datagym_async.formats import FormatError, LabelMapping, LossKind, LossReport, coco
 from datagym_async.formats import _table as formats_table
 from datagym_async.formats._losses import Losses
@@ -275,6 +276,26 @@ def test_categories_without_a_list() -> None:
         assert counts(losses) == {"unknown_category": 1}
     (found,), losses = opened({**document(), "annotations": None})
     assert (found.objects, counts(losses)) == ([], {})
+
+
+def test_the_group_of_roboflow_is_no_class(tmp_path: Path) -> None:
+    """Its first category groups the others; a class with the same name keeps that name."""
+    group = {"id": 0, "name": "goal", "supercategory": "none"}
+    goal = {"id": 1, "name": "goal", "supercategory": "goal"}
+    bare = {"id": 2, "name": "ball", "supercategory": "none"}  # groups nothing
+    given = document(annotation(category_id=1), categories=[group, goal, bare])
+    dataset = open_dataset(given)
+    assert [each.names for each in dataset.categories] == [("goal", "goal"), ("ball", "none")]
+    (found,), losses = objects(given)
+    assert (found.category.names, counts(losses)) == (("goal", "goal"), {})
+    del given["categories"][2]
+    read, config = coco.read(given), coco.label_config(given)
+    formats.write(read.images, tmp_path / "yolo", "yolo", config=config)
+    assert '\n  0: "goal"\n' in (tmp_path / "yolo" / "data.yaml").read_text()
+    # A group that is drawn is a class, too.
+    given["annotations"].append(annotation(category_id=0, bbox=[0, 0, 9, 9]))
+    assert len(open_dataset(given).categories) == 2
+    assert len(objects(given)[0]) == 2
 
 
 def test_the_parts_of_a_category() -> None:

@@ -50,6 +50,7 @@ Source: TypeAlias = str | Path | Mapping[str, Any] | Sequence[Mapping[str, Any]]
 
 _MEMBERS: Final = ("categories", "images", "annotations")
 _RESULTS: Final = ""  # the member of results, whose file is a list
+_NO_GROUP: Final = "none"  # the supercategory of Roboflow's group of all classes
 _ROUNDED: Final = 1
 """Pixels by which the boxes of one object differ at most, if one file rounds them."""
 _PIECE: Final = 16 * 1024  # bytes whose values fit into the processor's cache
@@ -192,6 +193,8 @@ class _File:
     """Names of its categories, each with its supercategory."""
     lengths: dict[int | str | None, set[int]] = attrs.field(factory=dict)
     """The lengths of the lists of keypoints in its annotations, by category."""
+    used: set[int | str | None] = attrs.field(factory=set)
+    """The ids of categories of its annotations."""
     has_results: bool = False
     pngs: Path | None = None  # the folder of its panoptic segments
 
@@ -315,8 +318,9 @@ class _Opened:
                         self._boxes += 1
                     elif raw.get("segmentation"):
                         self._outlines += 1
+                    category = identifier(raw.get("category_id"))
+                    file.used.add(category)
                     if isinstance(points := raw.get("keypoints"), list | tuple) and any(points):
-                        category = identifier(raw.get("category_id"))
                         file.lengths.setdefault(category, set()).add(len(points))
                     of = 0 if file.has_results else space
                     rows.append((space, index, of, image, number, orjson.dumps(raw)))
@@ -450,10 +454,24 @@ class _Opened:
             at = f"{self.files[file].prefix}id {number}"
             self._losses.add(LossKind.SAME_NUMBER, at, count=count)
         has_outlines = any(each.pngs for each in self.files) or self._outlines > self._boxes
-        categories = tuple(self._known.values())
+        categories = tuple(self._classes())
         return RawDataset(
             where=self.where, categories=categories, images=self.images, outlines=has_outlines
         )
+
+    def _classes(self) -> Iterator[Category]:
+        """Yield all categories but those that only group others.
+
+        Roboflow lists the group of all classes as a category of "none", without an object. If that
+        were a class, a class with the name of its group would not have a name of its own.
+        """
+        found = {file.categories.get(each) for file in self.files for each in file.used}
+        used = {each.names for each in found if isinstance(each, Category)}
+        groups = {group for _, group in self._known}
+        for names, category in self._known.items():
+            is_group = names[1] == _NO_GROUP and names[0] in groups and names not in used
+            if not is_group or any(each.pngs for each in self.files):
+                yield category
 
     def images(self, losses: Losses) -> Iterator[RawImage]:
         for each in self._losses.report().items:
