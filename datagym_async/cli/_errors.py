@@ -98,7 +98,8 @@ def sentence_of(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         name = error.filename
         if not isinstance(name, str | bytes):
-            return f"{error.strerror}."
+            is_gone = isinstance(error, FileNotFoundError)  # of `os.getcwd`, which names nothing
+            return f"{'The current folder was deleted' if is_gone else error.strerror}."
         path = Path(os.fsdecode(name))
         if path.suffix == ".part":  # files are written under a temporary name, and then renamed
             return (

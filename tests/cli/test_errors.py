@@ -41,6 +41,18 @@ def one_sentence(ran: Result, *words: str) -> None:
         assert word in ran.err
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there a folder in use cannot be deleted")
+def test_a_current_folder_that_was_deleted(
+    at_service: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system says only that there is no such file, and not which."""
+    at_service("datasets", "create", "P")
+    (gone := tmp_path / "gone").mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    one_sentence(at_service("upload", "a.jpg", "--dataset", "P"), "current folder was deleted")
+
+
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
