@@ -65,7 +65,8 @@ class _Patience:
         self._timeout = timeout
         self._deadlines = deadlines or Deadlines()
         # aiohttp bounds the opening of a connection, of which nobody else knows, and nothing else.
-        self.of_connecting = aiohttp.ClientTimeout(total=None, sock_connect=timeout.connect)
+        seconds = None if math.isinf(timeout.connect) else timeout.connect  # aiohttp rounds it up
+        self.of_connecting = aiohttp.ClientTimeout(total=None, sock_connect=seconds)
 
     def until(self, request: Request) -> float:
         """Return the moment at which an exchange has to be over."""

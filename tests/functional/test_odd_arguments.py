@@ -18,6 +18,7 @@ import pytest
 from datagym_async import (
     DataGymClient,
     DownloadConfig,
+    Timeout,
     UploadConfig,
     formats,
     look,
@@ -44,6 +45,7 @@ from datagym_async.labels import (
     to_prediction,
 )
 from datagym_async.server import Server
+from tests.helpers.photos import SOUND_JPEG
 from tests.helpers.sentinel import TOKEN
 
 NOUNS = ("datasets", "projects", "media", "labels", "label_configs", "tasks", "values")
@@ -384,3 +386,16 @@ def test_a_folder_is_no_file_to_write(folder: str | Path) -> None:
     """It has no name to put the file under, which pathlib says in its own words."""
     with pytest.raises(FileWriteError, match=r"^[./] cannot be written \(Is a directory\); use an"):
         coco.write([], folder)
+
+
+async def test_no_limit_of_time_is_a_limit_too(tmp_path: Path) -> None:
+    """Infinite seconds to connect ended each request with an `OverflowError` of aiohttp."""
+    endless = Timeout(*[float("inf")] * 3)
+    async with (
+        Server(tmp_path / "data", token=TOKEN) as server,
+        DataGymClient(TOKEN, server.base_url, timeout=endless) as client,
+    ):
+        dataset = await client.datasets.create("Photos")
+        media = await client.media.upload_file(dataset.id, SOUND_JPEG, name="a.jpg")
+        assert await client.media.download(media.id) == SOUND_JPEG
+        assert client.statistics().retries == 0
