@@ -12,6 +12,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import chain, islice
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, Self
@@ -138,12 +139,17 @@ def may_be_labels(path: Path) -> bool:
 
     If none of its first lines has three numbers, it is a list or a note.
     """
-    try:
-        lines = [*islice(lines_of(path), _FIRST_LINES)]
-    except (BrokenError, OSError):
-        lines = []
-    numbers = ([*map(is_number, " ".join(words).replace(",", " ").split())] for _, words in lines)
-    return path.stem.lower() not in NO_LABELS and (not lines or any(sum(it) > 2 for it in numbers))
+    if path.stem.lower() in NO_LABELS:
+        return False
+    has_words = False
+    with suppress(BrokenError, OSError):
+        for _, words in islice(lines_of(path), _FIRST_LINES):
+            has_words = True
+            first = " ".join(words[:_FIRST_LINES]).replace(",", " ").split()
+            if sum(map(is_number, first)) > 2:
+                return True
+        return not has_words
+    return True
 
 
 def pixels_of(value: object) -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache, partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
@@ -219,11 +220,11 @@ def _is_filled(file: Path) -> bool:
     return file.is_file() and file.stat().st_size > 0 and not is_list
 
 
-def _of_one(file: Path, folder: Path) -> FormatName | None:
-    """Return the format of a file in a folder."""
+def _of_one(file: Path, kind: Callable[[], YoloName]) -> FormatName | None:
+    """Return the format of a file in a folder, which would have this kind of YOLO."""
     if file.suffix.lower() != ".txt":
         return _of_file(file)
-    return "kitti" if is_kitti(file) else yolo_kind(folder) if is_yolo(file) else None
+    return "kitti" if is_kitti(file) else kind() if is_yolo(file) else None
 
 
 def _of_folder(path: Path) -> FormatName:
@@ -235,6 +236,7 @@ def _of_folder(path: Path) -> FormatName:
             found.setdefault(marked, path / marker)
     every = files_below(path, {".xml", ".json", ".txt"})
     files = [each for each in every if "ImageSets" not in each.relative_to(path).parts]
+    kind = cache(partial(yolo_kind, path))  # it lists all images and labels
     suffixes = [".xml", ".json", ".txt"]
     if "kitti" in found:  # its files look like those of YOLO
         suffixes.remove(".txt")
@@ -247,7 +249,7 @@ def _of_folder(path: Path) -> FormatName:
             filled = (each for each in of_it[:_MOST_TEXTS] if _is_filled(each))
             first = [*islice(filled, None if of_each else _TRIED)]
             for file in first or (() if found or of_each else of_it[:_TRIED]):
-                if name := _of_one(file, path):
+                if name := _of_one(file, kind):
                     found.setdefault(name, file)
     if len(found) == 1:
         return next(iter(found))

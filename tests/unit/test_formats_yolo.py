@@ -615,6 +615,22 @@ def test_a_file_of_names_without_parts(tmp_path: Path) -> None:
     assert ([each.category.name for each in image.objects], lost) == (["bus"], {})
 
 
+def test_a_folder_is_listed_once_for_its_kind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have 100,000 images; each of its first label files listed them anew."""
+    asked = list[Path]()
+
+    def counted(path: Path) -> str:
+        asked.append(path)
+        return "yolo"
+
+    monkeypatch.setattr("datagym_async.formats._table.yolo_kind", counted)
+    for name in "abcdef":
+        text(tmp_path / "labels" / f"{name}.txt", "0 0.5 0.5 0.5 0.5\n")
+    assert (sniff(tmp_path), asked) == ("yolo", [tmp_path])
+
+
 def test_labels_behind_notes(tmp_path: Path) -> None:
     """Lists and notes are no labels, whatever their number."""
     for number in range(9):
