@@ -125,7 +125,8 @@ def _labelme(
             score = None if each.get("score") is None else number_of(each["score"], "a score")
             given = [*_set(each.get("attributes")), *_set(each.get("flags"))]
             answers(where, [*given, *(["description"] if each.get("description") else [])], losses)
-            extra = {name: each[name] for name in each if each[name] and name not in _OF_SHAPES}
+            said = {name: each[name] for name in each if name not in _OF_SHAPES}
+            extra = {name: value for name, value in said.items() if value and value != "false"}
             for one in made:
                 one.score, one.extra = score, extra
             group = each.get("group_id")
@@ -177,7 +178,7 @@ def _labelme_objects(
 
 _OF_SHAPES: Final = frozenset((
     "label", "points", "shape_type", "group_id", "mask", "flags", "description", "attributes",
-    "score", "line_color", "fill_color",
+    "score", "line_color", "fill_color", "direction",
 ))  # fmt: skip
 """Members of a shape that are read, or say how it was drawn; X-AnyLabeling has some of them."""
 _LEAST: Final = {

@@ -139,11 +139,12 @@ def test_what_other_tools_add_to_labelme(tmp_path: Path) -> None:
     """X-AnyLabeling has scores, attributes and links; none of them goes without a word."""
     more = {"score": 0.75, "attributes": {"colour": "red", "": ""}, "kie_linking": [[1, 2]]}
     plain: dict[str, Any] = {"score": None, "attributes": {}, "kie_linking": [], "difficult": False}
-    shapes = [shape("car", TRIANGLE, **each) for each in (more, plain, {"score": "high"})]
+    also = {"difficult": "false", "direction": 1.57}  # a text, and how a turned box was drawn
+    shapes = [shape("car", TRIANGLE, **each) for each in (more, plain, also, {"score": "high"})]
     labelme(tmp_path / "a.json", *shapes, tags=["day"])
     images, losses = told(dataset := open_dataset(tmp_path))
     made = [(each.score, each.extra) for image in images for each in image.objects]
-    assert made == [(0.75, {"kie_linking": [[1, 2]]}), (None, {})]
+    assert made == [(0.75, {"kie_linking": [[1, 2]]}), (None, {}), (None, {})]
     assert {each.kind.value: each.count for each in losses.report().items} == {
         "classification": 2, "broken": 1
     }  # fmt: skip
