@@ -206,10 +206,6 @@ async def stats(
     return tally.statistics()
 
 
-# An option of an import, which nothing here has.
-_NAME_FORMAT: Final = re.compile(r", or choose with format=\.\.\.|; use format=\.\.\.: [\w, -]++$")
-
-
 async def labels_in(
     path: Path,
     notes: list[str],
@@ -249,7 +245,9 @@ async def labels_in(
                 else:
                     yield item
     except FormatError as error:
-        raise FormatError(_NAME_FORMAT.sub("", str(error))) from None
+        # The format is an option of an import, which nothing here has.
+        said, _, _ = str(error).partition("; use format=...: ")
+        raise FormatError(said.replace(", or choose with format=...", "")) from None
     # Objects with several parts are counted and shown as several.
     told = [each for each in file.losses.items if each.kind.is_loss or each.kind is LossKind.PARTS]
     notes += [f"not read: {each}" if each.kind.is_loss else str(each) for each in told]
