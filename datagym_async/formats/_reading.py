@@ -181,10 +181,10 @@ def files_below(folder: Path, suffixes: Collection[str]) -> list[Path]:
     Links are followed, also to folders, each of which is read once; hidden files are left out.
     """
     found: list[str] = []
-    seen: set[tuple[int, int]] = set()
+    seen: set[str] = set()
     for place, folders, files in os.walk(folder, followlinks=True):
-        status = os.stat(place)  # noqa: PTH116 -- a text, as os.walk gives it
-        if (own := (status.st_dev, status.st_ino)) in seen:  # a link back to a folder above
+        # By its path, since some disks number no files, or anew each time.
+        if (own := os.path.realpath(place)) in seen:  # a link back to a folder above
             folders.clear()
             continue
         seen.add(own)

@@ -15,6 +15,7 @@ from datagym_async.formats import FormatError, LossKind
 from datagym_async.formats._losses import Losses
 from datagym_async.formats._table import open_dataset
 from tests.helpers.label_files import box, picture, read, rings, text, told
+from tests.helpers.unnumbered import without_numbers
 
 
 def voc(*objects: str, name: str = "a.png", size: str | None = None) -> str:
@@ -348,6 +349,17 @@ def test_a_pipe_and_a_circle_of_links(tmp_path: Path) -> None:
     (tmp_path / "again").symlink_to(tmp_path)
     images, lost = read(open_dataset(tmp_path, "voc"))
     assert (len(images), lost) == (1, {"broken": 1})
+
+
+def test_a_disk_that_does_not_number_its_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All have the inode 0 there; the labels in all of them are read."""
+    for folder in ("train", "valid"):
+        text(tmp_path / folder / "a.xml", voc(CAR))
+    without_numbers(monkeypatch)
+    images, lost = read(open_dataset(tmp_path, "voc"))
+    assert ([each.name for each in images], lost) == (["train/a.png", "valid/a.png"], {})
 
 
 def test_names_of_images(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from datagym_async.uploads import DryRun, UploadConfig, Uploader
 from datagym_async.uploads.sources import Filters, Rules, Stream, leaves
 from tests.helpers.fake_service import DATASET_ID, FakeService
+from tests.helpers.unnumbered import without_numbers
 
 
 @pytest.mark.parametrize(
@@ -102,6 +103,14 @@ def test_links_are_followed_where_asked_for(folder: Path) -> None:
         "sub/b.jpg",
         "sub/c.txt",
     ]
+
+
+def test_a_disk_that_does_not_number_its_folders(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All have the inode 0 there; they are told apart all the same."""
+    without_numbers(monkeypatch)
+    assert {"a.jpg", "out/d.jpg", "sub/b.jpg"} <= set(found(folder, symlinks="follow"))
 
 
 def test_links_are_left_out_where_asked_for(folder: Path) -> None:

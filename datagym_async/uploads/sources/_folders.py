@@ -105,7 +105,7 @@ def walk(
     rules = attrs.evolve(rules, left_out=frozenset(map(rules.full, rules.left_out)))
     waiting = [_Folder(folder, below)]
     links: list[_Folder] = []
-    read: set[tuple[int, int]] = set()
+    read: set[str] = set()
     while waiting or links:
         if not waiting:
             # Links last and in order: files that can be reached without a link keep their own path.
@@ -116,10 +116,10 @@ def walk(
             here = here._replace(path=os.path.realpath(here.path))
         try:
             if rules.symlinks == "follow":  # only links can lead to a folder twice
-                status = os.stat(here.path)  # noqa: PTH116 -- as in `_disk.look`
-                if (status.st_dev, status.st_ino) in read:
+                # By its path, since some disks number no files, or anew each time.
+                if (own := os.path.realpath(here.path)) in read:
                     continue
-                read.add((status.st_dev, status.st_ino))
+                read.add(own)
             with os.scandir(here.path) as entries:
                 for entry in _in_order(entries):
                     one = _met(entry, here, rules, depth, matches)
