@@ -332,6 +332,27 @@ async def test_a_closed_session_is_said() -> None:
         DataGymClient(TOKEN, session=http)
 
 
+@pytest.mark.parametrize("journal", [None, True])
+async def test_lists_that_have_no_end(here: World, tmp_path: Path, journal: bool | None) -> None:
+    """A list in itself, or in thousands of others, is refused; what stands beside it is sent."""
+    (tmp_path / "endless.jpg").write_bytes(jpeg(2000, seed=1))
+    own, deep = list[object](), list[object]()
+    own.append(own)
+    for _ in range(5000):
+        deep = [deep]
+    config = UploadConfig(journal=journal and tmp_path / "journal.sqlite3")
+    sources: Any = [own, str(tmp_path / "endless.jpg"), deep]
+
+    report = await here.client.upload(here.dataset.id, sources, config=config)
+
+    assert (report.uploaded, report.rejected) == (1, 2)
+    assert {each.reason for each in report.problems} == {
+        "A source contains itself, or is nested too deeply."
+    }
+    held = (await here.client.datasets.get(here.dataset.id)).media
+    assert "endless.jpg" in [each.name for each in held]
+
+
 async def test_pixels_and_files_of_all_kinds_go_in_one_run(here: World, tmp_path: Path) -> None:
     """The service holds the pixels that were given; with a journal the same run finds them done."""
     pixels = np.random.default_rng(7).integers(0, 255, (40, 60, 3), np.uint8)

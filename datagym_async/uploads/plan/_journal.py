@@ -48,6 +48,7 @@ from datagym_async.uploads._values import UploadItem, is_elsewhere, is_url
 from datagym_async.uploads.plan import _tables as sql
 from datagym_async.uploads.plan._rows import mark_of, text
 from datagym_async.uploads.plan._tables import State
+from datagym_async.uploads.sources._leaves import is_endless
 from datagym_async.uploads.sources._watch import FolderWatch
 
 SUFFIX: Final = ".journal"
@@ -127,7 +128,9 @@ def journal_path(journal: str | os.PathLike[str] | bool, job: Job) -> Path:
     return from_home(journal).absolute()
 
 
-def _described(source: object, resolved: Callable[[str], str]) -> Iterator[tuple[str, str, bool]]:
+def _described(
+    source: object, resolved: Callable[[str], str], outer: tuple[object, ...] = ()
+) -> Iterator[tuple[str, str, bool]]:
     """Yield the identity of each source, its short form, and whether a command can name it so."""
     if isinstance(source, str | os.PathLike):
         yield *_full(str(os.fspath(source)), resolved), True
@@ -139,9 +142,12 @@ def _described(source: object, resolved: Callable[[str], str]) -> Iterator[tuple
         yield *_full(source.folder, resolved), True
     elif isinstance(source, set | frozenset):
         yield from sorted(each for one in source for each in _described(one, resolved))
-    elif isinstance(source, Collection) and not why_no_source(source):
+    elif isinstance(source, Collection) and not (
+        why_no_source(source) or is_endless(source, outer)
+    ):
+        outer = (*outer, source)
         for each in source:
-            yield from _described(each, resolved)
+            yield from _described(each, resolved, outer)
     else:  # a source that can be read only once
         kind = f"<{type(source).__name__}>"
         yield kind, kind, False

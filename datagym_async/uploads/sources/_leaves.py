@@ -64,12 +64,18 @@ class Stream:
     source: Iterator[object] | AsyncIterable[object]
 
 
+_DEEPEST = 32  # collections in each other
 _PIPED = " To pipe a list of images, use the source - (standard input)."
 
 Leaf: TypeAlias = Iterable[Candidate] | Stream
 
 
-def leaves(source: object, rules: Rules) -> Iterator[Leaf]:
+def is_endless(source: object, outer: tuple[object, ...]) -> bool:
+    """Return whether a collection contains itself, or is nested as if it did."""
+    return len(outer) > _DEEPEST or any(each is source for each in outer)
+
+
+def leaves(source: object, rules: Rules, outer: tuple[object, ...] = ()) -> Iterator[Leaf]:
     """Yield the leaves of a source, in order; what is no source becomes a refused candidate."""
     if isinstance(source, Candidate):
         yield (source,)
@@ -91,9 +97,12 @@ def leaves(source: object, rules: Rules) -> Iterator[Leaf]:
         yield (refused_source(type(source).__name__, reason),)
     elif isinstance(source, AsyncIterable | Iterator):
         yield Stream(source)
+    elif is_endless(source, outer):
+        yield (refused_source("a list", "A source contains itself, or is nested too deeply."),)
     elif isinstance(source, Collection):
+        outer = (*outer, source)
         for each in source:
-            yield from leaves(each, rules)
+            yield from leaves(each, rules, outer)
     else:
         yield Stream(iter(cast("Iterable[object]", source)))
 
