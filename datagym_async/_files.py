@@ -122,6 +122,7 @@ PART_SUFFIX: Final = ".part"
 NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})  # the disk is full
 TOO_MANY_OPEN: Final = frozenset({errno.EMFILE, errno.ENFILE})  # no fault of the file
 
+_MOST_AT_ONCE: Final = 256 << 20  # bytes of a report or configuration
 _NUMBERS: Final = 8  # parts of one target that are searched for: so many runs may have been killed
 _MOST: Final = 1000
 _OPEN: Final = os.O_RDWR | getattr(os, "O_CLOEXEC", 0)
@@ -281,6 +282,15 @@ class FolderPart:
     def drop(self) -> None:
         _remove_folder(self._part.path)
         self._part.drop()
+
+
+def read_whole(path: Path) -> bytes:
+    """Return the content of a file or pipe; one without an end is an `OSError`."""
+    with path.open("rb") as file:
+        content = file.read(_MOST_AT_ONCE + 1)
+    if len(content) > _MOST_AT_ONCE:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
+    return content
 
 
 @contextmanager

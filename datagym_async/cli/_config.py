@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from datagym_async._client import DataGymClient
-from datagym_async._files import write_file
+from datagym_async._files import read_whole, write_file
 from datagym_async._runs._text import counted
 from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._connect import with_client
@@ -327,7 +327,7 @@ def _seen(invocation: Invocation, wanted: str) -> LabelConfig:
 
 def _read(file: Path) -> LabelConfig:
     try:
-        text = file.read_bytes()
+        text = read_whole(file)
         if file.suffix.lower() in (".yaml", ".yml"):
             return LabelConfig.from_yaml(text)
         return LabelConfig.from_json(text)

@@ -29,6 +29,7 @@ from datagym_async._files import (
     FolderPart,
     placed_beside_the_loop,
     private_folder,
+    read_whole,
     replaced_file,
 )
 from datagym_async._printable import logger
@@ -172,7 +173,7 @@ class LabelConfigsResource(Resource):
         def read_saved() -> LabelConfig:
             file = Path(saved)
             file = file / CONFIG_FILE if file.is_dir() else file
-            return LabelConfig.from_json(file.read_bytes())
+            return LabelConfig.from_json(read_whole(file))
 
         config = await asyncio.to_thread(read_saved)
         return await self._replace(config_id, config, backup, on_backup)

@@ -328,6 +328,19 @@ def test_a_variable_that_is_no_path_is_named(
     one_sentence(ran, f"Error: {name} is 'aaa", "; it must be a path")
 
 
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="it has no file without an end")
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("config", "validate", "/dev/zero"),
+        ("upload", "-d", "P", "--retry-failed", "/dev/zero"),
+    ],
+)
+def test_a_file_without_an_end(at_service: Cli, argv: tuple[str, ...]) -> None:
+    """It is read up to a bound; it took all memory."""
+    one_sentence(at_service(*argv), "/dev/zero cannot be read: File too large.")
+
+
 def test_nothing_is_left_beside_an_image_that_is_no_journal(at_service: Cli, photos: Path) -> None:
     """Its lock would be taken for a rejected image by the next run."""
     before = {each: each.read_bytes() for each in photos.iterdir()}

@@ -18,6 +18,7 @@ from typing import Any, TypeAlias, Union, cast
 import attrs
 
 from datagym_async._checks import checked
+from datagym_async._files import read_whole
 from datagym_async._json import check_depth
 from datagym_async._printable import printable
 from datagym_async._runs._disk import bytes_in, local_path, look
@@ -281,7 +282,7 @@ def read_report(path: Path) -> dict[str, Any]:
     """Return the document of a report; `ConfigurationError` if the file is none."""
     shown = printable(str(path))
     try:
-        check_depth(text := path.read_bytes())
+        check_depth(text := read_whole(path))
         document = json.loads(text)
     except OSError as error:
         msg = f"The report {shown} cannot be read: {error.strerror or error}."
