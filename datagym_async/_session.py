@@ -58,6 +58,8 @@ _SETTLE_SECONDS = (2.0, 60.0)
 # An upload has its own limit; a download may take as long as its bytes arrive.
 _UPLOAD: Final = Lane.UPLOAD  # to ask an enum for its member costs as much as a call
 _END_BY_THEMSELVES = frozenset({_UPLOAD, Lane.DOWNLOAD})
+# Seconds of the pause after a 429 that names none, at most: one that is not worth telling.
+_LONGEST_BREATH = 0.5
 _OVERLOADS = frozenset({429, 500, 503, 504})
 _REFUSED = (AuthenticationError, PermissionDeniedError)
 OnAnswer: TypeAlias = Callable[[Request, Response], object]
@@ -224,7 +226,9 @@ class Session:
         """Return how many requests of a lane may be in flight, how many are, and why."""
         state = self._limits.lanes[lane].state()
         if self._quota is not None and self._quota.in_outage:
-            return attrs.evolve(state, reason="waiting for the service, which seems to be down")
+            return attrs.evolve(
+                state, reason="waiting for the service, which is down or overloaded"
+            )
         return state
 
     def settle_after(self) -> float:
@@ -456,8 +460,12 @@ class Session:
             slot.overloaded(sign)
         if classify(error) is not Trouble.BUSY or not isinstance(error, APIStatusError):
             return
+        if error.retry_after is None:
+            # 503 says nothing of our pace, and one bad backend of several should not stop us.
+            if error.status == 429:
+                self._limits.pause(min(self._retry.initial_delay, _LONGEST_BREATH))
         # A longer pause ends each request with a message; waiting would only delay that.
-        if error.retry_after is not None and error.retry_after <= self._retry.max_retry_after:
+        elif error.retry_after <= self._retry.max_retry_after:
             self._limits.pause(error.retry_after, f"it answered {error.status} with Retry-After")
 
 

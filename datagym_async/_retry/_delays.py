@@ -61,9 +61,9 @@ class RetryPolicy:
             has answered anything, so that a wrong address is reported soon; None for `max_retries`.
         max_outage_retries: Further attempts of jobs (uploads, downloads, loaders, imports and the
             like), at most 5 seconds apart, while nothing at all succeeds because the service is
-            down: it cannot be reached, or a proxy says so (502, 503, 504). With the other defaults
-            they take about a minute, so a restart of the service ends no job. Single calls have
-            none, nor has a policy with `max_retries` 0.
+            down (it cannot be reached, or a proxy says so: 502, 503, 504), and after each 429. With
+            the other defaults they take about a minute, so a restart of the service ends no job.
+            Single calls have none, nor has a policy with `max_retries` 0.
     """
 
     __module__ = "datagym_async"  # what it is imported from

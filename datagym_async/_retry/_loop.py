@@ -106,7 +106,7 @@ class RetryLoop(Generic[T]):
     _was_lost: bool = attrs.field(default=False, init=False)
     _has_ended: bool = attrs.field(default=False, init=False)
     _is_outage: bool = attrs.field(default=False, init=False)
-    _successes: int = attrs.field(default=0, init=False)  # of the client, before this failure
+    _successes: int = attrs.field(default=0, init=False)  # of the client, at the last failure
 
     async def run(self) -> T:
         """Return the answer, or what the look-up found.
@@ -124,7 +124,6 @@ class RetryLoop(Generic[T]):
         )
         if self.quota is not None:
             self.quota.at_once += 1
-            self._successes = self.quota.successes
         try:
             return await retrying(self._turn)
         except APIError as error:
@@ -210,10 +209,13 @@ class RetryLoop(Generic[T]):
         return False
 
     def _outlasts(self, number: int) -> bool:
-        """Return whether the service is down, for all requests, and this one is tried further."""
-        most = self.policy.max_outage_retries if self.policy.max_retries else 0
+        """Return whether it is tried further: the service is down for all, or wants fewer."""
+        if not self.policy.max_retries or number > self.policy.max_outage_retries:
+            return False
+        if isinstance(self.failure, APIStatusError) and self.failure.status == 429:
+            return True
         is_of_all = self.quota is None or self.quota.successes == self._successes
-        return number <= most and is_of_all and is_outage(self.failure)
+        return is_of_all and is_outage(self.failure)
 
     def _delay(self, asked: float | None) -> float:
         """Return the seconds before the next turn, at least those that the service asks for."""
@@ -225,6 +227,8 @@ class RetryLoop(Generic[T]):
         return delay
 
     def _before_sleep(self, state: RetryCallState) -> None:
+        if self.quota is not None:
+            self._successes = self.quota.successes
         self._tell(state.upcoming_sleep)
         if self.on_retry is not None:
             self.on_retry()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import attrs
 import pytest
 
-from datagym_async import APIConnectionError, TransferError, UploadConfig
+from datagym_async import APIConnectionError, TransferError, UploadConfig, UploadItem
 from datagym_async.server import SeedMedia
 from datagym_async.testing import Status, outage
 from tests.helpers.matrix import Meanwhile
@@ -98,3 +99,32 @@ async def test_jobs_outlast_an_outage_and_single_calls_fail_soon(
                 await job(here, tmp_path)
             assert clock() - began < 16
         await restarting
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("way", ["up", "down"])
+async def test_a_limit_of_five_requests_a_second_fails_no_item(tmp_path: Path, way: str) -> None:
+    """429 without Retry-After: the client slows down as a whole, and no item uses up its tries."""
+    clock = asyncio.get_running_loop().time
+    seen: Counter[int] = Counter()
+
+    def is_too_much(_: object) -> bool:
+        seen[int(clock())] += 1
+        return seen[int(clock())] > 5
+
+    many = 60
+    names = [f"{number:03}.jpg" for number in range(many)]
+    held = [SeedMedia(name, SOUND_JPEG) for name in names] if way == "down" else []
+    async with world(*held) as here:
+        here.plan.add(Status(429), when=is_too_much)
+
+        if way == "up":
+            items = [UploadItem(name, SOUND_JPEG) for name in names]
+            report = await here.client.upload(here.dataset_id, items)
+            done = report.uploaded
+        else:
+            done = (await here.client.download_dataset(here.dataset_id, tmp_path / "o")).downloaded
+
+        assert done == many
+        refused = sum(max(0, count - 5) for count in seen.values())
+        assert refused < many

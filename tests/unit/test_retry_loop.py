@@ -214,7 +214,7 @@ def gone() -> APIError:
         pytest.param(status(502), RetryPolicy(), 21, id="a proxy says so"),
         pytest.param(status(503), RetryPolicy(), 21, id="503"),
         pytest.param(status(500), RetryPolicy(), 6, id="an answer of the service"),
-        pytest.param(status(429), RetryPolicy(), 6, id="too many requests"),
+        pytest.param(status(429), RetryPolicy(), 21, id="too many requests"),
         pytest.param(gone(), RetryPolicy(max_outage_retries=0), 6, id="not wanted"),
         pytest.param(gone(), RetryPolicy(max_retries=0), 1, id="no retries at all"),
     ],
