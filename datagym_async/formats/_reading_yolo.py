@@ -257,11 +257,12 @@ def yolo_file(folder: Path, *, is_inner: bool = False) -> Path | None:
 
     Or that in the only folder there, as archives have it, if there is nothing else of a dataset.
     """
-    there = sorted(folder.iterdir())
-    inside = [each for each in there if each.suffix.lower() in (".yaml", ".yml")]
+    with os.scandir(folder) as entries:  # its entries know what is a folder; it may have many
+        there = sorted(entries, key=lambda each: each.name)
+    inside = [Path(each) for each in there if each.name.lower().endswith((".yaml", ".yml"))]
     inside.sort(key=lambda each: each.stem != "data")
     found: dict[tuple[str, str], Path] = {}
-    of_darknet = [each for each in there if each.suffix == ".data"]
+    of_darknet = [Path(each) for each in there if each.name.endswith(".data")]
     only = [each for each in of_darknet if len(of_darknet) == 1 and each.stem != "obj"]
     for each in (*inside, folder / "obj.data", folder / "data" / "obj.data", *only):
         try:
@@ -276,10 +277,14 @@ def yolo_file(folder: Path, *, is_inner: bool = False) -> Path | None:
     sets = [each for (_, part), each in found.items() if part and each.suffix != ".data"]
     if len(sets) > 1 and sets[0].stem != "data":
         raise FormatError(f"{folder} has several datasets: {sets[0]} and {sets[1]}; name one")
-    inner = [each for each in there if each.is_dir() and not each.name.startswith((".", "_"))]
-    has_own = any(
-        each.suffix.lower() in IMAGE_SUFFIXES or each.name in _NAMES_FILES for each in there
-    )
+    inner = [
+        Path(each)
+        for each in there
+        if not each.name.startswith((".", "_"))
+        and (each.is_dir(follow_symlinks=False) or (each.is_symlink() and Path(each).is_dir()))
+    ]
+    images = tuple(IMAGE_SUFFIXES)
+    has_own = any(each.name.lower().endswith(images) or each.name in _NAMES_FILES for each in there)
     if len(inner) == 1 and not (found or is_inner or has_own):
         return yolo_file(inner[0], is_inner=True)
     return next(iter(sets or found.values()), None)

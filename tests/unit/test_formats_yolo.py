@@ -631,6 +631,35 @@ def test_a_folder_is_listed_once_for_its_kind(
     assert (sniff(tmp_path), asked) == ("yolo", [tmp_path])
 
 
+def test_files_are_not_asked_one_by_one_whether_they_are_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder may have 100,000 label files on a disk far away; its listing says what is one."""
+    asked, is_folder = list[Path](), Path.is_dir
+
+    def counted(path: Path) -> bool:
+        asked.append(path)
+        return is_folder(path)
+
+    for name in "abcdef":
+        text(tmp_path / f"{name}.json", '{"shapes": [], "imagePath": "a.png"}')
+    monkeypatch.setattr(Path, "is_dir", counted)
+    assert sniff(tmp_path) == "labelme"
+    assert not [each for each in asked if each.suffix == ".json"]
+
+
+def test_the_only_folder_may_be_a_link(tmp_path: Path) -> None:
+    """A link to a folder counts as one; a link in a circle does not."""
+    text(tmp_path / "far" / "data.yaml", "train: images\nnames: [car]\n")
+    picture(tmp_path / "far" / "images" / "a.png")
+    text(tmp_path / "far" / "labels" / "a.txt", "0 0.5 0.5 0.5 0.5\n")
+    (outer := tmp_path / "outer").mkdir()
+    (outer / "inner").symlink_to(tmp_path / "far")
+    (outer / "circle").symlink_to(outer / "circle")
+    (image,), lost = read(open_dataset(outer, "yolo"))
+    assert (image.name, len(image.objects), lost) == ("a.png", 1, {})
+
+
 def test_labels_behind_notes(tmp_path: Path) -> None:
     """Lists and notes are no labels, whatever their number."""
     for number in range(9):
