@@ -198,8 +198,12 @@ class Part:
     @classmethod
     def beside(cls, target: Path, *, mode: int = USUAL) -> Self:
         """Begin a locked part beside its target, and delete parts of it that killed runs left."""
+        there = stat.S_IFREG | mode
         with contextlib.suppress(OSError):  # else there is no file to replace
-            mode &= target.stat().st_mode
+            there = target.stat().st_mode
+        if not (stat.S_ISREG(there) or stat.S_ISDIR(there)):  # /dev/null would be one no longer
+            raise OSError(errno.EINVAL, f"it is {kind_of(there)}", str(target))
+        mode &= there
         for number in range(_MOST):
             swept(path := _aside(target, number))
             if (descriptor := _begun(path, mode)) is not None:

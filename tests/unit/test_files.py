@@ -27,6 +27,7 @@ from datagym_async._files import (
     replaced_file,
     sweep,
     telling,
+    write_file,
     write_private,
 )
 from tests.helpers.cancelling import cancelled_at
@@ -259,6 +260,21 @@ async def test_a_full_device_is_told(tmp_path: Path) -> None:
             await asyncio.to_thread(part.file.write, b"labels")
 
     assert names(tmp_path) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+@pytest.mark.parametrize("place", ["pipe", "link"])
+async def test_a_pipe_is_not_replaced(tmp_path: Path, place: str) -> None:
+    """Neither is a device: for root, a file in place of `/dev/null` breaks the machine."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    with pytest.raises(FileWriteError, match=rf"{place} cannot be written \(it is a pipe\)"):
+        await asyncio.to_thread(write_file, tmp_path / place, b"{}")
+    with pytest.raises(FileWriteError, match=r"use another path"):
+        async with replaced_file(tmp_path / place):
+            pytest.fail("it has begun")
+    assert (tmp_path / "pipe").is_fifo()
+    assert names(tmp_path) == ["link", "pipe"]
 
 
 @pytest.mark.parametrize("error", [RuntimeError, asyncio.CancelledError])
