@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 from urllib.parse import unquote, unquote_to_bytes
@@ -156,15 +157,16 @@ class MediaIndex:
     # One id, or a tuple of several: there may be a million names.
     _by_name: dict[str, str | tuple[str, ...]] = attrs.field(factory=dict, init=False)
     _by_escaped: dict[str, str | tuple[str, ...]] = attrs.field(factory=dict, init=False)
-    # By endings of paths, without their suffixes or with them; made when the first is looked for.
-    _by_ending: dict[bool, dict[str, list[str]]] = attrs.field(factory=dict, init=False)
+    # Paths from their ends, without their suffixes or with them, sorted: a table of all endings
+    # takes kilobytes for a name in many folders. Made when the first is looked for.
+    _from_end: dict[bool, list[tuple[str, str]]] = attrs.field(factory=dict, init=False)
 
     def __contains__(self, media_id: str) -> bool:
         return media_id in self._ids
 
     def add(self, media: Iterable[NamedMedia]) -> None:
         """Add media; one that is listed in two datasets or projects counts once."""
-        self._by_ending.clear()
+        self._from_end.clear()
         for each in media:
             if each.id in self._ids:
                 continue
@@ -202,36 +204,43 @@ class MediaIndex:
             for each in _endings(written):
                 if found := table.get(_folded(each)):
                     return [found] if isinstance(found, str) else [*found]
-        endings = [*_endings(plain)]
-        has_suffix = endings[-1].lower().endswith((*IMAGE_SUFFIXES,))
-        tried = [_UP.sub("", endings[:2][-1])] if has_suffix else endings
-        by_ending = self._ending_of(is_stem=not has_suffix)
-        return next(filter(None, (by_ending.get(_folded(each)) for each in tried)), [])
+        path = _path_of(plain)
+        has_suffix = path.lower().endswith((*IMAGE_SUFFIXES,))
+        tried = [_UP.sub("", path)] if has_suffix else _endings(plain)
+        ended = (self._ending_in(_folded(each), is_stem=not has_suffix) for each in tried)
+        return next(filter(None, ended), [])
 
-    def _ending_of(self, *, is_stem: bool) -> dict[str, list[str]]:
-        """Return media by the endings of their paths that are not the path, or by their stems."""
-        table = self._by_ending.get(is_stem)
-        if table is None:
-            table = self._by_ending[is_stem] = {}
-            for key, ids in self._by_name.items():
-                every = [ids] if isinstance(ids, str) else ids
-                for each in dict.fromkeys(_endings(key)):
-                    own = each.rpartition("/")[2]
-                    stem = each.removesuffix(own) + (own.rpartition(".")[0] or own)
-                    if is_stem or each != key:
-                        table.setdefault(stem if is_stem else each, []).extend(every)
-        return table
+    def _ending_in(self, path: str, *, is_stem: bool) -> list[str]:
+        """Return the ids of media whose paths, or those without their suffixes, end in this one."""
+        if (table := self._from_end.get(is_stem)) is None:
+            pairs = ((_from_end(_path_of(key), is_stem=is_stem), key) for key in self._by_name)
+            table = self._from_end[is_stem] = sorted(pairs)
+        wanted, found = _from_end(path), list[str]()
+        start, end = (bisect_left(table, (each,)) for each in (wanted, f"{wanted}\U0010ffff"))
+        for _, key in table[start:end]:
+            ids = self._by_name[key]
+            found += [ids] if isinstance(ids, str) else ids
+        return found
 
 
-def _endings(name: str) -> Iterator[str]:
-    """Yield a name unchanged, then as a path with fewer and fewer folders.
+def _from_end(path: str, *, is_stem: bool = False) -> str:
+    folders, _, own = f"/{path}".rpartition("/")
+    stem = own.rpartition(".")[0] if is_stem else ""
+    return f"{folders}/{stem or own}"[::-1]
 
-    A URL has no query then. What is longer than any media name is left out.
-    """
-    yield name
+
+def _path_of(name: str) -> str:
+    """Return a name as a path, a URL without its query; no longer than any media name."""
     path = (name.partition("?")[0] if "://" in name else name).replace("\\", "/")
     if len(path) > MAX_NAME_LENGTH:
         path = path[-MAX_NAME_LENGTH - 1 :].partition("/")[2]
+    return path
+
+
+def _endings(name: str) -> Iterator[str]:
+    """Yield a name unchanged, then as a path with fewer and fewer folders."""
+    yield name
+    path = _path_of(name)
     while path:
         yield path
         path = path.partition("/")[2]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from datagym_async.exceptions import ConfigurationError
@@ -110,6 +112,23 @@ def test_a_name_as_other_tools_escape_it(media: list[str], name: str, found: lis
         DatasetMedia(f"m-{n}", 0, MediaSourceType.LOCAL, each) for n, each in enumerate(media, 1)
     )
     assert index.ids_of(name) == found
+
+
+def test_names_in_many_folders_take_little_memory() -> None:
+    """One image that is not found must not cost kilobytes for each of a million media."""
+    folders = "/".join(f"folder_{n}" for n in range(12))
+    media = [
+        DatasetMedia(f"m-{n}", 0, MediaSourceType.LOCAL, f"{folders}/{n}.jpg") for n in range(1000)
+    ]
+    index = MediaIndex()
+    index.add(media)
+    tracemalloc.start()
+    try:
+        assert index.ids_of("folder_11/7") == index.ids_of("folder_11/7.jpg") == ["m-7"]
+        assert index.ids_of("1/7.jpg") == index.ids_of("none.jpg") == []
+        assert tracemalloc.get_traced_memory()[0] < 1_000 * len(media)
+    finally:
+        tracemalloc.stop()
 
 
 FOREIGN = {
