@@ -171,6 +171,11 @@ def is_open_at(descriptor: int, path: Path) -> bool:
         return False
 
 
+def followed(path: Path) -> Path:
+    """Return what a link leads to, so that it stays (/dev/stdout, to the file of a shell)."""
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
 def private_folder(path: Path) -> None:
     path.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
 
@@ -204,6 +209,7 @@ class Part:
         if not (stat.S_ISREG(there) or stat.S_ISDIR(there)):  # /dev/null would be one no longer
             raise OSError(errno.EINVAL, f"it is {kind_of(there)}", str(target))
         mode &= there
+        target = followed(target)
         for number in range(_MOST):
             swept(path := _aside(target, number))
             if (descriptor := _begun(path, mode)) is not None:
@@ -262,6 +268,7 @@ class FolderPart:
     @classmethod
     def beside(cls, target: Path, *, mark: Path | None = None, mode: int = 0o777) -> Self:
         """Begin one beside its target, and delete the dead ones, which have the same `mark`."""
+        target = followed(target)
         part = Part.beside(mark or target)
         outer = _folder_of(part.path)
         try:
@@ -348,7 +355,6 @@ def telling(target: Path) -> Iterator[None]:
 
 def write_private(target: Path, content: bytes) -> None:
     """Write a file of ours; a device or a pipe is written to, not replaced."""
-    target = target.resolve() if target.is_symlink() else target  # the link stays
     if target.exists() and not target.is_file():
         with telling(target), target.open("wb") as file:
             file.write(content)

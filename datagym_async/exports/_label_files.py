@@ -17,7 +17,7 @@ import attrs
 import orjson
 
 from datagym_async._checks import by_annotation, check_is, listed
-from datagym_async._files import replaced_file, safe_name, telling
+from datagym_async._files import followed, replaced_file, safe_name, telling
 from datagym_async._printable import Shown, counted, printable
 from datagym_async._runs._disk import path_in
 from datagym_async._runs._text import size
@@ -199,8 +199,7 @@ def _prepared(
     path: Path, wanted: ExportFormat, options: ExportOptions
 ) -> tuple[Path, tuple[Category, ...]]:
     """Return the path and the fixed classes, after a check that both can be used."""
-    if path.is_symlink():
-        path = path.resolve()  # its target is replaced, never the link (for example /dev/stdout)
+    path = followed(path)
     if wanted in ONE_FILE and not options.is_dataset:
         if path.is_dir():
             raise ConfigurationError(f"{path} is a folder, but the format is a file; name a file")

@@ -202,6 +202,26 @@ def test_what_was_asked_for_has_the_usual_mode_and_what_is_ours_is_private(
 
 
 @posix
+def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path: Path) -> None:
+    """As /dev/stdout, which leads to the file of a shell; also if nothing is there yet."""
+    far = tmp_path / "far"
+    far.mkdir()
+    (far / "a").write_bytes(b"old")
+    for name in "abc":
+        (tmp_path / name).symlink_to(far / name)
+    (tmp_path / "round").symlink_to("round")
+
+    for name in ("a", "b", "round"):
+        write_file(tmp_path / name, b"labels")
+    with placed(partial(FolderPart.beside, tmp_path / "c"), tmp_path / "c") as part:
+        (part.filled / "x").touch()
+
+    assert {name for name in names(tmp_path) if (tmp_path / name).is_symlink()} == {*"abc"}
+    assert [(tmp_path / name).read_bytes() for name in ("a", "b", "round")] == [b"labels"] * 3
+    assert (names(far), names(far / "c")) == (["a", "b", "c"], ["x"])
+
+
+@posix
 def test_a_folder_that_was_asked_for_has_the_usual_mode(tmp_path: Path, umask: int) -> None:
     """While it is filled, nobody else can look into it."""
     part = FolderPart.beside(tmp_path / "yolo")
