@@ -173,4 +173,6 @@ class Opened:
 
     def over(self, session: Session) -> Opened:
         """Return the same parts over a session with other options."""
-        return Opened(session, self.limits, self.media._known or "auto")
+        other = Opened(session, self.limits, "auto")
+        other.media = self.media._over(session)
+        return other

@@ -80,6 +80,12 @@ _SUFFIXES = frozenset({"jpg", "jpeg", "png"})  # what follows the last dot (obse
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
 
+@attrs.define(eq=False)
+class _Generation:
+    known: routes.Dialect | None
+    asking: asyncio.Lock = attrs.Factory(asyncio.Lock)
+
+
 @checked
 class MediaResource(Resource):
     """The images and videos of datasets.
@@ -99,8 +105,13 @@ class MediaResource(Resource):
             raise ConfigurationError(
                 f"The dialect {shown(dialect)} is unknown; use 'auto', 'media' or 'image'"
             )
-        self._known: routes.Dialect | None = None if dialect == "auto" else dialect
-        self._asking = asyncio.Lock()
+        self._generation = _Generation(None if dialect == "auto" else dialect)
+
+    def _over(self, session: ApiSession) -> MediaResource:
+        """Return the same over another session to this service, whose generation is asked once."""
+        other = MediaResource(session)
+        other._generation = self._generation
+        return other
 
     @property
     def base_url(self) -> str:
@@ -179,7 +190,7 @@ class MediaResource(Resource):
         kind: type[T],
         settle: Callable[[], Awaitable[T | None]],
     ) -> T:
-        dialect = self._known or await self._dialect()
+        dialect = self._generation.known or await self._dialect()
         request = routes.upload_file(dataset_id, name, body, dialect=dialect)
         answer = await self._session.request_or_settle(request, settle)
         # Always small, and called for each file: so not by `read`, which checks the size.
@@ -230,7 +241,7 @@ class MediaResource(Resource):
             BadRequestError: The link of a media cannot be fetched.
             APIError: The service cannot be reached, refuses, or the answer broke off.
         """
-        dialect = self._known or await self._dialect()
+        dialect = self._generation.known or await self._dialect()
         request = routes.download_media(media_id, dialect=dialect, link=link, max_bytes=max_bytes)
         answer = await self._session.request(request)
         url = None if _is_media(request, answer) else _as_url(answer.body)
@@ -317,12 +328,13 @@ class MediaResource(Resource):
 
     async def _dialect(self) -> routes.Dialect:
         """Return the first word of the media routes; the service is asked until it has answered."""
-        known = self._known
+        generation = self._generation
+        known = generation.known
         if known is not None:
             return known
-        async with self._asking:
-            if self._known is not None:
-                return self._known
+        async with generation.asking:
+            if generation.known is not None:
+                return generation.known
             # The old one is tried, too, or the page of a wrong address would pass for it.
             dialects: tuple[routes.Dialect, ...] = ("media", "image")
             for dialect in dialects:
@@ -334,7 +346,7 @@ class MediaResource(Resource):
                     _log.debug("dialect %s: %s", dialect, error.key or "there is no such route")
                     if not error.key:
                         continue
-                self._known = dialect
+                generation.known = dialect
                 return dialect
             raise ConfigurationError(
                 "The service answers neither to the media nor to the image routes; check that"

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, cast
 import pytest
 from aiohttp import web
 
+from datagym_async import DataGymClient, Timeout
 from datagym_async.server import Server
 from tests.helpers.photos import jpeg
 from tests.helpers.service import Service, raw_connection, service, upload_head
 
 if TYPE_CHECKING:
     import asyncio
+    from pathlib import Path
 
     from aiohttp.typedefs import Handler
 
@@ -176,3 +178,21 @@ async def test_json_is_pretty_after_the_flag(client: Service) -> None:
     assert compact.body.startswith(b'[{"id":"')
     assert pretty.body.startswith(b'[ {\n  "id" : "')
     assert b'"media" : [ ]\n} ]' in pretty.body
+
+
+async def test_a_client_and_its_jobs_ask_for_the_generation_once(tmp_path: Path) -> None:
+    """Jobs have a session of their own: a single call after the first job asked again."""
+    (tmp_path / "a.jpg").write_bytes(jpeg(2000))
+    async with (
+        Server(dialect="legacy") as server,
+        DataGymClient(server.token, server.base_url) as client,
+    ):
+        dataset = await client.datasets.create("d")
+        await client.upload(dataset.id, tmp_path)
+        before = server.statistics().requests
+        await client.media.upload_file(dataset.id, jpeg(2001), name="b.jpg")
+        await client.with_options(timeout=Timeout(read=9)).media.upload_file(
+            dataset.id, jpeg(2002), name="c.jpg"
+        )
+
+        assert server.statistics().requests - before == 2
