@@ -99,7 +99,8 @@ async def test_a_request_may_ask_for_another_coding() -> None:
         await send(transport, Request("GET", "dataset", headers={"Accept-Encoding": "identity"}))
         await send(transport, READ)
 
-    assert accepted == [[b"Accept-Encoding: identity"], [b"Accept-Encoding: gzip, deflate"]]
+    usual = aiohttp.ClientRequest.DEFAULT_HEADERS["Accept-Encoding"]  # with zstd on Python 3.14
+    assert accepted == [[b"Accept-Encoding: identity"], [f"Accept-Encoding: {usual}".encode()]]
 
 
 async def test_an_empty_body_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
