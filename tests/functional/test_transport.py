@@ -12,6 +12,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from aiohttp import hdrs
 
 from datagym_async._transport import AiohttpTransport, Timeout, check_base_url, check_token
 from datagym_async._wire import Body, Lane, Request, Response
@@ -99,7 +100,7 @@ async def test_a_request_may_ask_for_another_coding() -> None:
         await send(transport, Request("GET", "dataset", headers={"Accept-Encoding": "identity"}))
         await send(transport, READ)
 
-    usual = aiohttp.ClientRequest.DEFAULT_HEADERS["Accept-Encoding"]  # with zstd on Python 3.14
+    usual = aiohttp.ClientRequest.DEFAULT_HEADERS[hdrs.ACCEPT_ENCODING]  # zstd, too, from 3.14 on
     assert accepted == [[b"Accept-Encoding: identity"], [f"Accept-Encoding: {usual}".encode()]]
 
 
