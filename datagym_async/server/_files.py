@@ -60,7 +60,8 @@ class DataFolder:
             with contextlib.suppress(OSError):  # opening it gives a better error
                 os.close(os.open(opened.database, os.O_RDWR | os.O_CREAT, 0o600))
                 for file in opened.path.glob(f"{opened.database.name}*"):
-                    file.chmod(0o600)
+                    if file.is_file():  # a link may lead to a device
+                        file.chmod(0o600)
             shutil.rmtree(opened.incoming, ignore_errors=True)
             for folder in (opened.incoming, opened.path / "blobs"):
                 folder.mkdir(0o700, exist_ok=True)
