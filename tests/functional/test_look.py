@@ -370,9 +370,10 @@ async def test_a_gallery_whose_folder_goes_meanwhile(
 
     def at_the_first(done: int) -> None:
         if done == 1:
-            shutil.rmtree(site)
+            while site.exists():  # the other image may be written at this moment
+                shutil.rmtree(site, ignore_errors=True)
             if by == "replaced":
-                site.mkdir()
+                site.mkdir(exist_ok=True)
                 (site / ".datagym-gallery").touch()
 
     options = look.GalleryOptions(workers=0, on_progress=at_the_first)
