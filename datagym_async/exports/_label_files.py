@@ -16,7 +16,7 @@ from typing import BinaryIO, Final, Literal, TypeAlias, cast, get_args
 import attrs
 import orjson
 
-from datagym_async._checks import by_annotation, check_is, listed
+from datagym_async._checks import by_annotation, check_is
 from datagym_async._files import followed, replaced_file, safe_name, telling
 from datagym_async._printable import Shown, counted, printable
 from datagym_async._runs._disk import path_in
@@ -36,7 +36,7 @@ from datagym_async.formats import (
 )
 from datagym_async.formats._classes import composed
 from datagym_async.formats._writing import check_target
-from datagym_async.formats._written import Fixed
+from datagym_async.formats._written import Fixed, given_classes
 from datagym_async.labels import LabeledImage, LabeledTask, to_payload
 from datagym_async.resources._base import in_batches
 
@@ -111,10 +111,6 @@ class ExportedLabels(Shown):
 _LINES: Final = 256  # tasks written in one thread call
 
 
-def _classes(given: Fixed) -> Fixed:
-    return given if isinstance(given, str | Path) else listed("classes", given)
-
-
 @attrs.frozen(kw_only=True, field_transformer=by_annotation)
 class ExportOptions:
     """The options of ``client.export_labels``, which explains them."""
@@ -123,7 +119,7 @@ class ExportOptions:
     exact: bool | None = None
     sizes: bool = True
     captions: bool = True
-    classes: Fixed = attrs.field(default=(), converter=_classes)
+    classes: Fixed = attrs.field(default=(), converter=given_classes)
     clip: bool = False
     zero_based: bool = False
     images: ImagesWay | None = None

@@ -61,6 +61,11 @@ _Place: TypeAlias = tuple[str, str, str]
 # --- Given classes --------------------------------------------------------------------------------
 
 
+def given_classes(given: Fixed) -> Fixed:
+    """Return given classes unchanged if they are a file, else as a tuple, checked."""
+    return given if isinstance(given, str | Path) else listed("classes", given, str, Category)
+
+
 def classes_from(given: Fixed) -> tuple[Category, ...]:
     """Return the classes of a file in the order of their numbers.
 
@@ -71,8 +76,9 @@ def classes_from(given: Fixed) -> tuple[Category, ...]:
     Raises:
         FormatError: It cannot be read, has no classes, or has one of them twice.
     """
+    given = given_classes(given)
     if not isinstance(given, str | Path):
-        every = enumerate(listed("classes", given, str, Category))
+        every = enumerate(given)
         found = [each if isinstance(each, Category) else Category(n, each) for n, each in every]
         return _distinct(found, "the classes given")
     check(PATH, classes=given)

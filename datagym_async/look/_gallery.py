@@ -23,14 +23,13 @@ from urllib.parse import quote
 
 import attrs
 
-from datagym_async._checks import by_annotation, listed, to_path, within
+from datagym_async._checks import by_annotation, to_path, within
 from datagym_async._files import is_open_at, lock, telling, write_file
 from datagym_async._printable import Shown, counted, printable
 from datagym_async._runs._engine import Patience
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import APIError, ConfigurationError, FileWriteError
-from datagym_async.formats._raw import Category
-from datagym_async.formats._written import Fixed
+from datagym_async.formats._written import Fixed, given_classes
 from datagym_async.labels import Classification, LabeledImage
 from datagym_async.labels._geometry import InShares, fitted
 from datagym_async.look._marks import (
@@ -62,10 +61,6 @@ def _images(value: str | os.PathLike[str] | None) -> Path | None:
     return to_path("images", value)
 
 
-def _classes(value: Fixed) -> Fixed:
-    return value if isinstance(value, str | Path) else listed("classes", value, str, Category)
-
-
 @attrs.frozen(kw_only=True, field_transformer=by_annotation)
 class GalleryOptions:
     """How a gallery is made.
@@ -89,7 +84,7 @@ class GalleryOptions:
     workers: int | None = attrs.field(default=0, validator=within(0, 256, or_none=True))
     on_progress: Callable[[int], None] = lambda _: None
     images: Path | None = attrs.field(default=None, converter=_images)
-    classes: Fixed = attrs.field(default=(), converter=_classes)
+    classes: Fixed = attrs.field(default=(), converter=given_classes)
 
     def __attrs_post_init__(self) -> None:
         if not 0 < self.least <= 1:
