@@ -167,7 +167,7 @@ def is_open_at(descriptor: int, path: Path) -> bool:
     """Return whether a path still leads to an open file."""
     try:
         return os.path.samestat(os.fstat(descriptor), path.lstat())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
 
 

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Generator, Iterator
 import hypothesis
 import pytest
 from blockbuster import BlockBuster
+from coverage.collector import Collector
 
 from tests.helpers.leaks import new_descriptors, new_tasks, open_descriptors
 from tests.helpers.sentinel import TOKEN, SentinelHandler
@@ -29,8 +30,7 @@ hypothesis.settings.load_profile("ci")
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
     """Run what is marked as uncounted without the tracer of coverage.
 
-    It is put back and not started anew, as by `no_cover` of pytest-cov: a new one takes a lock at
-    each first call into a file, which then looks like a blocking call of ours.
+    It is put back and not started anew, as by `no_cover` of pytest-cov.
     """
     if not pyfuncitem.get_closest_marker("uncounted"):
         return (yield)
@@ -138,13 +138,32 @@ def no_blocking_calls() -> Iterator[BlockBuster]:
     """Fail a test in which code of the package blocks the event loop."""
     blockbuster = BlockBuster("datagym_async")
     # Read once a process, as a module loads, for the text of an error: as imports read the disk.
-    for each in blockbuster.functions.values():
+    for name, each in blockbuster.functions.items():
+        left = "_wrap_blocking" in getattr(each.original_func, "__qualname__", "")
+        assert not left, f"an earlier test put the watch over {name} back after its end"
         each.can_block_in("datagym_async/_installed.py", "_command")
         # An iterator for plain code that was left half-way ends wherever the collector meets it.
         each.can_block_in("datagym_async/data/torch.py", {"run", "__exit__"})
+    # Coverage locks where a thread first enters a file; in C, so it looks like a call of that file.
+    acquire = blockbuster.functions["threading.Lock.acquire"]
+    may_block = acquire.can_block_predicate
+
+    def is_of_coverage(lock: object, *args: object, **options: object) -> bool:
+        held = (each.data_lock for each in Collector._collectors)
+        return any(each is lock for each in held) or may_block(lock, *args, **options)
+
+    acquire.can_block_predicate = is_of_coverage
     blockbuster.activate()
     yield blockbuster
     blockbuster.deactivate()
+
+
+@pytest.fixture
+def monkeypatch(
+    no_blocking_calls: BlockBuster, monkeypatch: pytest.MonkeyPatch
+) -> pytest.MonkeyPatch:
+    """Undo the patches of a test first: what they put back is watched only while it runs."""
+    return monkeypatch
 
 
 @pytest.fixture(autouse=True)

@@ -3,8 +3,8 @@
 **Ahead.** The samples of an epoch are loaded ahead of their consumer by a fixed number of workers,
 with limits. Free workers take samples in order, and only while loaded and loading samples stay
 within the limits. So the sample that the consumer waits for began before those behind it, and the
-limits cannot block it. Workers never fail: the error of a sample is its result, so errors reach
-only the consumer.
+limits cannot block it. Workers never fail: the error of a sample is its result, also one of the
+caller's own functions that is no `Exception`, so errors reach only the consumer.
 
 Decoding blocks and needs Pillow. Its rules:
 
@@ -34,7 +34,7 @@ import attrs
 from datagym_async._printable import Shown, logger
 from datagym_async._runs._engine import Patience, is_fatal
 from datagym_async._runs._images import UPRIGHT, orientation_of
-from datagym_async._threads import in_thread
+from datagym_async._threads import in_thread, only_cancelled_by_us
 from datagym_async.data._cache import DiskCache
 from datagym_async.data._config import LoaderConfig
 from datagym_async.data._listing import Listing, Media, PackedLabels
@@ -66,15 +66,15 @@ class Loaded:
     value: object = None
     weight: int = 0
     skipped: bool = False
-    error: Exception | None = None
+    error: BaseException | None = None
 
 
 @attrs.define
 class Prefetcher:
     """Load samples for the consumer.
 
-    It loads the pending samples of `progress` with a number of workers, by a `load` that raises
-    only cancellations. The consumer may keep a batch before it marks it as done.
+    It loads the pending samples of `progress` with a number of workers. The consumer may keep a
+    batch before it marks it as done.
     """
 
     _load: Callable[[int], Awaitable[Loaded]]
@@ -163,7 +163,13 @@ class Prefetcher:
                 self._idle.append(woken := asyncio.get_running_loop().create_future())
                 await woken
             reserved = self._estimate
-            loaded = await self._load(number)
+            try:
+                with only_cancelled_by_us():
+                    loaded = await self._load(number)
+            except (asyncio.CancelledError, KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException as error:
+                loaded = Loaded(error=error)
             # It counted as much as the largest recent sample; from now on its own size counts.
             self._weight += loaded.weight - reserved
             faded = self._estimate + (loaded.weight - self._estimate) * _FORGETTING

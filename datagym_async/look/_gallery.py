@@ -145,10 +145,14 @@ async def build_gallery(looked: ImageSet, folder: Path, options: GalleryOptions)
             others, more = await labels_by_id(options.compare, given, in_shares=True)
             notes += more
         made = _Making(looked, folder, options, others)
-        async with thumbnails(options.size, options.workers) as maker:
-            images = range(len(subjects))
-            await for_each(images, lambda index: made.add(index, maker), concurrency=_AT_ONCE)
-        return await in_thread(made.finish, notes, marker)
+        try:
+            async with thumbnails(options.size, options.workers) as maker:
+                images = range(len(subjects))
+                await for_each(images, lambda index: made.add(index, maker), concurrency=_AT_ONCE)
+            return await in_thread(made.finish, notes, marker)
+        except FileWriteError:
+            await in_thread(_check_place, folder, marker)
+            raise
 
 
 def _prepared(folder: Path) -> BinaryIO:
@@ -172,6 +176,13 @@ def _prepared(folder: Path) -> BinaryIO:
         (folder / "index.html").unlink(missing_ok=True)
         opened.pop_all()
     return marker
+
+
+def _check_place(folder: Path, marker: BinaryIO) -> None:
+    """Refuse to go on in another folder than the one that was prepared, or in none."""
+    if not is_open_at(marker.fileno(), folder / MARKER):
+        words = "it was deleted or replaced while the gallery was made"
+        raise FileWriteError.of(folder, FileNotFoundError(errno.ENOENT, words))
 
 
 class _Making:
@@ -324,9 +335,7 @@ class _Making:
         templates = files("datagym_async.look") / "templates"
         for name in _COPIED:
             write_file(self._folder / name, (templates / name).read_bytes())
-        if not is_open_at(marker.fileno(), self._folder / MARKER):
-            words = "it was deleted or replaced while the gallery was made"
-            raise FileWriteError.of(self._folder, FileNotFoundError(errno.ENOENT, words))
+        _check_place(self._folder, marker)
         path = self._folder / "index.html"
         write_file(path, page("gallery.html", title=self._looked.title).encode())
         return Gallery(

@@ -296,6 +296,50 @@ async def test_what_a_transform_raises_is_an_error_like_others(full: World) -> N
         await anext(load(full.dataset_id, transform=fail))
 
 
+class _Unsized:
+    """A value whose size cannot be asked for."""
+
+    @property
+    def nbytes(self) -> int:
+        """Fail, as an array whose memory was released does."""
+        raise BufferError("released")
+
+
+class _Outcome(BaseException):
+    """An error that is no `Exception`, as those of test runners are."""
+
+
+async def test_no_error_of_a_function_given_leaves_the_consumer_waiting(full: World) -> None:
+    """Whatever its kind, it is raised for its sample, and the loader goes on from there."""
+    media = sorted(each.id for each in await full.media())
+    full.plan.add(Status(404), path=media[1])
+
+    def cancelled(media_: DatasetMedia, error: Exception) -> object:
+        raise asyncio.CancelledError
+
+    def ended(sample: Sample) -> Sample:
+        if sample.media.id == media[1]:
+            raise _Outcome
+        return sample
+
+    load = full.client.loader
+    wrong: list[tuple[DatasetLoader[object], type[BaseException]]] = [
+        (load(full.dataset_id, on_error=lambda *_: _Unsized()), BufferError),
+        (load(full.dataset_id, on_error=cancelled), RuntimeError),
+    ]
+    for loader, kind in wrong:
+        await anext(loader)
+        for _ in range(2):
+            with pytest.raises(kind):
+                await anext(loader)
+    full.plan.faults.clear()
+    transformed = load(full.dataset_id, transform=ended)
+    await anext(transformed)
+    with pytest.raises(_Outcome):
+        await anext(transformed)
+    assert workers() == 0
+
+
 async def test_nothing_skips_a_refused_token(full: World) -> None:
     """An error that every media would meet is raised, whatever is asked for."""
     loader = full.client.loader(full.dataset_id, on_error="skip")

@@ -359,7 +359,7 @@ async def test_two_galleries_in_one_folder_are_not_mixed(tmp_path: Path) -> None
     assert (await look.gallery(tmp_path / "in", site, options=IN_THREADS)).images == 1
 
 
-@pytest.mark.parametrize("by", ["deleted", "replaced"])
+@pytest.mark.parametrize("by", ["deleted", "replaced", "a file"])
 async def test_a_gallery_whose_folder_goes_meanwhile(
     no_blocking_calls: BlockBuster, tmp_path: Path, by: str
 ) -> None:
@@ -375,6 +375,8 @@ async def test_a_gallery_whose_folder_goes_meanwhile(
             if by == "replaced":
                 site.mkdir(exist_ok=True)
                 (site / ".datagym-gallery").touch()
+            if by == "a file":
+                site.touch()
 
     options = look.GalleryOptions(workers=0, on_progress=at_the_first)
     with pytest.raises(FileWriteError, match="it was deleted or replaced while") as raised:
