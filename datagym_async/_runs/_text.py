@@ -69,7 +69,7 @@ def said_counts(first: tuple[str, int], *others: tuple[str, int]) -> str:
     return ", ".join(f"{count:,} {word}" for word, count in said)
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, slots=False)  # with slots, a frozen one takes longer to make
 class BulkResult:
     """What happened to one item, of an upload or a download; they describe the attributes."""
 

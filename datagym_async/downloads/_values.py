@@ -182,7 +182,7 @@ class DownloadOutcome(enum.StrEnum):
     """It is not on the disk; the reason says why. The next run tries again."""
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, slots=False)
 class DownloadResult(BulkResult):
     """What happened to one media.
 

@@ -205,7 +205,7 @@ class UploadItem:
         return self
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, slots=False)
 class UploadResult(BulkResult):
     """What happened to one item.
 

@@ -246,7 +246,7 @@ class Outcomes:
                 result.dataset_id,
                 result.media_id,
                 result.attempts,
-                round(result.seconds, 3),
+                result.seconds,
                 "" if result.status is None else result.status,  # see `Row.bound`
                 result.key,
                 result.reason,

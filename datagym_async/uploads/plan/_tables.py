@@ -255,6 +255,11 @@ LEFT JOIN claimed AS by_name ON by_name.key = name_key
 LEFT JOIN claimed AS by_link ON by_link.key = link_key
 LEFT JOIN held ON held.key = name_key
 WHERE turn > ? ORDER BY turn LIMIT ?"""
+# The same where each item has claimed what it wanted, and the target had no name.
+TAKE_ALONE = """SELECT turn, kind, item.seq, name, content, origin, size, mtime, doubt, reason,
+       0, refusal, link_key IS NOT NULL, item.seq, 0, NULL, 0, NULL
+FROM turn JOIN item USING (seq) WHERE turn > ? ORDER BY turn LIMIT ?"""
+IS_HELD = "SELECT EXISTS (SELECT 1 FROM listed) OR EXISTS (SELECT 1 FROM held)"
 SENDING = stated("""UPDATE item SET state = $SENDING
 WHERE seq IN (SELECT value FROM json_each(?))""")
 IS_NOW = "UPDATE item SET size = ?, mtime = ?, sha = NULL WHERE seq = ?"
