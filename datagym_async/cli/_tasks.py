@@ -15,6 +15,7 @@ from datagym_async.cli._progress import ProblemLines, Step, showing
 from datagym_async.cli._screen import Output, plain
 from datagym_async.cli._signals import run_in_loop
 from datagym_async.models import Task
+from datagym_async.models._ids import is_id
 from datagym_async.resources import TaskOutcome, TasksReport
 
 app = group("tasks")
@@ -128,6 +129,11 @@ def _settle(
         raise CommandError(
             f"Say which tasks to {verb}: name one project and give --state, or give only ids of "
             "tasks."
+        )
+    if len(named) == 1 and not (of_project or is_id(named[0])):
+        raise CommandError(
+            f"{named[0]!r} is no id of a task, which `datagym-async tasks list` shows. To {verb} "
+            "the tasks of a project, say which with --state."
         )
     task_ids: Sequence[str] = named
     if of_project:

@@ -38,6 +38,7 @@ _CELL: Final = (320, 240)
 _CAPTION: Final = 24
 _GAP: Final = 10
 _ON_A_PAGE: Final = 20
+_NAMED: Final = 20  # classes in a message
 FORMS: Final = {".png": "PNG", ".jpg": "JPEG", ".webp": "WEBP", ".pdf": "PDF"}
 """The format of a file, by its suffix."""
 _GROUND, _INK, _BROKEN = "#ffffff", "#16181d", "#d3d7de"
@@ -65,18 +66,30 @@ class Choice:
         """Return the numbers of the images, in order; `ConfigurationError` if there are none."""
         if not looked.subjects:
             raise ConfigurationError(f"There is no image in {looked.title}")
-        found = []
+        found, keys, states = [], set[str](), set[str]()
         for index, subject in enumerate(looked.subjects):
-            walk = (subject.labels or LabeledImage()).walk()
+            here = {each.key for each in (subject.labels or LabeledImage()).walk()}
             is_named = self.query.lower() in subject.name.lower()
             is_in_state = self.state.lower() in {"", subject.state.lower()}
-            has_class = not self.classes or any(each.key in self.classes for each in walk)
+            has_class = not self.classes or not here.isdisjoint(self.classes)
+            keys |= here
+            states.add(subject.state.lower())
             if is_named and is_in_state and has_class:
                 found.append(index)
         if not found:
+            wanted, there = [], []
+            if self.classes:
+                wanted.append(f"the class {' or '.join(map(repr, self.classes))}")
+                there.append(f"classes: {', '.join(sorted(keys)[:_NAMED]) or 'none'}")
+            if self.state:
+                wanted.append(f"the state {self.state!r}")
+                there.append(f"states: {', '.join(sorted(states - {''})) or 'none'}")
+            if self.query:
+                wanted.append(f"{self.query!r} in its name")
             raise ConfigurationError(
-                f"None of the {len(looked.subjects):,} images of {looked.title} has the class, the "
-                "state and the name that were asked for"
+                f"None of the {len(looked.subjects):,} images of {looked.title} has "
+                + " and ".join(wanted)
+                + (f" (there are {'; '.join(there)})" if there else "")
             )
         return sorted(random.Random(self.seed).sample(found, min(self.count, len(found))))
 

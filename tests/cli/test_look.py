@@ -282,7 +282,12 @@ def test_a_picture_without_labels_says_why(
     ("arguments", "said"),
     [
         (["Cars", "-o", "a.gif"], "must end in .png, .jpg, .webp or .pdf"),
-        (["Cars", "--class", "bike"], "None of the 3 images of Cars has"),
+        (
+            ["Cars", "--class", "bike", "--query", "b"],
+            "None of the 3 images of Cars has the class 'bike' and 'b' in its name (there are "
+            "classes: car",
+        ),
+        (["Cars", "--state", "done"], "has the state 'done' (there are states: "),
         (["00000000-0000-0000-0000-000000000000"], "There is no project, dataset or media"),
     ],
 )

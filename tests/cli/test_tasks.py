@@ -88,6 +88,17 @@ def test_named_tasks_are_moved_without_a_question(at_service: Cli, project: Seed
     assert said.err.startswith("failed: nope: ")
 
 
+def test_a_project_is_taken_for_no_task(at_service: Cli, project: SeededProject) -> None:
+    """A name without a state is wrong usage, said with the way out; no task is changed."""
+    before = at_service("tasks", "list", project.id, "--json").documents
+    for verb in ("complete", "skip"):
+        ran = at_service("tasks", verb, "Street scenes")
+        assert (ran.status, ran.out) == (2, "")
+        assert "'Street scenes' is no id of a task" in ran.err
+        assert "--state" in ran.err
+    assert at_service("tasks", "list", project.id, "--json").documents == before
+
+
 def test_a_refused_token_is_no_matter_of_tasks(
     at_service: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:

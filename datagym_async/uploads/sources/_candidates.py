@@ -53,7 +53,7 @@ def check_name(value: object) -> None:
     if not isinstance(value, str) or "{" not in value:
         raise ConfigurationError(
             f'name is {shown(value)}; it must be "basename", "relative", a template such as '
-            '"{parent}_{name}", or a function of an UploadItem.'
+            '"{parent}_{name}", or in a program a function of an UploadItem.'
         )
     template = f"name is the template {value!r}"
     try:
