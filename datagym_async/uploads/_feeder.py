@@ -112,6 +112,7 @@ class Feeder:
             raise nothing_to_upload(wrong)
         if self._rules.on_clash == "error":
             await in_thread(self._plan.refuse_clashes, self._rules.screening)
+        self._tally.streamed = bool(streams)
         self._tally.total_known = not streams
         await self._hand_out_taken()
         for stream in streams:

@@ -47,6 +47,7 @@ class Tally(BulkTally[UploadResult]):
 
     bytes_found: int = 0
     total_known: bool = False
+    streamed: bool = False  # a watched folder, or another source that goes on, was waited for
     bytes_uploaded: int = 0
     reading_seconds: float = 0.0  # in which files were being read ahead
     preparing_seconds: float = 0.0  # in which images were being prepared
@@ -293,8 +294,7 @@ class Observer(Listener):
                     limiter=meters.lane.state(),
                     sent=report.uploaded + report.failed,
                     workers=workers,
-                    # A watched folder, or another source that goes on, was waited for.
-                    planning_seconds=planning_seconds if tally.total_known else 0.0,
+                    planning_seconds=0.0 if tally.streamed else planning_seconds,
                     item_seconds=tally.item_seconds,
                     disk_seconds=tally.disk_seconds,
                     preparing_seconds=tally.preparing_seconds,

@@ -55,18 +55,19 @@ async def test_a_service_that_takes_longer_the_more_a_dataset_holds() -> None:
     assert "line" not in spread.advice
 
 
-async def test_a_source_that_goes_on_is_waited_for() -> None:
-    """As a watched folder is: until its first image nothing is to be found."""
+@pytest.mark.parametrize("ends", [False, True])
+async def test_a_source_that_goes_on_is_waited_for(*, ends: bool) -> None:
+    """As a watched folder is, until it is stopped: before its first image there is none to find."""
 
     async def arriving() -> AsyncIterator[UploadItem]:
         await asyncio.sleep(15)
         for each in images(10):
             yield each
-        await asyncio.sleep(10_000)
+        await asyncio.sleep(0 if ends else 10_000)
 
     report = await simulated_run(steady, arriving(), config=config(max_duration=20))
 
-    assert (report.uploaded, report.complete) == (10, False)
+    assert (report.uploaded, report.complete) == (10, ends)
     assert report.advice.startswith("Nothing here limited this run: for ")
 
 
