@@ -86,6 +86,9 @@ def parse_path(text: str | Path) -> Path:
     return Path(text)
 
 
+_AsPath: Final = type("path", (), {})  # an argument whose help shows `<path>`
+
+
 def _number(text: str) -> float | None:
     try:
         number = float(text)
@@ -209,12 +212,14 @@ def sign(
         for name, kind in shared.items()
     )
     context = Parameter("context", Parameter.KEYWORD_ONLY, annotation=typer.Context)
-    parameters = (context, *own, *options)
-    for each in parameters:
+    parameters = [context, *own, *options]
+    for at, each in enumerate(parameters):
         kind, *said = get_args(each.annotation)[:2] or (None,)
         if kind in {bool, bool | None}:  # or help shows `--json <bool>`, as if it took a value
             said[0].metavar = ""
         if kind in {Path, Path | None, list[Path] | None}:
             said[0].parser = parse_path
+        if kind is Path:  # help names the type beside an argument, here that of Python
+            parameters[at] = each.replace(annotation=Annotated[_AsPath, said[0]])
     function.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
     function.__annotations__ = {each.name: each.annotation for each in parameters}

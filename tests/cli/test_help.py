@@ -172,3 +172,11 @@ def test_every_help_ends_with_examples_that_can_be_typed(command: Command, cli: 
         arguments = words[len(command.words) :]
         # Read, but not run: what is wrong with the words is an error here.
         command.found.make_context(names(command), arguments, parent=None)
+
+
+@pytest.mark.parametrize("words", ["config from", "config diff", "import"])
+def test_help_calls_a_path_a_path(words: str, cli: Cli) -> None:
+    """Not by the name of a class of Python."""
+    shown = cli(*words.split(), "--help").out
+    assert "<path>" in shown
+    assert "<Path>" not in shown
