@@ -34,6 +34,7 @@ _MOST_TEXT: Final = 16 * 2**20
 _MOST_LINES: Final = 100_000
 _MOST_WORDS: Final = 100_000
 _FIRST_LINES: Final = 20
+_NUMBERED: Final = re.compile(r"(\d{1,6})(?:\s*[:=,;]\s*|\s+)([^\d\s].*)", re.ASCII)
 
 
 @attrs.frozen(kw_only=True)
@@ -81,8 +82,15 @@ def entries_of(path: Path) -> list[str]:
 
 
 def names_of(path: Path) -> dict[int, str]:
-    """Return the names in a file by the numbers of their lines; errors as for `text_of`."""
-    return {number: name for number, name in enumerate(entries_of(path)) if name}
+    """Return the names in a file by the numbers of their lines; errors as for `text_of`.
+
+    Numbers in front of the names (``0: cat``) are no part of them if they are those of their lines,
+    and the names differ without them (``0 cent``, ``1 cent``).
+    """
+    names = {number: name for number, name in enumerate(entries_of(path)) if name}
+    parts = {number: _NUMBERED.fullmatch(name) for number, name in names.items()}
+    bare = {n: found[2] for n, found in parts.items() if found and int(found[1]) == n}
+    return bare if len({*bare.values()}) == len(names) else names
 
 
 def lines_of(path: Path) -> Iterator[tuple[int, list[str]]]:

@@ -26,6 +26,7 @@ from datagym_async.formats._reading import (
     Pictures,
     entries_of,
     files_below,
+    first_words,
     is_number,
     is_there,
     lines_of,
@@ -51,6 +52,8 @@ _PART_NAMES: Final = (*SPLITS, "valid", "validation", "validate", "training", "t
 _LISTS: Final = ("names", "labels", "difficult", "map", "tree", "download")
 """What else may be a text file in a data file, those of darknet included."""
 _NAMES_FILES: Final = ("classes.txt", "obj.names", "classes.names", "_darknet.labels", "names.txt")
+_MORE_NAMES_FILES: Final = ("labels.txt", "class.txt", "class_names.txt", "classnames.txt")
+"""Those that are read if there is none of the others, and their first line is no label."""
 _NAMES_SUFFIXES: Final = frozenset((".txt", ".names", ".labels"))
 _IMAGES: Final = ("images", "JPEGImages")
 """Folders of images that have one of labels beside them; the latter is darknet's."""
@@ -388,6 +391,8 @@ def _listed(
     others = [each for each in texts if each.suffix == ".names"]  # of darknet, by any name
     files = [each for each in texts if each.name in _NAMES_FILES]
     files = files or (others if len(others) == 1 else [])
+    more = (each for each in texts if each.name in _MORE_NAMES_FILES)
+    files = files or [each for each in more if first_words(each) and not is_yolo(each)]
     above = (folder.parent / name for name in _NAMES_FILES)
     for file in () if classes else files or [*filter(Path.is_file, above)][:1]:
         try:
@@ -407,7 +412,7 @@ def _listed(
         deeper = [each for each in below if each.parent != folder and _has_names(each)]
         raise FormatError(
             f"{folder} does not list its classes: there is none of data.yaml with names, "
-            f"{', '.join(_NAMES_FILES[:-1])}; name them with classes=..."
+            f"{', '.join((*_NAMES_FILES, *_MORE_NAMES_FILES))}; name them with classes=..."
             + "".join(f", or give {each} in place of the folder" for each in deeper[:1])
         )
     return {number: Category(number, name) for number, name in names.items()}

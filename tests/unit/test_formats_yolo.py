@@ -1187,3 +1187,37 @@ def test_scores_are_a_threshold(tmp_path: Path) -> None:
     (image,), lost = read(open_dataset(tmp_path, "kitti", min_score=0.5))
     assert [each.score for each in image.objects] == [0.75, None]
     assert lost == {"low_score": 1, "size": 1}
+
+
+LISTS = [
+    ("labels.txt", "cat\ndog\n", "cat dog"),
+    ("labels/class_names.txt", "cat\r\ndog  \r\n", "cat dog"),
+    ("classes.txt", "0: cat\n1: dog\n", "cat dog"),
+    ("labels.txt", "0 cat\n1 dog\n", "cat dog"),
+    ("classes.txt", "0,cat\n\n2,dog\n", "cat dog"),
+    ("classes.txt", "1 cat\n2 dog\n", "1 cat,2 dog"),  # it may be counted from 1: nothing is said
+    ("classes.txt", "0 cent\n1 cent\n", "0 cent,1 cent"),
+]
+
+
+@pytest.mark.parametrize(("name", "listed", "names"), LISTS)
+def test_lists_of_classes_by_other_names_and_with_numbers(
+    tmp_path: Path, name: str, listed: str, names: str
+) -> None:
+    """A list of names is found, and numbers in front that repeat those of the lines are dropped."""
+    picture(tmp_path / "images" / "a.png")
+    last = 2 if "2,dog" in listed else 1
+    text(tmp_path / "labels" / "a.txt", f"0 0.5 0.5 0.5 0.5\n{last} 0.5 0.5 0.2 0.2\n")
+    text(tmp_path / name, listed)
+    (image,), lost = read(open_dataset(tmp_path))
+    expected = names.split("," if "," in names else None)
+    assert [each.category.name for each in image.objects] == expected
+    assert not lost
+
+
+def test_labels_of_an_image_called_labels_are_no_list_of_classes(tmp_path: Path) -> None:
+    """``labels.txt`` is a label file if it holds labels; then nothing lists the classes."""
+    picture(tmp_path / "labels.png")
+    text(tmp_path / "labels.txt", "0 0.5 0.5 0.5 0.5\n")
+    with pytest.raises(FormatError, match=r"does not list its classes.*labels\.txt"):
+        open_dataset(tmp_path, "yolo")
