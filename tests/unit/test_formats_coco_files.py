@@ -330,6 +330,9 @@ def test_the_parts_of_a_category() -> None:
         ({"bbox": [1, 2, 3]}, "it has no box of four numbers"),
         ({"bbox": [1, 2, -3, 4]}, "its box has a width or height below 0"),
         ({"bbox": "1 2 3 4"}, "it has no box of four numbers"),
+        ({"bbox": [5, 6, 3, 4], "bbox_mode": 0}, "its box has a width or height below 0"),
+        ({"bbox": [1, 2, 3, 4], "bbox_mode": 2}, "its bbox_mode is neither 0 (two corners)"),
+        ({"bbox": [1, 2, 3, 4], "bbox_mode": [0]}, "its bbox_mode is neither 0 (two corners)"),
     ],
 )
 def test_a_bad_box_keeps_the_outline(members: dict[str, Any], said: str) -> None:
@@ -338,6 +341,15 @@ def test_a_bad_box_keeps_the_outline(members: dict[str, Any], said: str) -> None
     assert (found.box, [*found.parts]) == (None, [[[(1, 1), (5, 1), (5, 4), (1, 4)]]])
     assert counts(losses) == ({"part": 1} if said else {})
     assert said in str(losses)
+
+
+@pytest.mark.parametrize(
+    ("mode", "box"), [(0, (1, 2, 4, 5)), (1, (1, 2, 5, 7)), (None, (1, 2, 5, 7))]
+)
+def test_a_box_is_read_as_its_mode_says(mode: int | None, box: tuple[int, ...]) -> None:
+    """Detectron2 writes two corners, or a corner and the size; what is said of it is not kept."""
+    (found,), losses = objects(document(annotation(bbox=[1, 2, 5, 7], bbox_mode=mode)))
+    assert (found.box, found.extra, counts(losses)) == (box, {}, {})
 
 
 @pytest.mark.parametrize(

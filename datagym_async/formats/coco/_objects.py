@@ -21,12 +21,13 @@ from datagym_async.labels._values import NUMBERS
 
 _READ: Final = frozenset((
     "id", "image_id", "category_id", "bbox", "segmentation", "iscrowd", "area", "keypoints",
-    "num_keypoints", "score",
+    "num_keypoints", "score", "bbox_mode",
 ))  # fmt: skip
 """Members of an annotation that are read, or can be computed from others."""
 _WHOLE: Final = re.compile(r"-?(?:0|[1-9]\d{0,30})(?:\.0+)?", re.ASCII)
 _HALVES: Final = re.compile("[\ud800-\udfff]")
 _HIDDEN, _SEEN = 1, 2
+_CORNERS, _CORNER_AND_SIZE = 0, 1  # how the numbers of a box are meant, in Detectron2's files
 
 
 # --- Numbers: also as texts, and whole ones with a point ------------------------------------------
@@ -139,9 +140,14 @@ def object_of(
     if score is None and "score" in raw:
         found.extra = {**found.extra, "score": raw["score"]}
     if (bbox := raw.get("bbox")) is not None and bbox != []:
-        box = numbers(bbox)
+        mode = raw.get("bbox_mode")
+        box, mode = numbers(bbox), _CORNER_AND_SIZE if mode is None else number_in(mode)
+        if mode == _CORNERS and box is not None and len(box) == 4:
+            box = [*box[:2], box[2] - box[0], box[3] - box[1]]
         if box is None or len(box) != 4:
             faults.append("it has no box of four numbers")
+        elif mode not in {_CORNERS, _CORNER_AND_SIZE}:
+            faults.append("its bbox_mode is neither 0 (two corners) nor 1 (corner and size)")
         elif box[2] < 0 or box[3] < 0:
             faults.append("its box has a width or height below 0")
         else:
