@@ -19,6 +19,7 @@ from datagym_async._checks import is_coroutine_function
 from datagym_async._limits import Limits, LimitsConfig
 from datagym_async._retry import RetryPolicy
 from datagym_async._session import Session
+from datagym_async._threads import in_thread_left_behind, only_cancelled_by_us
 from datagym_async._transport import (
     AiohttpTransport,
     Auth,
@@ -86,8 +87,9 @@ async def token_of(source: Secret | TokenSource) -> Secret:
     if isinstance(source, Secret):
         return source
     is_coroutine = is_coroutine_function(source)
-    given = source() if is_coroutine else await asyncio.to_thread(source)
-    secret = await given if isinstance(given, Awaitable) else given
+    with only_cancelled_by_us():
+        given = source() if is_coroutine else await in_thread_left_behind(source)
+        secret = await given if isinstance(given, Awaitable) else given
     del given
     if not isinstance(secret, str):
         raise ConfigurationError(f"token returned {type(secret).__name__}; it must return a str")

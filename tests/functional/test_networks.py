@@ -380,6 +380,35 @@ async def test_a_token_is_asked_for_again_when_it_is_refused(is_coroutine: bool)
     assert len(heads) <= 1 + 10 + 1
 
 
+@pytest.mark.parametrize("kind", [StopIteration, asyncio.CancelledError])
+@pytest.mark.parametrize("is_coroutine", [False, True], ids=["plain", "coroutine"])
+async def test_a_token_function_that_ends_oddly(
+    is_coroutine: bool, kind: type[BaseException]
+) -> None:
+    """Such as ``iter(tokens).__next__`` that is used up: an error, when opened and when renewed."""
+    heads: list[bytes] = []
+    tokens = iter(["token-number-1"])
+
+    def token() -> str:
+        for one in tokens:
+            return one
+        raise kind
+
+    async def coroutine() -> str:
+        return token()
+
+    source = coroutine if is_coroutine else token
+    async with raw_server(refusing(lambda: "another-token", heads)) as base_url:
+        async with DataGymClient(source, base_url) as client:
+            for _ in range(2):
+                with pytest.raises(APIError, match="function that gives the token raised Runtime"):
+                    await client.projects.list()
+        with pytest.raises(RuntimeError):
+            await DataGymClient(source, base_url).open()
+
+    assert len(heads) == 2
+
+
 async def test_a_token_that_stays_the_same_is_refused_as_ever() -> None:
     """It is asked for, and nothing is sent again."""
     heads: list[bytes] = []
