@@ -167,7 +167,8 @@ def _at_home(text: str, job: dict[str, object], folder: Path) -> str:
     # A long path is broken wherever the terminal ends.
     journal = f"{os.environ['DATAGYM_STATE_DIR']}/{job['job']}.journal"
     state = "/home/me/.local/state/datagym-async/155a0e8d57dbeaf21f7e8567.journal"
-    for path, shown in ((journal, state), (str(folder), "/home/me")):
+    photos = (str(folder / "photos"), "/home/me/photos")
+    for path, shown in ((journal, state), photos, (str(folder), "/home/me")):
         text = re.sub(r"\s*".join(map(re.escape, path)), shown, text)
     text = text.replace(str(job["job"]), "155a0e8d57dbeaf21f7e8567")
     text = text.replace(str(job["job"])[:6], "155a0e")
