@@ -284,7 +284,7 @@ class SampleLoader:
         self._needs_thread = self._cache is not None or not is_plain
 
     async def load(self, index: int, *, epoch: int) -> Loaded:
-        """Return the result of a sample; an error is part of it and not raised."""
+        """Return the result of a sample; only an error of `on_error` is raised."""
         media = self.listing[index]
         try:
             loaded = None
@@ -347,10 +347,7 @@ class SampleLoader:
             return Loaded(error=error)
         if isinstance(on_error, str):
             return Loaded(skipped=True)
-        try:
-            value = on_error(media, error)
-        except Exception as raised:
-            return Loaded(error=raised)
+        value = on_error(media, error)
         if value is not None:
             return Loaded(value, weigh(value))
         if self._config.even is None:

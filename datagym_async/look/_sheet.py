@@ -66,22 +66,23 @@ class Choice:
         """Return the numbers of the images, in order; `ConfigurationError` if there are none."""
         if not looked.subjects:
             raise ConfigurationError(f"There is no image in {looked.title}")
-        found, keys, states = [], set[str](), set[str]()
+        found = []
         for index, subject in enumerate(looked.subjects):
-            here = {each.key for each in (subject.labels or LabeledImage()).walk()}
+            walk = (subject.labels or LabeledImage()).walk()
             is_named = self.query.lower() in subject.name.lower()
             is_in_state = self.state.lower() in {"", subject.state.lower()}
-            has_class = not self.classes or not here.isdisjoint(self.classes)
-            keys |= here
-            states.add(subject.state.lower())
+            has_class = not self.classes or any(each.key in self.classes for each in walk)
             if is_named and is_in_state and has_class:
                 found.append(index)
         if not found:
             wanted, there = [], []
             if self.classes:
+                labels = (each.labels or LabeledImage() for each in looked.subjects)
+                keys = {each.key for one in labels for each in one.walk()}
                 wanted.append(f"the class {' or '.join(map(repr, self.classes))}")
                 there.append(f"classes: {', '.join(sorted(keys)[:_NAMED]) or 'none'}")
             if self.state:
+                states = {each.state.lower() for each in looked.subjects}
                 wanted.append(f"the state {self.state!r}")
                 there.append(f"states: {', '.join(sorted(states - {''})) or 'none'}")
             if self.query:

@@ -107,7 +107,9 @@ class Plan:
         self._resuming: Resuming | None = None
         self._added = self._settled = 0  # items
         self._keys = 0  # names and addresses that they are about to claim
-        self._has_clashed = False  # whether two items ever wanted one of these
+        self._may_clash = (
+            False  # whether two items have ever wanted one of these, as far as we know
+        )
         self._turned = self._taken = 0  # turns
         self._use(Database(None, journal_file.WHAT))
 
@@ -124,7 +126,7 @@ class Plan:
                 (self._added,) = connection.execute(sql.LAST_ITEM).fetchone()
             self._settled = self._added
             self._resuming = Resuming(self._added, finds_equals=self._dedupe is not None)
-            self._has_clashed = self._added > 0  # items may wait for names, as far as we know
+            self._may_clash = self._added > 0  # some may wait for names
 
     def __enter__(self) -> Self:
         self.open()
@@ -235,7 +237,7 @@ class Plan:
                 last = self._resuming.last
                 database.execute(sql.TAKE_OVER, (self._turned, last, last))
             if self._keys:  # not all were free
-                self._has_clashed = True
+                self._may_clash = True
                 self.outcomes.write(database)
                 added = drop_repeats(database, self._turned)
                 if renames:
@@ -258,8 +260,8 @@ class Plan:
         """Return up to `count` settled items; those to be sent are marked as `SENDING` first."""
         with self._database.writing() as database:
             self.outcomes.write(database)
-            is_held = self._has_clashed or database.execute(sql.IS_HELD).fetchone()[0]
-            take = sql.TAKE if is_held else sql.TAKE_ALONE
+            may_clash = self._may_clash or database.execute(sql.IS_HELD).fetchone()[0]
+            take = sql.TAKE if may_clash else sql.TAKE_ALONE
             rows = database.execute(take, (self._taken, count)).fetchall()
             found = [self._planned(database, row) for row in rows]
             if self._dedupe is not None:
