@@ -107,9 +107,7 @@ class Plan:
         self._resuming: Resuming | None = None
         self._added = self._settled = 0  # items
         self._keys = 0  # names and addresses that they are about to claim
-        self._may_clash = (
-            False  # whether two items have ever wanted one of these, as far as we know
-        )
+        self._may_clash = False  # whether two items may want the same of these
         self._turned = self._taken = 0  # turns
         self._use(Database(None, journal_file.WHAT))
 
