@@ -27,8 +27,9 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import aclosing, suppress
-from itertools import count, repeat
-from typing import TypeAlias, cast
+from functools import partial
+from itertools import count
+from typing import Any, TypeAlias, TypeVar, cast
 from unicodedata import normalize
 from uuid import UUID
 
@@ -36,6 +37,7 @@ import attrs
 
 from datagym_async._json import ShapeError
 from datagym_async._printable import Shown, logger, printable, tally, told
+from datagym_async._threads import in_thread
 from datagym_async.exceptions import (
     APIError,
     BadRequestError,
@@ -203,6 +205,7 @@ def _summed(remarks: Iterable[ImportRemark]) -> tuple[ImportRemark, ...]:
 
 _log = logger(__name__)
 
+T = TypeVar("T")
 _PATIENCE = 3  # after so many lost answers in a row an import stops
 
 
@@ -227,6 +230,11 @@ class _Verdict:
             key=self.key,
             remarks=(remark, *result.remarks),
         )
+
+
+def _each(function: Callable[..., T], *lists: Iterable[Any]) -> list[T]:
+    """Return the results for all items; a `map` would end early at the caller's `StopIteration`."""
+    return [function(*items) for items in zip(*lists)]  # noqa: B905 -- the indexes have no end
 
 
 @attrs.define
@@ -259,10 +267,10 @@ class Importer:
                 aclosing(in_batches(source, self.batch_size)) as batches,
             ):
                 async for batch in batches:
-                    named = await asyncio.to_thread(list, map(self.screening.named, batch))
+                    named = await in_thread(_each, self.screening.named, batch)
                     sizes = {} if self.sizes is None else await self.sizes.of(named)
-                    looked_at = map(self.screening.screen, named, indexes, repeat(sizes))
-                    items = await asyncio.to_thread(list, looked_at)
+                    screen = partial(self.screening.screen, sizes=sizes)
+                    items = await in_thread(_each, screen, named, indexes)
                     verdicts = await self._settle(
                         [each for each in items if each.payload is not None]
                     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from typing import Any, cast
@@ -206,6 +207,40 @@ async def test_a_source_that_breaks_off_says_what_was_stored() -> None:
             "P", source(), keep_data=True, config=None, batch_size=2
         )
     assert caught.value.__notes__ == ["2 predictions had been stored before"]
+
+
+class Odd(dict[str, object]):
+    """Labels of a prediction that raise what means an end elsewhere."""
+
+    def __getitem__(self, key: str) -> object:
+        raise StopIteration
+
+    def items(self) -> Any:
+        raise StopIteration
+
+
+async def test_no_prediction_is_left_out_for_a_stop_iteration() -> None:
+    """It is no end of the batch: the others would be missing in silence."""
+    whole, session = predictions(3), FakeSession([STORED])
+    whole[1]["labels"] = Odd({"car": []})
+    with pytest.raises(RuntimeError, match="StopIteration was raised in a thread"):
+        await LabelsResource(session).import_predictions("P", whole, keep_data=False, config=CONFIG)
+    assert not session.requests
+
+
+async def test_a_source_that_was_cancelled_is_an_error() -> None:
+    """Its caller is not cancelled, and would look so."""
+
+    async def source() -> AsyncIterator[dict[str, object]]:
+        yield predictions(1)[0]
+        raise asyncio.CancelledError
+
+    session = FakeSession([STORED])
+    with pytest.raises(RuntimeError, match="CancelledError was raised") as caught:
+        await LabelsResource(session).import_predictions(
+            "P", source(), keep_data=False, config=None, batch_size=1
+        )
+    assert caught.value.__notes__ == ["1 predictions had been stored before"]
 
 
 async def test_the_results_before_a_stop_are_given() -> None:
