@@ -153,8 +153,12 @@ class _Account:
     kinds: dict[tuple[str, str], _Kind] = attrs.field(factory=dict)
     told: list[ImportResult] = attrs.field(factory=list)
     left_out: int = 0
-    created: LabelConfig | None = None
+    job: LabelImport | None = None  # once it has begun
     is_complete: bool = False
+
+    @property
+    def created(self) -> LabelConfig | None:
+        return None if self.job is None else self.job.created
 
     @property
     def total(self) -> int:
@@ -221,19 +225,13 @@ def import_(
     source.format = source.found_format
     account = _Account(lossy_ok=lossy_ok, is_check=how["dry_run"])
     client = client_for(invocation)
-    running: list[LabelImport] = []
-
-    def stop() -> None:
-        for each in running:
-            each.is_stopping = True
-        output.warning(f"{STOPPING}.")
 
     async def run() -> None:
         async with (
             client,
-            waiting(invocation, client, lambda: any(each.is_reading for each in running)),
+            waiting(invocation, client, lambda: account.job is not None and account.job.is_reading),
         ):
-            job = LabelImport(
+            account.job = job = LabelImport(
                 client.labels,
                 client.label_configs,
                 await project_of(client, project),
@@ -242,7 +240,11 @@ def import_(
                 how=how,
                 create_config=create_config,
             )
-            running.append(job)
+
+            def stop() -> None:
+                job.is_stopping = True
+                output.warning(f"{STOPPING}.")
+
             with ending_in_two_steps(stop):
                 async with aclosing(job.results()) as results:
                     async for result in results:
@@ -252,18 +254,15 @@ def import_(
     try:
         run_in_loop(run())
     except (KeyboardInterrupt, asyncio.CancelledError):
-        stopped = True
+        pass  # it is not complete
     except DataGymError as error:
         status = STOPPED  # it has not begun
         if account.total:
             status = SOME_FAILED
             _close(output, account, source)
         raise CommandError(sentence_of(error), status=status) from error
-    else:
-        stopped = running[0].is_stopping
-    account.created = running[0].created if running else None
     status = _close(output, account, source)
-    if stopped:
+    if not account.is_complete:
         output.warning("Interrupted; predictions that are not listed were not imported.")
         return INTERRUPTED
     return status

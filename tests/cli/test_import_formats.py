@@ -16,6 +16,7 @@ from datagym_async import DataGymClient
 from datagym_async.labels import LabelConfig
 from datagym_async.models import EntryType
 from datagym_async.server import SeedDataset, SeededProject, SeedMedia, SeedProject
+from datagym_async.testing import FaultPlan, RefuseToken
 from tests.cli.conftest import Cli
 from tests.helpers.sentinel import TOKEN
 from tests.helpers.server_thread import ServerThread
@@ -120,6 +121,19 @@ def test_a_file_into_a_fresh_project_is_one_command(bench: Bench) -> None:
     ran = bench.run(file, "--create-config", "--json")
     assert (ran.status, ran.document["ok"], ran.document["losses"]) == (0, True, [])
     assert ran.document["created"] is None
+
+
+def test_an_import_that_stops_says_what_was_made(bench: Bench, faults: FaultPlan) -> None:
+    """The configuration is there, as after an import that ends."""
+    given = coco({"Car": [1, 2, 3, 4]})
+    given["images"].append(given["images"][0] | {"id": 2, "file_name": "M\u00fcller 1.png"})
+    given["annotations"].append(given["annotations"][0] | {"id": 2, "image_id": 2})
+    faults.add(RefuseToken(), method="POST", path=r"/prediction$", nth=2)
+    file = bench.file("coco.json", given)
+    ran = bench.run(file, "--create-config", "--batch-size", "1", "--json")
+    assert (ran.status, ran.document["stored"]) == (1, 1)
+    assert [each["entryKey"] for each in ran.document["created"]] == ["car"]
+    assert [each.key for each in bench.config().entries] == ["car"]
 
 
 def test_a_file_without_labels_imports_nothing(bench: Bench) -> None:
