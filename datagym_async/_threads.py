@@ -118,20 +118,11 @@ class TaskGroup:
         return task
 
 
-@asynccontextmanager
-async def together() -> AsyncGenerator[TaskGroup, None]:
-    """Give a group of tasks whose first error comes out as it was raised, and not in a group.
-
-    An `ExceptionGroup` that a task raises itself comes out whole.
-    """
+@contextmanager
+def ungrouped() -> Generator[None, None, None]:
+    """Raise the first error of a group of tasks as it was raised, and not in a group."""
     try:
-        async with asyncio.TaskGroup() as group:
-            tasks = TaskGroup(group, asyncio.current_task())
-            try:
-                yield tasks
-            except BaseException:
-                tasks.is_ending = True
-                raise
+        yield
     except BaseExceptionGroup as errors:
         first = errors.exceptions[0]
     else:
@@ -142,6 +133,22 @@ async def together() -> AsyncGenerator[TaskGroup, None]:
     finally:
         first.__context__ = context  # not the cancellation of who waited for the tasks
         del first, context  # their tracebacks have this frame
+
+
+@asynccontextmanager
+async def together() -> AsyncGenerator[TaskGroup, None]:
+    """Give a group of tasks whose first error comes out as it was raised, and not in a group.
+
+    An `ExceptionGroup` that a task raises itself comes out whole.
+    """
+    with ungrouped():
+        async with asyncio.TaskGroup() as group:
+            tasks = TaskGroup(group, asyncio.current_task())
+            try:
+                yield tasks
+            except BaseException:
+                tasks.is_ending = True
+                raise
 
 
 def first_of(error: Exception) -> Exception:

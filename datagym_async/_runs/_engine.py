@@ -30,7 +30,7 @@ import attrs
 from datagym_async._public import NotCopied
 from datagym_async._retry import SEEMS_DOWN, is_outage
 from datagym_async._runs._options import Stops
-from datagym_async._threads import in_thread, together
+from datagym_async._threads import in_thread, together, ungrouped
 from datagym_async._wire._messages import Body
 from datagym_async.exceptions import (
     APIError,
@@ -176,8 +176,10 @@ class BulkRun(NotCopied, ABC, Generic[Work, Result, Report]):
         try:
             if self._running is not None:
                 self._running.cancel()
-            # Without the body's error, which the group would wrap; it is raised as it is.
-            await self._group.__aexit__(None, None, None)
+            # Without the body's error, which the group would wrap; it is raised as it is. So is what
+            # is no `Exception`, and ended the run.
+            with ungrouped():
+                await self._group.__aexit__(None, None, None)
         finally:
             self._opened.close()
             self._end()

@@ -434,6 +434,25 @@ async def test_a_group_of_errors_of_a_source_comes_out_whole(
         assert caught.value is errors
 
 
+@pytest.mark.parametrize("kind", ["sync", "async"])
+async def test_what_is_no_exception_comes_out_unchanged(service: FakeService, kind: str) -> None:
+    """`pytest.fail` in a source, for example: a test that uploads has failed then."""
+
+    def source() -> Iterator[UploadItem]:
+        yield from images(3)
+        pytest.fail("mine")
+
+    async def asynchronous() -> AsyncIterator[UploadItem]:
+        for image in source():
+            yield image
+
+    items = source() if kind == "sync" else asynchronous()
+    with pytest.raises(pytest.fail.Exception, match="mine"):
+        async with uploader(service, items) as run:
+            await run.finish()
+    assert not run.report.complete
+
+
 async def test_an_error_while_images_are_read_keeps_its_cause(
     service: FakeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
