@@ -176,8 +176,8 @@ class BulkRun(NotCopied, ABC, Generic[Work, Result, Report]):
         try:
             if self._running is not None:
                 self._running.cancel()
-            # Without the body's error, which the group would wrap; it is raised as it is. So is what
-            # is no `Exception`, and ended the run.
+            # Without the body's error, which the group would wrap; it is raised as it is, and so is
+            # what is no `Exception`.
             with ungrouped():
                 await self._group.__aexit__(None, None, None)
         finally:
