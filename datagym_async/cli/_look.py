@@ -43,7 +43,7 @@ from datagym_async.look._pages import few, statistics_page, statistics_svg
 from datagym_async.look._sheet import FORMS
 from datagym_async.look._stats import FindingKind, Histogram
 from datagym_async.look._subjects import ImageSet, of_folder, of_service
-from datagym_async.models import Project
+from datagym_async.models import Dataset, Project
 from datagym_async.models._ids import is_id
 
 _LISTING: Final = "For COCO results: the file that lists images and categories."
@@ -112,14 +112,16 @@ def preview(
 
     async def at(client: DataGymClient) -> int:
         try:
-            looked = await subjects.at(client)
+            found = await subject_of(client, subject)
         except CommandError:
             if not is_id(subject):
                 raise
             return await _one(client, subject, project, output, text=text)
-        return await draw(looked)
+        return await draw(await subjects.at(client, found))
 
-    shown = run_in_loop(local()) if lies_here(invocation, subject) else with_client(invocation, at)
+    of_files = {"labels": labels, "images": images, "classes": classes}
+    is_here = _is_here(invocation, subject, of_files, project)
+    shown = run_in_loop(local()) if is_here else with_client(invocation, at)
     for line in notes:
         invocation.output.warning(line)
     document = {"path": str(output), "images": shown, "notes": notes}
@@ -171,15 +173,33 @@ class Subjects:
     async def _of(self, folder: Path) -> ImageSet:
         return await of_folder(folder, self.labels, self.listing, self.classes or ())
 
-    async def at(self, client: DataGymClient) -> ImageSet:
-        if self.labels is not None:
-            raise CommandError("--labels is for folders only.")
-        found = await subject_of(client, self.subject)
-        sources = client._look_sources()
-        if isinstance(found, Project):
-            return await of_service(sources, found.id, None)
+    async def at(self, client: DataGymClient, found: Project | Dataset) -> ImageSet:
         of = None if self.project is None else (await project_of(client, self.project)).id
-        return await of_service(sources, of, found.id)
+        if isinstance(found, Dataset):
+            return await of_service(client._look_sources(), of, found.id)
+        if of is not None:
+            raise CommandError(
+                f"--project is for datasets and media, and {found.name!r} is neither."
+            )
+        return await of_service(client._look_sources(), found.id, None)
+
+
+def _is_here(
+    invocation: Invocation,
+    subject: str,
+    of_files: Mapping[str, Path | None],
+    project: str | None = None,
+) -> bool:
+    """Return whether a subject is a file or folder; refuse options that have no effect on it."""
+    is_here = lies_here(invocation, subject)
+    if is_here and project is not None:
+        raise CommandError(f"--project is for datasets and media, and {subject!r} is a path here.")
+    for name, value in () if is_here else of_files.items():
+        if value is not None:
+            raise CommandError(
+                f"--{name} is for files and folders, and {subject!r} is no path here."
+            )
+    return is_here
 
 
 @command(gallery_app, "gallery")
@@ -262,9 +282,12 @@ def gallery(
                 async with showing(shown, look):
                     return await build(await subjects.local())
             async with client, waiting(invocation, client), showing(shown, look):
-                return await build(await subjects.at(client))
+                return await build(await subjects.at(client, await subject_of(client, subject)))
 
-    client = None if lies_here(invocation, subject) else client_for(invocation)
+    # What is compared is in files, too.
+    of_files = {"labels": labels} | ({} if compare else {"images": images, "classes": classes})
+    is_here = _is_here(invocation, subject, of_files, project)
+    client = None if is_here else client_for(invocation)
     try:
         made = run_in_loop(run())
     except (KeyboardInterrupt, asyncio.CancelledError):
@@ -345,11 +368,9 @@ def stats(
     for file in files:
         if file.suffix.lower() not in _FORMATS:
             raise CommandError(f"The file {file} must end in .html, .svg or .json.")
-    path = Path(subject)
-    if lies_here(invocation, subject):
+    if _is_here(invocation, subject, {"images": images, "classes": classes}):
+        path = Path(subject)
         found = asyncio.run(stats_of_file(path, tiny=tiny, images=images, classes=classes or ()))
-    elif images or classes:
-        raise CommandError(f"--{'images' if images else 'classes'} is for files and folders only.")
     else:
 
         async def work(client: DataGymClient) -> LabelStatistics:

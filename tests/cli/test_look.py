@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tests.cli.conftest import Cli
     from tests.helpers.server_thread import ServerThread
 
+MISSING = "00000000-0000-0000-0000-000000000000"
 NAMES = ("a.jpg", "<script>alert(1)<.jpg", "new.jpg")
 CAR = Annotation("car", Rectangle(2, 3, 10, 8), [Classification.select("kind", "bus")])
 
@@ -185,7 +186,13 @@ def test_a_gallery_of_a_folder_needs_no_token(cli: Cli, tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (["nothing"], "There is no file, project or dataset 'nothing'."),
-        (["Cars", "--labels", "a.json"], "--labels is for folders only"),
+        (["Cars", "--labels", "a.json"], "--labels is for files and folders"),
+        (["Cars", "--classes", "a.txt"], "--classes is for files and folders"),
+        (
+            ["Cars", "--project", "Cars"],
+            "--project is for datasets and media, and 'Cars' is neither",
+        ),
+        ([".", "--project", "Cars"], "--project is for datasets and media, and '.' is a path here"),
         (["Cars", "--compare", "no.json"], "no.json"),
     ],
 )
@@ -260,7 +267,7 @@ def test_statistics_of_labels_whose_images_are_elsewhere(cli: Cli, tmp_path: Pat
     found = cli("stats", tmp_path / "labels", "--images", tmp_path)
     assert found.out.startswith("labels: 1 image with 1 object of 1 class.\n\n")
     refused = cli("stats", "Cars", "--images", tmp_path)
-    assert (refused.status, "--images is for files and folders only" in refused.err) == (2, True)
+    assert (refused.status, "--images is for files and folders" in refused.err) == (2, True)
 
 
 def test_a_picture_without_labels_says_why(
@@ -287,7 +294,13 @@ def test_a_picture_without_labels_says_why(
             "None of the 3 images of Cars has the class 'bike' and 'b' in its name (there are",
         ),
         (["Cars", "--state", "done"], "has the state 'done' (there are states: "),
-        (["00000000-0000-0000-0000-000000000000"], "There is no project, dataset or media"),
+        ([MISSING], "There is no project, dataset or media"),
+        ([MISSING, "--labels", "a.json"], "--labels is for files and folders"),
+        (
+            ["Cars", "--images", "a.json"],
+            "--images is for files and folders, and 'Cars' is no path",
+        ),
+        ([".", "--project", "Cars"], "--project is for datasets and media, and '.' is a path here"),
     ],
 )
 @pytest.mark.usefixtures("project")
