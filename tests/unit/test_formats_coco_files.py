@@ -434,6 +434,42 @@ def test_keypoints_without_names() -> None:
     assert counts(opened(given)[1]) == {"part": 2}
 
 
+@pytest.mark.parametrize(
+    ("names", "kept"),
+    [
+        ((), ("keypoint 1", "keypoint 2")),
+        (("nose", "eye"), ("nose", "eye")),
+        (("nose", "eye", "ear"), ()),
+    ],
+)
+def test_keypoints_without_names_in_several_files(
+    names: tuple[str, ...], kept: tuple[str, ...]
+) -> None:
+    """Those of each file are kept, and named as another file does, if it has as many."""
+    person = {"id": 5, "name": "person"}
+    points = annotation(category_id=5, keypoints=[2, 3, 2, 4, 3, 1])
+    first = document(points, categories=[person])
+    second = document(points, images=[{**IMAGE, "file_name": "b.jpg"}], categories=[person])
+    third = document(categories=[{**person, "keypoints": names}])
+    losses = Losses()
+    dataset = open_dataset(first, second, third)
+    found = [one for image in dataset.images(losses) for one in image.objects]
+    assert [each.category.keypoints for each in found] == [kept or names] * 2
+    assert [[*each.keypoints] for each in found] == [[(2, 3, 2), (4, 3, 1)] if kept else []] * 2
+    told = {"unnamed": 1} if not names else {} if kept else {"part": 2}
+    assert counts(losses.report()) == told
+
+
+def test_a_mask_in_a_list() -> None:
+    """A list of one mask, as pycocotools encodes a stack of one, is that mask; of two, none."""
+    mask = compress(np.ones((10, 20), np.uint8))
+    found, losses = objects(
+        document(annotation(segmentation=[mask]), annotation(segmentation=[mask, mask]))
+    )
+    assert [each.mask for each in found] == [mask, None]
+    assert counts(losses) == {"part": 1}
+
+
 def test_what_it_has_more_of() -> None:
     """Where most objects have an outline and no box, boxes would be less than what is there."""
     boxes, outlines = annotation(segmentation=[RING]), annotation(bbox=None, segmentation=[RING])
@@ -540,6 +576,15 @@ def test_two_ids_of_one_category() -> None:
         document(categories=[CAR, {**CAR, "id": 9}, {**CAR, "supercategory": ""}])
     )
     assert [each.names for each in dataset.categories] == [("car", "vehicle"), ("car", "")]
+
+
+def test_blanks_around_names() -> None:
+    """Blanks around the name of a class are no part of it, and blanks alone are no name."""
+    padded = [{**DOG, "id": 6, "name": "dog "}, {"id": 7, "name": " "}, {**CAR, "name": " car"}]
+    drawn = [annotation(category_id=each) for each in (3, 4, 6, 7)]
+    found, losses = objects(document(*drawn, categories=[DOG, *padded]))
+    assert [each.category.names for each in found] == [("car", "vehicle"), ("dog", ""), ("dog", "")]
+    assert counts(losses) == {"doubled_class": 1, "record": 1, "unknown_category": 1}
 
 
 def test_two_annotations_of_one_id() -> None:

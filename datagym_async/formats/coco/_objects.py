@@ -87,13 +87,15 @@ def category_of(raw: Mapping[str, Any], index: int, faults: list[str]) -> Catego
         faults.append("keypoints must be a list of names")
         keypoints = []
     kept = _skeleton(raw.get("skeleton") or [], len(keypoints), faults)
-    group = raw.get("supercategory")
+    group = _name(raw.get("supercategory"))
     number = own if isinstance(own, int) else index + 1
     return Category(number, name, group if isinstance(group, str) else "", keypoints, kept)
 
 
 def _name(value: object) -> object:
-    """Return a name that is a whole number as a text, and anything else unchanged."""
+    """Return a name without blanks around it, also one that is a whole number; others unchanged."""
+    if isinstance(value, str):
+        return value.strip()
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
@@ -155,6 +157,9 @@ def object_of(
             width, height = box[2] + (box[0] - left), box[3] + (box[1] - top)
             found.box = (left, top, max(width, 0), max(height, 0))
     segmentation = raw.get("segmentation") or ()
+    if isinstance(segmentation, list) and len(segmentation) == 1:
+        inner = segmentation[0]  # a mask in a list, as pycocotools encodes a stack of one
+        segmentation = inner if isinstance(inner, Mapping) else segmentation
     if isinstance(segmentation, Mapping):
         try:
             check_mask(segmentation)

@@ -420,17 +420,20 @@ class _Opened:
             self._known[category.names] = attrs.evolve(known, keypoints=every)
 
     def _name_keypoints(self, file: _File) -> None:
-        """Name keypoints by their numbers if no file names those of their category."""
+        """Name keypoints as another file does, or by their numbers if none names them."""
         for number, lengths in file.lengths.items():
             category, length = file.categories.get(number), min(lengths)
-            if not isinstance(category, Category) or self._known[category.names].keypoints:
+            if not isinstance(category, Category) or category.keypoints or len(lengths) > 1:
                 continue
-            if len(lengths) == 1 and length % 3 == 0:
-                names = [f"keypoint {each}" for each in range(1, length // 3 + 1)]
+            known = self._known[category.names].keypoints
+            names = known or [f"keypoint {each}" for each in range(1, length // 3 + 1)]
+            if length == 3 * len(names):
                 named = attrs.evolve(category, keypoints=names)
                 file.categories[number] = named
                 self._know(named)
-                self._losses.add(LossKind.UNNAMED, f"{file.prefix}{category.name}: {len(names)}")
+                if not known:
+                    text = f"{file.prefix}{category.name}: {len(names)}"
+                    self._losses.add(LossKind.UNNAMED, text)
 
     def dataset(self) -> RawDataset:
         """Return all that was added, and count what belongs to no image."""
