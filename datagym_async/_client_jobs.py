@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
-from datagym_async._checks import checked, listed
+from datagym_async._checks import checked, listed, to_tuple
 from datagym_async._transport import check_base_url, check_kind
 from datagym_async._wire._messages import Lane
 from datagym_async.exceptions import ClientClosedError
@@ -349,9 +349,7 @@ class ClientJobs:
         from datagym_async.exports._bitmaps import BitmapSource
         from datagym_async.models._ids import id_of
 
-        several = (keys,) if isinstance(keys, str) else keys
-        if several is not None:
-            several = listed("keys", several, str)
+        several = None if keys is None else listed("keys", to_tuple(keys), str)
         parts = self._for_jobs
         return BitmapSource(parts.labels, parts.tasks, id_of(project_id, "project id"), several)
 
@@ -444,7 +442,6 @@ class ClientJobs:
         from datagym_async.formats import LabelMapping
         from datagym_async.models._ids import id_of
 
-        several = (datasets,) if isinstance(datasets, str) else datasets
         parts = self._for_jobs
         source = TaskSource(
             parts.labels,
@@ -452,7 +449,7 @@ class ClientJobs:
             parts.datasets,
             id_of(project_id, "project id"),
             states_of(states),
-            tuple(id_of(each, "dataset id") for each in several),
+            tuple(id_of(each, "dataset id") for each in to_tuple(datasets)),
             only_labelled,
         )
 

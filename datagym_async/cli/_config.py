@@ -55,9 +55,8 @@ def show(
     elif not len(present):
         invocation.output.message(f"The label configuration of {project!r} is empty.")
     else:
-        columns = ("Key!", "Type!", "Text")
         rows = [row for entry in present.entries for row in _rows(entry, 0)]
-        invocation.output.table((*columns, "Details"), rows)
+        invocation.output.table(("Key!", "Type!", "Text", "Details"), rows)
     return WELL
 
 
@@ -165,7 +164,7 @@ def from_labels(
     if output is not None:
         in_yaml = output.suffix.lower() in (".yaml", ".yml")
         write_file(output, (config.to_yaml() if in_yaml else config.to_json()).encode())
-        if not invocation.output.quiet and project is None:
+        if project is None:
             entries = counted(len(config), "entry", "entries")
             invocation.output.outcome({"path": str(output)}, f"Wrote {entries} to {output}.")
     elif project is None:
@@ -229,14 +228,14 @@ def _replace(
 
     async def look(
         client: DataGymClient,
-    ) -> tuple[Project, LabelConfig | None, ConfigStakes | None]:
+    ) -> tuple[Project, LabelConfig | None, ConfigDiff, ConfigStakes | None]:
         project, present = await _present(client, wanted)
-        if not present or not diff(present, config):
-            return project, present, None
-        return project, present, await client.label_configs.at_stake(project.id)
+        changes = diff(present or (), config)
+        loses = present and changes
+        stakes = await client.label_configs.at_stake(project.id) if loses else None
+        return project, present, changes, stakes
 
-    project, present, stakes = with_client(invocation, look)
-    changes = diff(present or (), config)
+    project, present, changes, stakes = with_client(invocation, look)
     if present is not None and not changes:
         return _say(output, project, changes, stakes)
     if present is None or len(present):

@@ -24,7 +24,6 @@ Verb = Literal["complete", "skip"]
 
 _DONE: Final = {"complete": "completed", "skip": "skipped"}
 _SETTLING: Final = {"complete": "Completing", "skip": "Skipping"}
-_ALL: Final = "all"
 
 States = Annotated[
     list[str] | None,
@@ -66,7 +65,7 @@ def list_tasks(
 
     async def work(client: DataGymClient) -> list[Task]:
         found = await project_of(client, project)
-        return await client.tasks.list(found.id, state=state or _ALL, search=search, limit=limit)
+        return await client.tasks.list(found.id, state=state or "all", search=search, limit=limit)
 
     tasks = with_client(invocation, work)
     invocation.output.listing(
