@@ -117,9 +117,9 @@ def entries_of(project: Row) -> Entries:
     return tuple(map(entry, orjson.loads(project["entries_json"])))
 
 
-def global_classifications(entries: Entries) -> list[Entry]:
-    """Return the questions about the whole image."""
-    return [root for root in entries if root.is_classification]
+def questions_of(entries: Iterable[Entry]) -> list[Entry]:
+    """Return the questions among entries; those at the root are about the whole image."""
+    return [entry for entry in entries if entry.is_classification]
 
 
 async def store_entries(db: Transaction, project: Row, entries: Entries) -> None:
@@ -176,14 +176,13 @@ class Value:
 def empty_values(entry: Entry, parent_id: str | None = None) -> Value:
     """Make a new value of an entry and of the questions below it, but not of nested geometries."""
     value_id = new_id()
-    questions = (child for child in entry.children if child.is_classification)
     return Value(
         id=value_id,
         parent_id=parent_id,
         entry=entry,
         payload=EMPTY[entry.type],
         timestamp=now(),
-        children=tuple(empty_values(child, value_id) for child in questions),
+        children=tuple(empty_values(child, value_id) for child in questions_of(entry.children)),
     )
 
 
@@ -235,8 +234,7 @@ async def with_globals(db: Transaction, task_id: str, entries: Entries) -> tuple
     """Return the values of a task, after making its missing empty global classifications."""
     values = await load_values(db, task_id, entries)
     there = {value.entry.id for value in values}
-    wanted = global_classifications(entries)
-    made = tuple(empty_values(entry) for entry in wanted if entry.id not in there)
+    made = tuple(empty_values(each) for each in questions_of(entries) if each.id not in there)
     await insert_values(db, task_id, made)
     return (*values, *made)
 

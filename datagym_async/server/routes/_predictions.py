@@ -29,9 +29,9 @@ from datagym_async.server._labels import (
     dump,
     empty_values,
     entries_of,
-    global_classifications,
     insert_values,
     points_view,
+    questions_of,
     walk,
     with_globals,
 )
@@ -88,7 +88,7 @@ async def _import_item(
     # A value for each geometry, and one for each global classification.
     geometries = {entry.key: entry for entry in entries if entry.is_geometry}
     await insert_values(db, task["id"], _geometries(geometries, members_of(item.get("labels"))))
-    questions = {entry.key: entry for entry in global_classifications(entries)}
+    questions = {entry.key: entry for entry in questions_of(entries)}
     given = members_of(item.get("global_classifications"))
     answers = {_known(questions, key).id: items_of(each) for key, each in given.items()}
     for value in await with_globals(db, task["id"], entries):
@@ -118,7 +118,7 @@ def _answered(value: Value, answers: Sequence[Json]) -> Value:
 
 
 def _answer_children(value: Value, answers: Mapping[str, Json]) -> tuple[Value, ...]:
-    entries = {child.key: child for child in value.entry.children if child.is_classification}
+    entries = {child.key: child for child in questions_of(value.entry.children)}
     wanted = {_known(entries, key).id: items_of(given) for key, given in answers.items()}
     return tuple(
         _answered(child, wanted[child.entry.id]) if child.entry.id in wanted else child

@@ -38,6 +38,7 @@ from datagym_async.server._labels import (
     insert_values,
     load_values,
     points_view,
+    questions_of,
     value_view,
     walk,
 )
@@ -133,7 +134,7 @@ async def change_type(call: Call) -> web.StreamResponse:
         # The questions of the old entry are replaced by those of the new one.
         await db.run("DELETE FROM lc_value WHERE parent_id = ?", value.id)
         await db.run("UPDATE lc_value SET entry_id = ? WHERE id = ?", entry.id, value.id)
-        questions = (child for child in entry.children if child.is_classification)
+        questions = questions_of(entry.children)
         await insert_values(db, found.id, [empty_values(child, value.id) for child in questions])
         found, _, value = await _find_value(db, value.id)
     return call.answer(value_view(value, found))
