@@ -2,15 +2,17 @@
 
 from typing import Annotated
 
-from datagym_async.cli._command import TOKEN_VARIABLE, Invocation, command, group
+from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._connect import (
     address_of,
     change_profiles,
     find_token,
+    no_profile,
     profile_name,
     profiles_file,
     read_profiles,
     token_source,
+    ways_to_a_token,
     with_client,
 )
 from datagym_async.cli._errors import WELL, CommandError
@@ -46,10 +48,7 @@ def status(
     """Show which token a command would send to which address, and whether it is accepted."""
     address, source = address_of(invocation), token_source(invocation)
     if not source:
-        raise CommandError(
-            f"There is no token for {address}; run `datagym-async auth login`, "
-            f"or set {TOKEN_VARIABLE}."
-        )
+        raise CommandError(f"There is no token for {address}: {ways_to_a_token(address)}.")
     if not offline:
         with_client(invocation, lambda client: client.ping())
     if invocation.output.as_json:
@@ -72,8 +71,7 @@ def logout(
     profiles, name = read_profiles(), profile or profile_name(invocation)
     gone = sorted(profiles) if everything else [name]
     if not everything and name not in profiles:
-        known = ", ".join(sorted(profiles)) or "none"
-        raise CommandError(f"There is no profile {name!r} in {profiles_file()} ({known}).")
+        raise CommandError(f"{no_profile(name, profiles)}, in {profiles_file()}.")
     invocation.require_consent(yes=yes)
     if not yes and not invocation.output.ask(f"Delete the profile {', '.join(gone) or 'nothing'}?"):
         return WELL

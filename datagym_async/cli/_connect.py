@@ -167,13 +167,17 @@ def _profile(invocation: Invocation) -> dict[str, str]:
     name, profiles = profile_name(invocation), read_profiles()
     is_named = invocation.shared.profile or os.environ.get(PROFILE_VARIABLE)
     if name not in profiles and is_named and not invocation.is_login:
-        known = ", ".join(sorted(profiles)) or "there is none"
         raise CommandError(
-            f"There is no profile {name!r} ({known}); `datagym-async auth login --profile {name}` "
-            "creates it."
+            f"{no_profile(name, profiles)}; `datagym-async auth login --profile {name}` creates it."
         )
     invocation.profile = profiles.get(name, {})
     return invocation.profile
+
+
+def no_profile(name: str, profiles: Profiles) -> str:
+    """Return that a profile does not exist, and which do, as the beginning of a sentence."""
+    known = ", ".join(sorted(profiles))
+    return f"There is no profile {name!r}" + (f", only {known}" if known else "")
 
 
 def token_source(invocation: Invocation) -> str:
@@ -187,6 +191,16 @@ def token_source(invocation: Invocation) -> str:
         if known and _spelled(known["base_url"]) == address_of(invocation):
             return f"the profile {profile_name(invocation)!r}"
     return f"the variable {TOKEN_VARIABLE}" if has_variable else ""
+
+
+def ways_to_a_token(address: str) -> str:
+    """Return how to give a token for an address, for an error."""
+    fitting = sorted(name for name, each in read_profiles().items() if each["base_url"] == address)
+    profile = "".join(f"use --profile {name}, " for name in fitting[:1])
+    return (
+        f"{profile}run `datagym-async auth login` in a terminal, set {TOKEN_VARIABLE}, or name a "
+        "file that contains the token with --token-file"
+    )
 
 
 def profiles_file() -> Path:
@@ -291,10 +305,7 @@ def find_token(invocation: Invocation, *, is_new: bool = False) -> str:
                     f"There is no file or folder {quoted(invocation.no_file)}, and a project or "
                     "dataset needs a token"
                 )
-            raise CommandError(
-                f"{what}: run `datagym-async auth login` in a terminal, set {TOKEN_VARIABLE}, or "
-                "name a file that contains the token with --token-file."
-            )
+            raise CommandError(f"{what}: {ways_to_a_token(address)}.")
         else:
             try:
                 # Not typer's prompt, which asks before it hides what is typed.

@@ -189,10 +189,14 @@ class _Account:
         )
         lines = []
         for (word, text), kind in ordered:
-            names = ", ".join(kind.names[:_NAMES]) + ", ..." * (len(kind.names) > _NAMES)
+            names = _some(kind.names)
             said = kind.first if kind.count == 1 else f"{kind.count:,} x {text} ({names})"
             lines.append(f"{word}: {hint_in_shell_words(said)}")
         return lines
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:_NAMES]) + ", ..." * (len(names) > _NAMES)
 
 
 @command(app, "import", table=IMPORT)
@@ -294,8 +298,9 @@ def _close(output: Output, account: _Account, source: PredictionFile) -> int:
         output.document(in_shell_words(document))
     if created is not None:
         entries = counted(len(created), "entry", "entries")
+        keys = _some([each.key for each in created.entries])
         would = "would be" if account.is_check else "was"
-        output.message(f"A label configuration of {entries} {would} made of the file.")
+        output.message(f"A label configuration of {entries} {would} made of the file: {keys}.")
     lines = account.lines()
     for line in lines[:LINES_OF_PROBLEMS]:
         output.warning(line)

@@ -91,7 +91,7 @@ _DONE: Final = ("uploaded", "skipped", "rejected")
 
 @command(app, "list", client=False)
 def list_(invocation: Invocation) -> int:
-    """List the jobs whose journals lie in the state folder, the one written last first."""
+    """List the jobs whose journals lie in the state folder, the most recent first."""
     jobs, today = list_jobs(), local(datetime.now(UTC)).date()
     columns = ("Job!", "Dataset", "Sources", ">Done", ">Left", "Last active!", "State!")
     documents, names = [job_document(each) for each in jobs], [each.path.stem for each in jobs]

@@ -411,7 +411,7 @@ def _listed(
         below = islice(files_below(folder, {".yaml", ".yml"}), _FIRST)
         deeper = [each for each in below if each.parent != folder and _has_names(each)]
         raise FormatError(
-            f"{folder} does not list its classes: there is none of data.yaml with names, "
+            f"{folder} does not list its classes: it has no data.yaml with names, and none of "
             f"{', '.join((*_NAMES_FILES, *_MORE_NAMES_FILES))}; name them with classes=..."
             + "".join(f", or give {each} in place of the folder" for each in deeper[:1])
         )

@@ -99,10 +99,15 @@ def test_the_environment_wins(
     assert cli(*login, "--profile", "work").status == 0
     assert cli("datasets", "list", "--profile", "work").status == 0
     missing = cli("datasets", "list", "--profile", "home")
-    assert (missing.status, "auth login --profile home" in missing.err.replace("\n", " ")) == (
-        2,
-        True,
-    )
+    said = " ".join(missing.err.split())
+    assert "no profile 'home', only work; `datagym-async auth login --profile home`" in said
+    assert missing.status == 2
+    unnamed = cli("datasets", "list", "--base-url", service.base_url)
+    assert (unnamed.status, "No token: use --profile work, run" in unnamed.err) == (2, True)
+    unnamed = cli("auth", "status", "--base-url", service.base_url)
+    assert (unnamed.status, "use --profile work, run" in unnamed.err) == (2, True)
+    forgotten = cli("auth", "logout", "--yes")
+    assert (forgotten.status, "'default', only work, in" in forgotten.err) == (2, True)
     monkeypatch.setenv("DATAGYM_PROFILE", "work")
     monkeypatch.setenv("DATAGYM_TOKEN", "another-token")
     refused = cli("auth", "status", "--offline", "--json")

@@ -181,7 +181,7 @@ def test_what_python_writes_for_no_number(tmp_path: Path) -> None:
         (b'{"images": [], "annotations": 5}', "the member annotations must be a list"),
         (b'{"images": []}', "has no image in its list images"),
         (b'{"images": [{"id": 1}]}', "images[0]: it needs id and file_name"),
-        (b"[]", "has results, which mean images and categories by their numbers"),
+        (b"[]", "has results, which name images and categories by their numbers"),
     ],
 )
 def test_what_is_no_coco_file(tmp_path: Path, text: bytes, said: str) -> None:

@@ -123,7 +123,7 @@ def test_filters_hold_for_folders_and_globs(folder: Path) -> None:
     assert found(folder, include=("*.jpg",), symlinks="skip") == ["a.jpg", "sub/b.jpg"]
     assert found(f"{folder}/**/*", exclude=("sub",), symlinks="skip") == ["a.jpg"]
     assert found(folder, include=("*.tif",)) == [
-        f"The folder {folder} holds no files that the patterns of include and exclude leave."
+        f"The folder {folder} holds no files once include and exclude are applied."
     ]
 
 

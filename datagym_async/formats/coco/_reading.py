@@ -289,7 +289,7 @@ class _Opened:
             if member == _RESULTS and not file.has_results:
                 if not self._lists_images:
                     raise FormatError(
-                        f"{file.where} has results, which mean images and categories by their "
+                        f"{file.where} has results, which name images and categories by their "
                         "numbers: name the COCO file that lists both with images=..."
                     )
                 file.has_results, file.categories = True, self.files[0].categories

@@ -83,7 +83,7 @@ def in_glob(pattern: str, rules: Rules) -> Iterator[Candidate]:
 def left_by(rules: Rules) -> str:
     """Return which options may have left nothing of a source, as text; empty without patterns."""
     has_patterns = rules.filters.include or rules.filters.exclude
-    return " that the patterns of include and exclude leave" if has_patterns else ""
+    return " once include and exclude are applied" if has_patterns else ""
 
 
 def walk(
