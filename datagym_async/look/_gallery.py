@@ -23,7 +23,7 @@ from urllib.parse import quote
 
 import attrs
 
-from datagym_async._checks import by_annotation, to_path, within
+from datagym_async._checks import by_annotation, check, to_path, within
 from datagym_async._files import is_open_at, lock, telling, write_file
 from datagym_async._printable import Shown, counted, printable
 from datagym_async._runs._engine import Patience
@@ -41,7 +41,7 @@ from datagym_async.look._marks import (
     require_look,
     undrawn,
 )
-from datagym_async.look._overlap import compare
+from datagym_async.look._overlap import SHARE, compare
 from datagym_async.look._pages import page
 from datagym_async.look._subjects import MARKER, ImageSet, Subject, check_reachable, labels_by_id
 from datagym_async.look._thumbnails import Maker, Thumbnail, thumbnails
@@ -87,8 +87,7 @@ class GalleryOptions:
     classes: Fixed = attrs.field(default=(), converter=given_classes)
 
     def __attrs_post_init__(self) -> None:
-        if not 0 < self.least <= 1:
-            raise ConfigurationError(f"least is {self.least}; use an IoU above 0, 1 at most")
+        check(SHARE, least=self.least)
 
 
 @attrs.frozen(kw_only=True)

@@ -8,11 +8,11 @@ from functools import partial
 from heapq import heapify, heappop, heappush
 from itertools import chain
 from math import inf, isfinite
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 import attrs
 
-from datagym_async._checks import checked
+from datagym_async._checks import Kind, check, checked, is_number
 from datagym_async.labels import Bounds, LabeledImage, Line, Point, Rectangle, Shape
 from datagym_async.labels._geometry import rings_of
 from datagym_async.look._marks import Mark, bounds_of, covered, marks_of, size_of
@@ -20,6 +20,9 @@ from datagym_async.look._marks import Mark, bounds_of, covered, marks_of, size_o
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+SHARE: Final = Kind(
+    "an IoU above 0, 1 at most", lambda value: is_number(value) and 0 < cast("float", value) <= 1
+)
 _Pair: TypeAlias = "tuple[float, int, int, Callable[[], float] | None]"
 """Minus the share of a pair, its two numbers, and None. Before the share is known: minus its upper
 bound, and a function for the share."""
@@ -162,6 +165,7 @@ def compare(ours: LabeledImage, theirs: LabeledImage, *, least: float = 0.5) -> 
         theirs: The labels to compare, for example those of a model.
         least: IoU from which two objects match, above 0 to 1.
     """
+    check(SHARE, least=least)
     first, second = list(marks_of(ours)), list(marks_of(theirs))
     slack = max(*size_of(ours), *size_of(theirs)) / 100
     # Of equal shares the first ones go first. The exact share of a pair is computed only when it is

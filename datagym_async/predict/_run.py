@@ -297,7 +297,7 @@ async def predict(
     listing = await in_thread(lambda: Listing([pack(it) for it in listing if it.id in wanted]))
     about = {
         "base_url": client.base_url,
-        "project": project_id,
+        "project": project_id.lower(),
         "keep_data": str(options.keep_data),
     }
     journal = PredictJournal(options.journal, about, (SENDING, *PredictOutcome))

@@ -366,6 +366,10 @@ async def test_a_journal_is_of_one_job(tmp_path: Path) -> None:
     journal = tmp_path / "predict.journal"
     async with bench(3) as there:
         await there.predict(journal=journal)
+        capitals = there.here.project_id.upper()  # the service ignores the case of ids
+        options = {"decode": "bytes", "journal": journal}
+        again = await there.here.client.predict(capitals, models.boxes, **options)
+        assert (again.skipped, again.stored) == (3, 0)
         with pytest.raises(ConfigurationError, match="to another prediction"):
             await there.predict(journal=journal, keep_data=True)
         text = tmp_path / "notes.txt"

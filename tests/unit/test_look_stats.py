@@ -7,12 +7,13 @@ import math
 import random
 import xml.etree.ElementTree as ET
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datagym_async import LabeledTask, TaskState, look
+from datagym_async import ConfigurationError, LabeledTask, TaskState, look
 from datagym_async.formats import FormatError
 from datagym_async.labels import (
     Annotation,
@@ -498,3 +499,12 @@ def test_two_sets_of_labels() -> None:
     assert found.disagreement == 3
     assert look.compare(ours, ours).disagreement == 0
     assert look.compare(LabeledImage(), LabeledImage()).disagreement == 0
+
+
+@pytest.mark.parametrize("least", [0, -0.5, 1.01, math.nan, "a half"])
+def test_a_comparison_needs_a_share(least: Any) -> None:
+    """With 0, things that only touch would match; above 1 nothing does."""
+    with pytest.raises(ConfigurationError, match="least is"):
+        look.compare(LabeledImage(), LabeledImage(), least=least)
+    with pytest.raises(ConfigurationError, match="least is"):
+        look.GalleryOptions(least=least)
