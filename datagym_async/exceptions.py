@@ -153,11 +153,21 @@ class APIConnectionError(APIError, ConnectionError):
         request_sent: True if the complete request, with its body, may have reached the service;
             False if it certainly did not, so that the service has stored nothing (observed: nothing
             is stored of an incomplete body).
+        lasting: True if each attempt would fail alike, so that there was only one: a certificate
+            that is not accepted, or a proxy that refuses the password.
     """
 
-    def __init__(self, message: str, *, request_sent: bool = True, **call: Unpack[_Call]) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        request_sent: bool = True,
+        lasting: bool = False,
+        **call: Unpack[_Call],
+    ) -> None:
         super().__init__(message, **call)
         self.request_sent = request_sent
+        self.lasting = lasting
 
 
 class APITimeoutError(APIConnectionError, TimeoutError):

@@ -11,9 +11,10 @@ body whole, answer lost      retry      settle, then retry   unknown
 anything else                failed     failed               failed
 ===========================  =========  ===================  ==========================
 
-"Anything else" is every 4xx, 500 ``ex_gen_*`` (rules of the service) and 503
-``ex_service_unavailable`` (a part that is not installed); ``ex_gen_aiseg_gpu_busy`` is treated like
-a 503. If the body of a request was cut short, the service stores nothing (observed).
+"Anything else" is every 4xx, 500 ``ex_gen_*`` (rules of the service), 503
+``ex_service_unavailable`` (a part that is not installed), and a connection that is refused for a
+reason that lasts, such as a certificate; ``ex_gen_aiseg_gpu_busy`` is treated like a 503. If the
+body of a request was cut short, the service stores nothing (observed).
 
 aiohttp itself sends GET, PUT and DELETE a second time if a kept-alive connection is closed; those
 are SAFE here, and so one attempt of ours can be two requests at the service.
@@ -63,6 +64,8 @@ _BUSY_KEYS = frozenset({"ex_gen_aiseg_gpu_busy"})
 def classify(error: APIError) -> Trouble:
     """Return the row of the table for an error."""
     if isinstance(error, APIConnectionError):
+        if error.lasting:
+            return Trouble.FINAL
         return Trouble.ANSWER_LOST if error.request_sent else Trouble.NOT_SENT
     if not isinstance(error, APIStatusError):
         return Trouble.FINAL

@@ -107,6 +107,13 @@ _NOTHING_SENT = (
     aiohttp.ClientHttpProxyError,
 )
 
+_LASTING = (
+    aiohttp.ClientConnectorCertificateError,
+    aiohttp.ServerFingerprintMismatch,
+    aiohttp.InvalidURL,
+    UnicodeError,
+)
+
 _NO_HOST_OF_A_PROXY = (
     "The host of the proxy {proxy} in front of {peer} is not known: check the proxy and the network"
 )
@@ -172,6 +179,7 @@ def translate(failure: BaseException, *, peer: str, request_sent: bool) -> APICo
             status=getattr(failure, "status", ""),
         ),
         request_sent=request_sent and not isinstance(failure, _NOTHING_SENT),
+        lasting=isinstance(failure, _LASTING) or getattr(failure, "status", 0) == 407,
     )
 
 

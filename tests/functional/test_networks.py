@@ -194,12 +194,12 @@ async def test_what_a_proxy_wants_is_named_as_the_proxys() -> None:
     refusal = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"
     async with (
         raw_server(answering(heads, refusal)) as proxy,
-        no_retries("https://service.test", proxy=proxy) as client,
+        DataGymClient(TOKEN, "https://service.test", proxy=proxy) as client,
     ):
         with pytest.raises(APIConnectionError, match=r"The proxy of .* \(407\)") as raised:
             await client.projects.list()
 
-    assert not raised.value.request_sent
+    assert (raised.value.attempts, raised.value.request_sent) == (1, False)
     assert TOKEN.encode() not in b"".join(heads)
 
 
@@ -220,9 +220,10 @@ async def test_a_company_s_own_authority_is_trusted(tmp_path: Path) -> None:
     async with server:
         async with no_retries(base_url, ca_file=tmp_path / "ca.pem") as client:
             assert await client.projects.list() == []
-        async with no_retries(base_url) as client:
-            with pytest.raises(APIConnectionError, match="certificate"):
+        async with DataGymClient(TOKEN, base_url) as client:
+            with pytest.raises(APIConnectionError, match="certificate") as raised:
                 await client.projects.list()
+    assert (raised.value.attempts, raised.value.request_sent) == (1, False)
 
 
 @pytest.mark.parametrize(("content", "words"), [(None, "No such file"), (b"x", "no certificate")])

@@ -42,6 +42,11 @@ ROWS = [
         (Action.RETRY, Action.SETTLE, Action.UNKNOWN),
         id="answer timed out",
     ),
+    pytest.param(
+        APIConnectionError("x", request_sent=False, lasting=True),
+        (Action.FAIL, Action.FAIL, Action.FAIL),
+        id="a certificate that is not accepted",
+    ),
     pytest.param(status(429), (Action.RETRY, Action.SETTLE, Action.RETRY), id="429"),
     pytest.param(status(503), (Action.RETRY, Action.SETTLE, Action.RETRY), id="503"),
     pytest.param(status(502), (Action.RETRY, Action.SETTLE, Action.UNKNOWN), id="502"),
