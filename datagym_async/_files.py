@@ -50,7 +50,7 @@ import attrs
 
 from datagym_async._checks import MAX_NAME, PATH, check
 from datagym_async._printable import printable
-from datagym_async._threads import in_thread
+from datagym_async._threads import in_thread, opened_in_thread
 from datagym_async.exceptions import ConfigurationError, DataGymError, FileWriteError
 
 if sys.platform == "win32":
@@ -323,15 +323,10 @@ async def placed_beside_the_loop(begin: Callable[[], P], target: Path) -> AsyncI
     Beginning and end are one thread call each, and a cancellation waits for its end, so nothing is
     made after it was deleted.
     """
-    begun: list[P] = []
     with telling(target):
-        try:
-            await in_thread(lambda: begun.append(begin()))
-            yield begun[0]
-            await in_thread(begun[0].put)
-        finally:
-            for part in begun:
-                await in_thread(part.drop)
+        async with opened_in_thread(begin, lambda part: part.drop()) as part:
+            yield part
+            await in_thread(part.put)
 
 
 @asynccontextmanager

@@ -67,6 +67,20 @@ async def _awaited(future: asyncio.Future[T], *, patience: float | None) -> T:
         raise
 
 
+@asynccontextmanager
+async def opened_in_thread(
+    begin: Callable[[], T], end: Callable[[T], Any]
+) -> AsyncGenerator[T, None]:
+    """Give what `begin` opens and `end` closes, each in a thread, even if it is cancelled there."""
+    begun: list[T] = []  # `in_thread` returns nothing to a caller that was cancelled
+    try:
+        await in_thread(lambda: begun.append(begin()))
+        yield begun[0]
+    finally:
+        for each in begun:
+            await in_thread(end, each)
+
+
 _BY_OTHERS = (
     "A task of this work was cancelled by other code, such as a function or an iterable that was "
     "passed."

@@ -15,6 +15,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from functools import partial
 from importlib.resources import files
 from math import sqrt
 from pathlib import Path
@@ -27,7 +28,7 @@ from datagym_async._checks import by_annotation, check, to_path, within
 from datagym_async._files import is_open_at, lock, telling, write_file
 from datagym_async._printable import Shown, counted, printable
 from datagym_async._runs._engine import Patience
-from datagym_async._threads import in_thread
+from datagym_async._threads import in_thread, opened_in_thread
 from datagym_async.exceptions import APIError, ConfigurationError, FileWriteError
 from datagym_async.formats._written import Fixed, given_classes
 from datagym_async.labels import Classification, LabeledImage
@@ -134,7 +135,7 @@ async def build_gallery(looked: ImageSet, folder: Path, options: GalleryOptions)
         FileWriteError: The folder cannot be written to.
     """
     require_look("A gallery")
-    with await in_thread(_prepared, folder) as marker:
+    async with opened_in_thread(partial(_prepared, folder), lambda file: file.close()) as marker:
         others: dict[str, LabeledImage] = {}
         notes, subjects = looked.notes, looked.subjects
         if options.compare is not None:

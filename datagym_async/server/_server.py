@@ -11,6 +11,7 @@ import ipaddress
 import os
 import secrets
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Final, Literal, Self, TypeAlias
@@ -20,7 +21,7 @@ import orjson
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from datagym_async._threads import in_thread
+from datagym_async._threads import in_thread, opened_in_thread
 from datagym_async.server._answers import Dialect, Json
 from datagym_async.server._app import Connection, Counters, ServerStatistics, make_app
 from datagym_async.server._files import DataFolder, UnreadableImageError, size_of, sniff
@@ -223,8 +224,8 @@ class Server:
         if self._service is not None:
             raise RuntimeError("This server is already running.")
         async with contextlib.AsyncExitStack() as stack:
-            folder = await in_thread(DataFolder.open, self._data)
-            stack.push_async_callback(in_thread, folder.close)
+            opened = opened_in_thread(partial(DataFolder.open, self._data), DataFolder.close)
+            folder = await stack.enter_async_context(opened)
             store = await Store.open(folder.database)
             stack.push_async_callback(store.aclose)
             known = {str(row["id"]) for row in await store.rows("SELECT id FROM media")}

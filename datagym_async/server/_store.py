@@ -272,7 +272,16 @@ class Store(Queries):
 
 
 async def _connect(path: Path) -> aiosqlite.Connection:
-    connection = await aiosqlite.connect(path, isolation_level=None)
-    connection.row_factory = sqlite3.Row
-    await connection.execute("PRAGMA foreign_keys = ON")
-    return connection
+    async def connect() -> aiosqlite.Connection:
+        connection = await aiosqlite.connect(path, isolation_level=None)
+        connection.row_factory = sqlite3.Row
+        await connection.execute("PRAGMA foreign_keys = ON")
+        return connection
+
+    connecting = asyncio.create_task(connect())
+    try:
+        return await asyncio.shield(connecting)
+    except asyncio.CancelledError:  # a connection that nobody gets would stay open
+        with contextlib.suppress(sqlite3.Error):
+            await (await connecting).close()
+        raise

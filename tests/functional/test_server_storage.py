@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from datagym_async.server import SeedDataset, SeedMedia, SeedProject, Server, StoreError
+from tests.helpers.cancelling import cancelled_at
 from tests.helpers.full_device import NEEDS_FULL_DEVICE
+from tests.helpers.leaks import new_descriptors, open_descriptors
 from tests.helpers.photos import jpeg
 from tests.helpers.service import service
 
@@ -43,6 +45,22 @@ async def test_a_second_server_on_the_folder_is_refused(tmp_path: Path) -> None:
             assert (await client.ask("GET", "/project")).status == 200
     async with Server(tmp_path) as again:
         assert again.base_url
+
+
+async def test_a_start_that_is_cancelled_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At none of its awaits: no file is open, the folder is unlocked, a temporary one is gone."""
+    monkeypatch.setattr("tempfile.tempdir", str(temporary := tmp_path / "temporary"))
+    temporary.mkdir()
+    for data in (None, tmp_path / "data"):
+        before, at = open_descriptors(), 0
+        server = Server(data)
+        while await cancelled_at(server.start(), at := at + 1):
+            assert new_descriptors(before) == []
+            assert [*temporary.iterdir()] == []
+        await server.aclose()
+        assert at > 4, "the moments lie within the start"
 
 
 async def test_a_folder_of_another_layout_is_refused(tmp_path: Path) -> None:

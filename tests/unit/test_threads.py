@@ -10,7 +10,8 @@ from concurrent import futures
 import pytest
 
 from datagym_async import _threads
-from datagym_async._threads import in_thread, in_thread_left_behind
+from datagym_async._threads import in_thread, in_thread_left_behind, opened_in_thread
+from tests.helpers.cancelling import cancelled_at
 
 
 async def test_results_and_errors_come_back() -> None:
@@ -89,3 +90,17 @@ async def test_what_may_never_return_is_left_behind(monkeypatch: pytest.MonkeyPa
             await task
     finally:
         may_end.set()
+
+
+async def test_what_a_cancelled_caller_opened_is_closed() -> None:
+    """Cancelled while the thread opens it, in the block, or while it is closed: closed once."""
+    told: list[str] = []
+
+    async def work() -> None:
+        async with opened_in_thread(lambda: told.append("opened"), lambda _: told.append("closed")):
+            await asyncio.sleep(0)
+
+    for at in (1, 2, 3):
+        assert await cancelled_at(work(), at)
+        assert told == ["opened", "closed"]
+        told.clear()
