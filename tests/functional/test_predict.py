@@ -367,8 +367,9 @@ async def test_a_journal_is_of_one_job(tmp_path: Path) -> None:
     async with bench(3) as there:
         await there.predict(journal=journal)
         capitals = there.here.project_id.upper()  # the service ignores the case of ids
-        options = {"decode": "bytes", "journal": journal}
-        again = await there.here.client.predict(capitals, models.boxes, **options)
+        again = await there.here.client.predict(
+            capitals, models.boxes, decode="bytes", journal=journal
+        )
         assert (again.skipped, again.stored) == (3, 0)
         with pytest.raises(ConfigurationError, match="to another prediction"):
             await there.predict(journal=journal, keep_data=True)
