@@ -137,7 +137,8 @@ _SENTENCES: tuple[tuple[type[BaseException], str], ...] = (
     ),
     (
         aiohttp.ClientSSLError,
-        "No secure connection to {peer}: {reason}; check its certificate and base_url",
+        "No secure connection to {peer}: {reason}; check its certificate (ca_file adds those to trust) "
+        "and base_url",
     ),
     (aiohttp.ServerFingerprintMismatch, "{peer} showed another certificate than expected"),
     (
