@@ -137,8 +137,7 @@ _SENTENCES: tuple[tuple[type[BaseException], str], ...] = (
     ),
     (
         aiohttp.ClientSSLError,
-        "No secure connection to {peer}: {reason}; check its certificate (ca_file adds those to trust) "
-        "and base_url",
+        "No secure connection to {peer}: {reason}; check base_url, or trust it with ca_file (PEM)",
     ),
     (aiohttp.ServerFingerprintMismatch, "{peer} showed another certificate than expected"),
     (
