@@ -36,7 +36,8 @@ from datagym_async._runs._text import (
 )
 from datagym_async._wire._messages import MAX_IN_PIECES
 from datagym_async.exceptions import ConfigurationError
-from datagym_async.formats import WrittenFormat, shares_of
+from datagym_async.formats import WrittenFormat
+from datagym_async.formats._splits import parts_of
 from datagym_async.models import ProjectId
 from datagym_async.models._ids import id_or_none
 
@@ -153,8 +154,7 @@ class DownloadConfig(Stops):
     max_problems: int = attrs.field(default=10_000, validator=within(0, 10_000_000))
 
     def __attrs_post_init__(self) -> None:
-        if self.split is not None:
-            shares_of(self.split)
+        parts_of(self.split, self.group)
         if self.shards is not None:
             bound_of(self.shards)
         if self.shards is not None and (self.bitmaps or set(self.labels) - {"json"}):

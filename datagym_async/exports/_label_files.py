@@ -16,7 +16,7 @@ from typing import BinaryIO, Final, Literal, TypeAlias, cast, get_args
 import attrs
 import orjson
 
-from datagym_async._checks import by_annotation, check_is
+from datagym_async._checks import by_annotation, check_is, one_of
 from datagym_async._files import followed, replaced_file, safe_name, telling
 from datagym_async._printable import Shown, counted, printable
 from datagym_async._runs._disk import path_in
@@ -31,10 +31,10 @@ from datagym_async.formats import (
     LossReport,
     WrittenFormat,
     classes_from,
-    shares_of,
     write,
 )
 from datagym_async.formats._classes import composed
+from datagym_async.formats._splits import parts_of
 from datagym_async.formats._writing import check_target
 from datagym_async.formats._written import Fixed, given_classes
 from datagym_async.labels import LabeledImage, LabeledTask, to_payload
@@ -122,7 +122,9 @@ class ExportOptions:
     classes: Fixed = attrs.field(default=(), converter=given_classes)
     clip: bool = False
     zero_based: bool = False
-    images: ImagesWay | None = None
+    images: ImagesWay | None = attrs.field(
+        default=None, validator=one_of(*get_args(ImagesWay), None)
+    )
     images_from: Path | None = None
     split: str | Mapping[str, float] | None = None
     group: str | None = None
@@ -187,8 +189,7 @@ def _check_choice(source: TaskSource, wanted: ExportFormat, options: ExportOptio
         )
     if options.images_from is not None and options.images is None:
         raise ConfigurationError('images_from=... needs images=..., "link", "copy" or "download".')
-    if isinstance(options.split, str):
-        shares_of(options.split)  # refuses an invalid one before anything is fetched
+    parts_of(options.split, options.group)  # refuses invalid ones before anything is fetched
 
 
 def _prepared(

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from datagym_async._checks import checked, shown
+from datagym_async._checks import checked, is_number, shown
 from datagym_async.formats._losses import FormatError
 from datagym_async.labels import LabeledImage
 
@@ -30,18 +30,18 @@ def shares_of(text: str) -> dict[str, float]:
         except ValueError:
             rule = "write it as train=0.8,val=0.1,test=0.1"
             raise FormatError(f"The split {shown(text)} holds {shown(part)}; {rule}") from None
-    return checked_shares(shares)
+    return _checked(shares)
 
 
-def checked_shares(shares: Mapping[str, float]) -> dict[str, float]:
+def _checked(shares: Mapping[str, float]) -> dict[str, float]:
     """Return shares that add up to 1, in the order of `SPLITS`; `FormatError` if invalid."""
     strange = [name for name in shares if name not in SPLITS]
-    total = sum(shares.values())
     if strange or "train" not in shares:
         what = f"holds {strange[0]!r}" if strange else "has no 'train'"
         raise FormatError(f"The split {what}; its parts are {', '.join(SPLITS)}")
-    if not all(share >= 0 for share in shares.values()) or not 0 < total < float("inf"):
-        raise FormatError(f"The shares of the split are {dict(shares)}; they must be above 0")
+    are_shares = all(is_number(share, 0) for share in shares.values())
+    if not are_shares or not 0 < (total := sum(shares.values())) < float("inf"):
+        raise FormatError(f"The shares of the split are {shown(shares)}; they must be above 0")
     return {name: shares[name] / total for name in SPLITS if name in shares}
 
 
@@ -62,17 +62,20 @@ def split_of(key: str, shares: Mapping[str, float]) -> str:
     return next(name for name in reversed([*shares]) if shares[name])
 
 
-@checked
-def grouping(group: str | None) -> Callable[[LabeledImage], str]:
-    """Return a function from an image to its key: images with one key are in the same part.
+def parts_of(
+    split: str | Mapping[str, float] | None, group: str | None
+) -> tuple[dict[str, float], Callable[[LabeledImage], str]]:
+    """Return the shares of the parts, and a function from an image to its key.
 
-    With `group=None` that is the id of its media, or its name; with ``"folder"`` its folder. A
-    regular expression is searched in the name: the key is its first group, or the whole match, and
-    without a match as for None.
+    Without a split, all is in one part. Images with one key are in the same part. With `group=None`
+    the key is the id of its media, or its name; with ``"folder"`` its folder. A regular expression
+    is searched in the name: the key is its first group, or the whole match, and without a match as
+    for None.
 
     Raises:
-        FormatError: It is not a regular expression.
+        FormatError: The split has another form, or the group is not a regular expression.
     """
+    shares = shares_of(split) if isinstance(split, str) else _checked(split or {"train": 1})
     try:
         wanted = re.compile(r"(.*)[/\\]" if group == "folder" else group or r"(?!)")
     except re.error as error:
@@ -84,4 +87,4 @@ def grouping(group: str | None) -> Callable[[LabeledImage], str]:
             return image.media_id or image.media_name
         return next(filter(None, found.groups()), found[0])
 
-    return key
+    return shares, key

@@ -37,7 +37,7 @@ from datagym_async.formats._losses import (
 )
 from datagym_async.formats._mapping import LabelMapping
 from datagym_async.formats._reading import ON_ITS_SIDE, image_suffix, is_there, upright_size
-from datagym_async.formats._splits import checked_shares, grouping, shares_of, split_of
+from datagym_async.formats._splits import parts_of, split_of
 from datagym_async.formats._written import COVERING, Fixed, classes_of, within_edges
 from datagym_async.formats.coco._writing import document_of, save
 from datagym_async.labels import LabeledImage, LabeledTask
@@ -209,7 +209,7 @@ def write(
     is_file = format == "coco" and images_from is None and split is None
     if not is_file:
         check_target(path, format, overwrite=overwrite)
-    shares = checked_shares(shares_of(split) if isinstance(split, str) else split or {"train": 1})
+    shares, key_of = parts_of(split, group)
     run = Run(
         format=format,
         mapping=mapping or LabelMapping(),
@@ -217,7 +217,7 @@ def write(
         clip=clip,
         captions=captions,
     )
-    key_of, losses, taken = grouping(group), run.losses, {layout.own_file}
+    losses, taken = run.losses, {layout.own_file}
     sheets: list[Sheet] = []
     for image in every:
         if isinstance(image, LabeledTask) and image.task_export_url is not None:

@@ -274,7 +274,12 @@ async def predict(
 ) -> PredictReport:
     """Predict the images of a project, on this machine if there are no workers elsewhere."""
     loader = {**options.loader, "batch_size": options.batch_size}
-    attrs.evolve(LoaderConfig(), **loader)  # refuses what a loader would refuse
+    config = attrs.evolve(LoaderConfig(), **loader)  # refuses what a loader would refuse
+    for name in ("shard", "even", "drop_last"):
+        if getattr(config, name) != getattr(LoaderConfig(), name):
+            raise ConfigurationError(
+                f"{name} drops images, and a prediction is for all of them; leave it out"
+            )
     job = Job(
         key=uuid4().hex,
         base_url=client.base_url,

@@ -123,6 +123,14 @@ async def test_what_cannot_be_used_is_said_before_anything_is_fetched(tmp_path: 
             await export(classes=tmp_path / "none.yaml")
         with pytest.raises(ConfigurationError, match="holds 'rest'"):
             await export(split="train=0.9,rest=0.1")
+        with pytest.raises(ConfigurationError, match="holds 'rest'"):
+            await export(split={"train": 0.9, "rest": 0.1})
+        with pytest.raises(ConfigurationError, match=r"shares of the split are .*'most'"):
+            await export(split={"train": "most"})  # type: ignore[dict-item]
+        with pytest.raises(ConfigurationError, match="is not a regular expression"):
+            await export(split="train=1", group="(")
+        with pytest.raises(ConfigurationError, match="images is 'move'; it must be one of 'link'"):
+            await export(images="move", images_from=tmp_path)  # type: ignore[arg-type]
         with pytest.raises(ConfigurationError, match="is not a folder"):
             await export(images="link", images_from=tmp_path / "nowhere")
         with pytest.raises(ConfigurationError, match="use a folder in it"):

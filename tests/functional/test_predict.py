@@ -361,6 +361,15 @@ async def test_a_journal_that_is_deleted_begins_anew(tmp_path: Path) -> None:
         assert (await there.predict(journal=journal)).stored == 4
 
 
+@pytest.mark.parametrize("option", [{"shard": (0, 2)}, {"even": "drop"}, {"drop_last": True}])
+async def test_no_option_of_a_loader_leaves_images_out(option: dict[str, Any]) -> None:
+    """A loader has them for training; here the report would call a part of the images complete."""
+    async with bench(3) as there:
+        with pytest.raises(ConfigurationError, match=f"{next(iter(option))} drops images"):
+            await there.predict(**option)
+        assert await there.held() == {name: [] for name in there.wanted}
+
+
 async def test_a_journal_is_of_one_job(tmp_path: Path) -> None:
     """Another project, a damaged file, or one in use is refused with a way out."""
     journal = tmp_path / "predict.journal"
