@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain, islice
+from json import detect_encoding
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, Self
 
@@ -61,11 +62,10 @@ def bytes_of(path: Path, most: int = MOST_BYTES) -> bytes:
 
 
 def text_of(path: Path, most: int = MOST_BYTES) -> str:
-    """Return the text of a file in UTF-8, or in UTF-16 with its mark; errors as for `bytes_of`."""
+    """Return the text of a file in any encoding of Unicode; errors as for `bytes_of`."""
     data = bytes_of(path, most)
-    encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
     try:
-        return data.decode(encoding)
+        return data.decode(detect_encoding(data))
     except UnicodeDecodeError as error:
         raise BrokenError(
             f"it is not UTF-8 text (byte {error.start:,}); save it as UTF-8"

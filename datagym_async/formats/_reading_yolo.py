@@ -8,6 +8,7 @@ names.
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -52,8 +53,11 @@ _PART_NAMES: Final = (*SPLITS, "valid", "validation", "validate", "training", "t
 _LISTS: Final = ("names", "labels", "difficult", "map", "tree", "download")
 """What else may be a text file in a data file, those of darknet included."""
 _NAMES_FILES: Final = ("classes.txt", "obj.names", "classes.names", "_darknet.labels", "names.txt")
-_MORE_NAMES_FILES: Final = ("labels.txt", "class.txt", "class_names.txt", "classnames.txt")
-"""Those that are read if there is none of the others, and their first line is no label."""
+"""What lists of classes are called, in any case."""
+_LIKE_NAMES: Final = re.compile(
+    r"(?i)(class(es)?|labels?)[ _-]?(names?|map)?|class[ _-]?list|obj(ect)?s?[ _-]?names?|names?"
+)
+"""Stems of those that are read if there is none of the others, and their first line is no label."""
 _NAMES_SUFFIXES: Final = frozenset((".txt", ".names", ".labels"))
 _IMAGES: Final = ("images", "JPEGImages")
 """Folders of images that have one of labels beside them; the latter is darknet's."""
@@ -287,7 +291,8 @@ def yolo_file(folder: Path, *, is_inner: bool = False) -> Path | None:
         and (each.is_dir(follow_symlinks=False) or (each.is_symlink() and Path(each).is_dir()))
     ]
     images = tuple(IMAGE_SUFFIXES)
-    has_own = any(each.name.lower().endswith(images) or each.name in _NAMES_FILES for each in there)
+    names = [each.name.lower() for each in there]
+    has_own = any(each.endswith(images) or each in _NAMES_FILES for each in names)
     if len(inner) == 1 and not (found or is_inner or has_own):
         return yolo_file(inner[0], is_inner=True)
     return next(iter(sets or found.values()), None)
@@ -389,10 +394,11 @@ def _listed(
     # Those beside labels (LabelImg) are of parts of the dataset, which all have the same classes.
     texts = files_below(folder, _NAMES_SUFFIXES)
     others = [each for each in texts if each.suffix == ".names"]  # of darknet, by any name
-    files = [each for each in texts if each.name in _NAMES_FILES]
+    files = [each for each in texts if each.name.lower() in _NAMES_FILES]
     files = files or (others if len(others) == 1 else [])
-    more = (each for each in texts if each.name in _MORE_NAMES_FILES)
-    files = files or [each for each in more if first_words(each) and not is_yolo(each)]
+    more = (each for each in texts if _LIKE_NAMES.fullmatch(each.stem))
+    more = (each for each in more if not is_yolo(each))  # the one of CVAT's masks has a comment
+    files = files or [each for each in more if first_words(each)[:1] not in ([], ["#"])]
     above = (folder.parent / name for name in _NAMES_FILES)
     for file in () if classes else files or [*filter(Path.is_file, above)][:1]:
         try:
@@ -412,7 +418,7 @@ def _listed(
         deeper = [each for each in below if each.parent != folder and _has_names(each)]
         raise FormatError(
             f"{folder} does not list its classes: it has no data.yaml with names, and none of "
-            f"{', '.join((*_NAMES_FILES, *_MORE_NAMES_FILES))}; name them with classes=..."
+            f"{', '.join(_NAMES_FILES)}, labels.txt and the like; name them with classes=..."
             + "".join(f", or give {each} in place of the folder" for each in deeper[:1])
         )
     return {number: Category(number, name) for number, name in names.items()}

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache, partial
 from itertools import chain, islice
+from json import detect_encoding
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
@@ -63,8 +64,7 @@ def _open_coco(path: Path, options: Options) -> RawDataset:
 
 def _has_results(path: Path) -> bool:
     """Return whether a JSON file is a list."""
-    with open(path, "rb", opener=regular_only) as file:
-        return file.read(_HEAD).lstrip(b"\xef\xbb\xbf\xff\xfe\0 \t\r\n").startswith(b"[")
+    return _head_of(path)[1].startswith("[")
 
 
 _COCO: Final = "the .json of annotations or of results, or a folder of such files"
@@ -119,7 +119,7 @@ _MARKERS: Final[dict[str, FormatName]] = {
 }
 LINES: Final = frozenset({".jsonl", ".ndjson"})
 _IS_NOT_COCO: Final = re.compile(
-    r'"(?:annotations|categories)"\s*:\s*\{|"(?:schema_|source-)ref"\s*:'
+    r'"(?:annotations|categories|image)"\s*:\s*\{|"(?:schema_|source-)ref"\s*:'
 )
 _NOT_READ: Final = {
     "Label Studio": r'"(?:from_name|lead_time)"\s*:',
@@ -141,6 +141,11 @@ _NOT_READ: Final = {
     "PaliGemma": r'"suffix"\s*:\s*"[^"]*<loc\d',
     "Hugging Face (metadata)": r'"file_name"\s*:[^{}]*"objects"\s*:\s*\{',
     "KITTI's tracking": r"\A\d+ -?\d+ [A-Z]\w+ (?:-?[\d.]+ ){13}",
+    "MOT or VisDrone": r"\A\d+,-?\d+(?:,-?[\d.]+){4,8},?\s",
+    "Segment Anything": r'"(?:stability_score|predicted_iou)"\s*:',
+    "nuImages": r'"category_token"\s*:',
+    "SuperAnnotate": r'"className"\s*:',
+    "Dataloop": r'"itemMetadata"\s*:',
     "OIDv4 ToolKit": r"\A[A-Z][A-Za-z ]*(?: \d+\.\d+){4}\s",
     "YOLO for Keras": r"\A\S.*\.(?:jpe?g|png) \d+,\d+,\d+,\d+,\d+",
 }
@@ -175,8 +180,7 @@ def not_read(path: Path) -> str:
     """Return what to do with a file of a tool that is not supported; empty for other files."""
     what = "a table (CSV)" if path.suffix.lower() == ".csv" else ""
     if not what:
-        with open(path, "rb", opener=regular_only) as file:
-            head = file.read(_HEAD).decode("utf-8", "replace")
+        _, head = _head_of(path)
         if head.startswith("version https://git-lfs."):
             return f"{path} is a pointer of Git LFS; `git lfs pull` fetches the file itself"
         tools = (f"a file of {tool}" for tool, mark in _NOT_READ.items() if re.search(mark, head))
@@ -187,15 +191,19 @@ def not_read(path: Path) -> str:
     )
 
 
+def _head_of(path: Path) -> tuple[bytes, str]:
+    """Return the beginning of a file, and its text in any encoding of Unicode."""
+    with open(path, "rb", opener=regular_only) as file:
+        head = file.read(_HEAD)
+    return head, head.decode(detect_encoding(head), "replace").lstrip()
+
+
 def _of_file(path: Path) -> FormatName | None:
     if path.suffix.lower() in (".yaml", ".yml", ".data"):
         return yolo_kind(path)
-    with open(path, "rb", opener=regular_only) as file:
-        head = file.read(_HEAD)
-    if head.startswith(_ARCHIVES):
+    head, text = _head_of(path)
+    if head.startswith(_ARCHIVES) or head[257:262] == b"ustar":
         raise FormatError(f"{path} is an archive; unpack it and use the folder or file in it")
-    encoding = "utf-16" if head.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
-    text = head.decode(encoding, "replace").lstrip()
     if text.startswith("<"):
         root = _ROOT.search(_COMMENT.sub("", text))
         return _ROOTS.get(root[1]) if root else None
@@ -206,11 +214,11 @@ def _of_file(path: Path) -> FormatName | None:
             return "labelbox"
         if path.suffix.lower() in LINES:
             return None
-        # Categories alone are a list of names beside other files (notes.json of Label Studio).
-        are_names = {*members} == {"categories"} and len(head) < _HEAD
-        if are_names or _IS_NOT_COCO.search(text):
-            return None
-        return known[members[0]] if members else None
+        name = known[members[0]] if members else None
+        # Without images it is none: names of classes (notes.json of Label Studio), or of one image.
+        has_images = text.startswith("[") or "images" in members or len(head) == _HEAD
+        is_none = name == "coco" and not has_images
+        return None if is_none or _IS_NOT_COCO.search(text) else name
     return None
 
 

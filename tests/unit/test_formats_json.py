@@ -269,9 +269,9 @@ def test_a_bad_file_of_labelme_is_one_loss(tmp_path: Path, content: bytes, words
     assert words in lost.examples[0]
 
 
-@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be", "utf-32"])
 def test_marks_in_front_are_taken(tmp_path: Path, encoding: str) -> None:
-    """A mark of order, and UTF-16, are JSON."""
+    """A mark of order, and any encoding of Unicode, are JSON."""
     path = labelme(tmp_path / "a.json", shape("猫", TRIANGLE))
     path.write_bytes(path.read_text().encode(encoding))
     (image,), lost = read(open_dataset(tmp_path))
@@ -512,7 +512,8 @@ def test_what_is_of_no_format(tmp_path: Path) -> None:
     for content in ("{}", "", "<html>", "words"):
         with pytest.raises(FormatError, match=r"has no known format.*format=\.\.\.: yolo"):
             formats.read(text(tmp_path / "x", content))
-    for begins in (b"PK\x03\x04", b"\x1f\x8b\x08"):  # as CVAT and Roboflow give them
+    of_tar = b"a" * 257 + b"ustar"
+    for begins in (b"PK\x03\x04", b"\x1f\x8b\x08", of_tar):  # as CVAT and Roboflow give them
         with pytest.raises(FormatError, match=r"x\.zip is an archive; unpack it"):
             formats.read(text(tmp_path / "x.zip", begins + b"data.yaml"))
     with pytest.raises(FormatError, match="cannot be read: No such file"):
@@ -552,6 +553,11 @@ TOOLS = {
     "PaliGemma": [{"image": "a.jpg", "suffix": "<loc0010><loc0010><loc0100><loc0100> car"}],
     "Hugging Face (metadata)": [{"file_name": "a.jpg", "objects": {"bbox": [], "categories": []}}],
     "KITTI's tracking": "0 2 Car 0 0 -1.79 296 161 455 292 2.0 1.8 4.4 -4.5 1.8 13.4 -2.1\n",
+    "MOT or VisDrone": "684,8,273,116,0,0,0,0\n",
+    "Segment Anything": {"image": {"image_id": 1}, "annotations": [{"predicted_iou": 0.9}]},
+    "nuImages": [{"token": "a", "category_token": "b", "bbox": [1, 2, 3, 4]}],
+    "SuperAnnotate": {"metadata": {"name": "a.jpg"}, "instances": [{"className": "car"}]},
+    "Dataloop": {"filename": "/a.jpg", "itemMetadata": {}, "annotations": [{"label": "car"}]},
     "OIDv4 ToolKit": "Traffic light 10.0 20.5 100.0 90.0\n",
     "KITTI's tracklets": "<boost_serialization/>",
     "dlib": "<dataset><images><image file='a.jpg'><box top='1'/></image></images></dataset>",

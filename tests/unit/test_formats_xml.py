@@ -334,9 +334,9 @@ def test_tags_of_one_image_are_bounded(tmp_path: Path, monkeypatch: pytest.Monke
     assert "b.xml: more than 1,000 tags in one <annotation>" in str(losses.report())
 
 
-@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])
 def test_marks_in_front_are_taken(tmp_path: Path, encoding: str) -> None:
-    """A mark of order, and UTF-16, are XML."""
+    """A mark of order, and UTF-16 with or without it, are XML."""
     text(tmp_path / "a.xml", voc(bndbox(1, 2, 3, 4, name="猫")).encode(encoding))
     (image,), lost = read(open_dataset(tmp_path))
     assert (image.objects[0].category.name, lost) == ("猫", {})

@@ -1037,6 +1037,17 @@ def test_more_than_an_image_holds(tmp_path: Path, content: str) -> None:
     assert [each.media_name for each in formats.read(tmp_path, "yolo").images] == ["b.png"]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32-be"])
+def test_files_in_any_encoding(tmp_path: Path, encoding: str) -> None:
+    """Label files, YAML and lists of names may be in any encoding of Unicode."""
+    text(tmp_path / "data.yaml", "train: images\nnames: classes.txt\n".encode(encoding))
+    text(tmp_path / "classes.txt", "car\n猫\n".encode(encoding))
+    text(tmp_path / "labels" / "a.txt", "1 0.5 0.5 0.5 0.5\n".encode(encoding))
+    picture(tmp_path / "images" / "a.png")
+    (image,), lost = read(open_dataset(tmp_path))
+    assert ([each.category.name for each in image.objects], lost) == (["猫"], {})
+
+
 def test_what_a_folder_may_hold_besides(tmp_path: Path) -> None:
     """A pipe, a circle of links, and a file that is no text end nothing."""
     text(tmp_path / "data.yaml", "train: images\nnames: [car]\n")
@@ -1192,6 +1203,10 @@ def test_scores_are_a_threshold(tmp_path: Path) -> None:
 LISTS = [
     ("labels.txt", "cat\ndog\n", "cat dog"),
     ("labels/class_names.txt", "cat\r\ndog  \r\n", "cat dog"),
+    ("Classes.txt", "cat\ndog\n", "cat dog"),
+    ("label.txt", "cat\ndog\n", "cat dog"),
+    ("obj_names.txt", "cat\ndog\n", "cat dog"),
+    ("labels/labelmap.txt", "cat\ndog\n", "cat dog"),
     ("classes.txt", "0: cat\n1: dog\n", "cat dog"),
     ("labels.txt", "0 cat\n1 dog\n", "cat dog"),
     ("classes.txt", "0,cat\n\n2,dog\n", "cat dog"),
@@ -1216,8 +1231,10 @@ def test_lists_of_classes_by_other_names_and_with_numbers(
 
 
 def test_labels_of_an_image_called_labels_are_no_list_of_classes(tmp_path: Path) -> None:
-    """``labels.txt`` is a label file if it holds labels; then nothing lists the classes."""
+    """``labels.txt`` is a label file if it holds labels; other lists do not name classes."""
     picture(tmp_path / "labels.png")
     text(tmp_path / "labels.txt", "0 0.5 0.5 0.5 0.5\n")
+    text(tmp_path / "labelmap.txt", "# label:color_rgb:parts:actions\ncat:255,0,0::\n")
+    text(tmp_path / "list.txt", "labels.png\n")
     with pytest.raises(FormatError, match=r"does not list its classes.*labels\.txt"):
         open_dataset(tmp_path, "yolo")
