@@ -2,6 +2,7 @@
 
 import asyncio
 import shlex
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +19,7 @@ from datagym_async.cli._options import ProjectArgument, Yes, argument, flag
 from datagym_async.cli._screen import Output, plain
 from datagym_async.cli._signals import on_stop_signals
 from datagym_async.exceptions import LabelConfigError
+from datagym_async.formats import FormatError, sniff
 from datagym_async.labels import ConfigDiff, ConfigEntry, LabelConfig, diff
 from datagym_async.models import ConfigBackup, ConfigStakes, Project
 
@@ -333,7 +335,12 @@ def _read(file: Path) -> LabelConfig:
     except OSError as error:
         raise CommandError(f"{file} cannot be read: {error.strerror}.") from None
     except LabelConfigError as error:
-        raise CommandError(f"{file}: {error}.") from None
+        hint = ""
+        if file.suffix.lower() not in (".yaml", ".yml"):
+            with suppress(FormatError, OSError):
+                name, command_line = sniff(file), f"config from {shlex.quote(str(file))}"
+                hint = f" It holds labels ({name}); `{command_line}` makes one for their classes."
+        raise CommandError(f"{file}: {error}.{hint}") from None
 
 
 def _rows(entry: ConfigEntry, level: int) -> list[tuple[str, str, str, str]]:

@@ -17,6 +17,7 @@ from datagym_async.cli._signals import run_in_loop
 from datagym_async.models import Task
 from datagym_async.models._ids import is_id
 from datagym_async.resources import TaskOutcome, TasksReport
+from datagym_async.resources._tasks import queries
 
 app = group("tasks")
 
@@ -136,6 +137,7 @@ def _settle(
         )
     task_ids: Sequence[str] = named
     if of_project:
+        queries(state, search=search, limit=0)  # what is wrong is said before anything is asked
         invocation.require_consent(yes=yes)
 
         async def find(client: DataGymClient) -> list[str]:

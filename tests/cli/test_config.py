@@ -126,6 +126,15 @@ def test_a_file_that_is_none(cli: Cli, tmp_path: Path, text: str | None, words: 
     assert (ran.status, words in ran.err, path.name in ran.err) == (2, True, True)
 
 
+def test_a_file_of_labels_is_no_configuration(cli: Cli, tmp_path: Path) -> None:
+    """It is called what it is, with the command that makes a configuration of it."""
+    path = tmp_path / "labels of cars.json"
+    path.write_text('{"images": [], "annotations": [], "categories": []}')
+    ran = cli("config", "validate", path)
+    assert ran.status == 2
+    assert f"It holds labels (coco); `config from '{path}'` makes one" in " ".join(ran.err.split())
+
+
 def test_a_difference_is_shown(labelled: Cli, file: Path, tmp_path: Path) -> None:
     """A line for each entry, and status 1; nothing and status 0 where there is none."""
     ran = labelled("config", "diff", PROJECT, file)

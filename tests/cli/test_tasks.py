@@ -173,6 +173,16 @@ def test_which_tasks_must_be_said(
     assert len(waiting) == 2
 
 
+def test_an_unknown_state_is_said_before_a_question(
+    at_service: Cli, project: SeededProject
+) -> None:
+    """Nobody is told to give --yes for what cannot be done."""
+    ran = at_service("tasks", "complete", project.id, "--state", "finished")
+    assert ran.status == 2
+    assert "The task state 'finished' is unknown; use one of" in ran.err
+    assert "--yes" not in ran.err
+
+
 def test_bitmaps_are_downloaded(at_service: Cli, project: SeededProject, tmp_path: Path) -> None:
     """What is segmented goes to a folder; a second run fetches nothing."""
     at_service("tasks", "complete", *project.task_ids.values())
