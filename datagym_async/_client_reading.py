@@ -190,6 +190,7 @@ class ClientReading(ClientJobs):
         media: Iterable[DatasetMedia] | None = None,
         transform: None = None,
         batch_size: int,
+        config: LoaderConfig | None = None,
         **options: Unpack[LoaderOptions],
     ) -> DatasetLoader[tuple[Sample, ...]]: ...
     @overload
@@ -212,6 +213,7 @@ class ClientReading(ClientJobs):
         media: Iterable[DatasetMedia] | None = None,
         transform: Callable[[Sample], T],
         batch_size: int,
+        config: LoaderConfig | None = None,
         **options: Unpack[LoaderOptions],
     ) -> DatasetLoader[tuple[T, ...]]: ...
     @overload
@@ -225,7 +227,7 @@ class ClientReading(ClientJobs):
         batch_size: int | None = None,
         config: LoaderConfig | None,
         **options: Unpack[LoaderOptions],
-    ) -> DatasetLoader[object]: ...
+    ) -> DatasetLoader[Any]: ...  # samples or, if the config says so, batches
     @showing("datagym_async.data._config", "loader_parameters")
     def loader(
         self,

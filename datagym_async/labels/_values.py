@@ -381,6 +381,10 @@ class Classification:
         return tuple(value for value in self.values if value is not None)
 
 
+def _answer(given: Iterable[Classification], key: str) -> Classification | None:
+    return next((each for each in given if each.key == key), None)
+
+
 @attrs.frozen
 class Annotation:
     """A shape under the key of a geometry entry.
@@ -405,6 +409,10 @@ class Annotation:
         if type(self.key) is not str or type(self.shape) not in SHAPES:
             check_is("key", self.key, str)
             check_is("shape", self.shape, *SHAPES)
+
+    def classification(self, key: str) -> Classification | None:
+        """Return the answer about this object under one key, or None."""
+        return _answer(self.classifications, key)
 
 
 def _media_id(value: MediaId) -> str:
@@ -443,7 +451,7 @@ class LabeledImage(Shown):
 
     def classification(self, key: str) -> Classification | None:
         """Return the answer about the whole image under one key, or None."""
-        return next((each for each in self.classifications if each.key == key), None)
+        return _answer(self.classifications, key)
 
     def walk(self) -> Iterator[Annotation]:
         """Yield all annotations, each before those nested in it."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, assert_type
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from datagym_async import DataGymClient
+from datagym_async import DataGymClient, DatasetLoader, LoaderConfig, Sample
 from datagym_async.exceptions import (
     APIConnectionError,
     ClientClosedError,
@@ -28,7 +28,6 @@ from tests.helpers.service import until
 from tests.helpers.world import World, world
 
 if TYPE_CHECKING:
-    from datagym_async.data import DatasetLoader, Sample
     from datagym_async.models import DatasetMedia
 
 COUNT = 23
@@ -74,6 +73,14 @@ async def test_only_the_media_given_are_loaded(full: World) -> None:
     assert full.plan.count("GET", r"/dataset") == before
     with pytest.raises(ConfigurationError, match="pass either dataset_id or media"):
         full.client.loader(full.dataset_id, media=chosen)
+
+
+def test_batches_of_a_config_have_a_type(full: World) -> None:
+    """A size that is passed by name is known to a type checker, one in the config is not."""
+    load, config = full.client.loader, LoaderConfig(batch_size=3)
+    named = load(full.dataset_id, batch_size=2, config=config)
+    assert_type(named, DatasetLoader[tuple[Sample, ...]])
+    assert_type(load(full.dataset_id, config=config), DatasetLoader[Any])
 
 
 async def test_epochs_follow_each_other(full: World) -> None:

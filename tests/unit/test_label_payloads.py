@@ -171,6 +171,7 @@ def test_a_task_in_values() -> None:
         "damage", ["scratch", "dent"], Classification.freetext("remark", "left door")
     )
     assert car.classifications == (Classification.select("kind", "bus", damage),)
+    assert [car.classification("kind"), car.classification("no")] == [*car.classifications, None]
     assert [each.is_set for each in parked.classifications] == [False]
     assert [type(each.shape) for each in task.walk()] == [
         *(Rectangle, Rectangle, Rectangle, Polygon, Polygon, Polygon, Line, Point, Segmentation)
