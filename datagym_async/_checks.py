@@ -85,11 +85,8 @@ def _is_flag(value: object) -> bool:
 
 def _is_path(value: object) -> bool:
     try:
-        if not isinstance(value, str | os.PathLike) or not isinstance(
-            path := os.fspath(value), str
-        ):
-            return False
-        if b"\0" in (os.fsencode(path) or b"\0"):
+        path = os.fspath(value) if isinstance(value, str | os.PathLike) else b""
+        if not isinstance(path, str) or b"\0" in (os.fsencode(path) or b"\0"):
             return False
     except (TypeError, UnicodeEncodeError):  # the first one is of a class that is no path after all
         return False
@@ -204,9 +201,8 @@ def listed(what: str, given: Iterable[V], *kinds: type) -> tuple[V, ...]:
     if type(given) is not tuple:
         check(SEVERAL, **{what: given})
         given = tuple(given)
-    if (
-        kinds and given and not {*map(type, given)} <= {*kinds}
-    ):  # fast: a file of labels has millions
+    # Classes first, which is fast: a file of labels has millions.
+    if kinds and not {*map(type, given)} <= {*kinds}:
         for each in given:
             check_is(f"one of the {what}", each, *kinds)
     return given

@@ -35,7 +35,6 @@ _OTHERS: Final[Mapping[str, str]] = {
     "Timeout connect is": "--timeout is",
     "above 0, or None for no limit": "above 0",
     "name one of them yourself with UploadItem(name, path)": "with --on-clash rename",
-    "and base_url": "and --base-url",
     "base_url '": "--base-url '",
     'give proxy=""': "give --no-proxy",
     "that `UploadReport.to_json` wrote": "that `datagym-async upload --report FILE.json` wrote",

@@ -100,28 +100,25 @@ def preview(
     subjects = Subjects(subject, project, labels, images, classes)
     choice = Choice(count=count, seed=seed, classes=of_class or (), state=state, query=query)
 
-    notes: tuple[str, ...] = ()
+    async def draw(looked: ImageSet) -> tuple[tuple[str, ...], int]:
+        return looked.notes, await build_sheet(looked, output, choice, text=text)
 
-    async def draw(looked: ImageSet) -> int:
-        nonlocal notes
-        notes = looked.notes
-        return await build_sheet(looked, output, choice, text=text)
-
-    async def local() -> int:
+    async def local() -> tuple[tuple[str, ...], int]:
         return await draw(await subjects.local())
 
-    async def at(client: DataGymClient) -> int:
+    async def at(client: DataGymClient) -> tuple[tuple[str, ...], int]:
         try:
             found = await subject_of(client, subject)
         except CommandError:
             if not is_id(subject):
                 raise
-            return await _one(client, subject, project, output, text=text)
+            await _one(client, subject, project, output, text=text)
+            return (), 1
         return await draw(await subjects.at(client, found))
 
     of_files = {"labels": labels, "images": images, "classes": classes}
     is_here = _is_here(invocation, subject, of_files, project)
-    shown = run_in_loop(local()) if is_here else with_client(invocation, at)
+    notes, shown = run_in_loop(local()) if is_here else with_client(invocation, at)
     for line in notes:
         invocation.output.warning(line)
     document = {"path": str(output), "images": shown, "notes": notes}
@@ -133,7 +130,7 @@ def preview(
 
 async def _one(
     client: DataGymClient, media_id: str, project: str | None, output: Path, *, text: bool
-) -> int:
+) -> None:
     of = None if project is None else (await project_of(client, project)).id
     try:
         image = await client.preview(media_id, project_id=of, text=text)
@@ -145,7 +142,6 @@ async def _one(
         ) from error
     async with replaced_file(output) as file:
         await in_thread(image.save, file, FORMS[output.suffix.lower()])
-    return 1
 
 
 gallery_app = group("gallery")

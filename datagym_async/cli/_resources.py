@@ -34,10 +34,9 @@ def list_projects(invocation: Invocation) -> int:
         )
         for project in projects
     ]
-    columns = ("Id!", "Name", "Type", ">Datasets", ">Media")
     invocation.output.listing(
         [plain(each) for each in projects],
-        columns,
+        ("Id!", "Name", "Type", ">Datasets", ">Media"),
         rows,
         empty=f"There are no projects at {address_of(invocation)}.",
     )
@@ -98,7 +97,6 @@ datasets_app = group("datasets")
 def list_datasets(invocation: Invocation) -> int:
     """List the datasets with the number of their media."""
     datasets = with_client(invocation, outlines)
-    columns = ("Id!", "Name", ">Media", ">Projects")
     rows = [
         (
             each.dataset.id,
@@ -111,7 +109,7 @@ def list_datasets(invocation: Invocation) -> int:
     address = address_of(invocation)
     invocation.output.listing(
         [_summary(each) for each in datasets],
-        columns,
+        ("Id!", "Name", ">Media", ">Projects"),
         rows,
         empty=f"There are no datasets at {address}; `datasets create NAME` makes one.",
     )

@@ -23,7 +23,6 @@ from collections.abc import (
     AsyncIterator,
     Awaitable,
     Callable,
-    Collection,
     Iterable,
     Iterator,
     Mapping,
@@ -65,7 +64,7 @@ from datagym_async.predict._models import (
     predict_chunk,
     run_chunk,
 )
-from datagym_async.resources import ImportOutcome, LabelsResource, TasksResource
+from datagym_async.resources import LabelsResource, TasksResource
 
 if TYPE_CHECKING:
     from datagym_async._processes import WorkerProcesses
@@ -305,7 +304,7 @@ async def predict(
         "project": project_id.lower(),
         "keep_data": str(options.keep_data),
     }
-    journal = PredictJournal(options.journal, about, (SENDING, *PredictOutcome))
+    journal = PredictJournal(options.journal, about)
     run = _Run(labels, project_id, options, journal, len(listing))
     try:
         await in_thread(journal.open)
@@ -417,7 +416,7 @@ class _Run:
         try:
             async with aclosing(results):
                 async for result in results:
-                    outcome = _OUTCOMES[result.outcome]
+                    outcome = PredictOutcome(result.outcome)  # never that of a dry run
                     name = self._names.pop(result.media_id, "")
                     self._settle(result.media_id, name, outcome, "; ".join(result.reasons))
                     settled.append((result.media_id, outcome.value))
@@ -439,15 +438,6 @@ class _Run:
                 planned=self._planned, settled=self._skipped + settled, problems=settled - fine
             )
             self._options.on_progress(progress)
-
-
-_OUTCOMES: Final = {
-    ImportOutcome.STORED: PredictOutcome.STORED,
-    ImportOutcome.CHECKED: PredictOutcome.STORED,
-    ImportOutcome.REJECTED: PredictOutcome.REJECTED,
-    ImportOutcome.FAILED: PredictOutcome.FAILED,
-    ImportOutcome.UNKNOWN: PredictOutcome.UNKNOWN,
-}
 
 
 async def _answers(runner: Runner, media: Sequence[DatasetMedia]) -> list[Predicted]:
@@ -480,7 +470,6 @@ class PredictJournal:
 
     _given: str | os.PathLike[str] | None  # its file; without one it knows and keeps nothing
     _job: Mapping[str, str]  # what it belongs to; that of another job is refused
-    _words: Collection[str]  # all outcomes of an image
     _database: Database = attrs.field(factory=lambda: Database(None, _WHAT), init=False)
 
     def open(self) -> None:
@@ -508,7 +497,7 @@ class PredictJournal:
             check_database(connection, _SCHEMA)
             # SQLite does not look into texts; an unknown word would count as not predicted.
             outcomes = connection.execute("SELECT DISTINCT outcome FROM media")
-            if not {word for (word,) in outcomes} <= {*self._words}:
+            if not {word for (word,) in outcomes} <= {SENDING, *PredictOutcome}:
                 raise DamagedError("an outcome in it was changed")
         known = dict(connection.execute("SELECT name, value FROM meta"))
         if known != self._job:
