@@ -26,6 +26,8 @@ from datagym_async.labels._config import LONGEST_KEY, LONGEST_TEXT, TAKEN_IN_TEX
 
 Names: TypeAlias = tuple[str, str]
 """Name and supercategory of a class; the latter is empty where it has none."""
+NO_GROUP: Final = "none"
+"""The supercategory that Roboflow and converters of Pascal VOC write where there is none."""
 
 MAX_KEY_LENGTH: Final = 30  # allowed by both the service and its editor
 _HASH_LENGTH: Final = 8
@@ -40,6 +42,11 @@ _UNKNOWN: Final = "="
 _LATIN: Final = str.maketrans(
     {"ß": "ss", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L"}
 )
+
+
+def group_of(names: Names) -> str:
+    """Return the supercategory of a class; empty if it has none."""
+    return "" if names[1] == NO_GROUP else names[1]
 
 
 def composed(name: str) -> str:

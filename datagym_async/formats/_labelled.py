@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
 
-from datagym_async.formats._classes import Names
+from datagym_async.formats._classes import Names, group_of
 from datagym_async.formats._losses import CARRIED, BrokenError, Losses, LossKind
 from datagym_async.formats._mapping import (
     LabelMapping,
@@ -146,7 +146,7 @@ class _Mapper:
             self._losses.add(LossKind.SCORE, where)
         if names not in self._told and not self._mapping.sdk:
             self._told.add(names)
-            if names[1] and not place.select:
+            if group_of(names) and not place.select:
                 self._losses.add(LossKind.GROUP, said(names))
             if found.category.keypoints:
                 self._losses.add(LossKind.SKELETON, said(names))

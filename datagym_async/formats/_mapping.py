@@ -19,6 +19,7 @@ from datagym_async.formats._classes import (
     class_names,
     composed,
     entry_texts,
+    group_of,
     hashed_key,
     keys_of,
     option_texts,
@@ -196,7 +197,7 @@ def _config(
     types: dict[str, dict[EntryType, None]] = {}
     below: dict[str, list[tuple[Names, str]]] = {}
     for names in classes:
-        name, group = names
+        name, group = names[0], names[1] if mapping.sdk else group_of(names)
         root, answer = (name, group) if nests else (labels[names], "")
         if nests and mapping.by == "supercategory" and group:
             root, answer = group, name
@@ -338,8 +339,8 @@ def places_of(
 
 def said(names: Names) -> str:
     """Return the name of a class for people."""
-    name, group = names
-    return f"{name!r} of {group!r}" if group else repr(name)
+    group = group_of(names)
+    return f"{names[0]!r} of {group!r}" if group else repr(names[0])
 
 
 def _as_the_sdk(names: Names, mapping: LabelMapping) -> Place:

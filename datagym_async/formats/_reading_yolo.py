@@ -399,8 +399,8 @@ def _listed(
     more = (each for each in texts if _LIKE_NAMES.fullmatch(each.stem))
     more = (each for each in more if not is_yolo(each))  # the one of CVAT's masks has a comment
     files = files or [each for each in more if first_words(each)[:1] not in ([], ["#"])]
-    above = (folder.parent / name for name in _NAMES_FILES)
-    for file in () if classes else files or [*filter(Path.is_file, above)][:1]:
+    beside = (folder.parent / name for name in _NAMES_FILES)
+    for file in () if classes else files or [*filter(Path.is_file, beside)][:1]:
         try:
             listed = names_of(file)
         except BrokenError as error:
@@ -415,11 +415,12 @@ def _listed(
     names |= dict(enumerate([*in_lines], max(names, default=-1) + 1))
     if not names:
         below = islice(files_below(folder, {".yaml", ".yml"}), _FIRST)
-        deeper = [each for each in below if each.parent != folder and _has_names(each)]
+        above = (each for outer in folder.parents[:2] for each in sorted(outer.glob("*.y*ml")))
+        far = (each for each in (*below, *above) if each.parent != folder and _has_names(each))
         raise FormatError(
             f"{folder} does not list its classes: it has no data.yaml with names, and none of "
             f"{', '.join(_NAMES_FILES)}, labels.txt and the like; name them with classes=..."
-            + "".join(f", or give {each} in place of the folder" for each in deeper[:1])
+            + "".join(f", or give {each} in place of the folder" for each in islice(far, 1))
         )
     return {number: Category(number, name) for number, name in names.items()}
 

@@ -298,6 +298,20 @@ def test_the_group_of_roboflow_is_no_class(tmp_path: Path) -> None:
     assert len(objects(given)[0]) == 2
 
 
+def test_a_supercategory_called_none() -> None:
+    """Converters of Pascal VOC write it where there is none; the official SDK makes it an entry."""
+    bare = [{"id": 3, "name": "car", "supercategory": "none"}, {**DOG, "supercategory": "none"}]
+    given = document(annotation(), annotation(category_id=4), categories=bare)
+    assert [(each.key, each.children) for each in coco.label_config(given).entries] == [
+        ("car", ()), ("dog", ())
+    ]  # fmt: skip
+    read = coco.read(given)
+    assert [each.key for each in read.images[0].annotations] == ["car", "dog"]
+    assert not read.losses
+    as_sdk = coco.read(given, mapping=LabelMapping(sdk=True)).images[0].annotations
+    assert [each.key for each in as_sdk] == ["none", "none"]
+
+
 def test_the_parts_of_a_category() -> None:
     """A skeleton or keypoints that cannot be read do not cost the class."""
     flat = {**PERSON, "skeleton": [1, 2]}

@@ -673,7 +673,7 @@ def test_labels_behind_notes(tmp_path: Path) -> None:
 
 
 def test_a_dataset_in_the_only_folder(tmp_path: Path) -> None:
-    """An archive often has one; if there are others, the error says where a data.yaml is."""
+    """An archive often has one; otherwise the error says where a data.yaml is, below or above."""
     inner = tmp_path / "My set"
     text(inner / "data.yaml", "train: ../train/images\nnames: [car, bus]\n")
     bare(inner, "notes.txt", "train/images", "train/labels")
@@ -685,6 +685,8 @@ def test_a_dataset_in_the_only_folder(tmp_path: Path) -> None:
     (inner / "data.yaml").rename(inner / "my.yaml")
     with pytest.raises(FormatError, match=r"or give .*My set.my\.yaml in place of the folder"):
         open_dataset(tmp_path)
+    with pytest.raises(FormatError, match=r"or give .*My set.my\.yaml in place of the folder"):
+        open_dataset(inner / "train" / "labels")
 
 
 def test_parts_beside_images_and_labels(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from datagym_async._checks import PATH, check, checked, listed
 from datagym_async._files import regular_only
 from datagym_async._json import in_utf8, loads_of_python, why_no_json
 from datagym_async._wire._cutting import BrokenTextError, MemberCutter
+from datagym_async.formats._classes import NO_GROUP
 from datagym_async.formats._labelled import images_of
 from datagym_async.formats._losses import BrokenError, Conversion, FormatError, Losses, LossKind
 from datagym_async.formats._mapping import LabelMapping, config_of
@@ -50,7 +51,6 @@ Source: TypeAlias = str | Path | Mapping[str, Any] | Sequence[Mapping[str, Any]]
 
 _MEMBERS: Final = ("categories", "images", "annotations")
 _RESULTS: Final = ""  # the member of results, whose file is a list
-_NO_GROUP: Final = "none"  # the supercategory of Roboflow's group of all classes
 _ROUNDED: Final = 1
 """Pixels by which the boxes of one object differ at most, if one file rounds them."""
 _PIECE: Final = 16 * 1024  # bytes whose values fit into the processor's cache
@@ -472,7 +472,7 @@ class _Opened:
         used = {each.names for each in found if isinstance(each, Category)}
         groups = {group for _, group in self._known}
         for names, category in self._known.items():
-            is_group = names[1] == _NO_GROUP and names[0] in groups and names not in used
+            is_group = names[1] == NO_GROUP and names[0] in groups and names not in used
             if not is_group or any(each.pngs for each in self.files):
                 yield category
 
