@@ -109,6 +109,7 @@ class Feeder:
         await self._flush_links()
         streams, wrong = await self._take_in((source,))
         if wrong and len(wrong) == self._tally.planned and not streams:
+            await in_thread(self._plan.forget_run)
             raise nothing_to_upload(wrong)
         if self._rules.on_clash == "error":
             await in_thread(self._plan.refuse_clashes, self._rules.screening)

@@ -217,6 +217,23 @@ def test_a_slip_leaves_no_job_and_no_dataset(
     assert "New" not in at_service("datasets", "list").out
 
 
+def test_a_folder_that_was_emptied_leaves_its_job_as_it_was(at_service: Cli, many: Path) -> None:
+    """A run that finds nothing is none: what was complete is complete, without a further item."""
+    assert upload(at_service, many).status == 0
+    before = only_job(at_service)
+    patterns = upload(at_service, many, "--include", "*.gif")
+    for photo in many.iterdir():
+        photo.unlink()
+    emptied = upload(at_service, many)
+
+    assert (patterns.status, emptied.status) == (2, 2)
+    assert "holds no files once include and exclude are applied" in " ".join(patterns.err.split())
+    assert "Nothing to upload: " in emptied.err
+    after = only_job(at_service)
+    for member in ("complete", "counts", "runs"):
+        assert after[member] == before[member]
+
+
 def test_a_report_has_words_of_a_shell(at_service: Cli, many: Path, tmp_path: Path) -> None:
     """Who typed the command reads its report, however it is written."""
     (many / "b.gif").write_bytes(b"GIF89a" + bytes(64))

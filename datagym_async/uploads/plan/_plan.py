@@ -186,6 +186,14 @@ class Plan:
             self._turned = _last_turn(database)
         return Added(count, size, unsettled=lost, earlier=done if count or done else None)
 
+    def forget_run(self) -> None:
+        """Leave a journal as the run before has left it: the sources of this one have no image."""
+        if self._resuming is not None:
+            self._added = self._resuming.last
+            with self._database.writing() as database:
+                database.execute(sql.FORGET_ITEMS, (self._added,))
+                database.execute(sql.FORGET_RUN, (self._database.run,))
+
     def add(self, entries: Iterable[tuple[int, Candidate]]) -> Added:
         """Add candidates, each with the number of its leaf: those of a lower one come first."""
         known_by: KnownBy = "hash" if self._by_hash or self._dedupe else "time"

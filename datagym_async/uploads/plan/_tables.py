@@ -327,6 +327,9 @@ AND NOT EXISTS (SELECT 1 FROM listed WHERE listed.key = name_key) LIMIT ?""")
 GIVE_BACK = stated("""UPDATE item SET state = $PLANNED WHERE state = $SENDING
 AND seq IN (SELECT seq FROM turn) AND seq NOT IN (SELECT seq FROM lost)""")
 
+FORGET_ITEMS = "DELETE FROM item WHERE seq > ?"
+FORGET_RUN = "DELETE FROM run WHERE run = ?"
+
 # A journal is shown.
 
 SUM_RUNS = "SELECT min(started), max(heartbeat), count(*) FROM run"
