@@ -230,7 +230,8 @@ def job_document(job: JobSummary) -> dict[str, Any]:
 
 
 def _state(job: JobSummary) -> str:
-    return "running" if job.in_use else "complete" if job.complete else "unfinished"
+    done = f"{failed:,} failed" if (failed := job.counts.get("failed")) else "complete"
+    return "running" if job.in_use else done if job.complete else "unfinished"
 
 
 def _path_of(job: str) -> Path:

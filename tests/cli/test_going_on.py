@@ -110,6 +110,7 @@ def test_retry_failed(at_service: Cli, many: Path, faults: FaultPlan, tmp_path: 
     assert first.status == 1
     assert "27 uploaded, 1 rejected, 3 failed" in first.out
     assert f"upload --retry-failed {report}" in " ".join(first.err.split())
+    assert at_service("jobs", "list").out.splitlines()[-1].endswith("3 failed")
     again = at_service("upload", "--retry-failed", report, "--json")
     assert (again.status, again.document["planned"], again.document["uploaded"]) == (0, 3, 3)
     assert len(names(at_service)) == 30
