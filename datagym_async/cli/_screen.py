@@ -27,6 +27,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from datagym_async._checks import shown
 from datagym_async._printable import ascii_json, indented_trace, printable, printable_json
 from datagym_async._wire._redact import Secrets, redact
 from datagym_async.cli._errors import SOME_FAILED, CommandError
@@ -226,6 +227,18 @@ class Output:
         console.print(text, soft_wrap=not console.is_terminal)
 
 
+def with_fitting_arguments(record: logging.LogRecord) -> bool:
+    """Let a record pass, as a filter; another library may log a text that its arguments do not fit.
+
+    Python's own handlers print an error of that, and raise nothing in the code that logs.
+    """
+    try:
+        record.getMessage()
+    except Exception:
+        record.msg, record.args = f"{record.msg} {shown(record.args)}", None
+    return True
+
+
 _RECORD = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -260,6 +273,7 @@ class LogHandler(logging.Handler):
     def __init__(self, output: Output, *, debug: bool) -> None:
         super().__init__(logging.DEBUG if debug else logging.WARNING)
         self._say = output.trace if debug else output.warning
+        self.addFilter(with_fitting_arguments)
         self.setFormatter(logging.Formatter(_RECORD if debug else "%(message)s"))
 
     def emit(self, record: logging.LogRecord) -> None:

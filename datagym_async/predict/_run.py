@@ -374,23 +374,23 @@ class _Run:
                     self._settle(media.id, media.name, PredictOutcome.UNKNOWN, reason)
                 else:
                     left.append(media)
-            ready = []
+            ready, noted = [], list[tuple[str, str]]()
             for each in await _answers(runner, left) if left else ():
                 self._answered += not each.error
                 self._failed += bool(each.error) and each.media_id not in known
                 if each.labels is not None:
                     ready.append(each)
+                    noted.append((each.media_id, SENDING))  # from now on it may have been sent
                     continue
                 outcome = PredictOutcome.FAILED if each.error else PredictOutcome.EMPTY
                 self._settle(each.media_id, each.name, outcome, each.error)
-                await in_thread(self._journal.note, [(each.media_id, outcome.value)])
+                noted.append((each.media_id, outcome.value))
+            await in_thread(self._journal.note, noted)
             if not self._answered and self._failed >= _PATIENCE:
                 raise ModelError(
                     f"there is no prediction for any of the first {_PATIENCE} images; of "
                     f"{self._problems[-1].name}: {self._problems[-1].reason}"
                 )
-            # From here on it may have been sent.
-            await in_thread(self._journal.note, [(each.media_id, SENDING) for each in ready])
             for each in ready:
                 await self._out.put(each)
 

@@ -155,6 +155,21 @@ def test_what_other_libraries_log_steers_no_terminal(capsys: pytest.CaptureFixtu
         assert second == "  [red]b"
 
 
+def test_a_log_of_another_library_never_stops_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """A text that its arguments do not fit is shown with them, as far as they can be."""
+
+    class Broken:
+        def __str__(self) -> str:
+            raise ValueError
+
+    for args in (("two",), (1, 2), (Broken(),)):
+        record = logging.LogRecord("other", logging.WARNING, "", 0, "%d files", args, None)
+        LogHandler(Output(), debug=False).handle(record)
+    first, second, third = capsys.readouterr().err.splitlines()
+    assert (first, second) == ("%d files ('two',)", "%d files (1, 2)")
+    assert third.startswith("%d files (<")
+
+
 def test_a_question_steers_no_terminal(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
