@@ -296,11 +296,11 @@ def _close(output: Output, account: _Account, source: PredictionFile) -> int:
             ],
         }
         output.document(in_shell_words(document))
-    if created is not None:
+    if created:
         entries = counted(len(created), "entry", "entries")
         keys = _some([each.key for each in created.entries])
         would = "would be" if account.is_check else "was"
-        output.message(f"A label configuration of {entries} {would} made of the file: {keys}.")
+        output.message(f"A label configuration of {entries} {would} made of the file ({keys}).")
     lines = account.lines()
     for line in lines[:LINES_OF_PROBLEMS]:
         output.warning(line)

@@ -109,11 +109,13 @@ def test_a_file_into_a_fresh_project_is_one_command(bench: Bench) -> None:
     )
     ran = bench.run(file)
     assert (ran.status, "is empty" in ran.err, "--create-config" in ran.err) == (2, True, True)
+    ran = bench.run(bench.file("none.json", coco({})), "--create-config")
+    assert (ran.status, "made of the file" in ran.err, len(bench.config())) == (1, False, 0)
     ran = bench.run(file, "--check", "--create-config")
     assert (ran.status, len(bench.config())) == (0, 0)
-    assert "configuration of 2 entries would be made of the file: car, traffic_light." in ran.err
+    assert "configuration of 2 entries would be made of the file (car, traffic_light)." in ran.err
     ran = bench.run(file, "--create-config")
-    assert "configuration of 2 entries was made of the file: car, traffic_light." in ran.err
+    assert "configuration of 2 entries was made of the file (car, traffic_light)." in ran.err
     assert (ran.status, ran.out) == (0, "1 prediction: 1 stored.\n")
     assert bench.boxes() == {"Car": [(1.25, 2.5, 3, 4.75)], "Traffic Light": [(5, 6, 7, 8)]}
     assert [each.key for each in bench.config().entries] == ["car", "traffic_light"]
