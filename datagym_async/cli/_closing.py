@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
@@ -183,7 +184,7 @@ def how_to_resume(report: UploadReport | None, *, written: str = "") -> str:
         return RESUME
     if not report.failed:
         return ""
-    again = f", or `upload --retry-failed {written}`" if written else ""
+    again = f", or `upload --retry-failed {shlex.quote(written)}`" if written else ""
     return f"The same command{again} tries again what failed."
 
 

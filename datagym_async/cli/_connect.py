@@ -8,6 +8,7 @@ import contextlib
 import getpass
 import json
 import os
+import shlex
 import sys
 import time
 import tomllib
@@ -168,7 +169,8 @@ def _profile(invocation: Invocation) -> dict[str, str]:
     is_named = invocation.shared.profile or os.environ.get(PROFILE_VARIABLE)
     if name not in profiles and is_named and not invocation.is_login:
         raise CommandError(
-            f"{no_profile(name, profiles)}; `datagym-async auth login --profile {name}` creates it."
+            f"{no_profile(name, profiles)}; `datagym-async auth login --profile {shlex.quote(name)}` "
+            "creates it."
         )
     invocation.profile = profiles.get(name, {})
     return invocation.profile
@@ -196,7 +198,7 @@ def token_source(invocation: Invocation) -> str:
 def ways_to_a_token(address: str) -> str:
     """Return how to give a token for an address, for an error."""
     fitting = sorted(name for name, each in read_profiles().items() if each["base_url"] == address)
-    profile = "".join(f"use --profile {name}, " for name in fitting[:1])
+    profile = "".join(f"use --profile {shlex.quote(name)}, " for name in fitting[:1])
     return (
         f"{profile}run `datagym-async auth login` in a terminal, set {TOKEN_VARIABLE}, or name a "
         "file that contains the token with --token-file"

@@ -101,6 +101,8 @@ def test_the_environment_wins(
     missing = cli("datasets", "list", "--profile", "home")
     said = " ".join(missing.err.split())
     assert "no profile 'home', only work; `datagym-async auth login --profile home`" in said
+    missing = cli("datasets", "list", "--profile", "at home")
+    assert "login --profile 'at home'`" in missing.err.replace("\n", " ")
     assert missing.status == 2
     unnamed = cli("datasets", "list", "--base-url", service.base_url)
     assert (unnamed.status, "No token: use --profile work, run" in unnamed.err) == (2, True)

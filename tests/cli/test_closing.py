@@ -126,6 +126,8 @@ def test_a_written_report_is_a_way_too() -> None:
     """Where there is a JSON report, the failed items alone can be tried again."""
     words = how_to_resume(attrs.evolve(GOOD, failed=1, skipped=3), written="r.json")
     assert "upload --retry-failed r.json" in words
+    words = how_to_resume(attrs.evolve(GOOD, failed=1, skipped=3), written="my report.json")
+    assert "upload --retry-failed 'my report.json'`" in words
 
 
 @pytest.mark.parametrize(
