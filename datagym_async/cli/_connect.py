@@ -169,8 +169,8 @@ def _profile(invocation: Invocation) -> dict[str, str]:
     is_named = invocation.shared.profile or os.environ.get(PROFILE_VARIABLE)
     if name not in profiles and is_named and not invocation.is_login:
         raise CommandError(
-            f"{no_profile(name, profiles)}; `datagym-async auth login --profile {shlex.quote(name)}` "
-            "creates it."
+            f"{no_profile(name, profiles)}; `datagym-async auth login --profile "
+            f"{shlex.quote(name)}` creates it."
         )
     invocation.profile = profiles.get(name, {})
     return invocation.profile
