@@ -206,7 +206,7 @@ class StoreLocation:
         if found is None or not bucket or "@" in bucket or ":" in bucket:
             shown = "An address with an @" if "@" in bucket else f"'{printable(address)}'"
             raise ConfigurationError(
-                f"{shown} is no address in a store, which is like s3://bucket/key; credentials "
+                f"{shown} is not an address in a store, which is like s3://bucket/key; credentials "
                 "have no place in it."
             )
         return cls(f"{found[1].lower()}://{bucket}", found[3].strip("/"))
@@ -258,7 +258,7 @@ class Stores:
                 is_address = False
             if not is_address:
                 raise ConfigurationError(
-                    f"{key} is no address of a store, which is like https://minio.example:9000."
+                    f"{key} is not an address of a store, which is like https://minio.example:9000."
                 )
             # Without TLS only if the given address says so.
             if value.lower().startswith("http://"):

@@ -193,7 +193,7 @@ def _is_here(
     for name, value in () if is_here else of_files.items():
         if value is not None:
             raise CommandError(
-                f"--{name} is for files and folders, and {subject!r} is no path here."
+                f"--{name} is for files and folders, and {subject!r} is not a path here."
             )
     return is_here
 

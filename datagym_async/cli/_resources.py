@@ -233,7 +233,7 @@ def get(
         )
     for each in chosen:
         if Path(each.name).name != each.name:
-            raise CommandError(f"{each.name!r} is no file name; `download` finds one for it.")
+            raise CommandError(f"{each.name!r} is not a file name; `download` finds one for it.")
         if paths[each.id].exists():
             raise CommandError(f"{paths[each.id]} already exists; nothing was downloaded.")
     output.mkdir(parents=True, exist_ok=True)
@@ -263,7 +263,7 @@ def remove(
     output = invocation.output
 
     chosen = with_client(invocation, lambda client: _chosen(client, dataset, media))
-    if not yes and not output.ask(f"Delete {counted(len(chosen), 'medium', 'media')} permanently?"):
+    if not yes and not output.ask(f"Delete {counted(len(chosen), 'media', 'media')} permanently?"):
         return WELL
 
     async def work(client: DataGymClient) -> list[str]:
@@ -278,7 +278,7 @@ def remove(
 
     failed = with_client(invocation, work)
     deleted = [each.id for each in chosen if each.id not in failed]
-    sentence = f"{counted(len(deleted), 'medium', 'media')} deleted."
+    sentence = f"{counted(len(deleted), 'media', 'media')} deleted."
     output.outcome({"deleted": deleted, "failed": failed}, sentence)
     return SOME_FAILED if failed else WELL
 
@@ -291,7 +291,9 @@ async def _chosen(client: DataGymClient, dataset: str, wanted: Sequence[str]) ->
         key = each.lower() if is_id(each) else fold_written(each)
         found = [one for one in media if key == (one.id if is_id(each) else fold_written(one.name))]
         if not found:
-            raise CommandError(f"The dataset has no media {each!r}; `media list` shows them.")
+            raise CommandError(
+                f"The dataset has no media {each!r}; `datagym-async media list` shows them."
+            )
         if len(found) > 1:
             ids = ", ".join(one.id for one in found)
             raise CommandError(f"{len(found)} media are named {each!r}; give one of the ids {ids}.")

@@ -132,8 +132,8 @@ def _settle(
         )
     if len(named) == 1 and not (of_project or is_id(named[0])):
         raise CommandError(
-            f"{named[0]!r} is no id of a task, which `datagym-async tasks list` shows. To {verb} "
-            "the tasks of a project, say which with --state."
+            f"{named[0]!r} is not the id of a task, which `datagym-async tasks list` shows. To "
+            f"{verb} the tasks of a project, say which with --state."
         )
     task_ids: Sequence[str] = named
     if of_project:

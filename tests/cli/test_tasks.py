@@ -94,7 +94,7 @@ def test_a_project_is_taken_for_no_task(at_service: Cli, project: SeededProject)
     for verb in ("complete", "skip"):
         ran = at_service("tasks", verb, "Street scenes")
         assert (ran.status, ran.out) == (2, "")
-        assert "'Street scenes' is no id of a task" in ran.err
+        assert "'Street scenes' is not the id of a task" in ran.err
         assert "--state" in ran.err
     assert at_service("tasks", "list", project.id, "--json").documents == before
 

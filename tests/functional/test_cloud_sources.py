@@ -307,17 +307,21 @@ async def test_a_bucket_of_another_region(
         ("s3://b/p/*.png", {}, "No object matches s3://b/p/*.png."),
         ("s3://b/p/no.jpg", {}, "s3://b/p/no.jpg: it does not exist."),
         ("s3://AKIASENTINEL:pass@b/p", {}, "credentials have no place in it"),
-        ("s3:///p", {}, "is no address in a store"),
+        ("s3:///p", {}, "is not an address in a store"),
         ("s3://b/p//x.png", {}, "has empty or dotted parts"),
         ("s3://b/p/a\tb.png", {}, r"the key 'p/a\tb.png' has empty or dotted parts, or a control"),
         ("s3://b/p", {"colour": SECRET}, "does not know the option colour (options: a"),
         ("s3://b/p", {"skip_signature": SECRET}, "cannot use its options (options: a"),
-        ("s3://b/p", {"endpoint": "127.0.0.1:9000"}, "endpoint is no address of a store, which is"),
-        ("s3://b/p", {"endpoint": "http://here:99999"}, "endpoint is no address of a store"),
+        (
+            "s3://b/p",
+            {"endpoint": "127.0.0.1:9000"},
+            "endpoint is not an address of a store, which is",
+        ),
+        ("s3://b/p", {"endpoint": "http://here:99999"}, "endpoint is not an address of a store"),
         ("s3://b/p", {"access_key_id": f"{ACCESS}\n"}, "access_key_id contains a line break"),
         ("s3://b/p", {"bucket": "a b"}, "s3://b/p: its address, options or cred"),
-        ("az://b/p", {"endpoint": ""}, "is no address of a store"),
-        ("gs://b/p", {"base_url": "here"}, "base_url is no address of a store"),
+        ("az://b/p", {"endpoint": ""}, "is not an address of a store"),
+        ("gs://b/p", {"base_url": "here"}, "base_url is not an address of a store"),
     ],
 )
 async def test_slips_are_told_before_anything_is_sent(
@@ -345,7 +349,7 @@ async def test_slips_of_the_environment(
     with pytest.raises(ConfigurationError, match="az://b has no account; set AZURE_STORAGE_ACC"):
         await client.upload(dataset_id, "az://b/p")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "minio:9000")
-    with pytest.raises(ConfigurationError, match="AWS_ENDPOINT_URL is no address of a store"):
+    with pytest.raises(ConfigurationError, match="AWS_ENDPOINT_URL is not an address of a store"):
         await client.upload(dataset_id, "s3://b/p")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", f"{SECRET}\n")
     with pytest.raises(
