@@ -298,7 +298,7 @@ def test_a_picture_without_labels_says_why(
         ([MISSING, "--labels", "a.json"], "--labels is for files and folders"),
         (
             ["Cars", "--images", "a.json"],
-            "--images is for files and folders, and 'Cars' is no path",
+            "--images is for files and folders, and 'Cars' is not a path",
         ),
         ([".", "--project", "Cars"], "--project is for datasets and media, and '.' is a path here"),
     ],
