@@ -55,19 +55,25 @@ async def _outlined(parts: AsyncIterator[Dataset]) -> list[Outline]:
 
 async def find_dataset(client: DataGymClient, wanted: str) -> Dataset | None:
     """Return the dataset with this id or name, without its media, or None."""
+    found, _ = await _search(client, wanted)
+    return found
+
+
+async def _search(client: DataGymClient, wanted: str) -> tuple[Dataset | None, list[Dataset]]:
+    """Return a dataset as `find_dataset` does, and all others if they had to be listed."""
     if is_id(wanted):
         # Requested alone: a listing has all media of all datasets.
         with contextlib.suppress(NotFoundError):
             (found,) = await client.datasets.read_parts(_outlined, wanted)
-            return found.dataset
-    return choose(wanted, [each.dataset for each in await outlines(client)], kind="dataset")
+            return found.dataset, []
+    there = [each.dataset for each in await outlines(client)]
+    return choose(wanted, there, kind="dataset"), there
 
 
 async def dataset_of(client: DataGymClient, wanted: str, *, hint: str = "") -> Dataset:
     """Return the dataset with this id or name, without its media; `hint` is for the error."""
-    found = await find_dataset(client, wanted)
+    found, there = await _search(client, wanted)
     if found is None:
-        there = [each.dataset for each in await outlines(client)]
         others = await client.projects.list()
         raise CommandError(_unknown(wanted, there, others, kind="dataset", hint=hint))
     return found
@@ -92,15 +98,16 @@ async def project_of(client: DataGymClient, wanted: str) -> Project:
 async def subject_of(client: DataGymClient, wanted: str) -> Project | Dataset:
     """Return the project or else the dataset with this id or name, without its media."""
     projects = await client.projects.list()
-    found = choose(wanted, projects, kind="project") or await find_dataset(client, wanted)
-    if found is None:
-        near = difflib.get_close_matches(wanted, [each.name for each in projects], n=1)
-        meant = f" Did you mean {near[0]!r}?" if near else ""
-        raise CommandError(
-            f"There is no file, project or dataset {wanted!r}.{meant} `datagym-async projects list`"
-            " and `datagym-async datasets list` show what there is."
-        )
-    return found
+    if (project := choose(wanted, projects, kind="project")) is not None:
+        return project
+    dataset, there = await _search(client, wanted)
+    if dataset is not None:
+        return dataset
+    meant = _meant(wanted, [*projects, *there])
+    raise CommandError(
+        f"There is no file, project or dataset {wanted!r}.{meant} `datagym-async projects list` and"
+        " `datagym-async datasets list` show what there is."
+    )
 
 
 def lies_here(invocation: Invocation, subject: str) -> bool:
@@ -108,6 +115,11 @@ def lies_here(invocation: Invocation, subject: str) -> bool:
     is_here = not is_id(subject) and os.path.exists(subject)  # noqa: PTH110 -- any text is fine
     invocation.no_file = "" if is_here else subject
     return is_here
+
+
+def _meant(wanted: str, among: Sequence[Dataset | Project]) -> str:
+    near = difflib.get_close_matches(wanted, [each.name for each in among], n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""
 
 
 def _unknown(
@@ -118,8 +130,7 @@ def _unknown(
     kind: str,
     hint: str = "",
 ) -> str:
-    near = difflib.get_close_matches(wanted, [each.name for each in among], n=1)
-    meant = f" Did you mean {near[0]!r}?" if near else ""
+    meant = _meant(wanted, among)
     if any(wanted.lower() in {each.id, each.name.lower()} for each in others):
         meant = f" It is a {'project' if kind == 'dataset' else 'dataset'}."
     listed = f"`datagym-async {kind}s list` shows what there is"

@@ -126,6 +126,7 @@ def test_a_gallery_of_a_folder_has_the_labels_in_it(
     [
         (["nothing"], "There is no file, project or dataset 'nothing'."),
         (["Car"], "Did you mean 'Cars'?"),
+        (["Photo"], "Did you mean 'Photos'?"),
         (["Cars", "--fail-on", "ugly"], "--fail-on does not know 'ugly'"),
         (["Cars", "-o", "a.png"], "must end in .html, .svg or .json"),
     ],

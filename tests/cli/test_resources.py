@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from datagym_async.testing import FaultPlan
     from tests.cli.conftest import Cli
 
 
@@ -40,10 +41,11 @@ def test_detaching_needs_a_yes(at_service: Cli) -> None:
     assert "--yes" in ran.err
 
 
-def test_unknown_names(at_service: Cli) -> None:
-    """An unknown dataset or project is named, with where to look."""
+def test_unknown_names(at_service: Cli, faults: FaultPlan) -> None:
+    """An unknown dataset or project is named, with where to look; all are listed once for that."""
     ran = at_service("projects", "attach", "Nope", "Demo images")
     assert (ran.status, "datasets list" in ran.err) == (2, True)
+    assert faults.count("GET", r"/dataset$") == 1
     at_service("datasets", "create", "Photos")
     ran = at_service("projects", "attach", "Photos", "Demo image")
     assert (ran.status, "Did you mean 'Demo images'?" in ran.err) == (2, True)
