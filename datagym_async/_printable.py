@@ -35,6 +35,15 @@ def printable(text: str) -> str:
     return _escaped(text, _backslash_escape)
 
 
+def words_of(error: BaseException) -> str:
+    """Return the text of an error of foreign code; its kind if it has none, or cannot tell it."""
+    try:
+        text = str(error)
+    except Exception:
+        text = ""
+    return printable(text or type(error).__name__)
+
+
 def quoted(text: str) -> str:
     """Return a text in quotes, for a sentence; it is escaped once, unlike its repr."""
     mark = '"' if "'" in text and '"' not in text else "'"

@@ -35,6 +35,7 @@ import attrs
 from datagym_async._checks import SEVERAL, above_zero_in, check, shown
 from datagym_async._extras import extra_module, require_modules
 from datagym_async._files import regular_only
+from datagym_async._printable import words_of
 from datagym_async.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def decode(source: bytes | str | BinaryIO) -> Findings:
                 return _decoded(stream)
         return _decoded(io.BytesIO(source) if isinstance(source, bytes) else source)
     except Exception as error:  # any error of a hostile file is a verdict on it
-        return Findings(f"The image cannot be decoded: {str(error) or type(error).__name__}.")
+        return Findings(f"The image cannot be decoded: {words_of(error)}.")
 
 
 def stored_size(path: Path) -> tuple[int, int] | None:
@@ -217,7 +218,7 @@ def prepare(source: bytes | str, steps: Steps) -> Prepared:
             stream.seek(0)
             return _prepared(stream, head, steps)
     except Exception as error:  # any error of a hostile file is a verdict on it
-        words = str(error) or type(error).__name__
+        words = words_of(error)
         if type(error).__name__ == "UnidentifiedImageError":
             if not (kind := other_kind(head)):
                 return Prepared()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -58,7 +59,7 @@ class Listener:
             return
         try:
             self._on_event(event)
-        except Exception:
+        except (Exception, asyncio.CancelledError):  # not of a task: nothing is awaited here
             if not self._has_failed:
                 self._has_failed = True
                 _log.exception("%s failed, and the %s continues; this is logged once", *self._names)

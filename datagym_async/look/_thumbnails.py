@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import attrs
 
 from datagym_async._files import telling
-from datagym_async._printable import printable
+from datagym_async._printable import words_of
 from datagym_async._runs._images import UPRIGHT, in_turn, orientation_of
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import ConfigurationError
@@ -58,7 +58,7 @@ def make(source: bytes | Path, target: Path, size: int) -> Thumbnail:
     except Exception as error:
         if type(error).__name__ == "UnidentifiedImageError":  # its text is of no use to people
             return Thumbnail(problem="It is not an image that can be read.")
-        return Thumbnail(problem=printable(str(error) or type(error).__name__))
+        return Thumbnail(problem=words_of(error))
     with telling(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(made.getvalue())

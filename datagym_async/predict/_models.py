@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeAlias
 
 import attrs
 
-from datagym_async._printable import printable
+from datagym_async._printable import words_of
 from datagym_async.data import Sample
 from datagym_async.exceptions import ConfigurationError, DataGymError
 from datagym_async.labels import Annotation, Classification, LabeledImage
@@ -24,6 +24,9 @@ from datagym_async.models import DatasetMedia
 Model: TypeAlias = Callable[..., Sequence[object]]
 """Takes a batch of `Sample` and, if there is a `setup`, its result. It returns one answer for each
 sample: a `LabeledImage`, a list of `Annotation` and `Classification`, or None."""
+
+_ERRORS = Exception, SystemExit, asyncio.CancelledError
+"""What is an error if a model raises it: `exit()` would end the process, and nobody cancels it."""
 
 
 class ModelError(DataGymError):
@@ -59,13 +62,13 @@ class LoadedModel:
             if self._given is None:
                 try:
                     self._given = () if self.setup is None else (self.setup(),)
-                except (Exception, SystemExit) as error:
+                except _ERRORS as error:
                     raise ModelError(
                         f"The model cannot be loaded: setup raised {_text_of(error)}"
                     ) from error
             try:
                 answers = _checked(self.model(samples, *self._given), samples)
-            except (Exception, SystemExit) as error:  # `exit()` would end whoever asked
+            except _ERRORS as error:
                 if len(samples) > 1:
                     return [found for each in samples for found in self.predict([each])]
                 (sample,) = samples
@@ -76,7 +79,7 @@ class LoadedModel:
 
 
 def _text_of(error: BaseException) -> str:
-    return printable(f"{type(error).__name__}: {error}"[:500])
+    return f"{type(error).__name__}: {words_of(error)}"[:500]
 
 
 def _checked(answers: object, samples: Sequence[Sample]) -> list[LabeledImage | None]:
@@ -146,7 +149,7 @@ async def predict_chunk(
     found: list[Predicted] = []
 
     def note(media: DatasetMedia, error: Exception) -> None:
-        reason = printable(f"it cannot be loaded: {error}")
+        reason = f"it cannot be loaded: {words_of(error)}"
         found.append(Predicted(media.id, media.name, error=reason))
 
     loop = asyncio.get_running_loop()

@@ -28,7 +28,7 @@ from typing import Final
 import attrs
 
 from datagym_async._files import READ_FLAGS, TOO_MANY_OPEN, check_regular
-from datagym_async._printable import printable
+from datagym_async._printable import printable, words_of
 from datagym_async._runs._disk import refusal
 from datagym_async._runs._images import Prepared, Steps, decode
 from datagym_async._runs._stores import Stores, identity_of, is_stored
@@ -250,7 +250,7 @@ def _not_read(planned: Planned, address: str, error: Exception, stores: Stores) 
             planned.reject(str(error), Outcome.FAILED)
             return
     said = isinstance(error, DataGymError)
-    words = str(error) or type(error).__name__
+    words = words_of(error)
     planned.reject(words if said else f"{printable(address)} cannot be read: {words}.")
 
 
@@ -276,7 +276,9 @@ async def read_awaited(planned: Planned, screening: Screening = USUAL) -> Planne
 
 
 def _reject_open_file(planned: Planned, error: Exception) -> Planned:
-    words = str(error) if isinstance(error, UnreadableFileError) else f"cannot be read: {error}."
+    words = words_of(error)
+    if not isinstance(error, UnreadableFileError):
+        words = f"cannot be read: {words.rstrip('.')}."
     planned.size = None
     return planned.reject(f"{planned.item.source or planned.item.name} {words}")
 

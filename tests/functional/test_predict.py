@@ -125,6 +125,13 @@ async def test_setup_runs_once_and_the_model_gets_what_it_gave() -> None:
     assert (report.ok, loaded) == (True, ["once"])
 
 
+class UnspeakableError(Exception):
+    """An error that cannot tell what it is."""
+
+    def __str__(self) -> str:
+        raise ValueError
+
+
 async def test_an_image_at_which_the_model_fails_is_named_and_the_others_go_on() -> None:
     """It raises, or returns nonsense: the batch is shown again image by image."""
 
@@ -134,6 +141,10 @@ async def test_an_image_at_which_the_model_fails_is_named_and_the_others_go_on()
             raise RuntimeError("out of luck")
         if "07.jpg" in names:
             raise SystemExit("no more")
+        if "09.jpg" in names:
+            raise asyncio.CancelledError  # of a loop of its own
+        if "11.jpg" in names:
+            raise UnspeakableError
         if "05.jpg" in names and len(samples) == 1:
             return ["a car"]
         if "05.jpg" in names:
@@ -144,9 +155,11 @@ async def test_an_image_at_which_the_model_fails_is_named_and_the_others_go_on()
         report = await there.predict(model)
         assert not report.ok
         assert report.complete
-        assert report.counts == {PredictOutcome.STORED: 37, PredictOutcome.FAILED: 3}
+        assert report.counts == {PredictOutcome.STORED: 35, PredictOutcome.FAILED: 5}
         reasons = {each.name: each.reason for each in report.problems}
         assert reasons["07.jpg"] == "the model raised SystemExit: no more"
+        assert reasons["09.jpg"] == "the model raised CancelledError: CancelledError"
+        assert reasons["11.jpg"] == "the model raised UnspeakableError: UnspeakableError"
         assert reasons["03.jpg"] == "the model raised RuntimeError: out of luck"
         assert reasons["05.jpg"].startswith("the model raised TypeError: an answer holds str")
         assert await there.held() == there.wanted | {name: [] for name in reasons}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import io
 import json
 import os
 from collections import Counter
@@ -64,6 +65,35 @@ async def stored(client: DataGymClient, dataset_id: str) -> dict[str, str]:
         media.name: hashlib.sha1(await client.media.download(media.id)).hexdigest()
         for media in dataset.media
     }
+
+
+class ClosedEarly(io.BytesIO):
+    """A file that is closed after it was read for the first time, before it is sent."""
+
+    reads = 0
+
+    def read(self, size: int | None = -1) -> bytes:
+        self.reads += 1
+        if self.reads > 1:
+            self.close()
+        return super().read(size)
+
+
+async def test_a_large_open_file_that_is_closed_too_early_is_its_items_fault(
+    client: DataGymClient, dataset_id: str
+) -> None:
+    """The others are stored."""
+    large = jpeg(4_500_000)
+    files = {"a.jpg": io.BytesIO(large), "b.jpg": ClosedEarly(large), "c.jpg": io.BytesIO(large)}
+
+    report = await client.upload(dataset_id, [UploadItem(*each) for each in files.items()])
+
+    assert (report.uploaded, report.rejected, report.complete) == (2, 1, True)
+    (problem,) = report.problems
+    assert problem.item.name == "b.jpg"
+    reason = "The open file cannot be read any more: I/O operation on closed file."
+    assert problem.reason == reason
+    assert set(await stored(client, dataset_id)) == {"a.jpg", "c.jpg"}
 
 
 async def test_a_folder_with_every_oddity(

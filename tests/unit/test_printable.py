@@ -15,7 +15,14 @@ from hypothesis import strategies as st
 
 import datagym_async
 from datagym_async._json import ShapeError
-from datagym_async._printable import indented_trace, logger, printable, printable_json, quoted
+from datagym_async._printable import (
+    indented_trace,
+    logger,
+    printable,
+    printable_json,
+    quoted,
+    words_of,
+)
 from datagym_async._wire import Request, Response, decode_error
 from datagym_async.exceptions import (
     ConfigurationError,
@@ -152,6 +159,17 @@ def test_every_logger_of_the_package_is_made_in_one_place() -> None:
     makers = {each.name for each in sources if "getLogger(name" in each.read_text("utf-8")}
     made = {each.name for each in sources if "getLogger(__name__" in each.read_text("utf-8")}
     assert (makers, made) == ({"_printable.py"}, set())
+
+
+def test_an_error_of_foreign_code_has_words() -> None:
+    """Also one without a text, and one whose text fails."""
+
+    class OddError(Exception):
+        def __str__(self) -> str:
+            raise self
+
+    errors = (KeyError("a\nb"), TimeoutError(), OddError())
+    assert [words_of(each) for each in errors] == [r"'a\nb'", "TimeoutError", "OddError"]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import logging
 
@@ -30,13 +31,16 @@ def test_only_a_change_of_the_limit_is_told() -> None:
     assert told == [LimitChanged(limiter(4)), LimitChanged(limiter(2))]
 
 
-def test_an_error_of_the_callable_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("kind", [ValueError, StopIteration, asyncio.CancelledError])
+def test_an_error_of_the_callable_is_logged_once(
+    kind: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
     """It is called again all the same, and nothing comes out."""
     calls: list[UploadEvent] = []
 
     def fail(event: UploadEvent) -> None:
         calls.append(event)
-        raise ValueError("a slip")
+        raise kind("a slip")
 
     events = Observer(fail)
     with caplog.at_level(logging.ERROR, "datagym_async"):

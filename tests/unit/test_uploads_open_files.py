@@ -50,6 +50,12 @@ class Broken(Pipe):
         return super().read(size)
 
 
+def closed() -> io.BytesIO:
+    """Return a file that was closed too early."""
+    (file := io.BytesIO(LARGE)).close()
+    return file
+
+
 async def read(file: Any, screening: Screening | None = None) -> Planned:
     """Read an item as the feeder does."""
     screening = screening or Screening()
@@ -153,6 +159,7 @@ async def test_a_file_on_disk_has_a_name_and_a_size(tmp_path: Path) -> None:
         (Awaited(b"no image" * 400_000), "Not a JPEG or PNG image: it looks like text."),
         (Pipe(b"no image" * 400_000), "Not a JPEG or PNG image: it looks like text."),
         (Broken(LARGE), "an open file cannot be read: the camera was unplugged."),
+        (closed(), "an open file cannot be read: I/O operation on closed file."),
         (Awaited(SOUND_JPEG[:9]), "it is cut off in its header."),
     ],
 )
@@ -163,6 +170,7 @@ async def test_what_cannot_be_sent_is_rejected(file: Any, words: str) -> None:
     assert ready.body is None
     assert ready.verdict is not None
     assert words in ready.verdict.reason
+    assert not ready.verdict.reason.endswith("..")
 
 
 @pytest.mark.parametrize("kind", [io.BytesIO, Pipe, Awaited])

@@ -23,7 +23,7 @@ from typing import Literal, TypeAlias
 import attrs
 
 from datagym_async._checks import shown
-from datagym_async._printable import printable
+from datagym_async._printable import printable, words_of
 from datagym_async._runs._disk import full_path
 from datagym_async._runs._images import Steps
 from datagym_async._runs._stores import Stores
@@ -87,7 +87,7 @@ class Naming:
             except Exception as error:
                 raise UnnamableError(
                     f"The name function failed for {printable(path)}: "
-                    f"{type(error).__name__}: {error}"
+                    f"{type(error).__name__}: {words_of(error)}"
                 ) from error
             if isinstance(name, str):
                 return name

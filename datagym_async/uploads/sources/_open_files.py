@@ -19,6 +19,7 @@ from typing import BinaryIO, Protocol, cast
 
 import attrs
 
+from datagym_async._printable import words_of
 from datagym_async._threads import in_thread
 from datagym_async._wire._messages import Body
 from datagym_async.exceptions import FileChangedError
@@ -95,8 +96,14 @@ class _Rewound:
     start: int
 
     def read_at(self, offset: int, size: int) -> bytes:
-        cast("io.IOBase", self.file).seek(self.start + offset)
-        return read_open(self.file, size)
+        try:
+            cast("io.IOBase", self.file).seek(self.start + offset)
+            return read_open(self.file, size)
+        except OSError:
+            raise
+        except Exception as error:  # it may raise anything, for example after it was closed
+            words = words_of(error).rstrip(".")
+            raise FileChangedError(f"The open file cannot be read any more: {words}.") from error
 
 
 class Spool:
