@@ -234,7 +234,7 @@ class RetryLoop(Generic[T]):
             self.on_retry()
 
     def _tell(self, delay: float) -> None:
-        next_ = "looking what became of it" if self._looks else "trying again"
+        next_ = "looking up what became of it" if self._looks else "trying again"
         _log.info("%s failed (%s); %s in %.1f s", self.what, self.failure, next_, delay)
 
     async def _last_look(self, _: RetryCallState) -> T:
