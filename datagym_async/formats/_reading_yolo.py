@@ -59,8 +59,8 @@ _LIKE_NAMES: Final = re.compile(
 )
 """Stems of those that are read if there is none of the others, and their first line is no label."""
 _NAMES_SUFFIXES: Final = frozenset((".txt", ".names", ".labels"))
-_IMAGES: Final = ("images", "JPEGImages")
-"""Folders of images that have one of labels beside them; the latter is darknet's."""
+_IMAGES: Final = {"images": "labels", "JPEGImages": "labels", "Images": "Labels"}
+"""Folders of images, and those of labels beside them; the second is darknet's."""
 _DOTA: Final = "labelTxt"
 """Folder of turned boxes as DOTA and YOLOv5-OBB have them: in pixels, with the name of a class."""
 _FIRST: Final = 20  # label files that show the kind of a dataset
@@ -399,7 +399,7 @@ def _listed(
     more = (each for each in texts if _LIKE_NAMES.fullmatch(each.stem))
     more = (each for each in more if not is_yolo(each))  # the one of CVAT's masks has a comment
     files = files or [each for each in more if first_words(each)[:1] not in ([], ["#"])]
-    beside = (folder.parent / name for name in _NAMES_FILES)
+    beside = (outer / name for outer in folder.parents[:2] for name in _NAMES_FILES)
     for file in () if classes else files or [*filter(Path.is_file, beside)][:1]:
         try:
             listed = names_of(file)
@@ -450,7 +450,7 @@ def _named_in_lines(found: Sequence[Labelled]) -> Collection[str]:
 def _labels_of(path: Path) -> Path:
     """Return a path whose last ``images`` is ``labels``, as Ultralytics and darknet find labels."""
     return next(
-        (found for each in _IMAGES if (found := _swapped(path, each, "labels")) != path), path
+        (found for each in _IMAGES.items() if (found := _swapped(path, *each)) != path), path
     )
 
 
@@ -469,8 +469,8 @@ def _in_folder(folder: Path, images: Path | None) -> list[Labelled]:
         parts = folder / "images", *filter(_has_both, sorted(folder.glob("[!.]*")))
         return [each for part in parts for each in _in_folder(part, None)]
     if images is None:  # the same folder, unless it is one of labels
-        beside = (_swapped(folder, "labels", each) for each in _IMAGES)
-        folder = next(filter(Path.is_dir, beside), folder)
+        beside = (_swapped(folder, labels, images) for images, labels in _IMAGES.items())
+        folder = next((each for each in beside if each != folder and each.is_dir()), folder)
     root = folder / "labels" if images and (folder / "labels").is_dir() else _labels_of(folder)
     tried = dict.fromkeys((root, folder, root.with_name(_DOTA)))
     places = [each for each in tried if each.is_dir()]

@@ -59,7 +59,7 @@ def _open_coco(path: Path, options: Options) -> RawDataset:
             raise FormatError(f"{text} with {part!r} in their names" if part else text)
     if listed and (listed.is_dir() or not any(map(_has_results, files))):
         listed = None
-    return open_files_of_coco(*files, images=listed, of_folder=True)
+    return open_files_of_coco(*files, images=listed, folder=path if path.is_dir() else None)
 
 
 def _has_results(path: Path) -> bool:

@@ -674,6 +674,24 @@ def test_a_folder_of_coco_is_read_together(tmp_path: Path) -> None:
         open_dataset(tmp_path, "coco", split="test")
 
 
+def test_images_of_one_name_beside_several_files_of_coco(tmp_path: Path) -> None:
+    """Each part may have a ``1.png``: they are told apart by their folders, in all files."""
+    for part, kind in (("train", "a"), ("val", "b"), ("train", "c"), ("z", "d")):
+        whole = {
+            "images": [{"id": 1, "file_name": "1.png", "width": 200, "height": 100}],
+            "categories": [{"id": 1, "name": "car"}],
+            "annotations": [{"id": 1, "image_id": 1, "caption": kind}],
+        }
+        text(tmp_path / part / f"{kind}.json", orjson.dumps(whole))
+        picture(tmp_path / "train" / "1.png")
+        picture(tmp_path / "val" / "1.png")
+    images, lost = read(open_dataset(tmp_path))
+    assert [(each.name, each.captions) for each in images] == [
+        ("train/1.png", ["a", "c"]), ("val/1.png", ["b"]), ("1.png", ["d"])
+    ]  # fmt: skip
+    assert not lost
+
+
 def test_values_and_configuration_in_one_call(tmp_path: Path) -> None:
     """Outlines become polygons where nothing is said; a mapping says otherwise."""
     labelme(tmp_path / "a.json", shape("Traffic Light", TRIANGLE))

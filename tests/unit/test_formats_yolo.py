@@ -329,6 +329,7 @@ FOLDERS = [
     ("classes.txt", ".", ".", "."),  # LabelImg
     ("classes.txt", "images", "labels", "."),  # Label Studio
     ("classes.txt", "images", "labels", "labels"),
+    ("classes.txt", "Images/train", "Labels/train", "Labels/train"),
     ("labels/classes.txt", "images", "labels", "."),
     ("labels/classes.txt", "images/train", "labels/train", "labels/train"),
     ("obj.names", "obj_train_data", "obj_train_data", "."),  # darknet, without obj.data

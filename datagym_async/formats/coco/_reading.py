@@ -34,7 +34,7 @@ from datagym_async.formats._labelled import images_of
 from datagym_async.formats._losses import BrokenError, Conversion, FormatError, Losses, LossKind
 from datagym_async.formats._mapping import LabelMapping, config_of
 from datagym_async.formats._raw import Category, RawDataset, RawImage, room_on_disk
-from datagym_async.formats._reading import pixels_of
+from datagym_async.formats._reading import is_there, pixels_of
 from datagym_async.formats.coco._objects import (
     category_of,
     folder_of_pngs,
@@ -150,7 +150,7 @@ def label_config(*sources: Source, mapping: LabelMapping | None = None) -> Label
 
 
 def open_dataset(
-    *sources: Source, images: Source | None = None, of_folder: bool = False
+    *sources: Source, images: Source | None = None, folder: Path | None = None
 ) -> RawDataset:
     """Return the content of COCO files, joined by image, in the order of the images.
 
@@ -158,8 +158,8 @@ def open_dataset(
     and errors are those of `read`. If one of several files of a folder cannot be read, this is a
     loss, and the others are read.
     """
-    opened = _Opened(len(sources) > 1)
-    add = opened.add_if_readable if of_folder and len(sources) > 1 else opened.add
+    opened = _Opened(len(sources) > 1, folder)
+    add = opened.add_if_readable if folder and len(sources) > 1 else opened.add
     with room_on_disk():
         if images is not None:
             opened.add_images(images)
@@ -255,8 +255,10 @@ class _Found:
 class _Opened:
     """Stores the content of files in the database, and yields it by image."""
 
-    def __init__(self, several: bool) -> None:
+    def __init__(self, several: bool, folder: Path | None) -> None:
         self._several = several  # whether places need the names of files
+        self._folder = folder  # that holds them all, if one was given
+        self._repeated: set[str] = set()  # names that images in several folders have
         self.files: list[_File] = []
         self._losses = Losses()
         self._known: dict[tuple[str, str], Category] = {}
@@ -349,6 +351,7 @@ class _Opened:
             self._losses.add(LossKind.RECORD, f"{at}: it needs id and file_name")
             return
         size = [pixels_of(raw.get(each)) for each in ("width", "height")]
+        name = self._told_apart(space, name) if self._folder and self._several else name
         names, execute = (name, text(raw.get("media_id")) or ""), self._database.execute
         found = execute(
             "SELECT row, latest, width, height FROM images WHERE name = ? AND media_id = ?", names
@@ -369,6 +372,27 @@ class _Opened:
             called = execute("SELECT name FROM images WHERE row = ?", (other,)).fetchone()
             fault = f"id {number} is that of {name} and of {called[0] if called else 'others'}"
             self._refuse(fault, row, other)
+
+    def _told_apart(self, space: int, name: str) -> str:
+        """Return the name of an image, with its folder if images in several folders have the name.
+
+        That is so if the files of parts lie beside their images: each part may have a ``1.jpg``.
+        """
+        execute = self._database.execute
+        first = execute("SELECT row, file FROM images WHERE name = ?", (name,)).fetchone()
+        if first and first[1] != space:
+            own, other = (self._beside(each, name) for each in (space, first[1]))
+            if own and other and own != other:
+                self._repeated.add(name)
+                execute("UPDATE images SET name = ? WHERE row = ?", (other, first[0]))
+        return (self._beside(space, name) or name) if name in self._repeated else name
+
+    def _beside(self, space: int, name: str) -> str:
+        """Return the path of an image below the folder if it lies beside its file, else nothing."""
+        place = Path(self.files[space].where).parent / name
+        if self._folder and place.is_relative_to(self._folder) and is_there(place, as_file=True):
+            return place.relative_to(self._folder).as_posix()
+        return ""
 
     def _assign(self, space: int, number: int | str, row: int | None) -> int | None:
         """Assign a number to an image; if another image has it, to none, and return that one."""
