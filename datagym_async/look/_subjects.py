@@ -277,7 +277,8 @@ async def of_service(
     only = project_id if dataset_id is None else None
     listing = await list_media(sources.library, dataset_id, only, links="service")
     if not projects:
-        return ImageSet(name, _Listed(listing), partial(_load, sources))
+        listed = _Listed(listing)
+        return ImageSet(name, listed, partial(_load, sources), notes=listed.notes)
     project, notes = projects[0], list[str]()
     if len(projects) > 1:
         others = ", ".join(each.name for each in projects[1:])
@@ -294,8 +295,6 @@ async def of_service(
     if tasks and not any_finished:
         notes.append("No task is finished, and the labels of other tasks are not shown.")
     listed = _Listed(listing, labels, tasks)
-    if listed.videos:
-        notes.append(f"{counted(listed.videos, 'video')} not shown.")
     return ImageSet(
         name,
         listed,
@@ -303,7 +302,7 @@ async def of_service(
         None if config is None else LabelConfig.from_entries(config),
         # The route of the service's own front end (seen in its source).
         f"{sources.base_url}label-mode/task/",
-        tuple(notes),
+        (*notes, *listed.notes),
     )
 
 
@@ -323,7 +322,8 @@ class _Listed(Sequence[Subject]):
             if media.source_type is not MediaSourceType.AWS_S3
         )
         self._order = array("L", (index for _, index in sorted(images)))
-        self.videos = len(listing) - len(self._order)
+        videos = len(listing) - len(self._order)
+        self.notes = (f"{counted(videos, 'video')} not shown.",) if videos else ()
 
     def __len__(self) -> int:
         return len(self._order)

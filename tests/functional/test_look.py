@@ -12,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 from PIL import Image, PngImagePlugin
 
@@ -207,8 +208,13 @@ async def test_videos_are_counted_and_not_downloaded(tmp_path: Path) -> None:
 
         gallery = await made.client.gallery(tmp_path, project_id=project.id, options=IN_THREADS)
         counted = await made.client.stats(project_id=project.id)
+        (bare,) = await made.server.seed_datasets(attrs.evolve(seed, name="Of no project"))
+        alone = await made.client.gallery(
+            tmp_path / "alone", dataset_id=bare.id, options=IN_THREADS
+        )
 
     assert (gallery.images, gallery.notes) == (0, ("1 video not shown.",))
+    assert (alone.images, alone.notes) == (0, ("1 video not shown.",))
     assert (counted.images, counted.states) == (0, {"COMPLETED": 1})
     assert counted.notes == ("1 video: their labels are not looked at.",)
 
