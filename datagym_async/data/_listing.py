@@ -143,6 +143,10 @@ class PackedLabels:
         self._listing = listing
         self._packed: list[bytes | None] = [None] * len(listing)
 
+    @property
+    def is_empty(self) -> bool:
+        return not any(self._packed)
+
     def __getitem__(self, index: int) -> LabeledTask | None:
         if (packed := self._packed[index]) is None:
             return None

@@ -13,6 +13,7 @@ from typing import Generic, Self, TypeVar, cast
 
 from datagym_async._checks import listed
 from datagym_async._home import Home
+from datagym_async._printable import logger
 from datagym_async._public import NotCopied
 from datagym_async._runs._engine import keep_freed_memory
 from datagym_async._threads import in_thread
@@ -26,6 +27,7 @@ from datagym_async.models import DatasetMedia
 
 T_co = TypeVar("T_co", covariant=True)
 
+_log = logger(__name__)
 # Seconds of the consumer before the event loop gets a turn, and one more turn for each.
 _BUSY = 0.001
 _MOST_TURNS = 8
@@ -213,6 +215,12 @@ class DatasetLoader(NotCopied, Generic[T_co]):
         labels = None
         if project_id is not None and config.labels:
             labels = await export_labels(library.labels, project_id, listing)
+            if labels.is_empty and listing:
+                _log.warning(
+                    "no sample has labels: no task in project %s is finished, or the dataset is "
+                    "not attached to it",
+                    project_id,
+                )
         cache = None if config.cache is None else DiskCache(config.cache, config.cache_bytes)
         self._samples = SampleLoader(library.media, listing, labels, config, cache, self._transform)
         return self._samples

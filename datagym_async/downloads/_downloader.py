@@ -202,6 +202,11 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
                 raise ConfigurationError(
                     f"There is no project with the id {wanted!r}; client.projects.list() lists all."
                 )
+            of_project = self._job.kind == "project"
+            if not of_project and all(self._job.id.lower() != one.id for one in found[0].datasets):
+                raise ConfigurationError(
+                    f"The dataset is not attached to the project {quoted(found[0].name)}."
+                )
             return found[0]
         dataset_id = self._job.id.lower()
         found = [one for one in projects if any(dataset_id == each.id for each in one.datasets)]

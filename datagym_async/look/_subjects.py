@@ -18,6 +18,7 @@ from typing import Any, Final, TypeAlias
 import attrs
 
 from datagym_async._checks import checked, to_path
+from datagym_async._printable import quoted
 from datagym_async._runs._engine import Patience, is_fatal
 from datagym_async._runs._text import counted
 from datagym_async._threads import in_thread
@@ -167,7 +168,7 @@ async def _found(
     ]
     if project_id is not None and not attached:
         raise NotFoundError(
-            f"The dataset {dataset_id} is not attached to the project {project_id}", status=404
+            f"The dataset is not attached to the project {quoted(projects[0].name)}", status=404
         )
     return attached[0][1].name if attached else str(dataset_id), [each for each, _ in attached]
 

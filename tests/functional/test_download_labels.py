@@ -154,6 +154,9 @@ async def test_which_project_must_be_clear(here: World, tmp_path: Path) -> None:
     config = DownloadConfig(labels="json")
     with pytest.raises(ConfigurationError, match="is in no project"):
         await here.client.download_dataset(alone.id, tmp_path / "alone", config=config)
+    wrong = attrs.evolve(config, project_id=here.project_id)
+    with pytest.raises(ConfigurationError, match="is not attached to the project 'Street scenes'"):
+        await here.client.download_dataset(alone.id, tmp_path / "alone", config=wrong)
     (second,) = await here.server.seed(SeedProject("Second", datasets=[SeedDataset("X")]))
     await here.client.projects.add_dataset(second.id, here.dataset_id)
 

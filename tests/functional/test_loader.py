@@ -160,6 +160,22 @@ async def test_labels_are_joined_by_media(full: World) -> None:
     } == {image.media_id: (image.media_id, image.annotations) for image in images[1:]}
 
 
+async def test_labels_that_nobody_has_are_said_once(
+    full: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A loader of another dataset's project, or of unfinished tasks, warns before it trains."""
+    other = await full.client.datasets.create("Other")
+    await full.client.media.upload_file(other.id, PHOTOS["00.jpg"], name="a.jpg")
+    async with full.client.loader(other.id, project_id=full.project_id) as loader:
+        assert [[s.labels async for s in loader] for _ in range(2)] == [[None], [None]]
+    (warning,) = [each for each in caplog.messages if "no sample has labels" in each]
+    assert f"in project {full.project_id}" in warning
+    caplog.clear()
+    assert [s async for s in full.client.loader(full.dataset_id, project_id=full.project_id)]
+    assert [s async for s in full.client.loader(other.id)]
+    assert not [each for each in caplog.messages if "no sample" in each]
+
+
 async def test_the_labels_are_not_asked_for_when_not_wanted(full: World) -> None:
     """With labels=False there is no export."""
     samples = [
