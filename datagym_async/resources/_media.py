@@ -55,7 +55,7 @@ from datagym_async.models import (
     UrlResult,
     UrlStatus,
 )
-from datagym_async.models._names import fold_name, fold_written
+from datagym_async.models._names import fold_link, fold_name, fold_written
 from datagym_async.resources._base import ApiSession, Resource
 
 if TYPE_CHECKING:
@@ -86,6 +86,22 @@ class _Generation:
     asking: asyncio.Lock = attrs.Factory(asyncio.Lock)
 
 
+class _Turns:
+    """Uploads of one name into one dataset, one after the other: the service stores two at once."""
+
+    def __init__(self) -> None:
+        self._ends: dict[tuple[str, str], asyncio.Event] = {}  # by path and folded name or link
+
+    async def take(self, *names: tuple[str, str]) -> None:
+        while others := [self._ends[each] for each in names if each in self._ends]:
+            await others[0].wait()
+        self._ends.update(dict.fromkeys(names, asyncio.Event()))
+
+    def leave(self, *names: tuple[str, str]) -> None:
+        for each in names:
+            self._ends.pop(each).set()
+
+
 @checked
 class MediaResource(Resource):
     """The images and videos of datasets.
@@ -106,11 +122,12 @@ class MediaResource(Resource):
                 f"The dialect {shown(dialect)} is unknown; use 'auto', 'media' or 'image'"
             )
         self._generation = _Generation(None if dialect == "auto" else dialect)
+        self._turns = _Turns()
 
     def _over(self, session: ApiSession) -> MediaResource:
         """Return the same over another session to this service, whose generation is asked once."""
         other = MediaResource(session)
-        other._generation = self._generation
+        other._generation, other._turns = self._generation, self._turns
         return other
 
     @property
@@ -192,7 +209,12 @@ class MediaResource(Resource):
     ) -> T:
         dialect = self._generation.known or await self._dialect()
         request = routes.upload_file(dataset_id, name, body, dialect=dialect)
-        answer = await self._session.request_or_settle(request, settle)
+        turn = request.path, fold_name(request.headers["X-filename"])
+        await self._turns.take(turn)
+        try:
+            answer = await self._session.request_or_settle(request, settle)
+        finally:
+            self._turns.leave(turn)
         # Always small, and called for each file: so not by `read`, which checks the size.
         return decode(request, answer, kind) if isinstance(answer, Response) else answer
 
@@ -219,7 +241,12 @@ class MediaResource(Resource):
 
         async def send(batch: Sequence[str]) -> tuple[UrlResult, ...]:
             request = routes.upload_urls(dataset_id, batch, dialect=await self._dialect())
-            return await self._fetch_or_settle(request, tuple[UrlResult, ...])
+            turns = {(request.path, fold_link(url)) for url in batch}
+            await self._turns.take(*turns)
+            try:
+                return await self._fetch_or_settle(request, tuple[UrlResult, ...])
+            finally:
+                self._turns.leave(*turns)
 
         return await upload_in_batches(urls, batch_size, send)
 

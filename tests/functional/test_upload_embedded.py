@@ -67,6 +67,39 @@ async def stored(client: DataGymClient, dataset_id: str) -> dict[str, str]:
     }
 
 
+async def test_runs_of_one_client_store_no_name_twice(
+    client: DataGymClient, dataset_id: str
+) -> None:
+    """At once, into one dataset, in any case; what the other has stored is skipped."""
+    upper = [UploadItem(f"{number:02}.JPG", jpeg(2000, seed=number)) for number in range(20)]
+    lower = [UploadItem(f"{number:02}.jpg", jpeg(2000, seed=number)) for number in range(20)]
+
+    reports = await asyncio.gather(*(client.upload(dataset_id, each) for each in (upper, lower)))
+
+    assert [report.complete for report in reports] == [True, True]
+    assert sum(report.uploaded for report in reports) == 20
+    assert sum(report.skipped for report in reports) == 20
+    names = [media.name.lower() for media in (await client.datasets.get(dataset_id)).media]
+    assert sorted(names) == [item.name for item in lower]
+
+
+async def test_calls_of_one_client_send_no_link_at_the_same_time(
+    client: DataGymClient, dataset_id: str, plan: FaultPlan
+) -> None:
+    """The service stores a link twice if two requests with it run at once."""
+    await client.media.upload_urls(dataset_id, ["http://127.0.0.1:9/other.jpg"])
+    plan.peak_in_flight = 0
+    batches = (
+        ["http://127.0.0.1:9/a.jpg"],
+        ["http://127.0.0.1:9/b.jpg", "http://127.0.0.1:9/A.jpg"],
+    )
+
+    await asyncio.gather(*(client.media.upload_urls(dataset_id, batch) for batch in batches))
+
+    assert plan.peak_in_flight == 1
+    assert len((await client.datasets.get(dataset_id)).media) == 3
+
+
 class ClosedEarly(io.BytesIO):
     """A file that is closed after it was read for the first time, before it is sent."""
 
