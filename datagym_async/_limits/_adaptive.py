@@ -272,7 +272,7 @@ class Gradient:
         if is_time or len(known) < _ENOUGH_KNOWN * len(self._samples):
             self._is_probing = True
             self._before_probe = self._limit, self.reason
-            self._decide(self._limit / 2, "measuring how fast the service answers unhurried")
+            self._decide(self._limit / 2, "measuring how fast the service answers fewer requests")
         else:
             self._follow(_gradient(known))
 
@@ -297,7 +297,7 @@ class Gradient:
 
     def _grow(self, wanted: float, why: str) -> None:
         if self._peak < self.limit:
-            self._decide(self._limit, "no more to do at once")
+            self._decide(self._limit, "not all of it was used")
         elif self._limit >= self.most:
             self._decide(self._limit, "at the maximum")
         else:

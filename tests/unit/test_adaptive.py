@@ -391,7 +391,7 @@ def test_a_limit_that_is_not_used_up_stays_and_says_so() -> None:
         gradient.succeeded(size=1000, seconds=0.1, in_flight=7, epoch=gradient.epoch, kind="media")
 
     assert (gradient.limit, gradient.epoch) == (8, 4)
-    assert gradient.reason == "no more to do at once"
+    assert gradient.reason == "not all of it was used"
 
 
 @pytest.mark.parametrize(("known", "limit"), [(4, 10), (3, 4)])
@@ -433,7 +433,7 @@ def test_latency_alone_brings_no_harmless_number_down(most: int, least: int) -> 
 def test_a_baseline_is_measured_anew_now_and_then() -> None:
     """Every fortieth window runs with half the limit; then the limit is what it was."""
     gradient, limits = grown(), list[int]()
-    while "unhurried" not in gradient.reason:
+    while "fewer requests" not in gradient.reason:
         answer(gradient, 0.1)
     while len(limits) < 42:
         limits.append(gradient.limit)
