@@ -5,7 +5,8 @@ In reading order:
 * `_base`: the interface of the session, models from answers, also from large ones in pieces, work
   on many items at once, and work that ends although its caller is cancelled;
 * `_projects`, `_datasets` (with their listings in parts), `_ai_segmentation`: one noun each;
-* `_media`: images and videos, uploads of files, and of links, which are checked, in batches;
+* `_media`: images and videos, uploads of files; `_links`: uploads of links, which are checked, in
+  batches;
 * `_labels`: exports, videos, bitmaps and imports; `_predictions` checks predictions, sends them in
   batches, and reports;
 * `_label_configs`: read, upload, save with the labels, replace, restore;

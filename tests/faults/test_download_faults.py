@@ -178,6 +178,8 @@ async def test_a_listing_that_breaks_off_is_read_anew(tmp_path: Path) -> None:
         (DropMidBody(100), None, ""),
         (Truncate(), None, ""),
         (Html(200), None, ""),
+        (Status(200), None, ""),
+        (Status(204), None, ""),
     ],
     ids=lambda value: repr(value)[:24],
 )

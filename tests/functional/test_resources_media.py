@@ -283,7 +283,6 @@ DOWNLOADS: dict[str, tuple[bytes, str, bytes, list[str]]] = {
     "no host": (b"http:///x", TEXT, b"http:///x", []),
     "two urls": (b"http://a.test/ http://b.test/", TEXT, b"http://a.test/ http://b.test/", []),
     "image that looks like a url": (SIGNED.encode(), "image/png", SIGNED.encode(), []),
-    "nothing": (b"", "", b"", []),
 }
 
 
@@ -304,6 +303,17 @@ async def test_a_web_page_is_no_media() -> None:
     for call in (media(FakeSession([page])).download("M"), read_all(media(FakeSession([page])))):
         with pytest.raises(APIResponseValidationError, match="base_url"):
             await call
+
+
+async def test_an_empty_body_is_no_media() -> None:
+    """Of the service as of a store: there are no images and videos of no bytes."""
+    url = {SIGNED: answer(b"", content_type="video/mp4")}
+    for response in (answer(b"", content_type="image/jpeg"), answer(b""), answer(SIGNED.encode())):
+        for read in (lambda resource: resource.download("M"), read_all):
+            session = FakeSession([response], elsewhere=url)
+            with pytest.raises(APIResponseValidationError, match="the body is empty"):
+                await read(media(session))
+            assert session.streams_open == 0
 
 
 async def test_a_link_is_asked_for_once() -> None:

@@ -107,7 +107,7 @@ SUBJECTS: Final = {
     "unit/test_uploads_verdicts.py": {"uploads._verdicts"},
     "unit/test_uploads_verify.py": {"uploads._tally", "uploads._settling"},
     "unit/test_uploads_watch.py": {"_extras"},
-    "unit/test_url_screening.py": {"resources._media"},
+    "unit/test_url_screening.py": {"resources._links"},
     "unit/test_wire_names.py": {"models._names"},
     "unit/test_wire_routes.py": {"_wire._routes"},
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from datagym_async.resources._media import foreign_scheme, screen_for_batch, screen_url
+from datagym_async.resources._links import foreign_scheme, screen_for_batch, screen_url
 
 HOST = "http://photos.example"
 LONG_NAME = "n" * 251 + ".jpg"

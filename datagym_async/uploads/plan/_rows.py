@@ -22,7 +22,7 @@ from datagym_async._files import regular_only
 from datagym_async._runs._disk import DamagedError, Database
 from datagym_async.models import Dataset, MediaSourceType
 from datagym_async.models._names import fold_link, fold_written, name_key
-from datagym_async.resources._media import screen_url
+from datagym_async.resources._links import screen_url
 from datagym_async.uploads._screening import screen_name
 from datagym_async.uploads._values import (
     Double,

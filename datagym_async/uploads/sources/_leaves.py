@@ -25,7 +25,7 @@ from datagym_async._runs._disk import bytes_in, local_path, look
 from datagym_async._runs._stores import is_stored
 from datagym_async._runs._text import counted
 from datagym_async.exceptions import ConfigurationError
-from datagym_async.resources._media import foreign_scheme, screen_url
+from datagym_async.resources._links import foreign_scheme, screen_url
 from datagym_async.uploads._pictures import Picture, kind_of, why_no_source
 from datagym_async.uploads._values import (
     MEMBER,

@@ -37,7 +37,7 @@ from datagym_async._runs._disk import bytes_in, local_path, look, refusal
 from datagym_async._runs._stores import RANGE, is_stored
 from datagym_async._runs._text import plain_cell
 from datagym_async.exceptions import StoreError
-from datagym_async.resources._media import foreign_scheme, screen_url
+from datagym_async.resources._links import foreign_scheme, screen_url
 from datagym_async.uploads._values import UploadItem, is_url, last_part
 from datagym_async.uploads.sources._candidates import Candidate, Rules, refused_source
 from datagym_async.uploads.sources._open_files import as_stream
