@@ -27,6 +27,7 @@ from datagym_async.formats._classes import composed
 from datagym_async.formats._losses import BrokenError, FormatError, Losses, LossKind
 from datagym_async.formats._masks import Segment
 from datagym_async.formats._raw import Category, Pair, RawDataset, RawImage, RawObject, Ring
+from datagym_async.formats._splits import usual_part
 from datagym_async.models._names import IMAGE_SUFFIXES
 
 MOST_BYTES: Final = 256 * 2**20
@@ -209,25 +210,25 @@ _MARKS: Final = (" -1", " 0", " 1")
 _SUFFIX: Final = re.compile(rf"(?i:{'|'.join(map(re.escape, sorted(IMAGE_SUFFIXES)))})$")
 
 
-def of_part(files: list[Path], folder: Path, listed: Path, options: Options) -> list[Path]:
+def of_part(files: list[Path], folder: Path, listed: Path | None, options: Options) -> list[Path]:
     """Return the label files of a part: by the list of its images, else by a folder of its name."""
     part = options.split
     if not part:
         return files
-    try:
-        names = {*map(composed, entries_of(listed))}
-    except (BrokenError, OSError):
-        found = [each for each in files if part in each.relative_to(folder).parts[:-1]]
-    else:
+    found: list[Path] = []
+    with suppress(BrokenError, OSError):
+        names = {*map(composed, entries_of(listed))} if listed else set()
         # VOC has lists with a mark behind each name: whether the image shows a class.
         names |= {each.rpartition(" ")[0].strip() for each in names if each.endswith(_MARKS)}
         names |= {_SUFFIX.sub("", each) for each in names}
-        stems = [(each, {composed(each.stem), composed(stem_of(each, folder))}) for each in files]
-        found = [each for each, own in stems if own & names]
+        stems = ((each, {composed(each.stem), composed(stem_of(each, folder))}) for each in files)
+        found = [each for each, own in stems if own & names] if names else []
     if not found:
-        raise FormatError(
-            f"{folder} has no part {part!r}; looked for {listed}, and for a folder {part}"
-        )
+        inner = ((each, Path(os.path.relpath(each, folder)).parts[:-1]) for each in files)
+        found = [each for each, way in inner if usual_part(part) in map(usual_part, way)]
+    if not found:
+        list_of_it = f"{listed}, and for " if listed else ""
+        raise FormatError(f"{folder} has no part {part!r}; looked for {list_of_it}a folder {part}")
     return found
 
 

@@ -52,6 +52,7 @@ from datagym_async.formats._reading import (
     stem_of,
     turned_box,
 )
+from datagym_async.formats._splits import usual_part
 
 _PIECE: Final = 256 * 1024
 _MOST_OF_ONE: Final = 8 * 2**20  # bytes of one tag or text
@@ -380,7 +381,8 @@ def open_cvat(path: Path, options: Options) -> RawDataset:
                     if each.tag == "meta":
                         cvat.learn(each)
                     elif each.tag == "image":
-                        if options.split in (None, each.given.get("subset")):
+                        part = usual_part(each.given.get("subset", ""))
+                        if options.split is None or part == usual_part(options.split):
                             yield from cvat.image(each)
                     else:
                         rows = cvat.track(each.around or each, each)

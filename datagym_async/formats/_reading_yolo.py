@@ -33,6 +33,7 @@ from datagym_async.formats._reading import (
     lines_of,
     may_be_labels,
     names_of,
+    of_part,
     stem_of,
     text_of,
 )
@@ -45,11 +46,10 @@ from datagym_async.formats._reading_lines import (
     read_labels,
     says_something,
 )
-from datagym_async.formats._splits import SPLITS
+from datagym_async.formats._splits import PART_NAMES, SPLITS, usual_part
 from datagym_async.models._names import IMAGE_SUFFIXES
 
 YoloName: TypeAlias = Literal["yolo", "yolo-seg", "yolo-pose", "yolo-obb", "dota"]
-_PART_NAMES: Final = (*SPLITS, "valid", "validation", "validate", "training", "testing")
 _LISTS: Final = ("names", "labels", "difficult", "map", "tree", "download")
 """What else may be a text file in a data file, those of darknet included."""
 _NAMES_FILES: Final = ("classes.txt", "obj.names", "classes.names", "_darknet.labels", "names.txt")
@@ -73,6 +73,9 @@ def open_yolo(path: Path, options: Options) -> RawDataset:
     data = yolo_file(path) if path.is_dir() else path
     if data is None:
         found, problems = _named_apart(_in_folder(path, options.images), path), list[str]()
+        labels = [each.labels for each in found]
+        kept = {*of_part(labels, path, None, options)}
+        found = [each for each in found if each.labels in kept]
         yolo = Yolo(_listed(path, options.classes, found))
         looked_for = "images, and a .txt of labels for each"
     else:
@@ -183,7 +186,7 @@ def _in_parts(
     below = _tried([root, root.parent], given, 1) if isinstance(given, str) else []
     roots = [*islice(filter(os.path.isdir, below), 1), root]
     parts = _all_parts(content, roots)
-    wanted = [split] if split else [*parts]
+    wanted = [usual_part(split)] if split else [*parts]
     if not wanted or not parts.get(wanted[0]):
         known = ", ".join(each for each in content if each not in ("names", "nc", "path"))
         text = f"{data} names no images under {split or 'train, val or test'}"
@@ -212,10 +215,10 @@ def _named_parts(content: Mapping[str, Any]) -> dict[str, list[Any]]:
     """Return what a data file names for each part, in any spelling, and the lists of CVAT."""
     parts = dict[str, list[Any]]()
     for key, value in content.items():
-        usual = next((each for each in SPLITS if key.lower().startswith(each)), key)
         is_list = key not in _LISTS and isinstance(value, str) and value.endswith(".txt")
-        if value and (key.lower() in _PART_NAMES or is_list):
-            parts.setdefault(usual, []).extend(value if isinstance(value, list) else [value])
+        if value and (key.lower() in PART_NAMES or is_list):
+            every = value if isinstance(value, list) else [value]
+            parts.setdefault(usual_part(key), []).extend(every)
     return {each: parts[each] for each in sorted(parts, key=(*SPLITS, *parts).index)}
 
 
@@ -231,15 +234,14 @@ def _all_parts(content: Mapping[str, Any], roots: Sequence[Path]) -> dict[str, l
     ]
     seen = {each.resolve() for each in places if each}
     for place in filter(None, places):
-        at = max((n for n, each in enumerate(place.parts) if each in _PART_NAMES), default=0)
+        at = max((n for n, each in enumerate(place.parts) if each in PART_NAMES), default=0)
         if not any(place.is_relative_to(root) and at >= len(root.parts) for root in roots):
             continue  # a part is only what the dataset calls one
-        for name in _PART_NAMES:
+        for name in PART_NAMES:
             beside = Path(*place.parts[:at], name, *place.parts[at + 1 :])
             if beside.is_dir() and beside.resolve() not in seen and _has_labels(beside):
                 seen.add(beside.resolve())
-                part = next(each for each in SPLITS if name.startswith(each))
-                parts.setdefault(part, []).append(str(beside))
+                parts.setdefault(usual_part(name), []).append(str(beside))
     return parts or ({SPLITS[0]: ["."]} if content.get("names") else {})
 
 
@@ -339,7 +341,7 @@ def _tried(roots: Sequence[Path], value: str, least: int = 2) -> list[Path]:
     values, parts = [value], value.split("/")
     if parts[0] in ("..", "data"):  # of Roboflow, which Ultralytics corrects, and of CVAT
         values.append(value.partition("/")[2])
-    least = 1 if parts[-1] in _PART_NAMES or Path(value).suffix in _NAMES_SUFFIXES else least
+    least = 1 if parts[-1] in PART_NAMES or Path(value).suffix in _NAMES_SUFFIXES else least
     last = range(max(1, len(parts) - _DEEPEST), len(parts) + 1 - least)
     values += ("/".join(parts[at:]) for at in last)
     return [root / each for each in values for root in roots] if value else []

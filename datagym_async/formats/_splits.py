@@ -13,6 +13,14 @@ from datagym_async.labels import LabeledImage
 
 SPLITS: Final = ("train", "val", "test")
 """The parts that trainers know."""
+PART_NAMES: Final = (*SPLITS, "valid", "validation", "validate", "training", "testing")
+"""What their folders and lists are called."""
+
+
+def usual_part(name: str) -> str:
+    """Return the usual name of a part (``Validation`` is val), and any other name unchanged."""
+    low = name.lower()
+    return next((each for each in SPLITS if low in PART_NAMES and low.startswith(each)), name)
 
 
 @checked

@@ -24,6 +24,7 @@ from datagym_async.formats._reading_json import open_labelbox, open_labelme
 from datagym_async.formats._reading_lines import is_kitti, is_yolo, open_kitti
 from datagym_async.formats._reading_xml import open_cvat, open_voc
 from datagym_async.formats._reading_yolo import YoloName, open_yolo, yolo_file, yolo_kind
+from datagym_async.formats._splits import usual_part
 from datagym_async.formats.coco._reading import open_dataset as open_files_of_coco
 from datagym_async.labels import LabelConfig
 
@@ -52,8 +53,10 @@ def _open_coco(path: Path, options: Options) -> RawDataset:
     files = [path]
     if path.is_dir():
         found = [each for each in files_below(path, {".json"}) if _of_file(each) == "coco"]
-        part = options.split or ""
-        files = [each for each in found if part in each.relative_to(path).as_posix()]
+        part, names = options.split or "", [each.relative_to(path).as_posix() for each in found]
+        words = [map(usual_part, re.findall("[A-Za-z]+", name)) for name in names]
+        named = [file for file, own in zip(found, words, strict=True) if usual_part(part) in own]
+        files = named or [each for each, name in zip(found, names, strict=True) if part in name]
         if not files:
             text = f"{path} holds no images; looked for .json files of COCO"
             raise FormatError(f"{text} with {part!r} in their names" if part else text)

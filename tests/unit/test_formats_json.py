@@ -668,8 +668,10 @@ def test_a_folder_of_coco_is_read_together(tmp_path: Path) -> None:
         ("valid.png", 1),
     ]
     assert not lost
-    (image,), _ = read(open_dataset(tmp_path, split="valid"))
-    assert image.name == "valid.png"
+    text(tmp_path / "trainval.json", (tmp_path / "valid" / "_annotations.coco.json").read_bytes())
+    for part in ("valid", "val", "train", "trainval"):
+        (image,), _ = read(open_dataset(tmp_path, split=part))
+        assert image.name == ("train.png" if part == "train" else "valid.png")
     with pytest.raises(FormatError, match="files of COCO with 'test' in their names"):
         open_dataset(tmp_path, "coco", split="test")
 

@@ -410,6 +410,9 @@ def test_parts_of_voc(tmp_path: Path) -> None:
     text(tmp_path / "Annotations" / "val" / "c.xml", voc(CAR, name="c.png"))
     (image,), _ = read(open_dataset(tmp_path, split="val"))
     assert image.name == "val/c.png"
+    (tmp_path / "Annotations" / "val").rename(tmp_path / "Annotations" / "valid")
+    (image,), _ = read(open_dataset(tmp_path, split="val"))
+    assert image.name == "valid/c.png"
     with pytest.raises(FormatError, match=r"has no part 'test'; looked for .*Main/test\.txt, and"):
         open_dataset(tmp_path, split="test")
 
@@ -621,10 +624,11 @@ def test_projects_of_cvat(tmp_path: Path) -> None:
 
 def test_parts_of_cvat(tmp_path: Path) -> None:
     """An image says of which subset it is."""
-    more = '<image name="b.png" subset="val" width="200" height="100"/>'
+    more = '<image name="b.png" subset="Validation" width="200" height="100"/>'
     text(tmp_path / "annotations.xml", cvat(more=more))
-    (image,), _ = read(open_dataset(tmp_path, split="val"))
-    assert image.name == "b.png"
+    for part in ("val", "Validation"):
+        (image,), _ = read(open_dataset(tmp_path, split=part))
+        assert image.name == "b.png"
     with pytest.raises(FormatError, match="holds no images"):
         open_dataset(tmp_path, split="test")
 

@@ -698,6 +698,10 @@ def test_parts_beside_images_and_labels(tmp_path: Path) -> None:
     images, lost = read(open_dataset(tmp_path, "yolo"))
     assert [each.name for each in images] == ["images/a.png", "train/images/a.png"]
     assert ([len(each.objects) for each in images], lost) == ([1, 1], {})
+    (image,), lost = read(open_dataset(tmp_path, "yolo", split="train"))
+    assert (image.name, len(image.objects), lost) == ("train/images/a.png", 1, {})
+    with pytest.raises(FormatError, match=r"has no part 'val'; looked for a folder val"):
+        open_dataset(tmp_path, "yolo", split="val")
 
 
 def test_lists_of_another_machine(tmp_path: Path) -> None:
