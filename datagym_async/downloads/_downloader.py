@@ -322,7 +322,7 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
             await self._prefix.put_rest()
 
     def _outcome_of(self, error: Exception) -> Exception:
-        if not isinstance(error, APIError | OSError | sqlite3.Error):
+        if not isinstance(error, APIError | OSError | ClientClosedError | sqlite3.Error):
             return error
         words = str(error)
         if isinstance(error, sqlite3.Error):

@@ -26,7 +26,7 @@ from datagym_async._runs._engine import BulkRun, DatasetLookup, MediaUploads
 from datagym_async._runs._options import DRAIN_SECONDS, Stops
 from datagym_async._runs._text import counted, size
 from datagym_async._threads import in_thread
-from datagym_async.exceptions import APIError, StoreError, TransferError
+from datagym_async.exceptions import APIError, ClientClosedError, StoreError, TransferError
 from datagym_async.uploads._config import AUTO, UploadConfig, rules_of
 from datagym_async.uploads._feeder import Feeder, Work
 from datagym_async.uploads._sending import Sender, dead_links, prober_of
@@ -259,7 +259,7 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
                 await verify(self._media.stream, images, self._tally, steps, stores)
 
     def _outcome_of(self, error: Exception) -> Exception:
-        if isinstance(error, APIError | StoreError | sqlite3.Error):
+        if isinstance(error, APIError | StoreError | ClientClosedError | sqlite3.Error):
             words = str(error)
             if isinstance(error, sqlite3.Error):
                 words = self._plan.failure_text(error)

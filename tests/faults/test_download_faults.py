@@ -19,7 +19,7 @@ from aiohttp import web
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datagym_async import DownloadConfig, RetryPolicy, TransferError
+from datagym_async import DataGymClient, DownloadConfig, RetryPolicy, TransferError
 from datagym_async._runs import HashedPart
 from datagym_async.exceptions import ConfigurationError, NotFoundError
 from datagym_async.server import SeedMedia
@@ -243,6 +243,26 @@ async def test_a_revoked_token_stops_the_run(tmp_path: Path) -> None:
         report = cast("DownloadReport", caught.value.report)
         assert (report.downloaded, report.pending, report.complete) == (5, COUNT - 5, False)
         check_end_state(here, tmp_path, report)
+        await check_resumed(here, tmp_path)
+
+
+async def test_a_client_closed_in_mid_run_stops_it(tmp_path: Path) -> None:
+    """The report says what was done; another client ends the download."""
+    async with world(*SEEDED) as here:
+        own = await DataGymClient(here.server.token, here.server.base_url, rate_limit=None).open()
+        running = own.downloader(here.dataset_id, tmp_path)
+
+        async def close_it() -> None:
+            async with running:
+                async for _ in running:
+                    await own.aclose()
+
+        with pytest.raises(TransferError, match="stopped: The client is closed") as caught:
+            await close_it()
+
+        assert caught.value.report == running.report
+        assert not running.report.complete
+        check_end_state(here, tmp_path, running.report)
         await check_resumed(here, tmp_path)
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from datagym_async import DataGymClient
 from datagym_async.exceptions import (
     APIConnectionError,
     ConfigurationError,
@@ -37,10 +38,9 @@ from tests.helpers.matrix import (
 from tests.helpers.photos import jpeg
 from tests.helpers.sentinel import TOKEN
 from tests.helpers.service import until
-from tests.helpers.world import UPLOADS
+from tests.helpers.world import SETTLING, UPLOADS
 
 if TYPE_CHECKING:
-    from datagym_async import DataGymClient
     from datagym_async.uploads import Uploader, UploadReport
     from tests.helpers.matrix import Job
 
@@ -154,6 +154,27 @@ async def test_a_token_revoked_in_mid_run_stops_it(tmp_path: Path) -> None:
         await check_stored(found, report)
         again = await check_resumed(found)
         assert again.resumed == report.uploaded
+
+
+async def test_a_client_closed_in_mid_run_stops_it(tmp_path: Path) -> None:
+    """The report says what was done; another client ends the upload."""
+    async with job(tmp_path) as found:
+        own = DataGymClient(TOKEN, found.here.server.base_url, rate_limit=None, retry=SETTLING)
+        await own.open()
+        run = own.uploader(found.here.dataset_id, found.folder, config=found.config)
+
+        async def close_it() -> None:
+            async with run:
+                async for _ in run:
+                    await own.aclose()
+
+        with pytest.raises(TransferError, match="stopped: The client is closed") as raised:
+            await close_it()
+
+        assert raised.value.report == run.report
+        assert not run.report.complete
+        await check_report(found, run.report)
+        await check_resumed(found)
 
 
 async def test_a_dataset_deleted_in_mid_run_is_noticed_at_the_first_look(tmp_path: Path) -> None:
