@@ -98,7 +98,7 @@ def _certain(facts: RunFacts) -> Iterator[str]:
     if count >= _FEW and count >= _OFTEN_OVERLOADED * known.requests:
         kinds = ", ".join(f"{count} x {kind}" for kind, count in sorted(known.overloads.items()))
         yield (
-            f"The service limited this run: it was overloaded ({kinds}); a quieter hour or a "
+            f"The service limited this run: it was overloaded ({kinds}); a quieter time or a "
             "stronger service would help"
         )
     # Attempts without an answer, and the time between attempts.
@@ -107,8 +107,8 @@ def _certain(facts: RunFacts) -> Iterator[str]:
     if known.retries >= _FEW and between > 0 and between >= _MUCH * facts.item_seconds:
         yield (
             f"Lost answers limited this run: {between / facts.item_seconds:.0%} of the time went "
-            f"on requests without an answer and on {counted(known.retries, 'repetition')}; a "
-            "steadier line or service would help"
+            f"on requests without an answer and on {counted(known.retries, 'retry', 'retries')}; a "
+            "more reliable connection or service would help"
         )
     rate, pace = facts.rate_limit, facts.max_upload_rate
     if rate is not None and known.requests / working >= _REACHED * rate:
@@ -158,8 +158,8 @@ def _of_this_machine(facts: RunFacts) -> Iterator[str]:
     is_reading = reading >= _MOST and reading >= _MOST * facts.in_flight
     if is_reading or facts.disk_seconds >= _MUCH * facts.workers * working:
         yield (
-            "The disk limited this run: files came slower than they were sent; a faster one would "
-            "help, or where they lie in a store, a machine that is nearer to it"
+            "The disk limited this run: files were read more slowly than they were sent; a faster "
+            "disk would help or, if they are in a store, a machine that is nearer to it"
         )
     share = facts.planning_seconds / facts.seconds
     if share >= _MOST:
@@ -178,20 +178,20 @@ def _of_requests(facts: RunFacts) -> Iterator[str]:
     limiter, in_flight = facts.limiter, facts.in_flight
     if limiter.is_pinned and in_flight >= _REACHED * limiter.limit:
         yield (
-            f"The pinned number of {counted(limiter.limit, 'request')} at once was in use all the "
-            "time; without it the best number is found out"
+            f"The fixed number of {counted(limiter.limit, 'request')} at once was in use all the "
+            "time; without it the best number is found"
         )
     if facts.growth is not None:
         return  # if uploads take longer and longer, the limiter cannot tell that from a queue
     if limiter.slowed >= _MUCH and limiter.size_share >= _MOST:
         yield (
-            "The line limited this run: requests took as long as their bytes; a faster one would "
-            "help"
+            "The network limited this run: larger images took longer in proportion; a faster "
+            "connection would help"
         )
     if limiter.slowed >= _MUCH:
         yield (
             f"The service limited this run: with more than about {limiter.limit} requests at once "
-            "it answers slower, not more; a stronger service, or a faster line to it, would help"
+            "it only answers more slowly; a stronger service, or a faster connection, would help"
         )
     if limiter.limit >= limiter.maximum and in_flight >= _REACHED * limiter.maximum:
         yield (

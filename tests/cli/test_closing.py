@@ -138,7 +138,7 @@ def test_a_written_report_is_a_way_too() -> None:
         ("a higher max_uploads would help", "a higher --max-concurrency would help"),
         ("a higher rate_limit, or None, would help", "a higher --rate, or 0, would help"),
         ("a higher max_upload_rate", "a higher --bwlimit"),
-        ("The line limited this run", "The line limited this run"),
+        ("The network limited this run", "The network limited this run"),
     ],
 )
 def test_advice_in_words_of_a_shell(sentence: str, said: str) -> None:

@@ -141,7 +141,7 @@ async def test_a_slow_line() -> None:
     sizes = [CHANCE.randrange(2_000, 60_000) for _ in range(1_500)]
     report = await simulated_run(line, images(1_500, sizes.__getitem__))
 
-    assert report.advice.startswith("The line limited this run: ")
+    assert report.advice.startswith("The network limited this run: ")
 
 
 async def test_a_service_with_few_places() -> None:
@@ -155,7 +155,7 @@ async def test_a_service_with_few_places() -> None:
     sizes = [CHANCE.randrange(2_000, 60_000) for _ in range(1_500)]
     report = await simulated_run(service, images(1_500, sizes.__getitem__))
 
-    assert "requests at once it answers slower" in report.advice
+    assert "requests at once it only answers more slowly" in report.advice
 
 
 async def test_a_service_that_takes_all_that_comes() -> None:
@@ -169,7 +169,7 @@ async def test_a_pin() -> None:
     """One at a time was asked for, and was all that ever was in flight."""
     report = await simulated_run(steady, images(100), config=config(concurrency=1))
 
-    assert report.advice.startswith("The pinned number of 1 request at once was in use all the")
+    assert report.advice.startswith("The fixed number of 1 request at once was in use all the")
 
 
 async def test_pauses() -> None:
@@ -240,7 +240,7 @@ async def test_lost_answers() -> None:
     report = await simulated_run(service, images(300), limits=LimitsConfig(rate=200.0))
 
     assert report.advice.startswith("Lost answers limited this run: ")
-    assert "repetitions" in report.advice
+    assert "retries" in report.advice
 
 
 async def test_nothing_to_do() -> None:

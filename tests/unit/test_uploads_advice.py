@@ -132,8 +132,10 @@ ROWS: list[Any] = [
     pytest.param(
         facts(growth=grown(), max_per_dataset=5_000), "in a full dataset as", id="growth, spread"
     ),
-    pytest.param(facts(limiter={"is_pinned": True, "maximum": 5}), "pinned number of 5", id="pin"),
-    pytest.param(facts(limiter={"slowed": 0.8, "size_share": 0.9}), "The line limited", id="line"),
+    pytest.param(facts(limiter={"is_pinned": True, "maximum": 5}), "fixed number of 5", id="pin"),
+    pytest.param(
+        facts(limiter={"slowed": 0.8, "size_share": 0.9}), "The network limited", id="line"
+    ),
     pytest.param(
         facts(limiter={"slowed": 0.8}), "more than about 5 requests at once", id="service"
     ),
