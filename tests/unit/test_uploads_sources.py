@@ -414,6 +414,9 @@ def test_sources_that_name_nothing_are_refused_at_once(
 
     with pytest.raises(ConfigurationError, match="Nothing to upload: "):
         check_there(slip, Rules())
+    (photos / "list.XLSX").write_bytes(b"PK\x03\x04")
+    with pytest.raises(ConfigurationError, match=r"list.XLSX is a spreadsheet; save it as a \.csv"):
+        check_there("list.XLSX", Rules())
     none: list[str] = []
     for good in ("a.jpg", "sub", "-", "http://h/a.jpg", iter(none), UploadItem("a", b"1")):
         check_there([slip, good], Rules())

@@ -201,6 +201,9 @@ def _of_path(path: str, rules: Rules) -> Leaf:
         return in_list(path, rules)
     if is_archive(path):
         return in_archive(rules.full(path), rules)
+    if path.lower().endswith((".xlsx", ".xls", ".ods")):
+        reason = f"{printable(path)} is a spreadsheet; save it as a .csv file, in UTF-8."
+        return (refused_source(path, reason),)
     return (rules.file(rules.full(path), last_part(path), size),)
 
 
