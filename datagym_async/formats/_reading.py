@@ -16,7 +16,7 @@ from contextlib import suppress
 from itertools import chain, islice
 from json import detect_encoding
 from pathlib import Path, PurePosixPath
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import attrs
 
@@ -451,14 +451,15 @@ class ReadClasses:
 
     _found: dict[str, Category] = attrs.field(factory=dict, init=False)
 
-    def of(self, name: object, **more: Any) -> Category:
+    def of(self, name: object, keypoints: Iterable[str] = ()) -> Category:
         """Return the category of a name, or raise `BrokenError` if it is not a name."""
         name = str(name) if type(name) is int else name
         if not isinstance(name, str) or not (name := name.strip()):
             raise BrokenError("it has no class")
-        if name not in self._found:
-            self._found[name] = Category(len(self._found), name, **more)
-        return self._found[name]
+        found = self._found.setdefault(name, Category(len(self._found), name))
+        if not found.keypoints and (points := tuple(keypoints)):
+            found = self._found[name] = attrs.evolve(found, keypoints=points)
+        return found
 
     def all(self) -> tuple[Category, ...]:
         return tuple(self._found.values())
@@ -468,21 +469,18 @@ def gathered(
     where: Path,
     files: Iterable[Path],
     read: Callable[[Path, ReadClasses, Losses], Iterator[RawImage]],
-    options: Options,
     looked_for: str,
     *,
     file_each: bool = False,
 ) -> RawDataset:
     """Return a dataset of files that are read once before, for their classes and images.
 
-    `read` yields the images of one of them, with categories of the given classes; those of the
-    options come first. If there is no image, a `FormatError` says what was looked for. `file_each`
-    says that each image has its own file, with its name.
+    `read` yields the images of one of them, with categories of the given classes. If there is no
+    image, a `FormatError` says what was looked for. `file_each` says that each image has its own
+    file, with its name.
     """
 
     def every(classes: ReadClasses, losses: Losses) -> Iterator[RawImage]:
-        for name in options.classes:
-            classes.of(name)
         for file in files:
             with losses.counting(file):
                 yield from read(file, classes, losses)

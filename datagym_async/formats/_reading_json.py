@@ -102,7 +102,7 @@ def open_labelme(path: Path, options: Options) -> RawDataset:
         yield image
 
     looked_for = ".json files with the member shapes"
-    return gathered(path, files, read, options, looked_for, file_each=True)
+    return gathered(path, files, read, looked_for, file_each=True)
 
 
 def _set(flags: object) -> list[str]:
@@ -230,7 +230,7 @@ def open_labelbox(path: Path, options: Options) -> RawDataset:
                     if line.strip():
                         yield _labelbox(_object_of(line), where, classes, losses)
 
-    return gathered(path, [path], read, options, "lines with the member data_row")
+    return gathered(path, [path], read, "lines with the member data_row")
 
 
 def _labelbox(row: Mapping[str, Any], where: str, classes: ReadClasses, losses: Losses) -> RawImage:

@@ -255,7 +255,7 @@ def open_kitti(path: Path, options: Options) -> RawDataset:
                 image.objects += _kitti(words, where, classes, losses)
         yield image
 
-    return gathered(path, files, read, options, "a .txt of labels for each, 15 numbers a line")
+    return gathered(path, files, read, "a .txt of labels for each, 15 numbers a line")
 
 
 def _kitti(

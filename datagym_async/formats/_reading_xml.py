@@ -226,7 +226,7 @@ def open_voc(path: Path, options: Options) -> RawDataset:
         yield voc.image(file, next(elements(file, "annotation", {"annotation"})))
 
     looked_for = ".xml files that begin with <annotation>"
-    return gathered(path, files, read, options, looked_for, file_each=True)
+    return gathered(path, files, read, looked_for, file_each=True)
 
 
 @attrs.define
@@ -378,18 +378,21 @@ def open_cvat(path: Path, options: Options) -> RawDataset:
             frames.execute("CREATE TABLE shapes (task TEXT, frame INTEGER, label TEXT, body BLOB)")
             with losses.counting(file):
                 for each in elements(file, "annotations", {"meta", "image", "track"}):
+                    around = each.around or each
+                    part = usual_part(around.given.get("subset", ""))
                     if each.tag == "meta":
                         cvat.learn(each)
+                    elif options.split and part != usual_part(options.split):
+                        continue
                     elif each.tag == "image":
-                        part = usual_part(each.given.get("subset", ""))
-                        if options.split is None or part == usual_part(options.split):
-                            yield from cvat.image(each)
+                        yield from cvat.image(each)
                     else:
-                        rows = cvat.track(each.around or each, each)
+                        rows = cvat.track(around, each)
                         frames.executemany("INSERT INTO shapes VALUES (?, ?, ?, ?)", rows)
             yield from cvat.frames(frames, pictures)
 
-    return gathered(path, files, read, options, "<image> or <track> in <annotations>")
+    of_part = f" with the subset {options.split}" if options.split else ""
+    return gathered(path, files, read, f"<image> or <track> in <annotations>{of_part}")
 
 
 @attrs.define

@@ -18,7 +18,7 @@ from datagym_async._files import NotRegularError, regular_only
 from datagym_async.formats._labelled import images_of
 from datagym_async.formats._losses import Conversion, FormatError, Losses, LossKind
 from datagym_async.formats._mapping import LabelMapping, config_of
-from datagym_async.formats._raw import RawDataset, RawImage
+from datagym_async.formats._raw import Category, RawDataset, RawImage
 from datagym_async.formats._reading import Options, files_below, first_words, may_be_labels
 from datagym_async.formats._reading_json import open_labelbox, open_labelme
 from datagym_async.formats._reading_lines import is_kitti, is_yolo, open_kitti
@@ -51,6 +51,8 @@ def _open_coco(path: Path, options: Options) -> RawDataset:
     """Open a file of COCO, or all those in a folder together, of a part those that name it."""
     listed = options.images
     files = [path]
+    if options.split and path.is_file():
+        raise FormatError(f"{path} is one file, which has no parts; leave out split")
     if path.is_dir():
         found = [each for each in files_below(path, {".json"}) if _of_file(each) == "coco"]
         part, names = options.split or "", [each.relative_to(path).as_posix() for each in found]
@@ -292,8 +294,9 @@ def open_dataset(
 ) -> RawDataset:
     """Open a file or folder of any format by `Options`, without objects below `min_score`."""
     place = Path(path).absolute()  # readers look at names of folders, which "." does not have
+    given = Options(**options)
     try:
-        found = format_info(format or sniff(place)).open(place, Options(**options))
+        found = format_info(format or sniff(place)).open(place, given)
     except NotRegularError as error:
         raise FormatError(str(error)) from None
     except OSError as error:
@@ -301,7 +304,18 @@ def open_dataset(
         raise FormatError(
             f"{error.filename if is_other else path} cannot be read: {error.strerror or error}"
         ) from None
+    found = _classes_first(found, given.classes)
     return found if min_score is None else _scored(found, min_score)
+
+
+def _classes_first(dataset: RawDataset, names: Iterable[str]) -> RawDataset:
+    """Return a dataset whose categories of these names come first, also those that it lacks."""
+    every, place = dataset.categories, {name: at for at, name in enumerate(dict.fromkeys(names))}
+    lacking = place.keys() - {each.name for each in every}
+    free = max((each.id for each in every), default=0) + 1
+    found = [*every, *(Category(free + place[each], each) for each in lacking)]
+    found.sort(key=lambda each: place.get(each.name, len(place)))
+    return attrs.evolve(dataset, categories=tuple(found))
 
 
 def _scored(dataset: RawDataset, least: float) -> RawDataset:

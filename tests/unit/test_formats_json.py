@@ -674,6 +674,8 @@ def test_a_folder_of_coco_is_read_together(tmp_path: Path) -> None:
         assert image.name == ("train.png" if part == "train" else "valid.png")
     with pytest.raises(FormatError, match="files of COCO with 'test' in their names"):
         open_dataset(tmp_path, "coco", split="test")
+    with pytest.raises(FormatError, match="is one file, which has no parts; leave out split"):
+        open_dataset(tmp_path / "trainval.json", split="train")
 
 
 def test_images_of_one_name_beside_several_files_of_coco(tmp_path: Path) -> None:

@@ -55,7 +55,6 @@ def test_classes_only_come_first(tmp_path: Path) -> None:
     text(tmp_path / "a.xml", voc(CAR, bndbox(1, 1, 2, 2, name="dog")))
     dataset = open_dataset(tmp_path, "voc", classes=["dog", "cat"])
     assert [each.name for each in dataset.categories] == ["dog", "cat", "car"]
-    assert [each.id for each in dataset.categories] == [0, 1, 2]
 
 
 def test_files_that_count_from_zero_are_told(tmp_path: Path) -> None:
@@ -525,6 +524,8 @@ def test_cvat_skeletons(tmp_path: Path) -> None:
     found, lost = one(tmp_path, shape)
     assert found.keypoints == [(1.5, 2, 1), None]
     assert (found.box, lost) == (None, {})
+    named = read(open_dataset(tmp_path, classes=["person"]))[0][0].objects
+    assert [each.keypoints for each in named] == [found.keypoints]
     _, lost = one(
         tmp_path, shape.replace("</skeleton>", '<points label="x" points="1,1"/></skeleton>')
     )
@@ -752,6 +753,14 @@ def test_videos_of_a_project(tmp_path: Path) -> None:
     ]
     assert [[box(found)[0] for found in each.objects] for each in images] == [[10, 30], [20]]
     assert not lost
+    of_part = tracks.replace('task_id="2"', 'task_id="2" subset="Train"')
+    text(tmp_path / "a.xml", f"<annotations>{meta}{of_part}</annotations>")
+    (image,), lost = read(open_dataset(tmp_path, split="train"))
+    assert (image.name, [box(found)[0] for found in image.objects], lost) == (
+        "task_2/frame_000000", [10, 30], {}
+    )  # fmt: skip
+    with pytest.raises(FormatError, match=r"holds no images.* with the subset test"):
+        open_dataset(tmp_path, split="test")
 
 
 def test_skeletons_of_tracks(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import ntpath
 import os
 from pathlib import Path
@@ -1042,6 +1043,25 @@ def test_more_than_an_image_holds(tmp_path: Path, content: str) -> None:
     assert [(each.name, each.is_labelled) for each in images] == [("a.png", True), ("b.png", False)]
     assert lost == {"broken": 1}
     assert [each.media_name for each in formats.read(tmp_path, "yolo").images] == ["b.png"]
+
+
+@pytest.mark.parametrize("kind", ["coco", "yolo"])
+def test_given_classes_come_first(tmp_path: Path, kind: str) -> None:
+    """So they do in a label configuration, also those of no file; numbers keep their meaning."""
+    picture(tmp_path / "images" / "a.png")
+    text(tmp_path / "data.yaml", "train: images\nnames: [car, bus, cat]\n")
+    text(tmp_path / "labels" / "a.txt", "1 0.5 0.5 0.5 0.5\n")
+    path = tmp_path / ("data.yaml" if kind == "yolo" else "coco.json")
+    if kind == "coco":
+        names = [{"id": number, "name": each} for number, each in enumerate(("car", "bus", "cat"))]
+        images = [{"id": 1, "file_name": "a.png", "width": 200, "height": 100}]
+        found = [{"image_id": 1, "category_id": 1, "bbox": [50, 25, 100, 50]}]
+        whole = {"images": images, "annotations": found, "categories": names}
+        text(path, json.dumps(whole))
+    config = formats.label_config(path, classes=["cat", "dog", "bus"])
+    assert [each.key for each in config.entries] == ["cat", "dog", "bus", "car"]
+    (image,) = formats.read(path, classes=["cat", "dog", "bus"]).images
+    assert [each.key for each in image.annotations] == ["bus"]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32-be"])
