@@ -307,8 +307,8 @@ class ClientReading(ClientJobs):
                 a `LabeledImage`, or None to leave the labels of this image unchanged. It runs in a
                 thread or in worker processes, one batch at a time in each.
             setup: Loads what the model needs, once in each process.
-            states: The states of the tasks: ``"open"`` for unfinished ones, ``"all"``, a
-                `TaskState`, or several.
+            states: The states of the tasks: ``"open"`` for unfinished ones, ``"all"``,
+                one or several, such as ``"waiting"``.
             keep_data: Whether to add labels to the existing ones, instead of replacing them.
             batch_size: Number of samples that the model gets at once; the last batch may be
                 smaller.

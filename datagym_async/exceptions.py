@@ -288,10 +288,11 @@ class TransferError(DataGymError):
     """A whole job stopped early.
 
     Attributes:
-        report: What was done before it stopped (an ``UploadReport``), or None if it had not begun.
+        report: What was done before it stopped, as the job would have returned it (an
+            ``UploadReport``, a ``DownloadReport`` and so on), or None if it had not begun.
     """
 
-    def __init__(self, message: str, *, report: object = None) -> None:
+    def __init__(self, message: str, *, report: Any = None) -> None:
         super().__init__(message)
         self.report = report
 

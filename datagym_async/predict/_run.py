@@ -32,7 +32,7 @@ from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, aclosing
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from uuid import uuid4
 
 import attrs
@@ -77,7 +77,8 @@ OPEN: Final = (
     TaskState.IN_PROGRESS,
 )
 """States of tasks that people have not finished."""
-OpenStates: TypeAlias = "Literal['open', 'all'] | TaskState | Sequence[TaskState]"
+OpenStates: TypeAlias = "TaskState | str | Iterable[TaskState | str]"
+"""A state, several states, ``"open"`` for those of unfinished tasks, or ``"all"``."""
 Runner: TypeAlias = Callable[[Sequence[DatasetMedia]], Awaitable[list[Predicted]]]
 """Gives a chunk to a worker and returns the answers."""
 Workers: TypeAlias = AbstractAsyncContextManager[tuple[Runner, int]]

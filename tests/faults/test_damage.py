@@ -128,7 +128,7 @@ async def test_a_manifest_that_lost_a_media_is_never_complete(tmp_path: Path) ->
             with pytest.raises(TransferError, match="holds 23 of the 24 media") as caught:
                 await here.client.download_dataset(here.dataset_id, tmp_path)
 
-    assert not caught.value.report.complete  # type: ignore[attr-defined]
+    assert not caught.value.report.complete
 
 
 @pytest.mark.parametrize("table", ["meta", "dataset", "media", "kept", "numbered"])

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from datagym_async import ConfigurationError, RetryPolicy, TaskState, TransferError
+from datagym_async import ConfigurationError, RetryPolicy, TransferError
 from datagym_async._runs import lock_path
 from datagym_async.labels import Annotation, Classification, LabelConfig, LabeledImage, Rectangle
 from datagym_async.predict import PredictOutcome, PredictProgress, PredictReport
@@ -237,7 +237,7 @@ async def test_only_open_tasks_unless_told() -> None:
         ids = there.here.project.task_ids
         await there.here.client.tasks.complete(ids["02.jpg"])
         await there.here.client.tasks.skip(ids["03.jpg"])
-        report = await there.predict(states=TaskState.COMPLETED)
+        report = await there.predict(states=["completed"])
         assert (report.planned, report.stored) == (1, 1)
         report = await there.predict()
         assert (report.planned, report.stored) == (4, 4)

@@ -240,7 +240,7 @@ async def test_a_dataset_that_cannot_be_made_ends_the_run(world: World) -> None:
 
     assert await world.counts() == {"Photos": 20}
     report = e.value.report
-    assert (report.uploaded, report.failed, report.pending) == (20, 0, 10)  # type: ignore[attr-defined]
+    assert (report.uploaded, report.failed, report.pending) == (20, 0, 10)
     assert fault.taken == 1
     world.plan.clear()
     again = await world.client.upload(world.dataset_id, images(range(30)), config=SMALL)
