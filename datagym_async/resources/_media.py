@@ -79,16 +79,27 @@ class _Turns:
     """Uploads of one name into one dataset, one after the other: the service stores two at once."""
 
     def __init__(self) -> None:
-        self._ends: dict[tuple[str, str], asyncio.Event] = {}  # by path and folded name or link
+        # By path and folded name or link; an event only if somebody waits for the end.
+        self._taken: dict[tuple[str, str], asyncio.Event | None] = {}
 
-    async def take(self, *names: tuple[str, str]) -> None:
-        while others := [self._ends[each] for each in names if each in self._ends]:
-            await others[0].wait()
-        self._ends.update(dict.fromkeys(names, asyncio.Event()))
+    def take(self, *names: tuple[str, str]) -> bool:
+        """Take the turn of all names, or of none: then wait for `an_end`, and try again."""
+        for each in names:
+            if each in self._taken:
+                return False
+        for each in names:
+            self._taken[each] = None
+        return True
+
+    async def an_end(self, *names: tuple[str, str]) -> None:
+        first = next(each for each in names if each in self._taken)
+        ended = self._taken[first] = self._taken[first] or asyncio.Event()
+        await ended.wait()
 
     def leave(self, *names: tuple[str, str]) -> None:
         for each in names:
-            self._ends.pop(each).set()
+            if (ended := self._taken.pop(each)) is not None:
+                ended.set()
 
 
 @checked
@@ -199,7 +210,8 @@ class MediaResource(Resource):
         dialect = self._generation.known or await self._dialect()
         request = routes.upload_file(dataset_id, name, body, dialect=dialect)
         turn = request.path, fold_name(request.headers["X-filename"])
-        await self._turns.take(turn)
+        while not self._turns.take(turn):
+            await self._turns.an_end(turn)
         try:
             answer = await self._session.request_or_settle(request, settle)
         finally:
@@ -231,7 +243,8 @@ class MediaResource(Resource):
         async def send(batch: Sequence[str]) -> tuple[UrlResult, ...]:
             request = routes.upload_urls(dataset_id, batch, dialect=await self._dialect())
             turns = {(request.path, fold_link(url)) for url in batch}
-            await self._turns.take(*turns)
+            while not self._turns.take(*turns):
+                await self._turns.an_end(*turns)
             try:
                 return await self._fetch_or_settle(request, tuple[UrlResult, ...])
             finally:
