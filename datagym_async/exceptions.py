@@ -301,6 +301,9 @@ class FileChangedError(DataGymError, OSError):
     """A local file was deleted, grew or shrank while it was sent; nothing of it was stored."""
 
 
+RAISE_OPEN_FILES = "raise the limit of open files (`ulimit -n`)"
+
+
 class FileWriteError(DataGymError, OSError):
     """A local file or folder cannot be written: the disk is full, or permission is missing.
 
@@ -314,7 +317,7 @@ class FileWriteError(DataGymError, OSError):
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             way_out = "free some space on its disk, or use another path"
         elif error.errno in {errno.EMFILE, errno.ENFILE}:
-            way_out = "raise the limit of open files (`ulimit -n`)"
+            way_out = RAISE_OPEN_FILES
         made = cls(f"{place} cannot be written ({error.strerror or error}); {way_out}")
         made.errno, made.strerror, made.filename = error.errno, error.strerror, str(place)
         return made

@@ -42,7 +42,12 @@ from datagym_async._files import (
     usual_folder,
 )
 from datagym_async._printable import printable, quoted
-from datagym_async.exceptions import ClientClosedError, ConfigurationError, DataGymError
+from datagym_async.exceptions import (
+    RAISE_OPEN_FILES,
+    ClientClosedError,
+    ConfigurationError,
+    DataGymError,
+)
 
 Refusal: TypeAlias = str
 """A sentence that says why something cannot be uploaded."""
@@ -394,6 +399,10 @@ def remedy(error: Exception, usual: str = "free some space on its disk") -> str:
         return "close it in the other program that has it open"
     if isinstance(error, FileExistsError | NotADirectoryError):
         return "move the file that is in the way of its folder"
+    if getattr(error, "errno", 0) in TOO_MANY_OPEN:
+        return RAISE_OPEN_FILES
+    if code == sqlite3.SQLITE_CANTOPEN:  # SQLite does not say why
+        return "check the permissions of its folder, and the limit of open files (`ulimit -n`)"
     is_denied = code == sqlite3.SQLITE_READONLY or isinstance(error, PermissionError)
     return "change its permissions" if is_denied else usual
 

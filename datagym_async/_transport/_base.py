@@ -25,10 +25,11 @@ import aiohttp
 import attrs
 from yarl import URL
 
+from datagym_async._files import TOO_MANY_OPEN
 from datagym_async._transport._options import Timeout
 from datagym_async._wire._codec import too_large
 from datagym_async._wire._messages import MAX_ERROR, Request, Response
-from datagym_async.exceptions import APIConnectionError, APITimeoutError
+from datagym_async.exceptions import RAISE_OPEN_FILES, APIConnectionError, APITimeoutError
 
 
 @attrs.frozen
@@ -170,6 +171,8 @@ def translate(failure: BaseException, *, peer: str, request_sent: bool) -> APICo
     # aiohttp has one error for service and proxy; the host says which one it was.
     if isinstance(failure, aiohttp.ClientConnectorDNSError) and failure.host != URL(peer).raw_host:
         sentence = _NO_HOST_OF_A_PROXY
+    if getattr(getattr(failure, "os_error", failure), "errno", 0) in TOO_MANY_OPEN:
+        sentence = f"Cannot connect to {{peer}}: {{reason}}; {RAISE_OPEN_FILES}"
     error = APITimeoutError if isinstance(failure, TimeoutError) else APIConnectionError
     return error(
         sentence.format(

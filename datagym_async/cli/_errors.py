@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from datagym_async._extras import missing_extra
+from datagym_async._files import TOO_MANY_OPEN
 from datagym_async.exceptions import (
+    RAISE_OPEN_FILES,
     AuthenticationError,
     DataGymError,
     PermissionDeniedError,
@@ -94,6 +96,8 @@ def sentence_of(error: BaseException) -> str:
         return refused if page < 0 else f"{refused} {said[page:]}"
     if isinstance(error, ModuleNotFoundError) and (sentence := missing_extra(error)):
         return sentence
+    if isinstance(error, OSError) and error.errno in TOO_MANY_OPEN:
+        return f"{error.strerror}; {RAISE_OPEN_FILES}."
     if isinstance(error, OSError) and error.strerror:
         name = error.filename
         if not isinstance(name, str | bytes):

@@ -44,7 +44,7 @@ from datagym_async._runs._text import csv_cells
 from datagym_async.downloads._plan import INDEXES, KEPT_NAMES, OF_ONE_RUN, Planning, claim_of
 from datagym_async.downloads._prefix import MANIFEST, STATE_FOLDER, Prefix, begun_mark
 from datagym_async.downloads._values import DownloadOutcome, DownloadResult
-from datagym_async.exceptions import ConfigurationError
+from datagym_async.exceptions import ConfigurationError, FileWriteError
 from datagym_async.models import MediaSourceType
 
 VERSION: Final = 2
@@ -136,8 +136,7 @@ OR source NOT IN (SELECT value FROM json_each(?)) LIMIT 1
 def trouble(path: Path, error: sqlite3.Error | OSError) -> str:
     """Say why a manifest cannot be used, and what to do."""
     if isinstance(error, OSError):
-        root = _shown(path.parent.parent)
-        return f"The folder {root} cannot be written to ({error.strerror}); give another one."
+        return f"The folder {printable(str(FileWriteError.of(path.parent.parent, error)))}."
     if is_of_the_disk(error):
         return (
             f"The manifest {_shown(path)} cannot be written ({error}); {remedy(error)}, "

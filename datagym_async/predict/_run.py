@@ -52,7 +52,12 @@ from datagym_async._runs._text import counted, said_counts
 from datagym_async._threads import in_thread, together
 from datagym_async.data import LoaderConfig
 from datagym_async.data._listing import Library, Listing, list_media, pack
-from datagym_async.exceptions import ConfigurationError, DataGymError, TransferError
+from datagym_async.exceptions import (
+    ConfigurationError,
+    DataGymError,
+    FileWriteError,
+    TransferError,
+)
 from datagym_async.labels import LabeledImage
 from datagym_async.models import DatasetMedia, TaskState
 from datagym_async.predict._models import (
@@ -535,9 +540,9 @@ class PredictJournal:
 
 
 def _trouble(path: Path, error: sqlite3.Error | OSError) -> str:
-    shown = printable(str(path))
     if isinstance(error, OSError):
-        return f"The journal {shown} cannot be written ({error.strerror}); give another path."
+        return f"The journal {printable(str(FileWriteError.of(path, error)))}."
+    shown = printable(str(path))
     if is_of_the_disk(error):
         return (
             f"The journal {shown} cannot be written ({error}); {remedy(error)}, then "

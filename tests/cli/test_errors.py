@@ -236,8 +236,9 @@ def test_the_variable_is_named_if_its_address_is_wrong(
         ),
         (PermissionError(13, "Denied", "out"), "out cannot be used (Denied); choose another path."),
         (OSError(28, "No space left", 7), "No space left."),
+        (OSError(24, "Too many", "out"), "Too many; raise the limit of open files (`ulimit -n`)."),
     ],
-    ids=["part", "path", "number"],
+    ids=["part", "path", "number", "too many"],
 )
 def test_errors_of_the_disk(error: OSError, sentence: str) -> None:
     """They name what their user knows, and never a file that is only on its way."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import errno
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -227,6 +228,21 @@ async def test_a_folder_with_a_null_character_is_refused() -> None:
             await here.client.download_dataset(here.dataset_id, "out\0")
         with pytest.raises(ConfigurationError, match=r"cache is .*without NUL"):
             here.client.loader(here.dataset_id, cache="out\0")
+
+
+async def test_a_folder_that_cannot_be_made_is_named_with_a_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another folder on a full disk would not help."""
+
+    def full(self: Path, *_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(self))
+
+    async with world() as here:
+        monkeypatch.setattr(Path, "mkdir", full)
+        said = r"out cannot be written \(No space left on device\); free some space on its disk"
+        with pytest.raises(ConfigurationError, match=said):
+            await here.client.download_dataset(here.dataset_id, tmp_path / "out")
 
 
 async def test_a_file_that_is_not_ours_is_not_replaced(tmp_path: Path) -> None:

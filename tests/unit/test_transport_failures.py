@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
 import ssl
 
@@ -65,6 +66,16 @@ def test_refused_connections_sent_nothing() -> None:
     """An error before the connection stands says that the service cannot have acted."""
     for kind in (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
         assert not translate(instance(kind), peer=PEER, request_sent=True).request_sent
+
+
+def test_too_many_open_files_are_no_fault_of_the_address() -> None:
+    """The limit of the system is named, and not `base_url`."""
+    failure = aiohttp.ClientConnectorError(_KEY, OSError(errno.EMFILE, "Too many open files"))
+
+    error = translate(failure, peer=PEER, request_sent=True)
+
+    said = "Too many open files; raise the limit of open files (`ulimit -n`)"
+    assert str(error) == f"Cannot connect to {PEER}: {said}"
 
 
 def test_a_lost_answer_keeps_what_the_body_knows() -> None:

@@ -59,6 +59,13 @@ def refusal(path: Path, job: Job = JOB, *, fresh: bool = False) -> str:
     return str(caught.value).replace(str(path), "PATH")
 
 
+def cannot_open() -> sqlite3.Error:
+    """Return what SQLite raises where it may not open a file, for whatever reason."""
+    with pytest.raises(sqlite3.OperationalError) as caught:
+        sqlite3.connect(Path("/no/such/folder/a.journal"))
+    return caught.value
+
+
 def test_a_journal_is_made_with_its_folder_and_counts_its_runs(path: Path) -> None:
     """Each opening is a run of its own."""
     make(path)
@@ -210,6 +217,26 @@ def test_a_place_where_nothing_may_be_written(
         "The journal PATH cannot be written (Permission denied); change its permissions, or choose "
         "another path with journal=..., on a local disk."
     )
+
+
+@pytest.mark.parametrize(
+    ("error", "way_out"),
+    [
+        (
+            OSError(errno.EMFILE, "Too many open files"),
+            "raise the limit of open files (`ulimit -n`), ",
+        ),
+        (OSError(errno.ENOSPC, "No space left on device"), "free some space there, "),
+        (
+            cannot_open(),
+            "check the permissions of its folder, and the limit of open files (`ulimit",
+        ),
+    ],
+    ids=["files", "space", "sqlite"],
+)
+def test_the_way_out_fits_the_trouble(error: Exception, way_out: str) -> None:
+    """More space does not help against a limit of open files."""
+    assert f"{error.args[-1]}); {way_out}" in unusable(Path("a.journal"), error)
 
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
