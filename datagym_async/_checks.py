@@ -146,7 +146,7 @@ PATH: Final = Kind(
     f"a path, not empty, without NUL characters, and with names of at most {MAX_NAME} bytes",
     _is_path,
 )
-FUNCTION: Final = Kind("a plain function, not a coroutine function", _is_function)
+FUNCTION: Final = Kind("a plain (not a coroutine) function", _is_function)
 
 _KINDS: Final[Mapping[str, Kind]] = {
     "None": _of(NoneType, "None"),
