@@ -125,8 +125,9 @@ async def service_statistics(
     listing, tally = None, StatisticsTally(name, tiny=tiny)
     if dataset_id is not None:
         listing = await list_media(sources.library, dataset_id, None, links="service")
-        of = counted(len(projects), "project")
-        tally.notes.append(f"{len(listing):,} media; labels of {of}.")
+        of = f"labels of {counted(len(projects), 'project')}"
+        of = of if projects else "the dataset is in no project, so they have no labels"
+        tally.notes.append(f"{len(listing):,} media; {of}.")
     videos, any_finished = 0, False
     for project in projects:
         async with aclosing(sources.library.labels.iter_export(project.id)) as exported:

@@ -195,8 +195,13 @@ async def test_a_project_without_a_finished_task(tmp_path: Path) -> None:
         (project,) = await made.server.seed(SeedProject("P", datasets=[seed]))
         gallery = await made.client.gallery(tmp_path, project_id=project.id, options=IN_THREADS)
         counted = await made.client.stats(project_id=project.id)
+        of_both = await made.client.stats(dataset_id=project.datasets[0].id)
+        (bare,) = await made.server.seed_datasets(attrs.evolve(seed, name="Of no project"))
+        alone = await made.client.stats(dataset_id=bare.id)
     assert gallery.notes[0].startswith("No task is finished")
     assert counted.notes[0].startswith("No task is finished")
+    assert of_both.notes[0] == "1 media; labels of 1 project."
+    assert alone.notes == ("1 media; the dataset is in no project, so they have no labels.",)
 
 
 async def test_videos_are_counted_and_not_downloaded(tmp_path: Path) -> None:
