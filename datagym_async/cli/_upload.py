@@ -199,7 +199,7 @@ async def run_upload(
     client: DataGymClient, run: Uploader, account: UploadAccount, *, every: float = SAY_EVERY
 ) -> None:
     """Upload, show the progress, and keep the data even if it is interrupted."""
-    problems = await in_thread(Problems, account.output)  # it asks for the working directory
+    problems = Problems(account.output)
 
     def look() -> Snapshot:
         if account.record is not None:
