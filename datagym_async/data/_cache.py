@@ -113,6 +113,8 @@ class DiskCache:
         """Yield the last use of each file, its size in bytes and its path."""
         oldest = time.time_ns() - int(_STALE * 1e9)
         for name in os.listdir(self.folder):  # noqa: PTH208 -- only names are needed
+            if len(name) != 2:  # somebody else's; browsers write `.part` files, too
+                continue
             with contextlib.suppress(NotADirectoryError), os.scandir(self.folder / name) as files:
                 for file in files:
                     with contextlib.suppress(FileNotFoundError):

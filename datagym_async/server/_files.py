@@ -29,6 +29,8 @@ from PIL.PngImagePlugin import PngImageFile
 from datagym_async._threads import in_thread
 from datagym_async.server._store import StoreError
 
+_DATABASE: Final = "datagym.sqlite3"
+_FOLDERS: Final = ("incoming", "blobs")
 # Bytes of a body that stay in memory, and those that show its type.
 _IN_MEMORY: Final = 1 << 20
 _HEAD: Final = 512
@@ -63,7 +65,7 @@ class DataFolder:
                     if file.is_file():  # a link may lead to a device
                         file.chmod(0o600)
             shutil.rmtree(opened.incoming, ignore_errors=True)
-            for folder in (opened.incoming, opened.path / "blobs"):
+            for folder in (opened.path / name for name in _FOLDERS):
                 folder.mkdir(0o700, exist_ok=True)
                 folder.chmod(0o700)
         except OSError as error:
@@ -73,7 +75,7 @@ class DataFolder:
 
     @property
     def database(self) -> Path:
-        return self.path / "datagym.sqlite3"
+        return self.path / _DATABASE
 
     @property
     def incoming(self) -> Path:
@@ -121,6 +123,13 @@ class DataFolder:
 def _locked(folder: Path) -> int:
     try:
         folder.mkdir(0o700, parents=True, exist_ok=True)
+        # The database is made first. What is in our folders without it is not ours to delete.
+        found = [name for name in _FOLDERS if (folder / name).exists()]
+        if found and not (folder / _DATABASE).exists():
+            raise StoreError(
+                f"The folder {folder} has a folder named {found[0]} and no {_DATABASE}, so it is"
+                " not a data folder of this service: use another one."
+            )
         lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise _unusable(folder, error) from None

@@ -81,6 +81,18 @@ async def test_a_file_where_the_database_should_be_is_named(tmp_path: Path) -> N
         await Server(tmp_path).start()
 
 
+@pytest.mark.parametrize("name", ["incoming", "blobs"])
+async def test_files_of_others_are_not_deleted(tmp_path: Path, name: str) -> None:
+    """A folder that has one of our names is not ours if it has no database."""
+    photo = tmp_path / name / "ab" / "photo.jpg"
+    photo.parent.mkdir(parents=True)
+    photo.touch()
+    with pytest.raises(StoreError, match=f"a folder named {name} and no datagym.sqlite3"):
+        async with Server(tmp_path):
+            pass
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [photo]
+
+
 @NEEDS_FULL_DEVICE
 async def test_a_full_disk_is_named_as_such(tmp_path: Path) -> None:
     """Nothing is wrong with a database that finds no room."""

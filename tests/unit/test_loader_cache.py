@@ -121,6 +121,20 @@ def test_what_a_killed_process_has_left_is_tidied_up(tmp_path: Path) -> None:
     assert (folder / "new.part").exists()
 
 
+def test_files_of_others_stay(tmp_path: Path) -> None:
+    """A cache deletes in its own folders alone, whatever the names of other files are."""
+    (tmp_path / "films").mkdir()
+    others = [tmp_path / "films" / name for name in ("film.part", "film.media")]
+    for path in others:
+        path.write_bytes(bytes(500))
+        os.utime(path, (0, 0))
+    cache = DiskCache(tmp_path, 1000)
+    for number in range(8):
+        cache.put(str(number), bytes(300))
+    assert all(path.exists() for path in others)
+    assert cache.get("7") is not None
+
+
 async def test_a_folder_that_cannot_be_written_is_said_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
