@@ -204,8 +204,14 @@ def _prepared(
             raise ConfigurationError(f"{path} is not a regular file; use another path")
     else:
         check_target(path, wanted, overwrite=options.overwrite)
-    if options.images in ("link", "copy") and options.images_from is not None:
-        files_in(options.images_from)
+    if (images := options.images_from) is not None:
+        if images.resolve().is_relative_to(path.resolve()):
+            raise ConfigurationError(
+                f"The images in {images} would be deleted with what is in {path}, which is written "
+                "as a whole; use another path"
+            )
+        if options.images != "download":
+            files_in(images)
     classes = classes_from(options.classes)
     with telling(path):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -135,6 +135,13 @@ async def test_what_cannot_be_used_is_said_before_anything_is_fetched(tmp_path: 
             await export(images="link", images_from=tmp_path / "nowhere")
         with pytest.raises(ConfigurationError, match="use a folder in it"):
             await client.export_labels(project_id, ".", "yolo", overwrite=True)
+        photos = tmp_path / "x" / "photos"
+        for folder, way in ((photos.parent, "copy"), (photos, "link"), (photos, "download")):
+            photos.mkdir(parents=True)
+            with pytest.raises(ConfigurationError, match="would be deleted with what is in"):
+                await export(images=way, images_from=folder, overwrite=True)  # type: ignore[arg-type]
+            photos.rmdir()
+            photos.parent.rmdir()
         with pytest.raises(ConfigurationError, match="Name their folder"):
             await export(images="copy")
         with pytest.raises(ConfigurationError, match="can hold neither images"):
