@@ -189,12 +189,14 @@ class Losses:
         self._found[kind] = Loss(kind, known.count + count, examples[:most])
 
     @contextlib.contextmanager
-    def counting(self, where: object, kind: LossKind = LossKind.BROKEN) -> Iterator[None]:
+    def counting(
+        self, where: object, kind: LossKind = LossKind.BROKEN, *, count: int = 1
+    ) -> Iterator[None]:
         """Count a record that cannot be read in a block as a loss, and continue after the block."""
         try:
             yield
         except (BrokenError, OSError) as error:
-            self.add(kind, f"{where}: {error}")
+            self.add(kind, f"{where}: {error}", count=count)
 
     def report(self) -> LossReport:
         return LossReport(self._found.values())

@@ -739,10 +739,11 @@ def test_segments(tmp_path: Path) -> None:
 
 
 def test_bad_segments(tmp_path: Path) -> None:
-    """A PNG that is broken or of another size is one loss; a missing folder is an error."""
-    path = panoptic(tmp_path, [], {"id": 7, "category_id": 4})
+    """A PNG that is broken or of another size takes all its segments along, which are counted."""
+    path = panoptic(tmp_path, [], {"id": 7, "category_id": 4}, {"id": 8, "category_id": 4})
     (tmp_path / "panoptic" / "a.png").write_bytes(b"no")
-    assert "a.png cannot be read" in str(objects(path)[1])
+    assert "a.png cannot be read" in str(losses := objects(path)[1])
+    assert counts(losses) == {"broken": 2}
     Image.new("RGB", (5, 5)).save(tmp_path / "panoptic" / "a.png")
     assert "a.png has 5 by 5 pixels" in str(objects(path)[1])
     path = path.rename(tmp_path / "other.json")

@@ -570,7 +570,9 @@ class _Opened:
             if file.pngs is None or "segments_info" not in raw:
                 yield file, raw, None if file.has_results else identifier(raw.get("id")), at
                 continue
-            with losses.counting(f"{image.name}: {at}"):
+            segments = raw["segments_info"]
+            count = len(segments) if isinstance(segments, list) and segments else 1
+            with losses.counting(f"{image.name}: {at}", count=count):
                 for segment, fault in segments_of(file.pngs, raw, image.width, image.height):
                     if fault:
                         has_box = bool(segment.get("bbox"))
