@@ -13,7 +13,7 @@ from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._connect import with_client
 from datagym_async.cli._errors import INTERRUPTED, SOME_FAILED, WELL, CommandError
 from datagym_async.cli._import import READING, By, Outlined, source_of
-from datagym_async.cli._lookup import project_of
+from datagym_async.cli._lookup import project_of, refuse_to_overwrite
 from datagym_async.cli._option_table import Given
 from datagym_async.cli._options import ProjectArgument, Yes, argument, flag
 from datagym_async.cli._screen import Output, plain
@@ -154,6 +154,8 @@ def from_labels(
     _check_forms(invocation, as_yaml=as_yaml)
     if as_yaml and (output or project):
         raise CommandError("--yaml is for printing; leave it out, or --output and --upload.")
+    if output is not None:
+        refuse_to_overwrite([file, given.config["images"]], output)
     source = source_of(file, given, shape, by)
     present = _seen(invocation, project) if add and project is not None else None
     config = source.label_config(present)

@@ -23,7 +23,7 @@ from datagym_async.cli._errors import (
     CommandError,
     hint_in_shell_words,
 )
-from datagym_async.cli._lookup import lies_here, project_of, subject_of
+from datagym_async.cli._lookup import lies_here, project_of, refuse_to_overwrite, subject_of
 from datagym_async.cli._options import argument, flag
 from datagym_async.cli._progress import Step, showing
 from datagym_async.cli._screen import Output, plain
@@ -117,7 +117,8 @@ def preview(
         return await draw(await subjects.at(client, found))
 
     of_files = {"labels": labels, "images": images, "classes": classes}
-    is_here = _is_here(invocation, subject, of_files, project)
+    if is_here := _is_here(invocation, subject, of_files, project):
+        refuse_to_overwrite([Path(subject)], output)
     notes, shown = run_in_loop(local()) if is_here else with_client(invocation, at)
     for line in notes:
         invocation.output.warning(line)
@@ -366,6 +367,7 @@ def stats(
             raise CommandError(f"The file {file} must end in .html, .svg or .json.")
     if _is_here(invocation, subject, {"images": images, "classes": classes}):
         path = Path(subject)
+        refuse_to_overwrite([path, images, classes], *files)
         found = asyncio.run(stats_of_file(path, tiny=tiny, images=images, classes=classes or ()))
     else:
 

@@ -3,7 +3,8 @@
 import contextlib
 import difflib
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 import attrs
@@ -115,6 +116,14 @@ def lies_here(invocation: Invocation, subject: str) -> bool:
     is_here = not is_id(subject) and os.path.exists(subject)  # noqa: PTH110 -- any text is fine
     invocation.no_file = "" if is_here else subject
     return is_here
+
+
+def refuse_to_overwrite(inputs: Iterable[Path | None], *outputs: Path) -> None:
+    """Refuse to write a result over what is read for it."""
+    read = {os.path.realpath(each) for each in inputs if each is not None}
+    for each in outputs:
+        if os.path.realpath(each) in read:
+            raise CommandError(f"{each} is what is read here; write to another file.")
 
 
 def _meant(wanted: str, among: Sequence[Dataset | Project]) -> str:

@@ -32,7 +32,7 @@ from datagym_async.cli._errors import (
     in_shell_words,
 )
 from datagym_async.cli._job_options import UPLOAD
-from datagym_async.cli._lookup import dataset_of, find_dataset, project_of
+from datagym_async.cli._lookup import dataset_of, find_dataset, project_of, refuse_to_overwrite
 from datagym_async.cli._option_table import Given
 from datagym_async.cli._options import argument
 from datagym_async.cli._progress import SAY_EVERY, Problems, Snapshot, showing
@@ -136,6 +136,7 @@ def upload(
         if is_wrong:
             raise CommandError(sentence)
     check_report_files(report or ())
+    refuse_to_overwrite(map(Path, named), *(report or ()))
     workers = Workers(scheduler, workers_local)
     config = UploadConfig(**options | ({"journal": False} if no_journal else {}))
     source: Source = failed_items(failed) if failed else FolderWatch(named[0]) if watch else named

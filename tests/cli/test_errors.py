@@ -75,6 +75,7 @@ def test_a_current_folder_that_was_deleted(
         (["upload", "x", "y", "-d", "z", "--watch"], ["--watch", "one folder"]),
         (["upload", "x", "-d", "y", "--watch", "--dry-run"], ["--watch", "--dry-run"]),
         (["upload", "x", "-d", "y", "-n", "--report", "r.json"], ["--dry-run", "--report"]),
+        (["upload", "r.csv", "-d", "y", "--report", "./r.csv"], ["r.csv is what is read here"]),
         (["upload", "x", "-d", "y", "--allow-private-links"], ["--check-links"]),
         (["upload", "x", "-d", "y", "--allow-private-store"], ["--verify"]),
         (["upload", "x", "-d", "y", "--rate", "-1"], ["--rate"]),

@@ -138,6 +138,15 @@ def test_an_import_that_stops_says_what_was_made(bench: Bench, faults: FaultPlan
     assert [each.key for each in bench.config().entries] == ["car"]
 
 
+def test_labels_are_not_replaced_by_their_classes(bench: Bench) -> None:
+    """What is read stays as it was."""
+    file = bench.file("coco.json", coco({"Car": [1, 2, 3, 4]}))
+    before = file.read_bytes()
+    ran = bench.cli("config", "from", file, "-o", file)
+    assert (ran.status, "is what is read here" in ran.err) == (2, True)
+    assert file.read_bytes() == before
+
+
 def test_a_file_without_labels_imports_nothing(bench: Bench) -> None:
     """That is no error of the program, and not well either; the configuration has no entries."""
     bare = {"images": [{"id": 1, "file_name": "a.png"}], "categories": [], "annotations": []}

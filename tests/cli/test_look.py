@@ -101,6 +101,9 @@ def test_statistics_of_a_file(cli: Cli, tmp_path: Path) -> None:
 
     assert (ran.status, ran.out) == (1, "")
     assert "--fail-on tiny: 1 (tiny objects, with a side shorter than the limit)." in ran.err
+    over = cli("stats", tmp_path / "coco.json", "-o", tmp_path / "." / "coco.json")
+    assert (over.status, "is what is read here" in over.err) == (2, True)
+    assert json.loads((tmp_path / "coco.json").read_text()) == document
 
 
 def test_a_gallery_of_a_folder_has_the_labels_in_it(
@@ -255,6 +258,9 @@ def test_an_image_on_the_disk(cli: Cli, tmp_path: Path) -> None:
         (tmp_path / "labels.json").write_text(json.dumps(document))
 
     assert drawn[0] != drawn[1]
+    over = cli("preview", tmp_path / "a.jpg", "-o", tmp_path / "a.jpg")
+    assert (over.status, "is what is read here" in over.err) == (2, True)
+    assert (tmp_path / "a.jpg").read_bytes() == jpeg(3000)
 
 
 def test_statistics_of_labels_whose_images_are_elsewhere(cli: Cli, tmp_path: Path) -> None:
