@@ -67,7 +67,7 @@ def require_modules(what: str, extra: str, *names: str, instead: str = "") -> No
     missing = [name for name in names if importlib.util.find_spec(name) is None]
     if missing:
         packages = " and ".join(_PACKAGES.get(name, name) for name in missing)
-        way_out = f", or {instead}" if instead else ""
+        them, way_out = "them" if missing[1:] else "it", f", or {instead}" if instead else ""
         raise ConfigurationError(
-            f"{what} needs {packages}; install it with {how_to_install(extra)}{way_out}."
+            f"{what} needs {packages}; install {them} with {how_to_install(extra)}{way_out}."
         )
