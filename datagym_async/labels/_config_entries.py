@@ -89,7 +89,7 @@ class ConfigEntry:
             return entry
         if isinstance(entry, EntryHandle):
             return entry.to_entry()
-        check_is("entry", entry, LabelEntry)
+        check_is("entry", entry, ConfigEntry, LabelEntry)
         members = {each.alias: getattr(entry, each.name) for each in attrs.fields(cls)}
         return cls(**{**members, "children": map(cls.of, entry.children)})
 

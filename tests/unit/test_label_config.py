@@ -60,6 +60,9 @@ def test_a_key_that_is_there_is_an_error() -> None:
     config.entry("car").add_line("a", "A")
     with pytest.raises(LabelConfigError):
         config.entry("car").append_entry(ConfigEntry("a", "A", "line"))
+    wrong: Any = {"entryKey": "x"}
+    with pytest.raises(ConfigurationError, match="of the type ConfigEntry or LabelEntry"):
+        config.append_entry(wrong)
     config.append_entry(ConfigEntry("car", "Car", "polygon"), overwrite_duplicate=True)
     assert [each.type for each in config.entries] == [EntryType.POLYGON]
 
