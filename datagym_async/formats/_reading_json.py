@@ -10,12 +10,14 @@ import io
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from datagym_async._extras import extra_module
 from datagym_async._files import regular_only
-from datagym_async._json import check_depth, in_utf8, loads_of_python, why_no_json
+from datagym_async._json import BOM, check_depth, in_utf8, loads_of_python, why_no_json
+from datagym_async._wire._cutting import BrokenTextError, ElementCutter
 from datagym_async.formats._losses import BrokenError, FormatError, Losses, LossKind
 from datagym_async.formats._masks import MOST_PIXELS, trace
 from datagym_async.formats._raw import Category, Pair, RawDataset, RawImage, RawObject, Ring
@@ -38,6 +40,8 @@ from datagym_async.formats._reading import (
     stem_of,
 )
 
+_START: Final = 64  # bytes that show whether a file is a list
+_PIECE: Final = 64 * 1024
 _MOST_OF_A_LINE: Final = 16 * 2**20  # bytes
 
 
@@ -212,12 +216,17 @@ def _mask(text: object, left: float, top: float) -> list[list[Ring]]:
 
 
 def open_labelbox(path: Path, options: Options) -> RawDataset:
-    """Open an export file of Labelbox, with a line for each image."""
+    """Open an export file of Labelbox, with a line for each image, or a list of them."""
     if options.split:
         raise FormatError(f"{path} is of a format without parts; leave out split")
 
     def read(path: Path, classes: ReadClasses, losses: Losses) -> Iterator[RawImage]:
         with open(path, "rb", opener=regular_only) as file:
+            if file.read(_START).removeprefix(BOM).lstrip().startswith(b"["):
+                file.seek(0)
+                yield from _labelbox_list(path, file, classes, losses)
+                return
+            file.seek(0)
             number = 0
             while line := file.readline(_MOST_OF_A_LINE):
                 number += 1
@@ -231,6 +240,21 @@ def open_labelbox(path: Path, options: Options) -> RawDataset:
                         yield _labelbox(_object_of(line), where, classes, losses)
 
     return gathered(path, [path], read, "lines with the member data_row")
+
+
+def _labelbox_list(
+    path: Path, file: IO[bytes], classes: ReadClasses, losses: Losses
+) -> Iterator[RawImage]:
+    pieces = in_utf8(iter(partial(file.read, _PIECE), b""))
+    try:
+        for number, row in enumerate(ElementCutter().elements(pieces)):
+            where = f"{path}: [{number}]"
+            with losses.counting(where):
+                if not isinstance(row, dict):
+                    raise BrokenError("an object was expected")
+                yield _labelbox(row, where, classes, losses)
+    except (BrokenTextError, UnicodeDecodeError) as error:
+        raise BrokenError(f"it is not JSON: {why_no_json(error)}") from None
 
 
 def _labelbox(row: Mapping[str, Any], where: str, classes: ReadClasses, losses: Losses) -> RawImage:

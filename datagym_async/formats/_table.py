@@ -85,7 +85,7 @@ FORMATS: Final = (
     FormatInfo(name="cvat", path="annotations.xml, or its folder", open=open_cvat),
     FormatInfo(name="kitti", path="the folder of label files, or of label_2", open=open_kitti),
     FormatInfo(name="labelme", path="the folder of .json files, or one", open=open_labelme),
-    FormatInfo(name="labelbox", path="the file of a line an image", open=open_labelbox),
+    FormatInfo(name="labelbox", path="the file of lines, or of a list", open=open_labelbox),
 )
 """All formats that are read."""
 
@@ -213,7 +213,8 @@ def _of_file(path: Path) -> FormatName | None:
         root = _ROOT.search(_COMMENT.sub("", text))
         return _ROOTS.get(root[1]) if root else None
     if text.startswith(("{", "[")):
-        known = _MEMBERS if text.startswith("{") else dict.fromkeys(_RESULTS, _MEMBERS["images"])
+        of_lists = {each: _MEMBERS[each] for each in (*_RESULTS, "data_row")}
+        known = _MEMBERS if text.startswith("{") else of_lists
         members = [each[1] for each in _MEMBER.finditer(text) if each[1] in known]
         if "data_row" in members:  # whose annotations may stand before it
             return "labelbox"

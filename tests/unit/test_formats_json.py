@@ -340,6 +340,20 @@ def test_labelbox(tmp_path: Path) -> None:
     assert [each.name for each in dataset.categories] == ["car", "roof", "lane", "spot", "mask"]
 
 
+def test_labelbox_as_a_list(tmp_path: Path) -> None:
+    """Scripts write the rows of an export as one list; a bad row is one loss."""
+    good = {"name": "car", "bounding_box": {"left": 1, "top": 2, "width": 3.5, "height": 4}}
+    rows = [labelbox(good).decode(), "3", labelbox(good, row={"id": "b"}).decode()]
+    path = text(tmp_path / "export.json", f"[{', '.join(rows)}]")
+    images, losses = told(open_dataset(path))
+    assert [(each.name, len(each.objects)) for each in images] == [("a.png", 1), ("b", 1)]
+    (lost,) = losses.report().items
+    assert (lost.count, lost.examples) == (1, (f"{path}: [1]: an object was expected",))
+    text(path, path.read_text()[:-20])
+    with pytest.raises(FormatError, match=r"holds no images.*: it is not JSON"):
+        open_dataset(path)
+
+
 def test_answers_below_answers_of_labelbox(tmp_path: Path) -> None:
     """Each question counts, at any depth; so does each relation between objects."""
     inner = {"name": "size", "text_answer": {"content": "big"}}
