@@ -176,11 +176,14 @@ def _check_choice(source: TaskSource, wanted: ExportFormat, options: ExportOptio
             "The service exports only finished tasks (completed, skipped, reviewed); tasks in "
             "other states are read one by one, exactly: leave out exact=False."
         )
-    if wanted in ("json", "jsonl") and options.is_dataset:
+    is_own = wanted in ("json", "jsonl")
+    if is_own and options.is_dataset:
         raise ConfigurationError(f"The format {wanted} can hold neither images nor parts.")
-    idle = [name for name in ("classes", "clip", "zero_based", "group") if getattr(options, name)]
-    idle += ["mapping"] if options.mapping != LabelMapping() else []
-    if idle and wanted in ("json", "jsonl"):
+    idle = ["zero_based"] if options.zero_based and wanted != "voc" else []
+    if is_own:
+        idle += [name for name in ("classes", "clip", "group") if getattr(options, name)]
+        idle += ["mapping"] if options.mapping != LabelMapping() else []
+    if idle:
         raise ConfigurationError(f"{idle[0]} has no effect on the format {wanted}; leave it out.")
     if options.images in ("link", "copy") and options.images_from is None:
         raise ConfigurationError(

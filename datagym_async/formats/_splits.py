@@ -81,8 +81,11 @@ def parts_of(
     for None.
 
     Raises:
-        FormatError: The split has another form, or the group is not a regular expression.
+        FormatError: The split has another form, the group is not a regular expression, or there is
+            a group and no split.
     """
+    if group and split is None:
+        raise FormatError(f"The group {group!r} has no effect without parts; add split=...")
     shares = shares_of(split) if isinstance(split, str) else _checked(split or {"train": 1})
     try:
         wanted = re.compile(r"(.*)[/\\]" if group == "folder" else group or r"(?!)")

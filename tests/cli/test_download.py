@@ -158,6 +158,7 @@ def test_link_images_are_left_alone_and_named(
         (("-d", "Photos", "--split", "train=1"), "--split needs --labels"),
         (("-d", "Photos", "--no-exact"), "--no-exact needs --labels"),
         (("-d", "Photos", "--zero-based"), "--zero-based needs --labels"),
+        (("-d", "Photos", "--labels", "voc", "--group", "x"), "without parts; add --split"),
         (("-d", "Photos", "--project", "x"), "--project needs --labels, --bitmaps or --links"),
         (
             ("-d", "Photos", "--store-option", "region=x"),

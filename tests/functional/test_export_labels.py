@@ -129,6 +129,10 @@ async def test_what_cannot_be_used_is_said_before_anything_is_fetched(tmp_path: 
             await export(split={"train": "most"})  # type: ignore[dict-item]
         with pytest.raises(ConfigurationError, match="is not a regular expression"):
             await export(split="train=1", group="(")
+        with pytest.raises(ConfigurationError, match="no effect without parts; add split="):
+            await export(group="folder")
+        with pytest.raises(ConfigurationError, match="zero_based has no effect on the format yolo"):
+            await export(zero_based=True)
         with pytest.raises(ConfigurationError, match="images is 'move'; it must be one of 'link'"):
             await export(images="move", images_from=tmp_path)  # type: ignore[arg-type]
         with pytest.raises(ConfigurationError, match="is not a folder"):
