@@ -99,6 +99,17 @@ def test_a_success_gives_back(paid: float, tokens: float) -> None:
     assert quota.tokens == tokens
 
 
+def test_many_retries_at_once_cost_less_until_something_succeeds() -> None:
+    """In an outage; after a success they are what they were before, however many are waiting."""
+    quota = RetryQuota(500)
+    quota.at_once = 80
+    assert [quota.take(status(503)), quota.take(APITimeoutError("x"))] == [0.5, 1.0]
+    quota.at_once = 1
+    assert quota.take(status(503)) == 0.5
+    quota.succeeded(0.0)
+    assert quota.take(status(503)) == 5
+
+
 async def test_what_succeeds_at_last_has_cost_nothing() -> None:
     """Each repetition is paid for, and all of them are given back."""
     quota, service = RetryQuota(500), Service([status(503), APITimeoutError("x"), "done"])
