@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Unpack
 from datagym_async._checks import checked, listed, to_tuple
 from datagym_async._transport import check_base_url, check_kind
 from datagym_async._wire._messages import Lane
-from datagym_async.exceptions import ClientClosedError
+from datagym_async.exceptions import ClientClosedError, ConfigurationError
 
 if TYPE_CHECKING:
     from datagym_async._opened import Opened, RemoteJobs, Settings
@@ -315,7 +315,7 @@ class ClientJobs:
         from datagym_async.exports._bitmaps import save_bitmaps
 
         return await save_bitmaps(
-            self._bitmap_source(project_id, keys),
+            self._bitmap_source(project_id, keys, concurrency=concurrency),
             folder,
             wanted=format,
             resume=resume,
@@ -341,15 +341,21 @@ class ClientJobs:
         """
         from datagym_async.exports import BitmapStream
 
-        return BitmapStream(self._bitmap_source(project_id, keys), ahead=ahead)
+        return BitmapStream(self._bitmap_source(project_id, keys, ahead=ahead), ahead=ahead)
 
     def _bitmap_source(
-        self, project_id: ProjectId, keys: str | Sequence[str] | None
+        self, project_id: ProjectId, keys: str | Sequence[str] | None, **at_once: int
     ) -> BitmapSource:
         from datagym_async.exports._bitmaps import BitmapSource
         from datagym_async.models._ids import id_of
+        from datagym_async.resources._base import check_concurrency
 
+        check_concurrency(**at_once)
         several = None if keys is None else listed("keys", to_tuple(keys), str)
+        if several == ():
+            raise ConfigurationError(
+                "No key is given; name at least one, or None for what is there"
+            )
         parts = self._for_jobs
         return BitmapSource(parts.labels, parts.tasks, id_of(project_id, "project id"), several)
 

@@ -247,6 +247,13 @@ async def in_batches(source: AsyncIterable[T], size: int) -> AsyncGenerator[list
         yield batch
 
 
+def check_concurrency(**given: int) -> None:
+    """Raise `ConfigurationError` for a number of requests at once that is not from 1 to 64."""
+    for name, value in given.items():
+        if not 1 <= value <= MOST:
+            raise ConfigurationError(f"{name} is {value}; it must be between 1 and {MOST}.")
+
+
 async def for_each(
     items: Iterable[T] | AsyncIterable[T],
     work: Callable[[T], Awaitable[None]],
@@ -254,8 +261,7 @@ async def for_each(
     concurrency: int = DEFAULT_CONCURRENCY,
 ) -> None:
     """Do the work on each item, a few at once, in constant memory; an error ends all of it."""
-    if not 1 <= concurrency <= MOST:
-        raise ConfigurationError(f"concurrency is {concurrency}; it must be between 1 and {MOST}.")
+    check_concurrency(concurrency=concurrency)
     source, turn = one_by_one(items), asyncio.Lock()
 
     async def run_worker() -> None:

@@ -192,6 +192,21 @@ async def test_a_folder_that_cannot_be_written(here: World, tmp_path: Path) -> N
     assert "complete=False" in repr(report)
 
 
+@pytest.mark.parametrize("wrong", [{"keys": []}, {"concurrency": 0}, {"concurrency": 65}])
+async def test_arguments_are_checked_before_anything_is_asked(
+    here: World, tmp_path: Path, wrong: dict[str, Any]
+) -> None:
+    """Also those of a stream, which asks later."""
+    before = len(here.plan.requests)
+    with pytest.raises(ConfigurationError):
+        await here.client.download_bitmaps(here.project_id, tmp_path, **wrong)
+    if "concurrency" in wrong:
+        wrong = {"ahead": wrong["concurrency"]}
+    with pytest.raises(ConfigurationError):
+        here.client.bitmaps(here.project_id, **wrong)
+    assert len(here.plan.requests) == before
+
+
 @pytest.mark.parametrize("keys", [["p"], ["nope", "seg"]])
 async def test_keys_that_segment_nothing(here: World, tmp_path: Path, keys: list[str]) -> None:
     """A key of another type would give black images without a word."""
