@@ -240,8 +240,11 @@ def _parse_csv(lines: Iterator[tuple[int, str]], folder: Path) -> Iterator[Line]
             if set(header) & {*_CONTENTS}:
                 continue
             if not _is_content(row[0].strip(), folder):
-                wrong = f"none of its columns ({', '.join(map(quoted, row[:5]))}) contains images; "
-                wrong += f"call the one with the paths path, and one with names name; known: {KNOWN}."
+                titles = ", ".join(map(quoted, row[:5]))
+                wrong = (
+                    f"none of its columns ({titles}) contains images; call the one with the paths "
+                    f"path, and one with names name; known: {KNOWN}."
+                )
                 yield Line(rows.line_num, wrong=wrong, wrong_list=True)
                 return
             header = ["path"]  # it has none, and this is the first line
