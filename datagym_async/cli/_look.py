@@ -117,7 +117,7 @@ def preview(
         return await draw(await subjects.at(client, found))
 
     of_files = {"labels": labels, "images": images, "classes": classes}
-    if is_here := _is_here(invocation, subject, of_files, project):
+    if is_here := _is_here(invocation, subject, project, **of_files):
         refuse_to_overwrite([Path(subject)], output)
     notes, shown = run_in_loop(local()) if is_here else with_client(invocation, at)
     for line in notes:
@@ -161,14 +161,13 @@ class Subjects:
     async def local(self) -> ImageSet:
         """Return the images of a folder, or a single image."""
         path = Path(self.subject)
-        if not await in_thread(path.is_file):
-            return await self._of(path)
-        looked = await self._of(path.parent)
+        is_file = await in_thread(path.is_file)
+        folder = path.parent if is_file else path
+        looked = await of_folder(folder, self.labels, self.listing, self.classes or ())
+        if not is_file:
+            return looked
         only = [each for each in looked.subjects if each.path == path]
         return attrs.evolve(looked, title=path.name, subjects=only)
-
-    async def _of(self, folder: Path) -> ImageSet:
-        return await of_folder(folder, self.labels, self.listing, self.classes or ())
 
     async def at(self, client: DataGymClient, found: Project | Dataset) -> ImageSet:
         of = None if self.project is None else (await project_of(client, self.project)).id
@@ -182,20 +181,14 @@ class Subjects:
 
 
 def _is_here(
-    invocation: Invocation,
-    subject: str,
-    of_files: Mapping[str, Path | None],
-    project: str | None = None,
+    invocation: Invocation, subject: str, project: str | None = None, **of_files: Path | None
 ) -> bool:
     """Return whether a subject is a file or folder; refuse options that have no effect on it."""
     is_here = lies_here(invocation, subject)
-    if is_here and project is not None:
-        raise CommandError(f"--project is for datasets and media, and {subject!r} is a path here.")
-    for name, value in () if is_here else of_files.items():
+    what, where = ("datasets and media", "a") if is_here else ("files and folders", "no")
+    for name, value in ({"project": project} if is_here else of_files).items():
         if value is not None:
-            raise CommandError(
-                f"--{name} is for files and folders, and {subject!r} is not a path here."
-            )
+            raise CommandError(f"--{name} is for {what}, and {subject!r} is {where} path here.")
     return is_here
 
 
@@ -283,7 +276,7 @@ def gallery(
 
     # What is compared is in files, too.
     of_files = {"labels": labels} | ({} if compare else {"images": images, "classes": classes})
-    is_here = _is_here(invocation, subject, of_files, project)
+    is_here = _is_here(invocation, subject, project, **of_files)
     client = None if is_here else client_for(invocation)
     try:
         made = run_in_loop(run())
@@ -365,7 +358,7 @@ def stats(
     for file in files:
         if file.suffix.lower() not in _FORMATS:
             raise CommandError(f"The file {file} must end in .html, .svg or .json.")
-    if _is_here(invocation, subject, {"images": images, "classes": classes}):
+    if _is_here(invocation, subject, images=images, classes=classes):
         path = Path(subject)
         refuse_to_overwrite([path, images, classes], *files)
         found = asyncio.run(stats_of_file(path, tiny=tiny, images=images, classes=classes or ()))
