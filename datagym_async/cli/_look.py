@@ -185,7 +185,7 @@ def _is_here(
 ) -> bool:
     """Return whether a subject is a file or folder; refuse options that have no effect on it."""
     is_here = lies_here(invocation, subject)
-    what, where = ("datasets and media", "a") if is_here else ("files and folders", "no")
+    what, where = ("datasets and media", "a") if is_here else ("files and folders", "not a")
     for name, value in ({"project": project} if is_here else of_files).items():
         if value is not None:
             raise CommandError(f"--{name} is for {what}, and {subject!r} is {where} path here.")
