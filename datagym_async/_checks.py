@@ -337,11 +337,11 @@ def _kind_by_name(name: str, here: Mapping[str, Any]) -> Kind | None:
 
 
 def to_path(name: str, value: str | os.PathLike[str] | None) -> Path | None:
-    """Convert the path of a field; None stays."""
+    """Convert the path of a field, with its ``~`` expanded; None stays."""
     if value is None:
         return None
     check(PATH, **{name: value})
-    return Path(value)
+    return Path(os.path.expanduser(value))  # noqa: PTH111 -- Path raises where there is no home
 
 
 def to_tuple(value: object) -> tuple[Any, ...]:

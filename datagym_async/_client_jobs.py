@@ -443,6 +443,7 @@ class ClientJobs:
             APIError: The labels cannot be read.
             OSError: They cannot be written.
         """
+        from datagym_async._files import from_home
         from datagym_async.exports._label_files import ExportOptions, export_labels
         from datagym_async.exports._tasks import TaskSource, states_of
         from datagym_async.formats import LabelMapping
@@ -476,14 +477,14 @@ class ClientJobs:
             clip=clip,
             zero_based=zero_based,
             images=images,
-            images_from=None if images_from is None else Path(images_from),
+            images_from=None if images_from is None else from_home(images_from, what="images_from"),
             split=split,
             group=group,
             overwrite=overwrite,
             download=download,
             on_progress=on_progress or (lambda _: None),
         )
-        return await export_labels(source, Path(path), format, options)
+        return await export_labels(source, from_home(path), format, options)
 
     async def import_labels(
         self,
@@ -538,6 +539,7 @@ class ClientJobs:
             APIError: The service cannot be reached any more; a note says how many were stored.
             OSError: The file cannot be read.
         """
+        from datagym_async._files import from_home
         from datagym_async.formats import LabelMapping, PredictionFile
         from datagym_async.imports import LabelImport
         from datagym_async.models._ids import id_of
@@ -545,14 +547,14 @@ class ClientJobs:
 
         project = chosen(await self.projects.list(), id_of(project_id, "project id"))
         source = PredictionFile(
-            Path(path),
+            from_home(path),
             format=format,
             mapping=LabelMapping() if mapping is None else mapping,
             classes=classes,
             split=split,
             min_score=min_score,
             zero_based=zero_based,
-            images=None if images is None else Path(images),
+            images=None if images is None else from_home(images, what="images"),
             unannotated=unannotated,
         )
         run = LabelImport(

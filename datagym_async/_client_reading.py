@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast, overload
 
 import attrs
@@ -134,6 +133,7 @@ class ClientReading(ClientJobs):
             APIError: The service cannot be reached any more.
             FileWriteError: The folder cannot be written to.
         """
+        from datagym_async._files import from_home
         from datagym_async.look import GalleryOptions
         from datagym_async.look._gallery import build_gallery
         from datagym_async.look._marks import require_look
@@ -143,7 +143,8 @@ class ClientReading(ClientJobs):
         check_kind("options", options, GalleryOptions)
         named = self._named(project_id, dataset_id)
         looked = await of_service(self._look_sources(), *named)
-        return await build_gallery(looked, Path(folder), options or GalleryOptions())
+        place = from_home(folder, what="folder")
+        return await build_gallery(looked, place, options or GalleryOptions())
 
     def _is_of_the_environment(self) -> bool:
         return checked_address() == self.base_url and TOKEN_VARIABLE in os.environ

@@ -21,7 +21,14 @@ import attrs
 
 from datagym_async._checks import check_word
 from datagym_async._extras import require_modules
-from datagym_async._files import folded_name, numbered_file, safe_name, sweep, write_file
+from datagym_async._files import (
+    folded_name,
+    from_home,
+    numbered_file,
+    safe_name,
+    sweep,
+    write_file,
+)
 from datagym_async._printable import Shown, printable, tally, told
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import (
@@ -248,7 +255,7 @@ async def save_bitmaps(
     on_result: Callable[[BitmapResult], None] | None,
 ) -> BitmapReport:
     check_format(wanted)
-    target = Path(folder)
+    target = from_home(folder, what="folder")
     results: list[BitmapResult] = []
 
     async def settle(bitmap_and_file: tuple[Bitmap, Path]) -> None:

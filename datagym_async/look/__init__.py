@@ -17,9 +17,9 @@ Drawings and pages need ``datagym-async[look]``; SVG needs no extra.
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from datagym_async._checks import checked
+from datagym_async._files import from_home as _from_home
 from datagym_async._public import publish
 from datagym_async.look._marks import (
     colors_of as colors_of,
@@ -64,9 +64,10 @@ async def gallery(
         FormatError: The labels have no known format.
         OSError: Something cannot be read, or the output cannot be written.
     """
-    given = None if labels is None else Path(labels)
-    looked = await _of_folder(Path(folder), given, options.images, options.classes)
-    return await build_gallery(looked, Path(output), options)
+    given = None if labels is None else _from_home(labels, what="labels")
+    place, images = _from_home(output, what="output"), _from_home(folder, what="folder")
+    looked = await _of_folder(images, given, options.images, options.classes)
+    return await build_gallery(looked, place, options)
 
 
 publish(globals())

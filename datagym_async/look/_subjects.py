@@ -18,6 +18,7 @@ from typing import Any, Final, TypeAlias
 import attrs
 
 from datagym_async._checks import checked, to_path
+from datagym_async._files import from_home
 from datagym_async._printable import quoted
 from datagym_async._runs._engine import Patience, is_fatal
 from datagym_async._runs._text import counted
@@ -198,7 +199,7 @@ async def stats(
         OSError: It cannot be read.
     """
     require_look("Counting labels")
-    path = Path(path)
+    path = from_home(path)
     tally = StatisticsTally(path.name or str(path), tiny=tiny)
     where = to_path("images", images)
     labels = labels_in(path, tally.notes, images=where, classes=classes)

@@ -204,6 +204,30 @@ async def test_a_project_without_a_finished_task(tmp_path: Path) -> None:
     assert alone.notes == ("1 media; the dataset is in no project, so they have no labels.",)
 
 
+async def test_paths_of_jobs_may_begin_at_home(
+    here: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As those of uploads and downloads do; none makes a folder named ~."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    client, project = here.client, here.project_id
+    options = GalleryOptions(workers=0, compare=Path("~/labels.json"))
+
+    exported = await client.export_labels(project, "~/labels.json")
+    bitmaps = await client.download_bitmaps(project, "~/bitmaps")
+    gallery = await client.gallery("~/gallery", project_id=project, options=options)
+    counted = await look.stats("~/labels.json")
+    imported = await client.import_labels(project, "~/labels.json", keep_data=True, dry_run=True)
+
+    assert exported.path == tmp_path / "labels.json"
+    assert (bitmaps.folder, gallery.path.parent) == (tmp_path / "bitmaps", tmp_path / "gallery")
+    assert (counted.name, counted.images) == ("labels.json", 2)
+    assert len(imported.report.results) == 2
+    assert list((tmp_path / "here").iterdir()) == []
+
+
 async def test_videos_are_counted_and_not_downloaded(tmp_path: Path) -> None:
     """A gallery shows images; statistics count videos by their state."""
     async with world() as made:
