@@ -55,7 +55,8 @@ _LISTS: Final = ("names", "labels", "difficult", "map", "tree", "download")
 _NAMES_FILES: Final = ("classes.txt", "obj.names", "classes.names", "_darknet.labels", "names.txt")
 """What lists of classes are called, in any case."""
 _LIKE_NAMES: Final = re.compile(
-    r"(?i)(class(es)?|labels?)[ _-]?(names?|map)?|class[ _-]?list|obj(ect)?s?[ _-]?names?|names?"
+    r"(class(es)?|labels?)[ _-]?(names?|map)?|class[ _-]?list|obj(ect)?s?[ _-]?names?|names?",
+    re.IGNORECASE,
 )
 """Stems of those that are read if there is none of the others, and their first line is no label."""
 _NAMES_SUFFIXES: Final = frozenset((".txt", ".names", ".labels"))
