@@ -201,7 +201,9 @@ def _close(output: Output, exported: ExportedLabels, *, to_stdout: bool) -> None
     for loss in exported.losses.items:
         is_gone = loss.kind.is_loss or loss.kind is LossKind.NO_FILE
         output.warning(f"{'lost' if is_gone else 'changed'}: {loss}")
-    if not (output.quiet and exported.ok):
+    if output.quiet and not exported.ok:
+        output.warning(exported.summary())
+    elif not output.quiet:
         (output.message if to_stdout else output.result)(exported.summary())
         if exported.tasks and (folder := exported.downloaded_to) is not None:
             output.message(
