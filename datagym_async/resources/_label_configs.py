@@ -27,6 +27,7 @@ from datagym_async._files import (
     PRIVATE,
     PRIVATE_FOLDER,
     FolderPart,
+    from_home,
     placed_beside_the_loop,
     private_folder,
     read_whole,
@@ -171,7 +172,7 @@ class LabelConfigsResource(Resource):
         """
 
         def read_saved() -> LabelConfig:
-            file = Path(saved)
+            file = from_home(saved, what="saved")
             file = file / CONFIG_FILE if file.is_dir() else file
             return LabelConfig.from_json(read_whole(file))
 
@@ -195,7 +196,7 @@ class LabelConfigsResource(Resource):
         config = await self.read(project.id)
         if config is None:
             raise _unseen(project, "so there is nothing to save")
-        return await write_backup(self._session, project, config, Path(folder))
+        return await write_backup(self._session, project, config, from_home(folder, what="folder"))
 
     async def at_stake(self, project_id: ProjectId) -> ConfigStakes:
         """Count what clearing the label configuration of a project would delete."""
@@ -244,7 +245,8 @@ class LabelConfigsResource(Resource):
                 return present
             old, saved = LabelConfig.from_entries(present), None
             if backup is not None and len(old):
-                saved = await write_backup(self._session, project, present, Path(backup))
+                place = from_home(backup, what="backup")
+                saved = await write_backup(self._session, project, present, place)
                 _log.info("saved the label configuration and labels to %s", saved.folder)
                 if on_backup is not None:
                     on_backup(saved)

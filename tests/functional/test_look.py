@@ -221,7 +221,10 @@ async def test_paths_of_jobs_may_begin_at_home(
     counted = await look.stats("~/labels.json")
     imported = await client.import_labels(project, "~/labels.json", keep_data=True, dry_run=True)
 
+    backup = await client.label_configs.backup(project, "~/backups")
+
     assert exported.path == tmp_path / "labels.json"
+    assert backup.folder.parent == tmp_path / "backups"
     assert (bitmaps.folder, gallery.path.parent) == (tmp_path / "bitmaps", tmp_path / "gallery")
     assert (counted.name, counted.images) == ("labels.json", 2)
     assert len(imported.report.results) == 2
