@@ -312,11 +312,12 @@ class ClientJobs:
             APIError: The project cannot be read, or the token is no longer valid.
             TransferError: The folder cannot be written to; its `report` says what was done.
         """
+        from datagym_async._files import from_home
         from datagym_async.exports._bitmaps import save_bitmaps
 
         return await save_bitmaps(
             self._bitmap_source(project_id, keys, concurrency=concurrency),
-            folder,
+            from_home(folder, what="folder"),
             wanted=format,
             resume=resume,
             concurrency=concurrency,

@@ -23,12 +23,7 @@ from datagym_async.cli._app import epilog_of
 from datagym_async.cli._errors import INTERRUPTED, SOME_FAILED, CommandError, sentence_of, status_of
 from datagym_async.cli._option_table import Given, OptionTable
 from datagym_async.cli._options import OF_ALL, OF_CLIENTS, Shared, sign
-from datagym_async.cli._screen import (
-    LogFileHandler,
-    LogHandler,
-    Output,
-    with_fitting_arguments,
-)
+from datagym_async.cli._screen import LogFileHandler, LogHandler, Output, repaired
 from datagym_async.cli._signals import terminated_like_interrupted
 
 C = TypeVar("C", bound=Callable[..., int])
@@ -141,7 +136,7 @@ def _logging(invocation: Invocation) -> Iterator[None]:
             # A thread writes it: a slow disk must not block the event loop.
             records: SimpleQueue[logging.LogRecord] = SimpleQueue()
             handlers.append(queued := QueueHandler(records))
-            queued.addFilter(with_fitting_arguments)
+            queued.addFilter(repaired)
             listener = QueueListener(records, written)
             listener.start()
             stack.callback(written.close)

@@ -227,7 +227,7 @@ class Output:
         console.print(text, soft_wrap=not console.is_terminal)
 
 
-def with_fitting_arguments(record: logging.LogRecord) -> bool:
+def repaired(record: logging.LogRecord) -> bool:
     """Let a record pass, as a filter; another library may log a text that its arguments do not fit.
 
     Python's own handlers print an error of that, and raise nothing in the code that logs.
@@ -273,7 +273,7 @@ class LogHandler(logging.Handler):
     def __init__(self, output: Output, *, debug: bool) -> None:
         super().__init__(logging.DEBUG if debug else logging.WARNING)
         self._say = output.trace if debug else output.warning
-        self.addFilter(with_fitting_arguments)
+        self.addFilter(repaired)
         self.setFormatter(logging.Formatter(_RECORD if debug else "%(message)s"))
 
     def emit(self, record: logging.LogRecord) -> None:

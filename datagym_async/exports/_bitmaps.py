@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing
@@ -21,14 +20,7 @@ import attrs
 
 from datagym_async._checks import check_word
 from datagym_async._extras import require_modules
-from datagym_async._files import (
-    folded_name,
-    from_home,
-    numbered_file,
-    safe_name,
-    sweep,
-    write_file,
-)
+from datagym_async._files import folded_name, numbered_file, safe_name, sweep, write_file
 from datagym_async._printable import Shown, printable, tally, told
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import (
@@ -247,7 +239,7 @@ class BitmapSource:
 
 async def save_bitmaps(
     source: BitmapSource,
-    folder: str | os.PathLike[str],
+    target: Path,
     *,
     wanted: BitmapFormat,
     resume: bool,
@@ -255,7 +247,6 @@ async def save_bitmaps(
     on_result: Callable[[BitmapResult], None] | None,
 ) -> BitmapReport:
     check_format(wanted)
-    target = from_home(folder, what="folder")
     results: list[BitmapResult] = []
 
     async def settle(bitmap_and_file: tuple[Bitmap, Path]) -> None:
