@@ -141,7 +141,13 @@ class TaskSource:
                             "does; leave exact and states out, or use labels.export_videos."
                         )
                     if detail.state in self.states:
-                        found[task.id] = _labelled(detail, task)
+                        found[task.id] = LabeledTask(
+                            **attrs.asdict(labels_of(detail), recurse=False),
+                            stored_media_name=detail.media.stored_name,
+                            labeler=task.labeler,
+                            state=detail.state,
+                            task_id=detail.id,
+                        )
                 done += 1
                 on_read(done, len(wanted))
 
@@ -228,13 +234,3 @@ def _coordinates(shape: Shape) -> tuple[int, ...] | None:
     if isinstance(shape, Rectangle):
         return tuple(map(int, attrs.astuple(shape)))
     return tuple(int(n) for ring in rings_of(shape) for each in ring for n in (each.x, each.y))
-
-
-def _labelled(detail: TaskDetail, task: Task) -> LabeledTask:
-    return LabeledTask(
-        **attrs.asdict(labels_of(detail), recurse=False),
-        stored_media_name=detail.media.stored_name,
-        labeler=task.labeler,
-        state=detail.state,
-        task_id=detail.id,
-    )
