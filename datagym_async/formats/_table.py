@@ -150,6 +150,7 @@ _NOT_READ: Final = {
     "Segment Anything": r'"(?:stability_score|predicted_iou)"\s*:',
     "nuImages": r'"category_token"\s*:',
     "SuperAnnotate": r'"className"\s*:',
+    "Ultralytics' platform": r'"type"\s*:\s*"dataset"',
     "Dataloop": r'"itemMetadata"\s*:',
     "OIDv4 ToolKit": r"\A[A-Z][A-Za-z ]*(?: \d+\.\d+){4}\s",
     "YOLO for Keras": r"\A\S.*\.(?:jpe?g|png) \d+,\d+,\d+,\d+,\d+",

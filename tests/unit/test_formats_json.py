@@ -571,6 +571,7 @@ TOOLS = {
     "Segment Anything": {"image": {"image_id": 1}, "annotations": [{"predicted_iou": 0.9}]},
     "nuImages": [{"token": "a", "category_token": "b", "bbox": [1, 2, 3, 4]}],
     "SuperAnnotate": {"metadata": {"name": "a.jpg"}, "instances": [{"className": "car"}]},
+    "Ultralytics' platform": {"type": "dataset", "task": "detect", "class_names": {"0": "car"}},
     "Dataloop": {"filename": "/a.jpg", "itemMetadata": {}, "annotations": [{"label": "car"}]},
     "OIDv4 ToolKit": "Traffic light 10.0 20.5 100.0 90.0\n",
     "KITTI's tracklets": "<boost_serialization/>",
