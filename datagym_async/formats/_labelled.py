@@ -218,4 +218,4 @@ class _Mapper:
 
 def _around(points: Sequence[Pair]) -> Rectangle:
     bounds = Polygon(points).bounds
-    return Rectangle(bounds.left, bounds.top, bounds.width, bounds.height)
+    return Rectangle.from_corners(*bounds)

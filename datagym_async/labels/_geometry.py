@@ -57,7 +57,7 @@ def clipped(shape: Shape, width: float, height: float) -> list[Shape]:
             left, right = (min(max(each, 0), width) for each in (left, right))
             top, bottom = (min(max(each, 0), height) for each in (top, bottom))
             inside = left < right and top < bottom
-            return [Rectangle(left, top, right - left, bottom - top)] if inside else []
+            return [Rectangle.from_corners(left, top, right, bottom)] if inside else []
         case Polygon(points):
             ring = clip_ring(_pairs(points), width, height)
             return [Polygon(ring)] if ring else []

@@ -179,6 +179,12 @@ class Rectangle:
         if not {type(self.x), type(self.y), type(self.width), type(self.height)} <= NUMBERS:
             _check_numbers(self)
 
+    @classmethod
+    def from_corners(cls, left: float, top: float, right: float, bottom: float) -> Rectangle:
+        """Return the rectangle between two corners: most models give boxes like this (xyxy)."""
+        first, other = Point(left, top), Point(right, bottom)
+        return cls(first.x, first.y, other.x - first.x, other.y - first.y)
+
     @property
     def bounds(self) -> Bounds:
         """Return its four edges."""

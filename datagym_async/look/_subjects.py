@@ -263,7 +263,7 @@ def _as_drawn(annotation: Annotation) -> Annotation:
         return annotation
     (ring,) = shape.rings
     if len(ring) == 4 and ring == (box := shape.bounds).corners:
-        drawn: Shape = Rectangle(box.left, box.top, box.width, box.height)
+        drawn: Shape = Rectangle.from_corners(*box)
     else:
         drawn = Polygon(ring)
     return attrs.evolve(annotation, shape=drawn)

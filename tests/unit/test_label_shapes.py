@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from datagym_async.exceptions import ConfigurationError
 from datagym_async.labels import (
     Bounds,
     Incomplete,
@@ -83,6 +84,16 @@ def test_points_and_pairs_are_the_same() -> None:
     """Corners are given as points or as pairs."""
     assert Polygon(SQUARE) == Polygon([Point(x, y) for x, y in SQUARE])
     assert Polygon(SQUARE) != Polygon(SQUARE[::-1])
+
+
+def test_a_box_of_a_model_has_two_corners() -> None:
+    """They are no width and height; what is no number is refused."""
+    box = Rectangle(10, 20, 30, 40)
+    assert Rectangle.from_corners(10, 20, 40, 60) == box == Rectangle.from_corners(*box.bounds)
+    assert Rectangle.from_corners(*np.array([10, 20, 40, 60], np.float32)) == box
+    wrong: Any = "40"
+    with pytest.raises(ConfigurationError, match="'40'; it must be a number"):
+        Rectangle.from_corners(10, 20, wrong, 60)
 
 
 def test_an_incomplete_shape_is_like_no_complete_one() -> None:
