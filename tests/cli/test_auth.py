@@ -61,7 +61,7 @@ def test_a_token_is_kept_and_used(
         "profiles": ["default"],
         "accepted": True,
     }
-    assert cli("auth", "logout", "--yes").status == 0
+    assert cli("auth", "logout", "--yes", "--json").document == {"deleted": ["default"]}
     assert TOKEN not in profiles.read_text(encoding="utf-8")
     assert cli("auth", "status").status == 2
 
