@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from contextlib import ExitStack
+from contextlib import nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Final, Literal
@@ -161,14 +161,11 @@ def export(
 
     states = "all" if state == ["all"] else state or None
     try:
-        with ExitStack() as stack:
-            if to_stdout:  # whole or not at all, there too
-                folder = stack.enter_context(TemporaryDirectory(prefix="datagym-async-"))
-                exported = run_in_loop(run(Path(folder, "export")))
+        with TemporaryDirectory(prefix="datagym-async-") if to_stdout else nullcontext() as folder:
+            exported = run_in_loop(run(Path(folder, "export") if folder else output))
+            if folder:  # whole or not at all, there too
                 shown.file(exported.path)
                 exported = attrs.evolve(exported, path=Path("standard output"))
-            else:
-                exported = run_in_loop(run(output))
     except (KeyboardInterrupt, asyncio.CancelledError):
         shown.warning("Interrupted; no partial file is left.")
         return INTERRUPTED
