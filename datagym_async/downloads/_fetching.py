@@ -5,8 +5,9 @@ later, it is requested again here, with the same waits; its first part is thrown
 
 **WebDataset shards** are tars of samples, in a folder or in a store. A sample is the files of one
 key, one after the other: the image, and its labels as ``KEY.json`` if requested. WebDataset uses a
-name up to its first dot as the key, so dots before the suffix become underscores. If a key exists
-already, the beginning of the media's id is appended. Media come in the order in which they arrive.
+name up to its first dot as the key, so dots before the suffix become underscores. An image without
+the suffix of one gets that of its content. If a key exists already, the beginning of the media's id
+is appended. Media come in the order in which they arrive.
 A shard is written under a temporary name, and moved to its place when it is full; only then are its
 media recorded as downloaded. After a kill, media of an unfinished shard are fetched again.
 """
@@ -27,6 +28,7 @@ from typing import Any, Final, cast
 
 import attrs
 
+from datagym_async._files import with_room
 from datagym_async._retry import RetryPolicy
 from datagym_async._runs._disk import PARTS, HashedPart, is_full, path_in
 from datagym_async._runs._engine import DownloadSources, Patience, is_fatal
@@ -52,8 +54,10 @@ from datagym_async.exceptions import (
     NotFoundError,
     StoreError,
 )
+from datagym_async.formats._reading import image_suffix
 from datagym_async.labels import LabeledTask, to_payload
 from datagym_async.models import MediaSourceType
+from datagym_async.models._names import IMAGE_SUFFIXES
 from datagym_async.resources._base import in_batches
 
 _HELD = 1 << 20  # bytes collected before they are written: a smaller media is written at once
@@ -301,19 +305,23 @@ class Shards:
             # Not as a stream ("w|"), which writes when it is dropped, too.
             self._tar = tarfile.open(fileobj=stream, mode="w")  # noqa: SIM115 -- over several calls
         path = PurePosixPath(wanted.path)
-        key = str(path.with_name(path.stem.replace(".", "_")))
+        stem, suffix = path.stem, path.suffix.lower()
+        if suffix not in IMAGE_SUFFIXES and (found := image_suffix(part.path)):
+            stem, suffix = path.name, found  # WebDataset leaves out files without a suffix
+        key = str(path.with_name(stem.replace(".", "_")))
+        key = with_room(key, f"_{wanted.media_id[:13]}.json")  # the longest that may follow
         key = self._manifest.claim_key(key, wanted.media_id)
-        member = key + path.suffix.lower()
+        member = key + suffix
         with part.path.open("rb") as file:
             self._tar.addfile(_header(member, part.size), file)
         if self._has_labels:
             sql = "SELECT text FROM label WHERE media_id = ?"
-            found = self._texts.execute(sql, (wanted.media_id,)).fetchone()
+            known = self._texts.execute(sql, (wanted.media_id,)).fetchone()
             about = {"media_id": wanted.media_id, "name": wanted.name}
-            labels = json.loads(found[0]) if found else None
+            labels = json.loads(known[0]) if known else None
             text = json.dumps(about | {"labels": labels}).encode()
             self._tar.addfile(_header(f"{key}.json", len(text)), io.BytesIO(text))
-            self._labelled += found is not None
+            self._labelled += known is not None
         self._rows.append((wanted.media_id, part.size, part.hash.hexdigest(), member))
 
     async def _seal(self) -> None:

@@ -30,7 +30,7 @@ from datagym_async.labels import Annotation, Rectangle
 from datagym_async.server import SeedMedia, Server
 from datagym_async.testing import RefuseToken
 from datagym_async.uploads import UploadItem
-from tests.helpers.photos import jpeg
+from tests.helpers.photos import jpeg, png
 from tests.helpers.sentinel import TOKEN
 from tests.helpers.stores import BrokenStore, make_bucket, moto_server, opened, options_of
 from tests.helpers.world import world
@@ -426,6 +426,27 @@ async def test_keys_are_one_for_each_image_and_labels_lie_beside(tmp_path: Path)
     files = [row["file"] for row in csv.DictReader(rows)]
     with tarfile.open(tmp_path / "o" / "shard-000000.tar") as tar:
         assert {f"shard-000000.tar/{name}" for name in tar.getnames()} > set(files)
+
+
+async def test_webdataset_finds_images_whose_names_have_no_suffix_of_one(tmp_path: Path) -> None:
+    """Each sample has its image under a suffix, and its labels, and any disk can hold its files."""
+    images = {
+        name: (png if name in {"scan.1", "b"} else jpeg)(2000, seed=at)
+        for at, name in enumerate(("scan", "scan.1", "a.json", "scan.JPG", f"{'x' * 251}.jpg", "b"))
+    }
+    async with world(*(SeedMedia(name, data) for name, data in images.items())) as here:
+        config = DownloadConfig(shards=100, labels="json")
+        report = await here.client.download_dataset(here.dataset_id, tmp_path / "o", config=config)
+    assert (report.downloaded, report.ok) == (6, True)
+    data = (tmp_path / "o" / "shard-000000.tar").read_bytes()
+    held = {}
+    for sample in samples({"": data}).values():
+        name = json.loads(sample.pop("json"))["name"]
+        ((suffix, held[name]),) = sample.items()
+        assert suffix in ({"png"} if name in {"scan.1", "b"} else {"jpg", "jpeg"})
+    assert held == images
+    with tarfile.open(tmp_path / "o" / "shard-000000.tar") as tar:
+        assert max(map(len, tar.getnames())) <= 255
 
 
 @pytest.mark.parametrize(
