@@ -11,8 +11,10 @@ import asyncio
 import contextlib
 import contextvars
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Executor, Future
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
+from threading import Thread
 from typing import Any, ParamSpec, TypeVar
 
 import attrs
@@ -31,25 +33,45 @@ async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
     `asyncio.to_thread` would leave the thread running, with everything that is open there. So pass
     work in small portions.
     """
-    return await _awaited(_started(function, *args, **kwargs), patience=None)
+    return await _awaited(_started(partial(function, *args, **kwargs)), patience=None)
 
 
 async def in_thread_left_behind(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Do the same for a function that may never return: a cancellation waits for a second only."""
-    return await _awaited(_started(function, *args, **kwargs), patience=PATIENCE)
+    """Do the same for a function that may never return: a cancellation waits for a second only.
+
+    Neither the event loop nor the program waits for its end.
+    """
+    call = partial(function, *args, **kwargs)
+    return await _awaited(_started(call, _DaemonThreads()), patience=PATIENCE)
 
 
-def _started(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
+class _DaemonThreads(Executor):
+    """A thread for each call."""
+
+    def submit(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        future: Future[T] = Future()
+
+        def work() -> None:
+            try:
+                future.set_result(call(*args, **kwargs))
+            except BaseException as error:
+                future.set_exception(error)
+
+        Thread(target=work, daemon=True).start()
+        return future
+
+
+def _started(function: Callable[[], T], executor: Executor | None = None) -> asyncio.Future[T]:
     context = contextvars.copy_context()
     loop = asyncio.get_running_loop()
 
     def call() -> T:
         try:
-            return context.run(function, *args, **kwargs)
+            return context.run(function)
         except _NO_ERRORS as error:
             raise RuntimeError(f"{type(error).__name__} was raised in a thread") from error
 
-    return loop.run_in_executor(None, call)
+    return loop.run_in_executor(executor, call)
 
 
 async def _awaited(future: asyncio.Future[T], *, patience: float | None) -> T:

@@ -11,6 +11,7 @@ import asyncio
 import itertools
 import threading
 import time
+from collections import deque
 from collections.abc import AsyncIterable, Awaitable, Callable, Generator, Iterable, Iterator
 from contextlib import closing, nullcontext
 from typing import TypeAlias
@@ -290,10 +291,10 @@ async def _pump(stream: Stream, arrivals: asyncio.Queue[object]) -> None:
                 if aclose := getattr(source, "aclose", None):
                     await aclose()
         else:
-            with closing(_Puller(source)) as puller:
-                while elements := await in_thread_left_behind(puller.pull):
-                    for element in elements:
-                        await arrivals.put(element)
+            with closing(_Puller(source, arrivals)) as puller:
+                while await in_thread_left_behind(puller.pull):
+                    while puller.elements:
+                        await arrivals.put(puller.elements.popleft())
     except Exception as error:
         end = _End(error)
     await arrivals.put(end)
@@ -306,31 +307,43 @@ class _Puller:
     behind closes the iterator itself if it ever returns.
     """
 
-    def __init__(self, source: Iterator[object]) -> None:
-        self._source = source
+    def __init__(self, source: Iterator[object], arrivals: asyncio.Queue[object]) -> None:
+        self._source, self._arrivals = source, arrivals
+        self._loop = asyncio.get_running_loop()
+        self.elements: deque[object] = deque()  # that have not arrived yet
+        self._is_told = False  # whether the loop is about to take them
         self._running = threading.Lock()
         self._is_wanted = True
         self._error: Exception | None = None  # raised after the elements before it
 
-    def pull(self) -> list[object]:
-        """Return the elements of the next moment, at least one; none at the end."""
+    def pull(self) -> bool:
+        """Take the elements of the next moment, at least one; return False at the end."""
         if self._error is not None:
             raise self._error
         with self._running:
             until = time.monotonic() + STEP_SECONDS
-            elements: list[object] = []
+            count = 0
             try:
                 for element in self._source if self._is_wanted else ():
-                    elements.append(element)
-                    if len(elements) >= STEP or time.monotonic() > until:
+                    self.elements.append(element)
+                    count += 1
+                    if not self._is_told:  # at once: the next one may be long in coming
+                        self._is_told = True
+                        self._loop.call_soon_threadsafe(self._hand_over)
+                    if count >= STEP or time.monotonic() > until:
                         break
             except Exception as error:
                 self._error = error
         if not self._is_wanted:  # checked after the release, or a close in between would be missed
             self.close()
-        if self._error is not None and not elements:
+        if self._error is not None and not count:
             raise self._error
-        return elements
+        return bool(count)
+
+    def _hand_over(self) -> None:
+        self._is_told = False
+        while self.elements and not self._arrivals.full():
+            self._arrivals.put_nowait(self.elements.popleft())
 
     def close(self) -> None:
         """Close the iterator now, or leave that to the running call."""

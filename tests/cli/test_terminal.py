@@ -157,6 +157,32 @@ def test_the_second_ctrl_c_stops_at_once(
     assert _names(at_service) == NAMES
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_a_signal_ends_an_upload_whose_standard_input_is_silent(
+    at_service: Cli, service: ServerThread, gate: Gate, photos: Path, number: signal.Signals
+) -> None:
+    """A read that never returns holds neither the run nor the end of the program."""
+    gate.hold_from(1)
+    reading, writing = os.pipe()
+    try:
+        os.write(writing, f"{min(photos.glob('*.jpg'))}\n".encode())
+        command = ("upload", "-", "-d", "Photos", "--create")
+        process = start(*command, environment=environment(service), stdin=reading)
+        assert gate.reached.wait(30)
+        process.send_signal(number)
+        said = said_until(process, "Stopping")
+        service.call(gate.release())
+        out, err = process.communicate(timeout=30)
+    finally:
+        os.close(reading)
+        os.close(writing)
+    assert process.returncode == 130
+    assert "1 item for 'Photos': 1 uploaded" in out
+    assert "Interrupted. The same command resumes" in err
+    assert "Traceback" not in said + err
+    assert len(_names(at_service)) == 1
+
+
 def test_a_killed_upload_goes_on(
     at_service: Cli, service: ServerThread, gate: Gate, photos: Path
 ) -> None:

@@ -134,11 +134,13 @@ class Terminal:
         return False
 
 
-def start(*argv: str, environment: Mapping[str, str]) -> subprocess.Popen[str]:
-    """Start ``python -m datagym_async`` with pipes for its streams."""
+def start(
+    *argv: str, environment: Mapping[str, str], stdin: int = subprocess.DEVNULL
+) -> subprocess.Popen[str]:
+    """Start ``python -m datagym_async`` with pipes for its output."""
     return subprocess.Popen(
         [sys.executable, "-m", "datagym_async", *argv],
-        stdin=subprocess.DEVNULL,
+        stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

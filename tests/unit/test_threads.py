@@ -92,6 +92,31 @@ async def test_what_may_never_return_is_left_behind(monkeypatch: pytest.MonkeyPa
         may_end.set()
 
 
+def test_nothing_waits_for_what_never_returns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither does the end of an event loop, nor that of the program."""
+    monkeypatch.setattr(_threads, "PATIENCE", 0.01)
+    begun, may_end = threading.Event(), threading.Event()
+    threads: list[threading.Thread] = []
+
+    def work() -> None:
+        threads.append(threading.current_thread())
+        begun.set()
+        may_end.wait(30)
+
+    async def main() -> None:
+        task = asyncio.create_task(in_thread_left_behind(work))
+        await asyncio.to_thread(begun.wait, 5)
+        task.cancel()
+        await asyncio.wait([task])
+
+    try:
+        asyncio.run(main())
+        assert [(thread.is_alive(), thread.daemon) for thread in threads] == [(True, True)]
+    finally:
+        may_end.set()
+        threads[0].join()
+
+
 async def test_what_a_cancelled_caller_opened_is_closed() -> None:
     """Cancelled while the thread opens it, in the block, or while it is closed: closed once."""
     told: list[str] = []

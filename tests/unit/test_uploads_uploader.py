@@ -183,6 +183,23 @@ async def test_a_source_is_read_no_further_than_the_run_needs(service: FakeServi
     assert pulled <= 3 * 256
 
 
+async def test_what_a_slow_iterator_has_given_is_sent_at_once(service: FakeService) -> None:
+    """Its next item may be long in coming: here it comes once the others are stored."""
+    stored = threading.Event()
+
+    async def note(_: str) -> None:
+        if len(service.stored) == 2:
+            stored.set()
+
+    def slow() -> Iterator[UploadItem]:
+        yield from images(3)
+        assert stored.wait(20), "an item was held back"
+        yield from images(1, start=3)
+
+    service.before = note
+    assert counts(await results(service, slow(), concurrency=1)) == {"uploaded": 4}
+
+
 async def test_links_go_in_batches(service: FakeService) -> None:
     """Links are gathered up to `batch_size`, each with its own result."""
     urls = [f"http://h/{number}.jpg" for number in range(107)] + ["http://h/z.gif"]

@@ -89,8 +89,10 @@ def in_list(path: str, rules: Rules) -> Iterator[Candidate]:
 
 
 def in_standard_input(rules: Rules) -> Iterator[Candidate]:
-    """Return the items of standard input, as of a .txt list in the working folder."""
-    return _candidates(sys.stdin.buffer, "-", rules)
+    """Yield the items of standard input, as of a .txt list in the working folder."""
+    # Kept here: a program cannot end while standard input is deleted and a thread reads it.
+    stream = sys.stdin
+    yield from _candidates(stream.buffer, "-", rules)
 
 
 def _candidates(stream: IO[bytes], path: str, rules: Rules) -> Iterator[Candidate]:
