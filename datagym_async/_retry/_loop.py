@@ -177,7 +177,7 @@ class RetryLoop(Generic[T]):
             return False
         self.failure = error
         self._action = decide(error, self.replay)
-        self._looks = self._action in _LOOKS and self.look is not None
+        self._looks = self._action in _LOOKS
         self._was_lost |= self._looks
         error.unknown = self._action is Action.UNKNOWN
         return self._action not in {Action.FAIL, Action.UNKNOWN}

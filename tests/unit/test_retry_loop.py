@@ -201,17 +201,20 @@ async def test_an_outage_of_so_many_seconds_uses_up_no_request(
     clock = asyncio.get_running_loop().time
     over = clock() + seconds
 
+    quota, outlasting = RetryQuota(500), set[int]()
+
     async def send() -> str:
+        outlasting.add(quota.in_outage)
         if clock() < over:
             raise APIConnectionError("gone", request_sent=False)
         return "done"
 
-    quota = RetryQuota(500)
     failure = APIConnectionError("gone", request_sent=False)
     loop = loop_of(Service(), failure, quota=quota, is_of_job=is_of_job)
     loop.send, loop.chance = send, lambda: 0.0
     assert await loop.run() == "done"
     assert (quota.tokens, loop.is_doubtful) == (500, False)
+    assert (max(outlasting), quota.in_outage) == (is_of_job, 0)
 
 
 def gone() -> APIError:
