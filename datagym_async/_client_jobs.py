@@ -309,7 +309,8 @@ class ClientJobs:
         Raises:
             ConfigurationError: A key is not that of an image segmentation, or an option cannot be
                 used.
-            APIError: The project cannot be read, or the token is no longer valid.
+            APIError: The project cannot be read, the token is no longer valid, or the service does
+                not answer any more.
             TransferError: The folder cannot be written to; its `report` says what was done.
         """
         from datagym_async._files import from_home

@@ -404,6 +404,12 @@ def is_fatal(error: Exception) -> bool:
     )
 
 
+def check_reachable(error: Exception, patience: Patience) -> None:
+    """Raise the error of one item if every other would get it as well; it alone may be gone."""
+    if patience.is_over(error) or (is_fatal(error) and not isinstance(error, NotFoundError)):
+        raise error
+
+
 class Channel(Generic[Work]):
     """A queue between tasks of one event loop, at a third of the cost of asyncio's.
 

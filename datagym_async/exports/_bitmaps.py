@@ -22,12 +22,11 @@ from datagym_async._checks import check_word
 from datagym_async._extras import require_modules
 from datagym_async._files import folded_name, numbered_file, safe_name, sweep, write_file
 from datagym_async._printable import Shown, printable, tally, told
+from datagym_async._runs._engine import Patience, check_reachable
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import (
     APIError,
     APIResponseValidationError,
-    AuthenticationError,
-    ClientClosedError,
     ConfigurationError,
     DataGymError,
     FileWriteError,
@@ -248,6 +247,7 @@ async def save_bitmaps(
 ) -> BitmapReport:
     check_format(wanted)
     results: list[BitmapResult] = []
+    patience = Patience()
 
     async def settle(bitmap_and_file: tuple[Bitmap, Path]) -> None:
         bitmap, file = bitmap_and_file
@@ -258,10 +258,13 @@ async def save_bitmaps(
             try:
                 await in_thread(save, await source.fetch(bitmap), path, wanted)
                 result = BitmapResult(bitmap, "saved", path)
-            except (AuthenticationError, ClientClosedError, FileWriteError):
-                raise  # every other one would fail, too
+            except FileWriteError:
+                raise
             except DataGymError as error:  # also of ids that cannot be part of a path
+                check_reachable(error, patience)
                 result = BitmapResult(bitmap, "failed", path, error)
+            else:
+                patience.in_a_row = 0
         results.append(result)
         if on_result is not None:
             on_result(result)

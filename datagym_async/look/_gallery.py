@@ -27,7 +27,7 @@ import attrs
 from datagym_async._checks import by_annotation, check, to_path, within
 from datagym_async._files import is_open_at, lock, telling, write_file
 from datagym_async._printable import Shown, counted, printable
-from datagym_async._runs._engine import Patience
+from datagym_async._runs._engine import Patience, check_reachable
 from datagym_async._threads import in_thread, opened_in_thread
 from datagym_async.exceptions import APIError, ConfigurationError, FileWriteError
 from datagym_async.formats._written import Fixed, given_classes
@@ -44,7 +44,7 @@ from datagym_async.look._marks import (
 )
 from datagym_async.look._overlap import SHARE, compare
 from datagym_async.look._pages import page
-from datagym_async.look._subjects import MARKER, ImageSet, Subject, check_reachable, labels_by_id
+from datagym_async.look._subjects import MARKER, ImageSet, Subject, labels_by_id
 from datagym_async.look._thumbnails import Maker, Thumbnail, thumbnails
 from datagym_async.resources._base import for_each
 

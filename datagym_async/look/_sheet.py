@@ -13,7 +13,7 @@ import attrs
 from datagym_async._checks import by_annotation, within
 from datagym_async._files import replaced_file
 from datagym_async._printable import printable
-from datagym_async._runs._engine import Patience
+from datagym_async._runs._engine import Patience, check_reachable
 from datagym_async._runs._images import in_turn
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import APIError, ConfigurationError
@@ -27,7 +27,7 @@ from datagym_async.look._marks import (
     opened,
     require_look,
 )
-from datagym_async.look._subjects import ImageSet, check_reachable
+from datagym_async.look._subjects import ImageSet
 from datagym_async.resources._base import for_each
 
 if TYPE_CHECKING:

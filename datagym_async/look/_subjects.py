@@ -20,7 +20,6 @@ import attrs
 from datagym_async._checks import checked, to_path
 from datagym_async._files import from_home
 from datagym_async._printable import quoted
-from datagym_async._runs._engine import Patience, is_fatal
 from datagym_async._runs._text import counted
 from datagym_async._threads import in_thread
 from datagym_async.data._listing import Library, Listing, PackedLabels, export_labels, list_media
@@ -353,12 +352,6 @@ async def _load(sources: LookSources, subject: Subject) -> Loaded:
         # An export has segments only as bitmaps; the task has their outlines.
         labels = labels_of(await sources.tasks.get(subject.task_id))
     return content, labels
-
-
-def check_reachable(error: Exception, patience: Patience) -> None:
-    """Raise the error of one image if every other would get it as well."""
-    if patience.is_over(error) or (is_fatal(error) and not isinstance(error, NotFoundError)):
-        raise error
 
 
 _NAME_IMAGES: Final = re.compile(r"; name (?:its|the) folder [^,;)]*images=\.\.\.")

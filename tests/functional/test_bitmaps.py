@@ -7,27 +7,34 @@ import inspect
 import io
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from datagym_async import (
+    APIConnectionError,
     APIResponseValidationError,
+    AuthenticationError,
     ConfigurationError,
     DataGymClient,
     NotFoundError,
+    PermissionDeniedError,
     RequestRefusedError,
+    RetryPolicy,
     TransferError,
 )
 from datagym_async.exports._bitmaps import CONCURRENCY, Bitmap, BitmapFormat, placed, to_array
 from datagym_async.labels import Annotation, Segmentation
 from datagym_async.server import SeedMedia
-from datagym_async.testing import Delay, Hang, Status
+from datagym_async.testing import Delay, Drop, Hang, RefuseToken, Status
 from tests.helpers.photos import jpeg
 from tests.helpers.service import until
 from tests.helpers.world import World, world
+
+if TYPE_CHECKING:
+    from datagym_async.testing import Action
 
 ENTRIES: list[dict[str, object]] = [
     {"entryKey": key, "entryValue": key, "type": kind}
@@ -121,6 +128,37 @@ async def test_a_task_that_is_opened_again_meanwhile(here: World, tmp_path: Path
     (failed,) = report.failed
     assert "must be completed" in str(failed.error)
     assert not failed.path.exists()
+
+
+@pytest.mark.parametrize("fault", [RefuseToken(), Status(401)], ids=["403", "401"])
+async def test_a_refused_token_ends_the_run(here: World, tmp_path: Path, fault: Action) -> None:
+    """Every other bitmap would get the same answer; the same call resumes."""
+    here.plan.add(fault, method="GET", path="/bitmap/")
+    with pytest.raises((PermissionDeniedError, AuthenticationError)):
+        await here.client.download_bitmaps(here.project_id, tmp_path, concurrency=1)
+    assert here.plan.count("GET", "/bitmap/") == 1
+    assert files(tmp_path) == []
+
+    here.plan.clear()
+    assert (await here.client.download_bitmaps(here.project_id, tmp_path)).counts["saved"] == 3
+
+
+async def test_a_service_that_is_gone_ends_the_run(
+    here: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After some bitmaps in a row without any answer the others are not tried."""
+    failures: list[Exception] = []
+
+    def is_over(_: object, error: Exception) -> bool:
+        failures.append(error)
+        return len(failures) == 2
+
+    monkeypatch.setattr("datagym_async._runs._engine.Patience.is_over", is_over)
+    here.plan.add(Drop(), method="GET", path="/bitmap/")
+    patient = here.client.with_options(retry=RetryPolicy.none())
+    with pytest.raises(APIConnectionError):
+        await patient.download_bitmaps(here.project_id, tmp_path, concurrency=1)
+    assert (len(failures), files(tmp_path)) == (2, [])
 
 
 @pytest.mark.parametrize("wanted", get_args(BitmapFormat))
