@@ -220,7 +220,7 @@ class RetryLoop(Generic[T]):
     def _delay(self, asked: float | None) -> float:
         """Return the seconds before the next turn, at least those that the service asks for."""
         delay = self.policy.delay(self.sent, retry_after=asked, chance=self.chance())
-        if self._is_outage and asked is None:
+        if self.sent > self.policy.max_retries and asked is None:
             delay = min(delay, _LONGEST_IN_OUTAGE * (1 + self.chance()) / 2)
         if self._looks and classify(self.failure) in _MAY_STILL_RUN:
             return max(delay, self.settle_after())

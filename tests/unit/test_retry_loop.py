@@ -246,6 +246,36 @@ async def test_a_job_goes_on_trying_while_the_service_is_down(
     assert quota.tokens == 500 - 5 * min(5, sent - 1)
 
 
+async def test_in_an_outage_no_wait_is_longer_than_five_seconds() -> None:
+    """The limit of the first five doubles up to 8; so a service that is back is not left idle."""
+    service, waits = Service([gone()] * 30), list[float]()
+    loop = loop_of(service, gone(), policy=RetryPolicy(), is_of_job=True)
+    loop.chance = lambda: 1.0
+    send, clock = loop.send, asyncio.get_running_loop().time
+    last = clock()
+
+    async def noting() -> str:
+        nonlocal last
+        waits.append(clock() - last)
+        last = clock()
+        return await send()
+
+    loop.send = noting
+    with pytest.raises(APIConnectionError):
+        await loop.run()
+    assert waits == pytest.approx([0.5, 1, 2, 4, 8] + [5] * 15)
+
+
+async def test_a_failure_after_the_one_that_is_retried_once_is_retried_as_ever() -> None:
+    """Only another one of that kind is the service's last word."""
+    system = APIStatusError("x", status=500, key="ex_system")
+    service = Service([status(503), status(503), "done"])
+    assert await loop_of(service, system, replay=Replay.SAFE).run() == "done"
+    with pytest.raises(APIStatusError, match="x") as raised:
+        await loop_of(Service([status(503), system]), system, replay=Replay.SAFE).run()
+    assert (raised.value.key, raised.value.attempts) == ("ex_system", 3)
+
+
 async def test_a_job_gives_up_early_what_fails_alone() -> None:
     """Others succeed meanwhile, so the service is not down: five retries, as for a call."""
     quota = RetryQuota(500)
