@@ -277,8 +277,8 @@ async def save_bitmaps(
         if isinstance(error, APIError):  # the service does not answer
             raise
         report = BitmapReport(folder=target, results=tuple(results), complete=False)
-        msg = f"The bitmaps cannot be written to {target}: {error.strerror or error}."
-        raise TransferError(msg, report=report) from error
+        words = FileWriteError.of(target, error)
+        raise TransferError(f"The bitmaps stopped: {words}.", report=report) from error
     return BitmapReport(folder=target, results=tuple(results))
 
 
