@@ -266,6 +266,38 @@ async def test_in_an_outage_no_wait_is_longer_than_five_seconds() -> None:
     assert waits == pytest.approx([0.5, 1, 2, 4, 8] + [5] * 15)
 
 
+@pytest.mark.parametrize(
+    ("failure", "replay", "seconds"),
+    [
+        pytest.param(lost(), Replay.SETTLE, 60, id="it may still be at work"),
+        pytest.param(status(504), Replay.SETTLE, 60, id="behind a proxy, too"),
+        pytest.param(status(503), Replay.SETTLE, 0.5, id="its own answer ends it"),
+        pytest.param(gone(), Replay.SETTLE, 0.5, id="it has nothing"),
+        pytest.param(lost(), Replay.SAFE, 0.5, id="nobody looks"),
+        pytest.param(status(503, 30), Replay.SAFE, 30.5, id="as long as it asks for"),
+    ],
+)
+async def test_the_wait_before_a_turn(failure: APIError, replay: Replay, seconds: float) -> None:
+    """A look waits for what the service may still be doing."""
+    loop = loop_of(Service(["done"], [None]), failure, replay=replay)
+    loop.chance, loop.settle_after = lambda: 1.0, lambda: 60.0
+    clock = asyncio.get_running_loop().time
+    begun = clock()
+    assert await loop.run() == "done"
+    assert clock() - begun == seconds
+
+
+async def test_also_in_an_outage_the_service_says_how_long_to_wait() -> None:
+    """Five seconds are the most where it says nothing."""
+    service = Service([status(503, 30)] * 30)
+    loop = loop_of(service, status(503, 30), replay=Replay.SAFE, is_of_job=True)
+    clock = asyncio.get_running_loop().time
+    begun = clock()
+    with pytest.raises(APIStatusError) as raised:
+        await loop.run()
+    assert clock() - begun >= 30 * (raised.value.attempts - 1) == 30 * 20
+
+
 async def test_a_failure_after_the_one_that_is_retried_once_is_retried_as_ever() -> None:
     """Only another one of that kind is the service's last word."""
     system = APIStatusError("x", status=500, key="ex_system")
