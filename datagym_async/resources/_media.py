@@ -75,30 +75,20 @@ class _Generation:
     asking: asyncio.Lock = attrs.Factory(asyncio.Lock)
 
 
-class _Turns:
-    """Uploads of one name into one dataset, one after the other: the service stores two at once."""
+class _Turns(dict[tuple[str, str], asyncio.Event | None]):
+    """Uploads of one name into one dataset, one after the other: the service stores two at once.
 
-    def __init__(self) -> None:
-        # By path and folded name or link; an event only if somebody waits for the end.
-        self._taken: dict[tuple[str, str], asyncio.Event | None] = {}
+    The keys are path and folded name, or link, of those in flight. There is an event only if
+    somebody waits for the end.
+    """
 
-    def take(self, *names: tuple[str, str]) -> bool:
-        """Take the turn of all names, or of none: then wait for `an_end`, and try again."""
-        for each in names:
-            if each in self._taken:
-                return False
-        for each in names:
-            self._taken[each] = None
-        return True
-
-    async def an_end(self, *names: tuple[str, str]) -> None:
-        first = next(each for each in names if each in self._taken)
-        ended = self._taken[first] = self._taken[first] or asyncio.Event()
+    async def end_of(self, turn: tuple[str, str]) -> None:
+        ended = self[turn] = self[turn] or asyncio.Event()
         await ended.wait()
 
-    def leave(self, *names: tuple[str, str]) -> None:
-        for each in names:
-            if (ended := self._taken.pop(each)) is not None:
+    def leave(self, *turns: tuple[str, str]) -> None:
+        for each in turns:
+            if (ended := self.pop(each)) is not None:
                 ended.set()
 
 
@@ -209,13 +199,14 @@ class MediaResource(Resource):
     ) -> T:
         dialect = self._generation.known or await self._dialect()
         request = routes.upload_file(dataset_id, name, body, dialect=dialect)
-        turn = request.path, fold_name(request.headers["X-filename"])
-        while not self._turns.take(turn):
-            await self._turns.an_end(turn)
+        turn, turns = (request.path, fold_name(request.headers["X-filename"])), self._turns
+        while turn in turns:
+            await turns.end_of(turn)
+        turns[turn] = None
         try:
             answer = await self._session.request_or_settle(request, settle)
         finally:
-            self._turns.leave(turn)
+            turns.leave(turn)
         # Always small, and called for each file: so not by `read`, which checks the size.
         return decode(request, answer, kind) if isinstance(answer, Response) else answer
 
@@ -243,8 +234,9 @@ class MediaResource(Resource):
         async def send(batch: Sequence[str]) -> tuple[UrlResult, ...]:
             request = routes.upload_urls(dataset_id, batch, dialect=await self._dialect())
             turns = {(request.path, fold_link(url)) for url in batch}
-            while not self._turns.take(*turns):
-                await self._turns.an_end(*turns)
+            while others := turns & self._turns.keys():
+                await self._turns.end_of(others.pop())
+            self._turns.update(dict.fromkeys(turns))
             try:
                 return await self._fetch_or_settle(request, tuple[UrlResult, ...])
             finally:
