@@ -355,14 +355,15 @@ def opened_database(
 ) -> Database:
     """Lock a database and open it, made if there is none; what fails is a `ConfigurationError`."""
     lock = connection = None
-    sealed = ""
+    sealed, is_new = "", False
     try:
         private_folder(path.parent)
         if (lock := JournalLock.take(path)) is None:
             raise ConfigurationError(in_use)
         before()
         # Its seal is removed while it is open.
-        sealed = lock.read() if path.exists() else ""
+        is_new = not path.exists()
+        sealed = "" if is_new else lock.read()
         found = _seal_of(path) if sealed else ""
         is_whole = bool(sealed) and found == sealed
         if sealed and not is_whole and found.partition(" ")[0] in {sealed.partition(" ")[0], ""}:
@@ -375,7 +376,11 @@ def opened_database(
         if connection is not None:
             connection.close()
         if lock is not None:
-            lock.release(delete=connection is None and not sealed)  # nothing beside a foreign file
+            for side in ("", *SIDES) if is_new else ():  # half of a database is no job
+                with contextlib.suppress(OSError):
+                    path.with_name(path.name + side).unlink(missing_ok=True)
+            # Nothing is left beside a foreign file.
+            lock.release(delete=is_new or (connection is None and not sealed))
         cause: BaseException = error
         if isinstance(error, UnicodeDecodeError):  # of a damaged schema, which SQLite quotes
             cause = DamagedError("a text in it was changed")

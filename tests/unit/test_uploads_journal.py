@@ -10,7 +10,7 @@ import sys
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -217,6 +217,31 @@ def test_a_place_where_nothing_may_be_written(
         "The journal PATH cannot be written (Permission denied); change its permissions, or choose "
         "another path with journal=..., on a local disk."
     )
+
+
+@pytest.mark.parametrize("at", ["connect", "executescript"])
+def test_a_journal_that_cannot_be_made_leaves_nothing(
+    path: Path, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    """As on a full disk: half of a journal would be listed as a job that nobody can resume."""
+
+    class Full(sqlite3.Connection):
+        def executescript(self, script: str, /) -> sqlite3.Cursor:
+            if at == "executescript":
+                raise sqlite3.OperationalError("database or disk is full")
+            return super().executescript(script)
+
+    connect = sqlite3.connect
+
+    def failing(*args: Any, **options: Any) -> sqlite3.Connection:
+        if at == "connect":
+            raise sqlite3.OperationalError("unable to open database file")
+        return connect(*args, factory=Full, **options)
+
+    monkeypatch.setattr(sqlite3, "connect", failing)
+    with pytest.raises(ConfigurationError):
+        opened(path)
+    assert [*path.parent.iterdir()] == []
 
 
 @pytest.mark.parametrize(
