@@ -264,9 +264,17 @@ class FolderPart:
     filled: Path  # it has its final name already, which formats write into files
     target: Path
     _part: Part
+    _keeps: Callable[[Path], bool]  # what stays in the folder that is replaced
 
     @classmethod
-    def beside(cls, target: Path, *, mark: Path | None = None, mode: int = 0o777) -> Self:
+    def beside(
+        cls,
+        target: Path,
+        *,
+        mark: Path | None = None,
+        mode: int = 0o777,
+        keeps: Callable[[Path], bool] = lambda _: False,
+    ) -> Self:
         """Begin one beside its target, and delete the dead ones, which have the same `mark`."""
         target = followed(target)
         part = Part.beside(mark or target)
@@ -275,19 +283,24 @@ class FolderPart:
             outer.mkdir(mode=PRIVATE_FOLDER)
             (outer / "old").mkdir()
             (outer / "new").mkdir()
+            (outer / "kept" / target.name).mkdir(parents=True)
             filled = outer / "new" / target.name
             filled.mkdir(mode=mode)
         except BaseException:
             shutil.rmtree(outer, ignore_errors=True)
             part.drop()
             raise
-        return cls(filled, target, part)
+        return cls(filled, target, part, keeps)
 
     def put(self) -> None:
-        """Put it at its target; a folder that is there is deleted."""
+        """Put it at its target; a folder that is there is deleted, except for what it keeps."""
         if self.target.exists():
-            # After a kill between the two renames, the next run puts the old one back.
-            self.target.rename(_folder_of(self._part.path) / "old" / self.target.name)
+            # After a kill before the end, the next run puts back the old one and what is kept.
+            outer = _folder_of(self._part.path)
+            for each in filter(self._keeps, [*self.target.iterdir()]):
+                if not (self.filled / each.name).exists():
+                    each.rename(outer / "kept" / self.target.name / each.name)
+            self.target.rename(outer / "old" / self.target.name)
         self.filled.rename(self.target)
 
     def drop(self) -> None:
@@ -420,7 +433,7 @@ def _folder_of(part: Path) -> Path:
 
 
 def _remove_folder(part: Path) -> None:
-    """Delete the folder of a part; the folder that it was about to replace is put back."""
+    """Delete the folder of a part; what it was about to replace, or is kept, is put back."""
     outer = _folder_of(part)
     if not outer.is_dir():
         return
@@ -428,7 +441,10 @@ def _remove_folder(part: Path) -> None:
         for old in (outer / "old").iterdir():
             if not (part.parent / old.name).exists():
                 old.rename(part.parent / old.name)
-    shutil.rmtree(outer, ignore_errors=True)
+        for kept in [*(outer / "kept").glob("*/*")]:
+            kept.rename(part.parent / kept.relative_to(outer / "kept"))
+    if not any((outer / "kept").glob("*/*")):
+        shutil.rmtree(outer, ignore_errors=True)
 
 
 _MAX_SUFFIX: Final = 32

@@ -173,6 +173,7 @@ def _write_format(
         split=config.split,
         group=config.group,
         overwrite=True,
+        keep_others=True,
     )
     return target, losses
 

@@ -147,6 +147,14 @@ def check_target(path: Path, format: str, *, overwrite: bool) -> None:  # noqa: 
         raise FormatError(f"The folder {path} is not empty; use another one, or add overwrite=True")
 
 
+def _is_other(format: str, path: Path) -> bool:  # noqa: A002 - as for `write`
+    """Return whether a file or folder in the folder of a format is not of the format."""
+    layout = _LAYOUTS[format]
+    own = {each.partition("/")[0] for each in (layout.labels, layout.images, layout.sets)}
+    own |= {"data.yaml"} if format.startswith("yolo") else set()
+    return path.name not in own and not (layout.own_file and (path / layout.own_file).exists())
+
+
 # --- From label values to files -------------------------------------------------------------------
 
 
@@ -167,6 +175,7 @@ def write(
     group: str | None = None,
     captions: bool = True,
     overwrite: bool = False,
+    keep_others: bool = False,
 ) -> LossReport:
     """Write label values as files of a format, and return what these cannot hold.
 
@@ -197,6 +206,7 @@ def write(
             expression for names: its first group, or its whole match, is the same.
         captions: For ``"coco"``: whether captions get a file; otherwise they are left out.
         overwrite: Whether to replace a folder that is not empty, once the new one is complete.
+        keep_others: Whether files and folders that are not of the format then stay in it.
 
     Raises:
         FormatError: The folder is not empty or is a file, there is no such format, classes or
@@ -260,7 +270,8 @@ def write(
     with telling(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     # Filled in a temporary folder, and moved to its place when it is complete.
-    with placed(partial(FolderPart.beside, path), path) as whole:
+    keeps = partial(_is_other, format) if keep_others else lambda _: False
+    with placed(partial(FolderPart.beside, path, keeps=keeps), path) as whole:
         for each in sheets:
             if each.source is not None:
                 folder = whole.filled / layout.images.format(part=each.part or layout.only_part)

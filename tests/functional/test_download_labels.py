@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Literal
 
 import attrs
 import pytest
@@ -108,6 +109,34 @@ async def test_yolo_has_a_text_for_each_file(here: World, tmp_path: Path, kind: 
     assert report.ok
     assert [path.stem for path in texts if path.read_text().strip()] == ["a"]
     assert (tmp_path / "labels.yolo" / "data.yaml").is_file()
+
+
+@pytest.mark.parametrize("kind", ["yolo", "voc", "kitti", "cvat", "imagefolder"])
+async def test_files_added_to_a_folder_of_labels_stay(
+    here: World, tmp_path: Path, kind: Literal["yolo", "voc", "kitti", "cvat", "imagefolder"]
+) -> None:
+    """What a trainer has written there is kept; what an earlier run has written is replaced."""
+    folder = tmp_path / f"labels.{kind}"
+    parts = DownloadConfig(labels=kind, split="train=0.5,val=0.5", exact=False)
+    await here.client.download_dataset(here.dataset_id, tmp_path, config=parts)
+    (folder / "runs" / "train").mkdir(parents=True)
+    (folder / "runs" / "train" / "best.pt").write_bytes(b"weights")
+    (folder / "notes.txt").write_text("mine")
+
+    config = DownloadConfig(labels=kind, exact=False)
+    report = await here.client.download_dataset(here.dataset_id, tmp_path, config=config)
+
+    assert report.ok
+    assert (folder / "runs" / "train" / "best.pt").read_bytes() == b"weights"
+    assert (folder / "notes.txt").read_text() == "mine"
+    await here.client.download_dataset(here.dataset_id, tmp_path / "b", config=config)
+    own = {
+        path.relative_to(tmp_path / "b" / folder.name)
+        for path in (tmp_path / "b" / folder.name).rglob("*")
+    }
+    added = {Path("runs"), Path("runs/train"), Path("runs/train/best.pt"), Path("notes.txt")}
+    assert {path.relative_to(folder) for path in folder.rglob("*")} == own | added
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".datagym-")]
 
 
 async def test_bitmaps_lie_beside(here: World, tmp_path: Path) -> None:

@@ -147,6 +147,34 @@ def test_a_dead_folder_is_swept_and_what_it_was_about_to_replace_comes_back(
     assert (names(tmp_path), names(target)) == (["yolo"], ["new.txt"])
 
 
+@pytest.mark.parametrize("renamed", [0, 1, 2])
+def test_what_is_kept_of_a_folder_that_is_replaced_comes_back_after_a_kill(
+    tmp_path: Path, renamed: int
+) -> None:
+    """It is in the old folder or the new one, whichever of the two renames the kill came before."""
+    (tmp_path / "yolo" / "runs").mkdir(parents=True)
+    (tmp_path / "yolo" / "runs" / "best.pt").write_bytes(b"mine")
+    (tmp_path / "yolo" / "old.txt").touch()
+    script = f"""
+renames, rename = [], Path.rename
+def counted(path, target):
+    if path.name == "yolo" and len(renames) == {renamed}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    renames.append(path) if path.name == "yolo" else None
+    return rename(path, target)
+part = FolderPart.beside(place / "yolo", keeps=lambda path: path.name == "runs")
+(part.filled / "new.txt").touch()
+Path.rename = counted
+part.put()"""
+    killed_in(tmp_path, script)
+    sweep(tmp_path)
+
+    assert names(tmp_path) == ["yolo"]
+    left = ["old.txt", "runs"] if renamed < 2 else ["new.txt", "runs"]
+    assert names(tmp_path / "yolo") == left
+    assert (tmp_path / "yolo" / "runs" / "best.pt").read_bytes() == b"mine"
+
+
 def killed_in(folder: Path, script: str) -> list[str]:
     """Return what a process leaves that is killed after a script."""
     before = set(names(folder))
