@@ -4,9 +4,9 @@ import asyncio
 import json
 import webbrowser
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Final, cast, get_args
+from typing import Annotated, Final, TypeAlias, cast, get_args
 
 import attrs
 
@@ -48,6 +48,9 @@ from datagym_async.models._ids import is_id
 
 _LISTING: Final = "For COCO results: the file that lists images and categories."
 _CLASSES: Final = "Names of the classes, if labels have only numbers; as for `import`."
+
+_Drawn: TypeAlias = tuple[tuple[str, ...], int, tuple[str, ...]]
+"""Notes, how many images are on the sheet, and which of them cannot be read."""
 
 preview_app = group("preview")
 
@@ -100,33 +103,41 @@ def preview(
     subjects = Subjects(subject, project, labels, images, classes)
     choice = Choice(count=count, seed=seed, classes=of_class or (), state=state, query=query)
 
-    async def draw(looked: ImageSet) -> tuple[tuple[str, ...], int]:
-        return looked.notes, await build_sheet(looked, output, choice, text=text)
+    async def draw(looked: ImageSet) -> _Drawn:
+        return looked.notes, *await build_sheet(looked, output, choice, text=text)
 
-    async def local() -> tuple[tuple[str, ...], int]:
+    async def local() -> _Drawn:
         return await draw(await subjects.local())
 
-    async def at(client: DataGymClient) -> tuple[tuple[str, ...], int]:
+    async def at(client: DataGymClient) -> _Drawn:
         try:
             found = await subject_of(client, subject)
         except CommandError:
             if not is_id(subject):
                 raise
             await _one(client, subject, project, output, text=text)
-            return (), 1
+            return (), 1, ()
         return await draw(await subjects.at(client, found))
 
     of_files = {"labels": labels, "images": images, "classes": classes}
     if is_here := _is_here(invocation, subject, project, **of_files):
         refuse_to_overwrite([Path(subject)], output)
-    notes, shown = run_in_loop(local()) if is_here else with_client(invocation, at)
+    notes, shown, broken = run_in_loop(local()) if is_here else with_client(invocation, at)
+    _warn(invocation, [f"cannot be read: {name}" for name in broken], len(broken))
     for line in notes:
         invocation.output.warning(line)
-    document = {"path": str(output), "images": shown, "notes": notes}
+    document = {"path": str(output), "images": shown, "broken": broken, "notes": notes}
     invocation.output.outcome(document, f"{counted(shown, 'image')} in {output}.")
     if open_it:
         webbrowser.open(output.resolve().as_uri())
-    return WELL
+    return SOME_FAILED if broken else WELL
+
+
+def _warn(invocation: Invocation, problems: Sequence[str], count: int) -> None:
+    for problem in problems[:10]:
+        invocation.output.warning(problem)
+    if (more := count - 10) > 0:
+        invocation.output.warning(f"... and {more:,} more")
 
 
 async def _one(
@@ -283,10 +294,7 @@ def gallery(
     except (KeyboardInterrupt, asyncio.CancelledError):
         shown.warning("Interrupted; the same command makes the gallery again.")
         return INTERRUPTED
-    for problem in made.problems[:10]:
-        shown.warning(f"not in the gallery: {problem}")
-    if (more := made.failed - 10) > 0:
-        shown.warning(f"... and {more:,} more")
+    _warn(invocation, [f"not in the gallery: {each}" for each in made.problems], made.failed)
     for line in made.notes:
         shown.warning(line)
     shown.outcome(plain(made), str(made))

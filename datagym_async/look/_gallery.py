@@ -215,7 +215,8 @@ class _Making:
             content, labels = await self._looked.load(subject)
         except (APIError, OSError) as error:
             check_reachable(error, self._patience)
-            made, labels = Thumbnail(problem=printable(str(error))), subject.labels
+            words = getattr(error, "strerror", None) or str(error)
+            made, labels = Thumbnail(problem=printable(words)), subject.labels
         else:
             self._patience.in_a_row = 0
             made = await maker(content, target)

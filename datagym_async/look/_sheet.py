@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Collection, Sequence
+from functools import partial
 from math import ceil, sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
@@ -95,8 +96,10 @@ class Choice:
         return sorted(random.Random(self.seed).sample(found, min(self.count, len(found))))
 
 
-async def build_sheet(looked: ImageSet, path: Path, choice: Choice, *, text: bool = True) -> int:
-    """Write a contact sheet and return how many images it shows.
+async def build_sheet(
+    looked: ImageSet, path: Path, choice: Choice, *, text: bool = True
+) -> tuple[int, tuple[str, ...]]:
+    """Write a contact sheet; return how many images are on it, and which could not be read.
 
     Args:
         looked: The images to choose from.
@@ -112,6 +115,7 @@ async def build_sheet(looked: ImageSet, path: Path, choice: Choice, *, text: boo
     require_look("A contact sheet")
     chosen = await in_thread(choice.of, looked)
     cells: dict[int, Image] = {}
+    broken: set[int] = set()
     patience = Patience()
     colors = colors_of(looked.config)
 
@@ -125,13 +129,16 @@ async def build_sheet(looked: ImageSet, path: Path, choice: Choice, *, text: boo
             content, labels = None, None
         else:
             patience.in_a_row = 0
-        cells[index] = await in_thread(_cell, content, labels, subject.name, colors, text)
+        cell = partial(_cell, content, labels, subject.name, colors, text)
+        cells[index], is_read = await in_thread(cell)
+        if not is_read:
+            broken.add(index)
 
     await for_each(chosen, load)
     async with replaced_file(path) as file:
         form = FORMS.get(path.suffix.lower(), "PNG")
         await in_thread(_save, [cells[index] for index in chosen], file, form)
-    return len(chosen)
+    return len(chosen), tuple(printable(looked.subjects[index].name) for index in sorted(broken))
 
 
 def _save(cells: Sequence[Image], file: BinaryIO, form: str) -> None:
@@ -159,8 +166,8 @@ def _page(cells: Sequence[Image]) -> Image:
 
 def _cell(
     content: bytes | Path | None, labels: LabeledImage | None, name: str, colors: Colors, text: bool
-) -> Image:
-    """Return an image with its labels and its name; one that cannot be read is a gray field."""
+) -> tuple[Image, bool]:
+    """Return an image with its labels and name, and whether it can be read; else a gray field."""
     from PIL import Image, ImageDraw
 
     cell = Image.new("RGB", (_CELL[0], _CELL[1] + _CAPTION), _GROUND)
@@ -193,4 +200,4 @@ def _cell(
     while len(words) > 4 and pen.textlength(words, font=font) > _CELL[0]:
         words = words[: max(1, min(len(words) - 2, int(len(words) * 0.9)))].rstrip("…") + "…"
     pen.text((0, _CELL[1] + 4), words, fill=_INK, font=font)
-    return cell
+    return cell, image is not None

@@ -263,6 +263,25 @@ def test_an_image_on_the_disk(cli: Cli, tmp_path: Path) -> None:
     assert (tmp_path / "a.jpg").read_bytes() == jpeg(3000)
 
 
+def test_images_on_a_sheet_that_cannot_be_read_are_named(cli: Cli, tmp_path: Path) -> None:
+    """The sheet is made, with gray fields for them, and the status says that it is not all."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.jpg").write_bytes(jpeg(3000))
+    for at in range(12):
+        (tmp_path / "in" / f"bad {at:02}.jpg").write_bytes(b"\xff\xd8\xff")
+    sheet = tmp_path / "sheet.png"
+
+    ran = cli("preview", tmp_path / "in", "-o", sheet)
+    assert (ran.status, ran.out) == (1, f"13 images in {sheet}.\n")
+    names = [f"bad {at:02}.jpg" for at in range(12)]
+    lines = [f"cannot be read: {name}" for name in names[:10]]
+    assert ran.err.splitlines()[:11] == [*lines, "... and 2 more"]
+    shown = cli("preview", tmp_path / "in", "-o", sheet, "--json")
+    assert (shown.status, shown.document["images"], shown.document["broken"]) == (1, 13, names)
+    alone = cli("preview", tmp_path / "in" / names[0], "-o", sheet)
+    assert (alone.status, alone.err.splitlines()[0]) == (1, lines[0])
+
+
 def test_statistics_of_labels_whose_images_are_elsewhere(cli: Cli, tmp_path: Path) -> None:
     """What is not read is said with the option that helps; the service has its images."""
     (tmp_path / "labels").mkdir()

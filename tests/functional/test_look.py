@@ -302,6 +302,26 @@ async def test_a_gallery_of_a_folder(tmp_path: Path) -> None:
     assert gallery.notes == ("1 image of labels.json not found here.",)
 
 
+async def test_labels_that_name_an_image_twice_are_said(tmp_path: Path) -> None:
+    """As in an import the first ones count; the last ones took their place in silence."""
+    photos(tmp_path / "in", "a.jpg")
+    document = {
+        "images": [{"id": n, "file_name": name} for n, name in enumerate(("a.jpg", "sub/A.JPG"))],
+        "categories": [{"id": n, "name": f"class {n}"} for n in range(2)],
+        "annotations": [
+            {"id": n, "image_id": n, "category_id": n, "bbox": [1, 2, 30, 9]} for n in range(2)
+        ],
+    }
+    (tmp_path / "labels.json").write_text(json.dumps(document))
+
+    labels = tmp_path / "labels.json"
+    made = await look.gallery(tmp_path / "in", tmp_path / "o", labels=labels, options=IN_THREADS)
+
+    assert [each[0] for each in data(made, "meta")["classes"]] == ["class_0"]
+    said = "1 image of labels.json left out: another one there has the labels of the same image."
+    assert (made.objects, made.notes) == (1, (said,))
+
+
 @pytest.mark.parametrize(
     "name", ["a%20b.jpg", "A B.JPG", "elsewhere/a b.jpg", "a b", "u\u0308.jpg"]
 )
@@ -615,7 +635,8 @@ async def test_a_sheet_of_a_service_that_is_gone(
             await look.build_sheet(looked, sheet, look.Choice())
         assert raised.value is error
     else:
-        assert await look.build_sheet(looked, sheet, look.Choice()) == 20
+        names = tuple(each.name for each in subjects)
+        assert await look.build_sheet(looked, sheet, look.Choice()) == (20, names)
     assert sheet.exists() == (not ends)
 
 
