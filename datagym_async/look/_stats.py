@@ -58,6 +58,7 @@ _UNSET: Final = (None,)
 _FREETEXT: Final = EntryType.FREETEXT  # reading a member of an enum is slow
 _FAR: Final = 1e9  # pixels; no image is larger
 _EXTENT: Final = 1e-9  # the least side of a box; lines and points may have 0
+_ROUNDING: Final = 1e-3  # pixels that an edge may be off: files and sums of numbers are rounded
 _THIN: Final = frozenset({Point, Line})
 
 
@@ -184,10 +185,10 @@ class StatisticsTally:
 
     def add(self, image: LabeledImage) -> None:
         """Count an image with its labels."""
-        least = max(self.tiny, _EXTENT)
+        near, least = _ROUNDING, max(self.tiny, _EXTENT)
         right = bottom = _FAR
         if (width := image.width) and (height := image.height):
-            right, bottom = width, height
+            right, bottom = width - near, height - near
             self._count(self._image_sizes, f"{width} x {height}")
         found, answers = [*image.annotations], [*image.classifications]
         groups: dict[str, list[_Box]] = {}
@@ -202,8 +203,8 @@ class StatisticsTally:
             left, top, wide, high, _ = box = _box_of(each)
             # Most are within their image and large enough, which one comparison checks.
             if not (
-                left > 0
-                and top > 0
+                left > near
+                and top > near
                 and least <= wide < right - left
                 and least <= high < bottom - top
             ) and not self._is_there(image, box, right, bottom):
@@ -241,10 +242,10 @@ class StatisticsTally:
             return False
         kind = type(each.shape)
         self._points += kind is Point
-        if (wide < self.tiny or high < self.tiny) and kind not in _THIN:
+        if min(wide, high) + _ROUNDING <= self.tiny and kind not in _THIN:
             self._find("tiny", image, each)
         is_over = right < _FAR and (left + wide >= right or top + high >= bottom)
-        if left <= 0 or top <= 0 or is_over:
+        if left <= _ROUNDING or top <= _ROUNDING or is_over:
             self._find("edge", image, each)
         return True
 

@@ -83,6 +83,9 @@ def test_classes_and_sizes() -> None:
     [
         ("tiny", [Rectangle(5, 5, 3, 50), Rectangle(5, 5, 4, 4)], 1),
         ("tiny", [Point(5, 5), Line([(5, 5), (9, 5)])], 0),
+        # 4.004 - 0.004 is less than 4, and YOLO's six digits put an edge of 0 at 5e-5.
+        ("tiny", [Polygon([(5, 0.004), (9, 0.004), (9, 4.004), (5, 4.004)])], 0),
+        ("edge", [Rectangle(5e-5, 5, 9, 9), Rectangle(90, 5, 9.99995, 9)], 2),
         ("edge", [Rectangle(0, 5, 9, 9), Rectangle(5, 5, 95, 9), Rectangle(5, 5, 9, 75)], 3),
         ("edge", [Polygon([(5, 5), (120, 9), (9, 9)]), Rectangle(1, 1, 98, 78)], 1),
         ("double", [Rectangle(5, 5, 40, 40), Rectangle(5, 5.5, 40, 40)], 1),
