@@ -78,8 +78,8 @@ class _Generation:
 class _Turns(dict[tuple[str, str], asyncio.Event | None]):
     """Uploads of one name into one dataset, one after the other: the service stores two at once.
 
-    The keys are path and folded name, or link, of those in flight. There is an event only if
-    somebody waits for the end.
+    The keys are path (ids have no case) and folded name, or link, of those in flight. There is an
+    event only if somebody waits for the end.
     """
 
     async def end_of(self, turn: tuple[str, str]) -> None:
@@ -199,7 +199,7 @@ class MediaResource(Resource):
     ) -> T:
         dialect = self._generation.known or await self._dialect()
         request = routes.upload_file(dataset_id, name, body, dialect=dialect)
-        turn, turns = (request.path, fold_name(request.headers["X-filename"])), self._turns
+        turn, turns = (request.path.lower(), fold_name(request.headers["X-filename"])), self._turns
         while turn in turns:
             await turns.end_of(turn)
         turns[turn] = None
@@ -233,7 +233,7 @@ class MediaResource(Resource):
 
         async def send(batch: Sequence[str]) -> tuple[UrlResult, ...]:
             request = routes.upload_urls(dataset_id, batch, dialect=await self._dialect())
-            turns = {(request.path, fold_link(url)) for url in batch}
+            turns = {(request.path.lower(), fold_link(url)) for url in batch}
             while others := turns & self._turns.keys():
                 await self._turns.end_of(others.pop())
             self._turns.update(dict.fromkeys(turns))

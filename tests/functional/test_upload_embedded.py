@@ -74,7 +74,9 @@ async def test_runs_of_one_client_store_no_name_twice(
     upper = [UploadItem(f"{number:02}.JPG", jpeg(2000, seed=number)) for number in range(20)]
     lower = [UploadItem(f"{number:02}.jpg", jpeg(2000, seed=number)) for number in range(20)]
 
-    reports = await asyncio.gather(*(client.upload(dataset_id, each) for each in (upper, lower)))
+    reports = await asyncio.gather(
+        client.upload(dataset_id.upper(), upper), client.upload(dataset_id, lower)
+    )
 
     assert [report.complete for report in reports] == [True, True]
     assert sum(report.uploaded for report in reports) == 20
@@ -94,7 +96,10 @@ async def test_calls_of_one_client_send_no_link_at_the_same_time(
         ["http://127.0.0.1:9/b.jpg", "http://127.0.0.1:9/A.jpg"],
     )
 
-    await asyncio.gather(*(client.media.upload_urls(dataset_id, batch) for batch in batches))
+    await asyncio.gather(
+        client.media.upload_urls(dataset_id.upper(), batches[0]),
+        client.media.upload_urls(dataset_id, batches[1]),
+    )
 
     assert plan.peak_in_flight == 1
     assert len((await client.datasets.get(dataset_id)).media) == 3
