@@ -261,7 +261,7 @@ def import_(
         pass  # it is not complete
     except DataGymError as error:
         status = STOPPED  # it has not begun
-        if account.total:
+        if account.total or account.created:
             status = SOME_FAILED
             _close(output, account, source)
         raise CommandError(sentence_of(error), status=status) from error
@@ -320,7 +320,8 @@ def _close(output: Output, account: _Account, source: PredictionFile) -> int:
         output.message(f"{images} without labels {stay} (--unannotated imports such images).")
     sentence = said_of_import(account.counts, account.left_out)
     if not account.total:
-        sentence = f"Nothing was imported: {source.path} has no labels for this project."
+        why = f": {source.path} has no labels for this project" if account.is_complete else ""
+        sentence = f"Nothing was imported{why}."
     if not ok:
         output.warning(sentence)
     elif not output.quiet:

@@ -125,15 +125,22 @@ def test_a_file_into_a_fresh_project_is_one_command(bench: Bench) -> None:
     assert ran.document["created"] is None
 
 
-def test_an_import_that_stops_says_what_was_made(bench: Bench, faults: FaultPlan) -> None:
-    """The configuration is there, as after an import that ends."""
+@pytest.mark.parametrize(
+    ("method", "path", "nth", "stored"),
+    [("GET", r"/dataset/", 1, 0), ("POST", r"/prediction$", 2, 1)],
+)
+def test_an_import_that_stops_says_what_was_made(
+    bench: Bench, faults: FaultPlan, method: str, path: str, nth: int, stored: int
+) -> None:
+    """The configuration is there, as after an import that ends, also if nothing else was done."""
     given = coco({"Car": [1, 2, 3, 4]})
     given["images"].append(given["images"][0] | {"id": 2, "file_name": "M\u00fcller 1.png"})
     given["annotations"].append(given["annotations"][0] | {"id": 2, "image_id": 2})
-    faults.add(RefuseToken(), method="POST", path=r"/prediction$", nth=2)
+    faults.add(RefuseToken(), method=method, path=path, nth=nth)
     file = bench.file("coco.json", given)
     ran = bench.run(file, "--create-config", "--batch-size", "1", "--json")
-    assert (ran.status, ran.document["stored"]) == (1, 1)
+    assert (ran.status, ran.document["stored"]) == (1, stored)
+    assert "has no labels" not in ran.err
     assert [each["entryKey"] for each in ran.document["created"]] == ["car"]
     assert [each.key for each in bench.config().entries] == ["car"]
 
