@@ -98,8 +98,7 @@ class _Incoming:
     def finish(self, *, is_link: bool, goes_on: bool) -> HashedPart:
         """Put the file in its place, unless it goes to a store or shard, and return it."""
         part = self.write()
-        if is_link or goes_on:
-            part.file.close()
+        part.file.close()
         if is_link and (reason := decode(str(part.path)).reason):
             raise _BadImageError(reason)
         if not goes_on:
@@ -296,7 +295,6 @@ class Shards:
         return len(self._rows), sum(size for _, size, _, _ in self._rows)
 
     def _append(self, wanted: Wanted, part: HashedPart) -> None:
-        part.file.close()
         if self._tar is None:
             parts = self._manifest.root / STATE_FOLDER / PARTS
             name = self._manifest.next_shard()

@@ -21,6 +21,7 @@ from tests.helpers.world import World, world
 SOURCE = DownloadConfig(links="source", allow_private_links=True)
 SERVICE = DownloadConfig(links="service")
 GOOD = jpeg(30_000, seed=4)
+SMALL = jpeg(2_000, seed=5)  # less than the buffer of a file
 
 
 @attrs.define
@@ -52,6 +53,7 @@ class Site:
             return web.Response(status=302, headers={"Location": "file:///etc/passwd"})
         contents = {
             "good.jpg": GOOD,
+            "small.jpg": SMALL,
             "half.jpg": half_jpeg(20_000),
             "text.jpg": b"no image at all",
         }
@@ -100,12 +102,13 @@ async def test_links_are_left_alone_unless_asked_for(tmp_path: Path) -> None:
 
 async def test_links_from_their_source_are_exact(tmp_path: Path) -> None:
     """They come byte for byte, over redirects, without any credentials or cookies of ours."""
-    async with linked("good.jpg", "moved.jpg") as (here, found):
+    async with linked("good.jpg", "moved.jpg", "small.jpg") as (here, found):
         report = await here.client.download_dataset(here.dataset_id, tmp_path, config=SOURCE)
 
     assert report.ok
     assert (tmp_path / "good.jpg").read_bytes() == (tmp_path / "moved.jpg").read_bytes() == GOOD
-    assert len(found.requests) == 3
+    assert (tmp_path / "small.jpg").read_bytes() == SMALL
+    assert len(found.requests) == 4
     assert not any(TOKEN in str(request.headers) for request in found.requests)
     assert not any(request.headers.keys() & {"Authorization"} for request in found.requests)
     assert here.plan.count("GET", r"/media/") == 1

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Iterator
 
+import attrs
 import pytest
 
 from datagym_async._runs import BulkRun, Stops
@@ -46,8 +49,16 @@ def test_a_limit_is_above_zero(name: str) -> None:
 class Job(BulkRun[int, str, int]):
     """A run over numbers: even ones are done, odd ones fail."""
 
-    def __init__(self, stops: Stops, numbers: int, *, seconds: float = 0.0) -> None:
-        super().__init__(None, 1, stops)
+    def __init__(
+        self,
+        stops: Stops,
+        numbers: int,
+        *,
+        seconds: float = 0.0,
+        lane: Lane | None = None,
+        concurrency: int | None = 1,
+    ) -> None:
+        super().__init__(lane, concurrency, stops)
         self.numbers, self.seconds = numbers, seconds
         self.done = 0
 
@@ -106,6 +117,60 @@ async def test_time_counts_from_the_beginning() -> None:
         assert (job.stopped_by, job.stopped) == ("", False)
         await asyncio.sleep(2)
         assert (job.stopped_by, job.stopped) == ("max_duration: 60 s have passed", True)
+
+
+@attrs.define
+class Lane:
+    """A lane with room for some requests, and the number that is pinned."""
+
+    most: int
+    pinned: int | None = None
+
+    @contextlib.contextmanager
+    def pin(self, limit: int) -> Iterator[None]:
+        """Note the number."""
+        self.pinned = limit
+        try:
+            yield
+        finally:
+            self.pinned = None
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize(
+    ("lane", "concurrency", "at_once"),
+    [(None, None, 8), (None, 3, 3), (Lane(12), None, 12), (Lane(12), 3, 3)],
+)
+async def test_as_many_are_begun_as_may_be_in_flight(
+    lane: Lane | None, concurrency: int | None, at_once: int
+) -> None:
+    """Those of a lane, or a pinned number of them."""
+    async with Job(Stops(), 100, seconds=60, lane=lane, concurrency=concurrency) as job:
+        await asyncio.sleep(59)
+        assert job.begun == at_once
+        assert lane is None or lane.pinned == concurrency
+    assert lane is None or lane.pinned is None
+
+
+class Broken(Job):
+    """A run that cannot be opened."""
+
+    async def _open(self) -> None:
+        await asyncio.sleep(0)
+        raise ConfigurationError("There is no such folder.")
+
+
+@pytest.mark.looptime
+async def test_a_run_that_cannot_be_opened_leaves_nothing_behind() -> None:
+    """Its lane is free for others, and no timer waits to stop it."""
+    lane = Lane(12)
+    job = Broken(Stops(max_duration=60), 1, lane=lane, concurrency=3)
+    with pytest.raises(ConfigurationError, match="no such folder"):
+        async with job:
+            pass
+    await asyncio.sleep(100)
+
+    assert (lane.pinned, job.stopped) == (None, False)
 
 
 class Endless(Job):
