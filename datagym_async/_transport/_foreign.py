@@ -375,6 +375,9 @@ class LinkFetcher(GuardedSession):
 async def _pieces(answer: aiohttp.ClientResponse, url: URL) -> AsyncGenerator[bytes, None]:
     arrived, limits = 0, Timeout()
     pace = Pace(asyncio.get_running_loop().time, limits.read_rate, limits.read_window)
+    too_much = LinkError(f"The link sends more than {MAX_LINK_BYTES:,} bytes.")
+    if (answer.content_length or 0) > MAX_LINK_BYTES:  # before the part that is allowed
+        raise too_much
     try:
         while True:
             pace.begin()
@@ -382,7 +385,7 @@ async def _pieces(answer: aiohttp.ClientResponse, url: URL) -> AsyncGenerator[by
                 return
             arrived += len(chunk)
             if arrived > MAX_LINK_BYTES:
-                raise LinkError(f"The link sends more than {MAX_LINK_BYTES:,} bytes.")
+                raise too_much
             # After the wait: if no byte arrives at all, the session's own limit ends it.
             if not pace.end(len(chunk)):
                 raise LinkError(f"The link sends less than {pace.rate:,.0f} bytes a second.")

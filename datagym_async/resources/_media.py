@@ -411,6 +411,10 @@ async def _counted(
 ) -> AsyncGenerator[bytes, None]:
     """Yield the chunks, and raise if their size is not the announced one, or too large."""
     announced, arrived = answer.headers.get("content-length", ""), len(start)
+    encoded = answer.headers.get("content-encoding", "identity") != "identity"
+    is_number = announced.isdecimal() and len(announced) < _DIGITS
+    if is_number and int(announced) > request.max_bytes:  # before the part that is allowed
+        raise too_large(request, answer.status, request.max_bytes, is_media=True)
     if start:
         yield start
     async for chunk in chunks:
@@ -418,8 +422,6 @@ async def _counted(
         if arrived > request.max_bytes:
             raise too_large(request, answer.status, request.max_bytes, is_media=True)
         yield chunk
-    encoded = answer.headers.get("content-encoding", "identity") != "identity"
-    is_number = announced.isdecimal() and len(announced) < _DIGITS
     if is_number and int(announced) != arrived and not encoded:
         raise APIConnectionError(
             f"{request.method} {request.path} broke off after {arrived} of {announced} bytes; try"

@@ -156,6 +156,22 @@ async def test_an_endless_body_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
             await fetched(f"{address}/a.jpg")
 
 
+async def test_a_body_that_is_too_long_is_not_waited_for() -> None:
+    """Its announced length is enough: nothing of it has to arrive."""
+    is_fetched = asyncio.Event()
+
+    async def announcing(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": str(10**12)})
+        await response.prepare(request)
+        await is_fetched.wait()
+        return response
+
+    async with serving(announcing) as address:
+        with pytest.raises(LinkError, match="more than 268,435,456 bytes"):
+            await fetched(f"{address}/a.jpg")
+        is_fetched.set()
+
+
 @pytest.mark.parametrize(("status", "may_pass"), [(404, False), (403, False), (503, True)])
 async def test_a_refusal_is_said_with_its_status(status: int, may_pass: bool) -> None:
     """What a host says for good is not asked again."""

@@ -429,6 +429,17 @@ async def test_what_lies_elsewhere_has_no_more_bytes_than_allowed(way: str, tmp_
     assert session.streams_open == 0
 
 
+@pytest.mark.parametrize("way", ["download_to", "stream"])
+async def test_what_is_announced_as_too_long_is_not_waited_for(way: str, tmp_path: Path) -> None:
+    """Its length is enough: the part of it that is allowed may be gigabytes."""
+    headers = {"content-type": "image/jpeg", "content-length": "1001"}
+    session = FakeSession([Response(200, headers, JPEG[:10])])
+    with pytest.raises(APIResponseValidationError, match="more than 1,000 bytes; max_bytes="):
+        await by(way, media(session), tmp_path / "a.jpg", max_bytes=1_000)
+    assert list(tmp_path.iterdir()) == []
+    assert session.streams_open == 0
+
+
 async def by(way: str, resource: MediaResource, path: Path, *, max_bytes: int) -> None:
     """Fetch a media in one of the ways that there are."""
     if way == "download":
