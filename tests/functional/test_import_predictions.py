@@ -11,7 +11,14 @@ import pytest
 
 from datagym_async import ImportOutcome
 from datagym_async._wire import Replay, Request, Response
-from datagym_async.exceptions import ConfigurationError, NotFoundError, PermissionDeniedError
+from datagym_async.exceptions import (
+    APIConnectionError,
+    APIError,
+    ConfigurationError,
+    InternalServerError,
+    NotFoundError,
+    PermissionDeniedError,
+)
 from datagym_async.labels import Annotation, Classification, LabeledImage, Point, Rectangle
 from datagym_async.models import EntryType, LabelConfiguration, LabelEntry
 from datagym_async.resources import LabelsResource
@@ -106,7 +113,7 @@ async def test_no_predictions_ask_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "given", [{"internal_media_ID": "M"}, "M", b"M", LabeledImage(media_id="M")]
+    "given", [{"internal_media_ID": "M"}, "M", b"M", LabeledImage(media_id="M"), 3]
 )
 async def test_one_prediction_is_not_many(given: Any) -> None:
     """A single object in place of a list would be taken apart; it is refused."""
@@ -195,6 +202,70 @@ async def test_an_import_that_cannot_go_on_says_what_was_stored() -> None:
     assert caught.value.__notes__ == ["2 predictions had been stored before"]
 
 
+def lost(remark: str = "") -> APIConnectionError:
+    """Whether it was carried out is not known."""
+    error = APIConnectionError("gone", unknown=True)
+    error.remark = remark
+    return error
+
+
+async def outcomes(
+    session: FakeSession, sent: list[dict[str, object]], *, keep_data: bool, size: int
+) -> tuple[list[str], APIError | None]:
+    """Return how predictions ended before an error, and the error."""
+    seen: list[str] = []
+    note = seen.append
+    results = LabelsResource(session).iter_import_predictions(
+        "P", sent, keep_data=keep_data, config=None, batch_size=size
+    )
+    try:
+        async for each in results:
+            note(each.outcome.value)
+    except APIError as error:
+        return seen, error
+    return seen, None
+
+
+async def test_lost_answers_end_an_import_only_in_a_row() -> None:
+    """Each answer begins the count anew; a service that seems down ends it at once."""
+    session = FakeSession([lost(), lost(), STORED, lost(), lost(), STORED])
+    seen = await outcomes(session, predictions(6), keep_data=True, size=1)
+    assert seen == (["unknown", "unknown", "stored"] * 2, None)
+
+    down = lost("It seems to be down.")
+    session = FakeSession([STORED, down])
+    seen = await outcomes(session, predictions(3), keep_data=True, size=1)
+    assert seen == (["stored", "unknown"], down)
+
+
+async def test_a_lost_answer_ends_an_import_that_replaces() -> None:
+    """It was repeated by the table before; all the same can be imported once more."""
+    gone = lost()
+    seen = await outcomes(FakeSession([gone]), predictions(3), keep_data=False, size=1)
+    assert seen == (["unknown"], gone)
+
+
+@pytest.mark.parametrize(
+    ("key", "remark"), [("", ""), ("ex_system", "It seems to be down.")], ids=["no key", "down"]
+)
+async def test_a_failure_of_the_service_divides_nothing(key: str, remark: str) -> None:
+    """Half a batch would fail alike: it is no fault of a prediction."""
+    failure = InternalServerError("failed", status=500, key=key)
+    failure.remark = remark
+    seen = await outcomes(FakeSession([failure]), predictions(4), keep_data=False, size=4)
+    assert seen == (["failed"] * 4, failure)
+
+
+async def test_nothing_more_is_sent_after_a_stop() -> None:
+    """The other parts of a divided batch are not sent, either."""
+    forbidden = refusal(403, "ex_forbidden")
+    session = FakeSession([REFUSED, forbidden])
+    seen, error = await outcomes(session, predictions(4), keep_data=False, size=4)
+    assert seen == ["failed"] * 4
+    assert isinstance(error, PermissionDeniedError)
+    assert bodies(session) == [["m0", "m1", "m2", "m3"], ["m0", "m1"]]
+
+
 async def test_a_source_that_breaks_off_says_what_was_stored() -> None:
     """The caller's own error comes as it is, with a note."""
 
@@ -246,18 +317,8 @@ async def test_a_source_that_was_cancelled_is_an_error() -> None:
 async def test_the_results_before_a_stop_are_given() -> None:
     """An iteration gives what is known of the batch it stopped at, and then the error."""
     session = FakeSession([STORED, REFUSED, STORED, refusal(403, "ex_forbidden")])
-    results = LabelsResource(session).iter_import_predictions(
-        "P", predictions(8), keep_data=False, config=None, batch_size=4
-    )
-    seen: list[str] = []
-    note = seen.append
-
-    async def run() -> None:
-        async for each in results:
-            note(each.outcome.value)
-
-    with pytest.raises(PermissionDeniedError):
-        await run()
+    seen, error = await outcomes(session, predictions(8), keep_data=False, size=4)
+    assert isinstance(error, PermissionDeniedError)
     assert seen == ["stored"] * 6 + ["failed"] * 2
 
 
@@ -266,6 +327,7 @@ async def test_the_results_before_a_stop_are_given() -> None:
 
 HELD_BACK: dict[str, tuple[list[Any], bool, int, str]] = {
     "no media": ([{"labels": {}}], True, 0, "no internal_media_ID"),
+    "number": ([{"internal_media_ID": 5}], True, 0, "internal_media_ID"),
     "blank value": ([LabeledImage(media_name="a.jpg")], True, 0, "no internal_media_ID"),
     "contradiction": ([{"internal_media_ID": "M", "keepData": True}], False, 0, "keep_data=False"),
     "twice": ([{"internal_media_ID": "M"}, {"internal_media_ID": "m"}], False, 1, "replace"),
@@ -346,6 +408,7 @@ async def test_the_rest_of_a_prediction_goes_on_request() -> None:
     assert [each.outcome for each in report.results] == ["stored", "rejected"]
     assert report.results[0].left_out[0].startswith("labels.car[1].point: ")
     assert report.results[1].reasons[0] == "nothing in it can be imported"
+    assert (report.ok, report.problems) == (False, report.results)  # stored, but not whole
 
 
 @pytest.mark.parametrize(("strict", "outcome"), [(False, "stored"), (True, "rejected")])
@@ -368,11 +431,14 @@ async def test_warnings_hold_back_on_request(strict: bool, outcome: str) -> None
 async def test_many_faults_are_not_all_listed() -> None:
     """Thousands of labels with one fault give a few sentences and a number."""
     labels: dict[str, object] = {"truck" + str(n): [] for n in range(30)}
+    given = [{"internal_media_ID": each, "labels": labels} for each in ("M", "N")]
     report = await LabelsResource(FakeSession()).import_predictions(
-        "P", [{"internal_media_ID": "M", "labels": labels}], keep_data=True, config=CONFIG
+        "P", given, keep_data=True, config=CONFIG
     )
     assert len(report.results[0].reasons) == 21
     assert report.results[0].reasons[-1] == "and 10 more"
+    assert sum(each.count for each in report.remarks) == 60
+    assert len(report.remarks) == len(report.results[0].remarks)
 
 
 async def test_a_dry_run_sends_nothing() -> None:
