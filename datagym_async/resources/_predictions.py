@@ -255,9 +255,7 @@ class Importer:
     ) -> AsyncGenerator[ImportResult, None]:
         """Yield the result of each prediction, in order, also those before an error."""
         try:
-            if isinstance(predictions, Mapping | str | bytes) or not isinstance(
-                predictions, Iterable | AsyncIterable
-            ):
+            if isinstance(predictions, Mapping | str | bytes):
                 raise ConfigurationError(
                     "predictions is a single object; pass a list of predictions"
                 )

@@ -395,20 +395,35 @@ async def test_the_rest_of_a_prediction_goes_on_request() -> None:
     shapes = {
         "car": [{"rectangle": [{"x": 1, "y": 2, "w": 3, "h": 4}]}, {"point": [{"x": 1, "y": 2}]}]
     }
-    given = [
+    day = {"time": ["day"]}
+    given: list[dict[str, Any]] = [
         {"internal_media_ID": "M1", "labels": shapes},
         {"internal_media_ID": "M2", "labels": {"truck": []}},
+        {"internal_media_ID": "M3", "labels": {"truck": []}, "global_classifications": day},
+        {"labels": {"truck": []}},
+        {"internal_media_ID": "M5", "global_classifications": {"typo": ["day"]}},
     ]
     session = FakeSession([STORED])
     report = await LabelsResource(session).import_predictions(
         "P", given, keep_data=False, config=CONFIG, partial=True
     )
     sent: Any = json_of(session.requests[0])
-    assert [item["labels"] for item in sent] == [{"car": shapes["car"][:1]}]
-    assert [each.outcome for each in report.results] == ["stored", "rejected"]
+    assert [item["labels"] for item in sent] == [{"car": shapes["car"][:1]}, {}]
+    assert [each.outcome for each in report.results] == ["stored", "rejected"] * 2 + ["rejected"]
     assert report.results[0].left_out[0].startswith("labels.car[1].point: ")
     assert report.results[1].reasons[0] == "nothing in it can be imported"
+    assert "no internal_media_ID" in report.results[3].reasons[0]
     assert (report.ok, report.problems) == (False, report.results)  # stored, but not whole
+
+
+async def test_what_is_not_checked_is_sent_as_it_is() -> None:
+    """Nothing is left out of it, also on request."""
+    given = [{"internal_media_ID": "M", "labels": {"car": [{"cube": []}]}}]
+    session = FakeSession([STORED])
+    await LabelsResource(session).import_predictions(
+        "P", given, keep_data=True, config=CONFIG, partial=True, check=False
+    )
+    assert json_of(session.requests[0]) == [{**given[0], "keepData": True}]
 
 
 @pytest.mark.parametrize(("strict", "outcome"), [(False, "stored"), (True, "rejected")])
@@ -471,23 +486,33 @@ def listing(*names: str) -> list[Response]:
 
 
 async def test_media_are_found_by_name() -> None:
-    """As the service compares names; several of a name and none are told, not guessed."""
+    """As the service compares names; several of a name and none are told, not guessed.
+
+    An id of the project counts before a name, one of another project behind it.
+    """
     given: list[Any] = [
         LabeledImage(media_name="A.JPG"),
         {"external_media_ID": "T%C3%A4ST.jpg"},
         LabeledImage(media_name="b.jpg"),
-        LabeledImage(media_name="nowhere.jpg"),
+        LabeledImage(media_name="nowhere.jpg", annotations=[Annotation("truck", Point(1, 2))]),
         LabeledImage(media_id="own", media_name="b.jpg"),
+        LabeledImage(media_id="other", media_name="a.jpg"),
+        LabeledImage(media_id="ID2", media_name="a.jpg"),
+        LabeledImage(media_id="own"),
+        {"labels": {}},
     ]
     session = FakeSession([*listing("a.jpg", "t%C3%A4st.jpg", "b.jpg", "B.jpg"), STORED])
     report = await LabelsResource(session).import_predictions(
-        "P", given, keep_data=True, config=None, by_name=True
+        "P", given, keep_data=True, config=CONFIG, by_name=True, partial=True
     )
     sent: Any = json_of(session.requests[-1])
-    assert [item["internal_media_ID"] for item in sent] == ["id0", "id1", "own"]
-    assert [each.index for each in report.problems] == [2, 3]
+    assert [item["internal_media_ID"] for item in sent] == [
+        "id0", "id1", "own", "id0", "ID2", "own"
+    ]  # fmt: skip
+    assert [each.index for each in report.problems] == [2, 3, 8]
     assert "id2, id3" in report.results[2].reasons[0]
     assert "no media of the project is named 'nowhere.jpg'" in report.results[3].reasons[0]
+    assert "no internal_media_ID" in report.results[8].reasons[0]
 
 
 @pytest.mark.parametrize("strict", [False, True])
