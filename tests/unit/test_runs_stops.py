@@ -1,4 +1,4 @@
-"""Stop limits, and who counts for them."""
+"""How a run begins, stops and ends: its limits, and who counts for them."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Job(BulkRun[int, str, int]):
     ) -> None:
         super().__init__(lane, concurrency, stops)
         self.numbers, self.seconds = numbers, seconds
-        self.done = 0
+        self.done = self.ends = 0
 
     @property
     def report(self) -> int:
@@ -82,6 +82,9 @@ class Job(BulkRun[int, str, int]):
         self.done += 1
         self.failed += work % 2
         self._give_out(str(work))
+
+    def _tell_end(self) -> None:
+        self.ends += 1
 
     async def _close(self, *, complete: bool) -> None:
         """Nothing is open."""
@@ -230,3 +233,72 @@ async def test_a_run_that_is_over_is_not_stopped() -> None:
     await asyncio.sleep(100)
 
     assert (job.stopped_by, job.stopped) == ("", False)
+
+
+@pytest.mark.parametrize("is_read", [True, False])
+async def test_the_end_of_a_run_is_told_once(is_read: bool) -> None:
+    """Whether its results were read to the end, or it was left early."""
+    async with Job(Stops(), 10) as job:
+        await (job.finish() if is_read else anext(job))
+        assert job.ends == is_read
+
+    assert job.ends == 1
+
+
+def test_a_run_whose_loop_is_closed_may_be_stopped() -> None:
+    """By a signal handler that is still there."""
+    job = Job(Stops(), 2)
+
+    async def use() -> None:
+        async with job:
+            await job.finish()
+
+    asyncio.run(use())
+    job.stop()
+    assert (job.done, job.stopped) == (2, True)
+
+
+class Failing(Job):
+    """A run in which everything fails, one after the other."""
+
+    fails: tuple[str, ...] = ()
+
+    def _fail(self, where: str, kind: type[Exception]) -> None:
+        if where in self.fails:
+            raise kind(f"in {where}")
+
+    async def _feed(self) -> None:
+        await super()._feed()
+        self._fail("feed", LookupError)
+
+    async def _do(self, work: int) -> None:
+        self._give_out(str(work))
+        self._fail("do", OSError)
+        self._fail("bug", LookupError)
+
+    def _write_down(self) -> None:
+        self._fail("write", OSError)
+
+    async def _finish(self) -> None:
+        self._fail("finish", OSError)
+
+
+@pytest.mark.parametrize(
+    ("fails", "first"),
+    [
+        (("feed", "do", "write"), "feed"),
+        (("feed", "bug"), "feed"),
+        (("feed", "finish"), "feed"),
+        (("do", "write"), "do"),
+        (("do", "finish"), "do"),
+        (("write", "finish"), "write"),
+    ],
+)
+async def test_the_first_error_of_a_run_is_raised(fails: tuple[str, ...], first: str) -> None:
+    """Those that follow are often its consequences."""
+    job = Failing(Stops(), 1)
+    job.fails = fails
+    async with job:
+        with pytest.raises((OSError, LookupError), match=f"in {first}"):
+            await job.finish()
+        assert await job.finish() == 0  # it is raised once
