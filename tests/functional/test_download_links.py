@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
 import pytest
@@ -13,10 +14,15 @@ from aiohttp import web
 from PIL import Image
 
 from datagym_async import ConfigurationError, DownloadConfig, DownloadOutcome, TaskState
+from datagym_async.models import MediaSourceType
 from datagym_async.server import SeedMedia
+from datagym_async.testing import DropMidBody, Status, Truncate
 from tests.helpers.photos import half_jpeg, jpeg
 from tests.helpers.sentinel import TOKEN
 from tests.helpers.world import World, world
+
+if TYPE_CHECKING:
+    from datagym_async.testing import Action
 
 SOURCE = DownloadConfig(links="source", allow_private_links=True)
 SERVICE = DownloadConfig(links="service")
@@ -195,6 +201,26 @@ async def test_a_broken_link_through_the_service_is_asked_for_once(tmp_path: Pat
     assert "has marked it invalid and moves its tasks to SKIPPED" in problem.reason
     assert [task.media_name for task in skipped] == ["gone.jpg"]
     assert asked == 2
+
+
+@pytest.mark.parametrize("fault", [DropMidBody(100), Truncate(100), Status(502)])
+async def test_no_link_is_asked_for_twice_through_the_service(
+    tmp_path: Path, fault: Action
+) -> None:
+    """If it cannot fetch it, it moves its tasks; other media are tried again."""
+    async with linked("good.jpg") as (here, _):
+        (link,) = [
+            each.id
+            for each in (await here.client.datasets.get(here.dataset_id)).media
+            if each.source_type is MediaSourceType.SHAREABLE_LINK
+        ]
+        here.plan.add(fault, method="GET", path=rf"/media/{link}$")
+        report = await here.client.download_dataset(here.dataset_id, tmp_path, config=SERVICE)
+        asked = here.plan.count("GET", rf"/media/{link}$")
+
+    assert (report.downloaded, report.failed, report.complete) == (1, 1, True)
+    assert (asked, report.problems[0].attempts) == (1, 1)
+    assert sorted(path.name for path in tmp_path.glob("*.jpg")) == ["own.jpg"]
 
 
 async def test_what_is_there_is_not_asked_for_again(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterator
+from typing import cast
 
 import attrs
 import pytest
@@ -256,6 +257,21 @@ def test_a_run_whose_loop_is_closed_may_be_stopped() -> None:
     asyncio.run(use())
     job.stop()
     assert (job.done, job.stopped) == (2, True)
+
+
+class Cancelled(Job):
+    """A run with code of the caller that cancels the task that reads its source."""
+
+    async def _feed(self) -> None:
+        cast("asyncio.Task[None]", asyncio.current_task()).cancel()
+        await asyncio.sleep(0)
+
+
+async def test_a_run_whose_source_is_cancelled_is_not_complete() -> None:
+    """Without `stop`, what the source had not named yet would be missing without a word."""
+    async with Cancelled(Stops(), 10) as job:
+        with pytest.raises(RuntimeError, match="cancelled by other code"):
+            await job.finish()
 
 
 class Failing(Job):
