@@ -148,6 +148,9 @@ class RetryLoop(Generic[T]):
         self.sent += 1
         try:
             answer = await self.send()
+        except asyncio.CancelledError:  # the budget has ended while it was under way
+            self._was_lost = True
+            raise
         except AlreadyExistsError as refusal:
             self.failure = refusal
             # After a lost answer it may be what that request has created.

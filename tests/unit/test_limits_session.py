@@ -263,6 +263,18 @@ async def test_a_good_answer_that_was_the_last_allowed_pauses() -> None:
     assert seconds() == 4
 
 
+async def test_the_same_fields_again_ask_for_a_pause_again() -> None:
+    """The transport gives equal fields as one object; those that ask are heeded each time."""
+    last = answer(headers={"ratelimit": '"default";r=0;t=4'})
+    again = attrs.evolve(answer(), headers=last.headers)
+    session = session_of(FakeTransport([last, again, answer()]))
+
+    for _ in range(3):
+        await session.request(READ)
+
+    assert seconds() == 8
+
+
 async def test_a_retry_after_beyond_the_limit_does_not_hold_others_up() -> None:
     """It ends the request that met it, in words; the others learn it for themselves, at once."""
     transport = FakeTransport([error(503, retry_after="500"), answer()])
@@ -455,6 +467,9 @@ async def test_no_retry_budget() -> None:
 
     assert session.statistics().retries == 150
     assert session.statistics().retry_tokens is None
+    assert session.limiter(Lane.CALL).reason == "fixed"
+    transport.script = [answer()]
+    assert (await session.request(READ)).status == 200
 
 
 async def test_a_lost_upload_is_still_looked_up_with_the_budget_spent() -> None:

@@ -51,6 +51,11 @@ def html(status: int) -> StreamedResponse:
     return answer(status, b"<html>Bad gateway</html>", headers={"content-type": "text/html"})
 
 
+async def hang(_: Request) -> StreamedResponse:
+    await asyncio.sleep(10_000)
+    raise AssertionError
+
+
 def lost() -> APIConnectionError:
     return APIConnectionError("gone", request_sent=True)
 
@@ -322,18 +327,89 @@ async def test_retries_end_and_leave_nothing_open() -> None:
 @pytest.mark.looptime
 async def test_the_budget_ends_a_request_that_never_answers() -> None:
     """A request with all its waits ends with the budget, by name."""
-
-    async def hang(_: Request) -> StreamedResponse:
-        await asyncio.sleep(10_000)
-        raise AssertionError
-
     transport = FakeTransport([hang])
     session = make_session(transport, budget=100)
 
-    with pytest.raises(APITimeoutError, match="stopped after 100 seconds"):
+    with pytest.raises(APITimeoutError, match="stopped after 100 seconds") as raised:
         await session.request(READ)
 
+    assert (raised.value.attempts, raised.value.unknown) == (1, True)
     assert session.statistics().in_flight == 0
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize(
+    ("wait", "attempts", "is_unknown"), [("1", 2, True), ("100", 1, False)], ids=["sent", "waits"]
+)
+async def test_what_the_budget_ended_may_be_carried_out_if_it_was_sent(
+    wait: str, attempts: int, is_unknown: bool
+) -> None:
+    """An attempt under way is unknown, also after one that was turned away; a wait is not."""
+    transport = FakeTransport([error(503, retry_after=wait), hang])
+    session = make_session(transport, budget=90)
+
+    with pytest.raises(APITimeoutError) as raised:
+        await session.request(APPEND)
+
+    assert (raised.value.attempts, raised.value.unknown) == (attempts, is_unknown)
+    assert len(transport.requests) == attempts
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("lane", [Lane.UPLOAD, Lane.DOWNLOAD])
+async def test_a_transfer_that_goes_on_has_no_budget(lane: Lane) -> None:
+    """The transport ends it if no more bytes arrive."""
+
+    async def slow(_: Request) -> StreamedResponse:
+        await asyncio.sleep(10_000)
+        return answer(200, b"all")
+
+    session = make_session(FakeTransport([slow]), budget=1)
+
+    assert (await session.request(attrs.evolve(READ, lane=lane))).body == b"all"
+
+
+@pytest.mark.parametrize("lane", [Lane.CALL, Lane.DOWNLOAD])
+async def test_a_readers_own_timeout_is_its_own(lane: Lane) -> None:
+    """A disk over a network may raise one: it is not the service's, and nothing is repeated."""
+    transport = FakeTransport([answer()])
+    disk = TimeoutError(110, "Connection timed out")
+
+    async def write(_: StreamedResponse) -> None:
+        raise disk
+
+    with pytest.raises(TimeoutError) as raised:
+        await make_session(transport).read(attrs.evolve(READ, lane=lane), write)
+
+    assert raised.value is disk
+    assert transport.open_now == 0
+
+
+async def test_other_options_are_for_some_requests() -> None:
+    """A session with one option more keeps the others, the listener too, and shares the counts."""
+    seen: list[str] = []
+    transport = FakeTransport([answer(), answer()])
+    session = make_session(transport)
+    heard = session.with_options(on_answer=lambda request, _: seen.append(request.path))
+    timeout = Timeout(upload=500)
+
+    await heard.with_options(timeout=timeout).request(UPLOAD)
+    assert (seen, transport.timeouts) == (["media/1/file"], [timeout])
+    await session.request(READ)
+    assert seen == ["media/1/file"]
+
+    assert session.statistics().requests == heard.statistics().requests == 2
+    assert session.statistics().bytes == 10 + 2 + 2  # both ways
+
+
+@pytest.mark.looptime
+async def test_the_budget_grows_with_the_time_for_a_body() -> None:
+    """A body that may take long to send has twice that time with all its retries."""
+    body = attrs.evolve(APPEND, body=Body.of_bytes(b"x" * 1000))
+    session = make_session(FakeTransport([hang]), budget=1)
+
+    with pytest.raises(APITimeoutError, match="stopped after 220 seconds"):
+        await session.with_options(timeout=Timeout(upload=100, upload_rate=100)).request(body)
 
 
 async def test_a_redirect_is_not_followed() -> None:
