@@ -172,6 +172,8 @@ async def test_a_listing_that_breaks_off_is_read_anew(tmp_path: Path) -> None:
     ("fault", "status", "key"),
     [
         (ServiceError(404, "ex_notfound"), 404, "ex_notfound"),
+        (Status(404), 404, ""),
+        (ServiceError(400, "ex_invalid"), 400, "ex_invalid"),
         (ServiceError(500, "ex_gen_file_stream"), 500, "ex_gen_file_stream"),
         (ServiceError(500, "ex_system"), 500, "ex_system"),
         (Status(500), 500, ""),
@@ -197,6 +199,9 @@ async def test_lasting_trouble_of_one_media_is_its_own(
         (problem,) = report.problems
         assert (problem.name, problem.status, problem.key) == ("04.jpg", status, key)
         assert problem.reason
+        assert ("The media was deleted" in problem.reason) == (status == 404 and bool(key))
+        assert "cannot fetch the link" not in problem.reason
+        assert "file cannot be written" not in problem.reason
         check_end_state(here, tmp_path, report)
         assert "04.jpg" not in images_in(tmp_path)
         await check_resumed(here, tmp_path)
@@ -266,6 +271,57 @@ async def test_a_client_closed_in_mid_run_stops_it(tmp_path: Path) -> None:
         await check_resumed(here, tmp_path)
 
 
+@pytest.mark.parametrize(("fault", "attempts"), [(DropMidBody(100), 3), (Drop(), 18)])
+async def test_a_media_that_breaks_off_is_asked_for_again_after_a_wait(
+    tmp_path: Path, fault: Action, attempts: int
+) -> None:
+    """As often as the policy says; without an answer, as often as any request in an outage."""
+    policy = RetryPolicy(max_retries=2, initial_delay=10, max_delay=10, quota=None)
+    async with world(*SEEDED, retry=policy) as here:
+        media = {each.name: each.id for each in await here.media()}
+        here.plan.add(fault, method="GET", path=media["04.jpg"])
+        began = asyncio.get_running_loop().time()
+        report = await run(here, tmp_path)
+        seconds = asyncio.get_running_loop().time() - began
+
+        assert (report.downloaded, report.problems[0].attempts) == (COUNT - 1, attempts)
+        asked = here.plan.count("GET", media["04.jpg"])
+        assert attempts <= asked <= 2 * attempts  # aiohttp asks again after a disconnect
+        assert seconds >= 10
+
+
+async def test_media_that_fail_between_others_do_not_stop_the_run(tmp_path: Path) -> None:
+    """Each that comes shows that the service is there."""
+    async with world(*SEEDED, retry=RetryPolicy(max_retries=0, quota=None)) as here:
+        for each in await here.media():
+            if each.name not in {"05.jpg", "11.jpg"}:
+                here.plan.add(Drop(), method="GET", path=each.id)
+        report = await here.client.download_dataset(
+            here.dataset_id, tmp_path, config=DownloadConfig(concurrency=1)
+        )
+
+        assert (report.downloaded, report.failed, report.complete) == (2, COUNT - 2, True)
+
+
+async def test_little_of_a_large_media_is_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is written while it arrives, and a small one at once."""
+    write, sizes = HashedPart.write, list[int]()
+
+    def noted(part: HashedPart, chunks: Sequence[bytes]) -> None:
+        if part.target.suffix == ".jpg":
+            sizes.append(sum(map(len, chunks)))
+        write(part, chunks)
+
+    monkeypatch.setattr(HashedPart, "write", noted)
+    async with world(*SEEDED) as here:
+        await run(here, tmp_path)
+
+    assert (len(sizes), sum(sizes)) == (COUNT + 1, sum(map(len, IMAGES.values())))
+    assert 1 << 20 <= max(sizes) < 1_250_000
+
+
 async def test_a_service_that_is_gone_stops_the_run(tmp_path: Path) -> None:
     """After some media in a row without any answer the others are not tried."""
     async with world(*SEEDED, retry=RetryPolicy(max_retries=1, quota=None)) as here:
@@ -317,7 +373,9 @@ async def test_one_file_that_cannot_be_written_is_its_own(tmp_path: Path) -> Non
         report = await run(here, tmp_path)
 
         assert (report.downloaded, report.failed) == (COUNT - 1, 1)
-        assert "cannot be written" in report.problems[0].reason
+        reason = report.problems[0].reason
+        assert reason.startswith("Its file cannot be written (")
+        assert "Errno" not in reason
         (tmp_path / first).rmdir()
         await check_resumed(here, tmp_path)
 
