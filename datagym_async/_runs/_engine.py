@@ -217,7 +217,7 @@ class BulkRun(NotCopied, ABC, Generic[Work, Result, Report]):
             self._loop.call_soon_threadsafe(self._stop_feeding)
 
     def _stop_feeding(self) -> None:
-        if self._feeding is not None:  # otherwise it has not begun, or has ended
+        if self._feeding is not None:  # otherwise it has not begun
             self._feeding.cancel()
 
     def _stop(self, error: Exception) -> None:
@@ -255,7 +255,6 @@ class BulkRun(NotCopied, ABC, Generic[Work, Result, Report]):
                 raise
         except Exception as error:
             self.error = self.error or error
-        self._feeding = None  # from here on it must not be cancelled, or the workers would wait
         for _ in range(self._workers):
             self._pending.put(None)
 

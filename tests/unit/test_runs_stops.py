@@ -177,6 +177,25 @@ async def test_a_run_that_cannot_be_opened_leaves_nothing_behind() -> None:
     assert (lane.pinned, job.stopped) == (None, False)
 
 
+class Slow(Job):
+    """A run whose source takes ten seconds for each number."""
+
+    async def _feed(self) -> None:
+        for number in range(self.numbers):
+            await asyncio.sleep(10)
+            self._hand_over(number)
+
+
+@pytest.mark.looptime
+async def test_work_counts_from_the_first_that_the_source_gives() -> None:
+    """What was planned before is no work: rates and advice leave it out."""
+    async with Slow(Stops(), 3) as job:
+        began = asyncio.get_running_loop().time()
+        assert job.working_since is None
+        await job.finish()
+    assert job.working_since == pytest.approx(began + 10)
+
+
 class Endless(Job):
     """A run whose source never gives anything, as a watched folder in which nothing happens."""
 
