@@ -28,7 +28,7 @@ from datagym_async.cli._options import argument, flag
 from datagym_async.cli._progress import Step, showing
 from datagym_async.cli._screen import Output, plain
 from datagym_async.cli._signals import on_stop_signals, run_in_loop
-from datagym_async.exceptions import NotFoundError
+from datagym_async.exceptions import DataGymError, NotFoundError
 from datagym_async.look import (
     Choice,
     Gallery,
@@ -38,7 +38,7 @@ from datagym_async.look import (
     build_sheet,
 )
 from datagym_async.look import stats as stats_of_file
-from datagym_async.look._marks import silence_size_warnings
+from datagym_async.look._marks import silence_size_warnings, why_unreadable
 from datagym_async.look._pages import few, statistics_page, statistics_svg
 from datagym_async.look._sheet import FORMS
 from datagym_async.look._stats import FindingKind, Histogram
@@ -152,6 +152,12 @@ async def _one(
         raise CommandError(
             f"There is no project, dataset or media with the id {media_id!r}."
         ) from error
+    except DataGymError:
+        raise
+    except Exception as error:  # any of Pillow's
+        why = why_unreadable(error).rstrip(".")
+        sentence = f"The media {media_id} cannot be drawn: {why}."
+        raise CommandError(sentence, status=SOME_FAILED) from error
     async with replaced_file(output) as file:
         await in_thread(image.save, file, FORMS[output.suffix.lower()])
 

@@ -25,7 +25,7 @@ import attrs
 from datagym_async._checks import ABOVE_ZERO, check, check_is, checked, shown
 from datagym_async._extras import require_modules
 from datagym_async._files import regular_only
-from datagym_async._printable import printable
+from datagym_async._printable import printable, words_of
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.formats._losses import answers_set
 from datagym_async.labels import (
@@ -300,6 +300,13 @@ def opened(image: Drawable) -> Image:
             f"image is {shown(image)}; give a path, bytes, an image or an array."
         )
     return Image.fromarray(image)
+
+
+def why_unreadable(error: Exception) -> str:
+    """Return why an image cannot be decoded, for people, as a sentence."""
+    if type(error).__name__ == "UnidentifiedImageError":  # its text is of no use to them
+        return "It is not an image that can be read."
+    return words_of(error)
 
 
 def in_colors(image: Image) -> Image:

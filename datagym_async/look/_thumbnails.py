@@ -15,11 +15,15 @@ from typing import TYPE_CHECKING, TypeAlias
 import attrs
 
 from datagym_async._files import telling
-from datagym_async._printable import words_of
 from datagym_async._runs._images import UPRIGHT, in_turn, orientation_of
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import ConfigurationError
-from datagym_async.look._marks import in_colors, opened, silence_size_warnings
+from datagym_async.look._marks import (
+    in_colors,
+    opened,
+    silence_size_warnings,
+    why_unreadable,
+)
 
 if TYPE_CHECKING:
     from datagym_async._processes import WorkerProcesses
@@ -56,9 +60,7 @@ def make(source: bytes | Path, target: Path, size: int) -> Thumbnail:
             image.thumbnail((size, size), reducing_gap=2.0)
         in_colors(image).save(made, "WEBP", quality=72, method=2)
     except Exception as error:
-        if type(error).__name__ == "UnidentifiedImageError":  # its text is of no use to people
-            return Thumbnail(problem="It is not an image that can be read.")
-        return Thumbnail(problem=words_of(error))
+        return Thumbnail(problem=why_unreadable(error))
     with telling(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(made.getvalue())

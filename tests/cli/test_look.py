@@ -18,8 +18,8 @@ from datagym_async.labels import (
     LabeledImage,
     Rectangle,
 )
-from datagym_async.server import SeedDataset, SeededProject, SeedMedia, SeedProject
-from tests.helpers.photos import jpeg
+from datagym_async.server import SeedDataset, SeededProject, SeedMedia, SeedProject, SeedVideo
+from tests.helpers.photos import half_jpeg, jpeg
 from tests.helpers.sentinel import TOKEN
 
 if TYPE_CHECKING:
@@ -261,6 +261,26 @@ def test_an_image_on_the_disk(cli: Cli, tmp_path: Path) -> None:
     over = cli("preview", tmp_path / "a.jpg", "-o", tmp_path / "a.jpg")
     assert (over.status, "is what is read here" in over.err) == (2, True)
     assert (tmp_path / "a.jpg").read_bytes() == jpeg(3000)
+
+
+def test_a_media_that_cannot_be_drawn(
+    service: ServerThread, at_service: Cli, tmp_path: Path
+) -> None:
+    """A video, or half an image, is said in words, and nothing is written."""
+    half = SeedProject("Half", datasets=[SeedDataset("H", [SeedMedia("h.jpg", half_jpeg(9000))])])
+    clip = SeedMedia("c.mp4", b"\0\0\0 ftypmp42", video=SeedVideo())
+    clips = SeedProject("V", [SeedDataset("C", [clip], media_type="VIDEO")], media_type="VIDEO")
+    image, video = service.call(service.server.seed(half, clips))
+
+    words = {
+        image.datasets[0].media_ids["h.jpg"]: "image file is truncated",
+        video.datasets[0].media_ids["c.mp4"]: "It is not an image that can be read.",
+    }
+    for media_id, why in words.items():
+        ran = at_service("preview", media_id, "-o", tmp_path / "a.png")
+        assert (ran.status, ran.out) == (1, "")
+        assert f"The media {media_id} cannot be drawn: {why}" in ran.err
+    assert list(tmp_path.glob("*.png")) == []
 
 
 def test_images_on_a_sheet_that_cannot_be_read_are_named(cli: Cli, tmp_path: Path) -> None:
