@@ -219,6 +219,8 @@ def open_labelbox(path: Path, options: Options) -> RawDataset:
     """Open an export file of Labelbox, with a line for each image, or a list of them."""
     if options.split:
         raise FormatError(f"{path} is of a format without parts; leave out split")
+    if path.is_dir():
+        raise FormatError(f"{path} is a folder; name the file of Labelbox in it")
 
     def read(path: Path, classes: ReadClasses, losses: Losses) -> Iterator[RawImage]:
         with open(path, "rb", opener=regular_only) as file:

@@ -222,9 +222,9 @@ def _of_file(path: Path) -> FormatName | None:
         if path.suffix.lower() in LINES:
             return None
         name = known[members[0]] if members else None
-        # Without images it is none: names of classes (notes.json of Label Studio), or of one image.
-        has_images = text.startswith("[") or "images" in members or len(head) == _HEAD
-        is_none = name == "coco" and not has_images
+        # One member alone is none: names of classes (notes.json of Label Studio), or of one image.
+        is_alone = {*members} in ({"annotations"}, {"categories"})
+        is_none = is_alone and len(head) < _HEAD
         return None if is_none or _IS_NOT_COCO.search(text) else name
     return None
 

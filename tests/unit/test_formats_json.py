@@ -349,6 +349,8 @@ def test_labelbox_as_a_list(tmp_path: Path) -> None:
     assert [(each.name, len(each.objects)) for each in images] == [("a.png", 1), ("b", 1)]
     (lost,) = losses.report().items
     assert (lost.count, lost.examples) == (1, (f"{path}: [1]: an object was expected",))
+    with pytest.raises(FormatError, match="is a folder; name the file of Labelbox in it"):
+        open_dataset(tmp_path)
     text(path, path.read_text()[:-20])
     with pytest.raises(FormatError, match=r"holds no images.*: it is not JSON"):
         open_dataset(path)
@@ -498,6 +500,13 @@ def test_a_format_is_found_by_what_is_there(
 ) -> None:
     """No suffix and no word is needed where the content says it."""
     assert formats.sniff(make(tmp_path)) == name
+
+
+def test_a_file_of_coco_without_images_is_told_what_it_lacks(tmp_path: Path) -> None:
+    """It is not called a file of no known format."""
+    path = text(tmp_path / "a.json", '{"annotations": [], "categories": [{"id": 1, "name": "a"}]}')
+    with pytest.raises(FormatError, match="is not a COCO file: it has no member images"):
+        formats.read(path)
 
 
 @pytest.mark.parametrize(("make", "name"), FOUND)
