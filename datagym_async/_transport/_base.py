@@ -137,9 +137,10 @@ _SENTENCES: tuple[tuple[type[BaseException], str], ...] = (
         "The host of {peer} is not known: check base_url and the network",
     ),
     (
-        aiohttp.ClientSSLError,
+        aiohttp.ClientConnectorCertificateError,
         "No secure connection to {peer}: {reason}; check base_url, or trust it with ca_file (PEM)",
     ),
+    (aiohttp.ClientSSLError, "No secure connection to {peer}: {reason}; check base_url"),
     (aiohttp.ServerFingerprintMismatch, "{peer} showed another certificate than expected"),
     (
         aiohttp.ClientConnectorError,

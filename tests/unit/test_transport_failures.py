@@ -95,4 +95,17 @@ def test_a_bad_certificate_is_named() -> None:
     error = translate(failure, peer=PEER, request_sent=True)
 
     assert "certificate has expired" in str(error)
+    assert "trust it with ca_file" in str(error)
     assert isinstance(error, APIConnectionError)
+
+
+def test_a_service_without_tls_has_no_certificate() -> None:
+    """To trust one would not help."""
+    cause = ssl.SSLError(1, "x")
+    cause.reason = "WRONG_VERSION_NUMBER"
+    failure = client_exceptions.ClientConnectorSSLError(_KEY, cause)
+
+    error = translate(failure, peer=PEER, request_sent=False)
+
+    assert str(error).endswith(": WRONG_VERSION_NUMBER; check base_url")
+    assert not error.lasting
