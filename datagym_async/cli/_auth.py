@@ -71,7 +71,7 @@ def logout(
     profiles, name = read_profiles(), profile or profile_name(invocation)
     gone = sorted(profiles) if everything else [name]
     if not everything and name not in profiles:
-        raise CommandError(f"{no_profile(name, profiles)}, in {profiles_file()}.")
+        raise CommandError(f"{no_profile(name, profiles)} (in {profiles_file()}).")
     invocation.require_consent(yes=yes)
     if not yes and not invocation.output.ask(f"Delete the profile {', '.join(gone) or 'nothing'}?"):
         return WELL

@@ -64,6 +64,8 @@ def test_a_token_is_kept_and_used(
     assert cli("auth", "logout", "--yes", "--json").document == {"deleted": ["default"]}
     assert TOKEN not in profiles.read_text(encoding="utf-8")
     assert cli("auth", "status").status == 2
+    gone = cli("auth", "logout", "--yes").err.replace("\n", "")
+    assert f"There is no profile 'default' (in {profiles})." in gone
 
 
 def test_a_token_that_is_refused_is_not_kept(
@@ -109,7 +111,7 @@ def test_the_environment_wins(
     unnamed = cli("auth", "status", "--base-url", service.base_url)
     assert (unnamed.status, "use --profile work, run" in unnamed.err) == (2, True)
     forgotten = cli("auth", "logout", "--yes")
-    assert (forgotten.status, "'default', only work, in" in forgotten.err) == (2, True)
+    assert (forgotten.status, "'default', only work (in " in forgotten.err) == (2, True)
     monkeypatch.setenv("DATAGYM_PROFILE", "work")
     monkeypatch.setenv("DATAGYM_TOKEN", "another-token")
     refused = cli("auth", "status", "--offline", "--json")
