@@ -108,7 +108,8 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
     ) -> None:
         self._config = config = config or DownloadConfig()
         super().__init__(lane, config.concurrency, config)
-        self._job = job = attrs.evolve(job, shards="shards" if config.shards else "")
+        shards = f"shards {'with' if config.labels else 'without'} labels"
+        self._job = job = attrs.evolve(job, shards=shards if config.shards else "")
         self._sources, address = sources, str(os.fspath(folder))
         self._prefix: Prefix | None = None
         self._shards: Shards | None = None

@@ -90,7 +90,7 @@ class DownloadJob:
     base_url: str
     kind: str  # "dataset" or "project"
     id: str
-    shards: str = ""  # "shards" if it is written into shards
+    shards: str = ""  # "shards with labels" or "... without labels", or empty for files
 
 
 def manifest_path(root: Path) -> Path:
@@ -194,7 +194,7 @@ def _begin(root: Path, job: DownloadJob, connection: sqlite3.Connection, is_whol
         connection.executemany("UPDATE meta SET value = ? WHERE name = ?", values)
     for name, wanted in attrs.asdict(job).items():
         if known.get(name, "") != wanted and name == "shards":
-            other = "files" if wanted else "shards"
+            other = known.get(name) or "files"
             raise ConfigurationError(
                 f"The download in {_shown(root)} is one into {other}; give another folder."
             )

@@ -428,6 +428,25 @@ async def test_keys_are_one_for_each_image_and_labels_lie_beside(tmp_path: Path)
         assert {f"shard-000000.tar/{name}" for name in tar.getnames()} > set(files)
 
 
+@pytest.mark.parametrize("where", ["folder", "store"])
+async def test_shards_have_labels_for_all_images_or_none(
+    place: str, tmp_path: Path, where: str
+) -> None:
+    """A run with the other option is refused: it was "complete", and no labels were written."""
+    folder = place if where == "store" else str(tmp_path / "out")
+    without, labelled = DownloadConfig(shards=5), DownloadConfig(shards=5, labels="json")
+    async with world(SeedMedia("a.jpg", jpeg(2000))) as here:
+        for first, then in ((without, labelled), (labelled, without)):
+            at = f"{folder}{len(first.labels)}"
+            await here.client.download_dataset(here.dataset_id, at, config=first)
+            with pytest.raises(
+                ConfigurationError, match=r"one into shards with(out)? labels; give"
+            ):
+                await here.client.download_dataset(here.dataset_id, at, config=then)
+            again = await here.client.download_dataset(here.dataset_id, at, config=first)
+            assert (again.present, again.ok) == (1, True)
+
+
 async def test_webdataset_finds_images_whose_names_have_no_suffix_of_one(tmp_path: Path) -> None:
     """Each sample has its image under a suffix, and its labels, and any disk can hold its files."""
     images = {
