@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import tarfile
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -284,6 +285,8 @@ async def test_shards_are_complete_and_resumed(
         await asyncio.to_thread((tmp_path / "out" / "shard-000000.tar").unlink)
     again = await client.download_dataset(dataset_id, folder, config=DownloadConfig(shards="8k"))
     assert (again.downloaded, again.present) == (5, 7)
+    sizes = Counter(key.partition("/")[0] for key in samples(await tars()))
+    assert sorted(sizes.values()) == [1, 2, 4, 5]  # the fourth of 2 kB reaches 8k
     found = samples(await tars())
     assert sorted(each["jpg"] for each in found.values()) == sorted(PHOTOS.values())
     before, spoiled = await tars(), b"\0" + shards["shard-000001.tar"][1:]
@@ -299,6 +302,7 @@ async def test_shards_are_complete_and_resumed(
     assert sorted(each["jpg"] for each in found.values()) == sorted(PHOTOS.values())
     with pytest.raises(ConfigurationError, match="is one into shards"):
         await client.download_dataset(dataset_id, folder)
+    assert await asyncio.to_thread(lambda: list(tmp_path.rglob("parts/*"))) == []
 
 
 @pytest.mark.parametrize("where", ["folder", "store"])
@@ -348,6 +352,7 @@ async def test_a_shard_that_was_cut_off_leaves_its_keys_as_they_were(
         for _ in range(5):
             await anext(run)
     gc.collect()
+    assert await asyncio.to_thread(lambda: list(tmp_path.rglob("parts/*"))) == []
     report = await client.download_dataset(dataset_id, tmp_path / "out", config=config)
     assert report.downloaded == len(PHOTOS)
     with tarfile.open(tmp_path / "out" / "shard-000000.tar") as tar:
@@ -355,10 +360,18 @@ async def test_a_shard_that_was_cut_off_leaves_its_keys_as_they_were(
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.parametrize(
+    ("number", "words"), [(errno.ENOSPC, "free some space on its disk"), (errno.EFBIG, "too large")]
+)
 async def test_nothing_goes_into_a_shard_behind_half_a_file(
-    client: DataGymClient, dataset_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    client: DataGymClient,
+    dataset_id: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    words: str,
 ) -> None:
-    """A disk that was full has room again once what had arrived is dropped."""
+    """Any error of the disk ends the run: one that was full has room again for what follows."""
     out, write, left = tmp_path / "out", HashedPart.write, 9
 
     def full(part: HashedPart, chunks: Sequence[bytes]) -> None:
@@ -366,19 +379,37 @@ async def test_nothing_goes_into_a_shard_behind_half_a_file(
         left -= part.target.suffix == ".tar"
         if left == 0:
             write(part, [chunks[0][:100]])
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            raise OSError(number, os.strerror(number))
         write(part, chunks)
 
     with monkeypatch.context() as patch:
         patch.setattr(HashedPart, "write", full)
         config = DownloadConfig(shards=5, concurrency=4)
-        with pytest.raises(TransferError, match="free some space on its disk") as stopped:
+        with pytest.raises(TransferError, match=words) as stopped:
             await client.download_dataset(dataset_id, out, config=config)
     assert isinstance(stopped.value.report, DownloadReport)
     assert (stopped.value.report.downloaded, stopped.value.report.pending) == (0, 12)
     assert not await asyncio.to_thread(lambda: list(out.glob("*.tar")))
     report = await client.download_dataset(dataset_id, out, config=DownloadConfig(shards=5))
     assert (report.downloaded, report.ok) == (12, True)
+
+
+async def test_a_store_that_refuses_a_shard_stops_the_download(
+    client: DataGymClient, dataset_id: str
+) -> None:
+    """All images in it are still to come, and those in earlier ones are there."""
+    store = BrokenStore(fault=lambda key, _: "400" if key.endswith("1.tar") else "")
+    with store.serving():
+        config = DownloadConfig(store_options=store.options, shards=5, concurrency=1)
+        with pytest.raises(TransferError, match="the store answered 400") as stopped:
+            await client.download_dataset(dataset_id, "s3://b/out", config=config)
+        assert isinstance(stopped.value.report, DownloadReport)
+        assert (stopped.value.report.downloaded, stopped.value.report.pending) == (5, 7)
+        store.fault = lambda key, _: ""
+        report = await client.download_dataset(dataset_id, "s3://b/out", config=config)
+    assert (report.downloaded, report.present, report.ok) == (7, 5, True)
+    found = samples({key: data for key, data in store.objects.items() if key.endswith(".tar")})
+    assert sorted(each["jpg"] for each in found.values()) == sorted(PHOTOS.values())
 
 
 @pytest.mark.looptime
