@@ -190,7 +190,8 @@ class DownloadResult(BulkResult):
         media_id: Its id.
         name: Its name at the service, decoded: any text. `printable_name` is safe to print.
         path: Its file, relative to the folder, with ``/`` between parts. It exists only if the
-            outcome says so.
+            outcome says so. With shards there is no such file: its key is made of this name, and
+            the manifest says where it is.
         outcome: One of four; media that an earlier run has downloaded have no results.
         size: Bytes of the file, or None.
         sha256: Hash of the file, in hexadecimal, or empty.
