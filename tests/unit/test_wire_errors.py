@@ -128,13 +128,53 @@ def test_unknown_keys_are_said_as_they_are() -> None:
     error = decoded(refusal(500, "ex_gen_brand_new", "a", "b"))
     assert isinstance(error, ex.RequestRefusedError)
     assert "ex_gen_brand_new (a, b)" in str(error)
+    assert str(decoded(refusal(500, "ex_new"))).endswith("with the error ex_new")
+    # It is a rule only with 500, as the service answers one.
+    assert type(decoded(refusal(400, "ex_gen_brand_new"))) is ex.BadRequestError
+    assert type(decoded(refusal(502, "ex_gen_brand_new"))) is ex.InternalServerError
 
 
-def test_unknown_details_are_said_as_they_are() -> None:
-    """The service leaves out the names of long fields; the rule is shown all the same."""
-    detail = {"name": "", "key": "ex_new", "params": None}
-    text = str(decoded(answer({"key": "ex_validation", "details": [detail]}, status=400)))
-    assert "does not name breaks the rule ex_new" in text
+@pytest.mark.parametrize(
+    ("detail", "said"),
+    [
+        (("", "ex_new", None), "a field that the service does not name breaks the rule ex_new"),
+        (("Name", "ex_new", ["a", "b"]), "Name breaks the rule ex_new (a, b)"),
+        (
+            ("Name", "ex_pattern", ["N", "p", "x"]),
+            "Name holds characters that are not allowed (allowed: x)",
+        ),
+        (
+            ("Name", "ex_pattern", ["Name", "p", "^[a-zA-Z0-9_ ]{1,128}$"]),
+            "Name must have 1 to 128 characters: letters from a to z, digits, blanks and _",
+        ),
+    ],
+)
+def test_details_are_said_in_words(detail: tuple[object, ...], said: str) -> None:
+    """What is not known is shown; the service leaves out the names of long fields."""
+    body = dict(zip(("name", "key", "params"), detail, strict=True))
+    text = str(decoded(answer({"key": "ex_validation", "details": [body]}, status=400)))
+    assert text == f"The service did not accept the request: {said}"
+
+
+def test_names_and_articles_fit_what_is_said() -> None:
+    """A name is no id, and an article goes by the first letter."""
+    taken = decoded(refusal(412, "ex_alreadyexists", "Dataset", "id", "x"))
+    assert str(taken).startswith("A Dataset with id x already exists")
+    unknown = decoded(refusal(404, "ex_notfound", "Dataset", "name", "Photos"))
+    assert str(unknown).endswith("no Dataset with name Photos; it may have been deleted")
+
+
+def test_a_web_page_is_known_by_its_type_too() -> None:
+    """It may begin with anything."""
+    page = answer(b"<!-- login -->", status=418, content_type="text/html")
+    assert str(decoded(page)).startswith("The service answered with status 418. A web page")
+    assert str(decoded(answer(b"", status=599))) == "The service failed (599)"
+
+
+def test_parameters_of_any_kind_are_texts() -> None:
+    """Nothing is empty, and what is no text is its JSON."""
+    body = {"key": "ex_notfound", "params": [None, 1, {"a": [True]}]}
+    assert decoded(answer(body, status=404)).params == ("", "1", '{"a":[true]}')
 
 
 ODD: dict[str, object] = {
