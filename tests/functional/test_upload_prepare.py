@@ -94,6 +94,17 @@ async def until(holds: Callable[[], object]) -> None:
         await asyncio.sleep(0.01)
 
 
+async def test_the_size_of_an_image_counts_once_it_is_prepared(here: World, folder: Path) -> None:
+    """A large photograph is made small for this; what stays too large is rejected."""
+    most = len(await made(photo(0)))
+    assert most < len(photo(0))
+    report = await upload(here, folder / "0.jpg", prepare=STEPS, max_bytes=most)
+    assert (report.uploaded, report.ok) == (1, True)
+    report = await upload(here, folder / "1.jpg", prepare=STEPS, max_bytes=most // 2)
+    assert (report.uploaded, report.rejected) == (0, 1)
+    assert "more than max_bytes" in report.problems[0].reason
+
+
 async def test_images_are_stored_as_they_were_prepared(here: World, folder: Path) -> None:
     """What needs no step byte for byte; the report counts what was sent."""
     expected = {}

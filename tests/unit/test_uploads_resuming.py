@@ -103,6 +103,23 @@ async def test_what_is_done_is_counted_and_not_read_again(
     assert service.listings == 2
 
 
+async def test_a_source_that_is_gone_leaves_the_journal_as_it_was(
+    service: FakeService, photos: Path, journal: Path
+) -> None:
+    """A drive that is not there today has no images; no run of it is kept."""
+    first = await upload(service, photos, journal)
+    before = await shown(journal)
+    photos.rename(photos.with_name("elsewhere"))
+    with pytest.raises(ConfigurationError, match="photos"):
+        await upload(service, photos, journal)
+    after = await shown(journal)
+    photos.with_name("elsewhere").rename(photos)
+    again = await upload(service, photos, journal)
+
+    assert (after.runs, after.counts, after.complete) == (1, before.counts, True)
+    assert (counts(first), counts(again)) == ((12, 10, 0, 2, 0, 0), (12, 0, 10, 2, 0, 10))
+
+
 async def test_a_stopped_run_goes_on(service: FakeService, photos: Path, journal: Path) -> None:
     """Each image is stored once, and both reports add up."""
     service.delay = 0.001

@@ -279,6 +279,24 @@ async def test_one_bad_source_among_good_ones_is_a_result(service: FakeService) 
     assert counts(found) == {"rejected": 1, "uploaded": 2}
 
 
+async def test_a_bad_source_beside_a_stream_is_a_result(service: FakeService) -> None:
+    """The stream may have images; how many is known once it has ended."""
+    ends = asyncio.Event()
+
+    async def arriving() -> AsyncIterator[UploadItem]:
+        yield images(1)[0]
+        await ends.wait()
+
+    async with uploader(service, ["gone", arriving()]) as run:
+        found = [await anext(run), await anext(run)]
+        assert not run.progress.total_known
+        ends.set()
+        found += [result async for result in run]
+
+    assert counts(found) == {"rejected": 1, "uploaded": 1}
+    assert (run.report.complete, run.progress.total_known) == (True, True)
+
+
 async def test_nothing_to_do_is_fine(service: FakeService) -> None:
     """An empty list is a complete run of nothing."""
     async with uploader(service, []) as run:
@@ -689,6 +707,7 @@ async def test_progress_grows_to_the_report(service: FakeService) -> None:
         async for _ in run:
             done.append(run.progress.items_done)
             assert run.progress.in_flight <= 3
+            assert run.progress.total_known
         last = run.progress
 
     assert done == sorted(done)
