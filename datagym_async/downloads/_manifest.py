@@ -153,7 +153,7 @@ def _holds_something(root: Path) -> bool:
 
 
 def _begin(root: Path, job: DownloadJob, connection: sqlite3.Connection, is_whole: bool) -> int:
-    """Make the tables of a new manifest, or check those of an old one; return the run's number."""
+    """Make the tables of a new manifest, or check those of an old one."""
     connection.executescript(_SETTINGS)
     if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
         # A kill while it is made leaves an empty one, in a folder that is empty, too.
@@ -161,8 +161,7 @@ def _begin(root: Path, job: DownloadJob, connection: sqlite3.Connection, is_whol
             raise DamagedError("it is empty, and the folder is not")
         # In one transaction: a kill leaves an empty database, which is made again.
         connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION};")
-        meta = (*attrs.asdict(job).items(), ("run", "0"))
-        connection.executemany("INSERT INTO meta VALUES (?, ?)", meta)
+        connection.executemany("INSERT INTO meta VALUES (?, ?)", attrs.asdict(job).items())
         kept = ((claim_of(name),) for name in KEPT_NAMES)
         connection.executemany("INSERT INTO kept VALUES (?)", kept)
         connection.execute("COMMIT")
@@ -203,14 +202,9 @@ def _begin(root: Path, job: DownloadJob, connection: sqlite3.Connection, is_whol
                 f"The folder {_shown(root)} holds a download of the {known.get('kind')} "
                 f"{known.get('id')} of {known.get('base_url')}; give another folder."
             )
-    try:
-        run = int(known["run"]) + 1
-    except (KeyError, TypeError, ValueError):
-        raise DamagedError("it does not say how many runs there were") from None
-    connection.execute("UPDATE meta SET value = ? WHERE name = 'run'", (str(run),))
     # A kill may have come before there were any; of an empty table they are made once it is filled.
     connection.executescript((INDEXES if is_used else "") + OF_ONE_RUN + _SHARDS)
-    return run
+    return 1  # its runs are not counted
 
 
 def _shown(path: Path) -> str:
