@@ -69,12 +69,43 @@ WRONG: dict[str, tuple[Any, str, str]] = {
     ),
     "two shapes": (drawn("vehicle", rectangle=BOX, geometry=BOX), "labels.vehicle[0]", "one of"),
     "no shape": (drawn("vehicle"), "labels.vehicle[0]", "no coordinates"),
-    "two boxes": (drawn("vehicle", geometry=BOX * 2), "labels.vehicle[0].geometry", "exactly 1"),
+    "two boxes": (
+        drawn("vehicle", geometry=BOX * 2), "labels.vehicle[0].geometry", "exactly 1 rectangle, not"
+    ),
+    "short line": (
+        drawn("lane", line=[{"x": 1, "y": 2}]), "labels.lane[0].line", "at least 2 points, not 1;"
+    ),
     "point for a box": (
         drawn("vehicle", geometry=[{"x": 1, "y": 2}]), "labels.vehicle[0].geometry[0]", "x, y, w, h"
     ),
     "negative": (
-        drawn("hydrant", point=[{"x": -0.5, "y": 2}]), "labels.hydrant[0].point[0].x", "negative"
+        drawn("hydrant", point=[{"x": -0.5, "y": 2}]), "labels.hydrant[0].point[0].x", "clip=True"
+    ),
+    "letters": (
+        drawn("hydrant", point=[{"x": "a", "y": 2}]), "labels.hydrant[0].point[0].x", "not a number"
+    ),
+    "foreign digit": (
+        drawn("hydrant", point=[{"x": 1, "y": "\u0661"}]), "labels.hydrant[0].point[0].y",
+        "only digits",
+    ),
+    "member": (drawn("hydrant", point=[{"x": 1, "y": 2}], score=1), "labels.hydrant[0].score",
+               "refuses the whole request"),
+    "nested property": (
+        drawn("vehicle", rectangle=BOX, nested_geometries={"plate": [
+            {"rectangle": BOX, "additionalProperties": 1}
+        ]}),
+        "labels.vehicle[0].nested_geometries.plate[0].additionalProperties", "refuses the whole",
+    ),
+    "number": (answered(daytime=[3]), "global_classifications.daytime[0]", "not int"),
+    "no answers": (answered(daytime=None), "global_classifications.daytime", "not null"),
+    "long option": (answered(daytime=["x" * 300]), "global_classifications.daytime", "of the sel"),
+    "two children": (
+        answered(daytime=["night", {"lamp_state": ["on"]}, {"lamp_state": ["on"]}]),
+        "global_classifications.daytime[2]", "on each level",
+    ),
+    "a child behind values": (
+        answered(weather=["rain", "fog", {"lamp_state": ["on"]}]),
+        "global_classifications.weather[2]", "several ticked options",
     ),
     "infinite": (
         drawn("hydrant", point=[{"x": float("inf"), "y": 2}]),
@@ -142,6 +173,9 @@ def test_members_that_are_ignored() -> None:
     known = item(external_media_ID="a.jpg", labeler=None, status="completed", segmentations=[])
     assert warnings(known) == []
     assert warnings(item(score=0.9)) == ["score: the service ignores it"]
+    below = {"plate": [{"rectangle": BOX, "score": 1}]}
+    ignored = "labels.vehicle[0].nested_geometries.plate[0].score: the service ignores it"
+    assert ignored in warnings(drawn("vehicle", rectangle=BOX, nested_geometries=below))
 
 
 @pytest.mark.parametrize(("keep_data", "told"), [(True, False), (False, True)])
@@ -149,10 +183,45 @@ def test_required_answers(keep_data: bool, told: bool) -> None:
     """A missing one is a warning, but where it may be there already."""
     config = LabelConfig()
     config.add_freetext("note", "Note", max_length=9, required=True)
+    config.add_freetext("more", "More", max_length=9)
     found = check_prediction(item(), config.entries, keep_data=keep_data)
     assert [(each.where, each.severity) for each in found] == (
         [("global_classifications.note", Severity.WARNING)] if told else []
     )
+
+
+@pytest.mark.parametrize(
+    ("answers", "told"),
+    [
+        (["x" * 9], 0),
+        (["x" * 10], 1),
+        ([None], 1),
+        ([""], 1),
+        ([], 1),
+        ([None, {"more": ["a"]}], 2),
+    ],
+)
+def test_what_is_an_answer(answers: object, told: int) -> None:
+    """A text is one, if it is no longer than its own limit; null and an empty one are none."""
+    config = LabelConfig()
+    config.add_freetext("note", "Note", max_length=9, required=True)
+    found = check_prediction(answered(note=answers), config.entries, keep_data=False)
+    assert len(found) == told
+
+
+def test_of_no_configuration() -> None:
+    """The rules of the format hold for any shape."""
+    found = check_prediction(item(labels={"any": [{"geometry": []}]}), None)
+    assert [str(each).partition(";")[0] for each in found] == [
+        "labels.any[0].geometry: it has no coordinates"
+    ]
+
+
+@pytest.mark.parametrize("wrong", [{"x": 1, "y": 2, "w": -3, "h": 4}, {**BOX[0], "x": None}])
+def test_only_what_clipping_heals_names_it(wrong: dict[str, object]) -> None:
+    """A width below 0 or a missing coordinate stays wrong."""
+    (found,) = errors(drawn("vehicle", rectangle=[wrong]))
+    assert "clip" not in found
 
 
 def test_required_answers_of_geometries() -> None:
@@ -172,6 +241,7 @@ def test_beyond_the_image() -> None:
         annotations=[
             Annotation("vehicle", Rectangle(4, 4, 6, 4)),
             Annotation("vehicle", Rectangle(4, 4, 6.5, 4)),
+            Annotation("vehicle", Rectangle(4, 4, 6 + 1e-14, 4)),  # rounding
             Annotation("lane", Line([(1, 1), (2, 9)])),
         ],
     )
