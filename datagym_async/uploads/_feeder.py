@@ -229,8 +229,6 @@ class Feeder:
 
     def _next_portion(self) -> list[Planned]:
         self._waiting = self._waiting or self._plan.take(TAKEN_AT_ONCE)
-        if not self._waiting:
-            return []
         most = (PORTION_ITEMS, PORTION_BYTES) if self._preparer is None else PORTION
         portion = next_portion(self._waiting, self._screening, most, self._archives)
         self._plan.note_read(portion)

@@ -103,6 +103,19 @@ async def test_the_size_of_an_image_counts_once_it_is_prepared(here: World, fold
     report = await upload(here, folder / "1.jpg", prepare=STEPS, max_bytes=most // 2)
     assert (report.uploaded, report.rejected) == (0, 1)
     assert "more than max_bytes" in report.problems[0].reason
+    report = await upload(here, folder / "1.jpg", max_bytes=most // 2)
+    assert (report.rejected, report.turned) == (1, 0)  # it is not stored at all
+
+
+async def test_progress_counts_the_bytes_that_are_sent(here: World, folder: Path) -> None:
+    """They were counted by the sizes of the files, before these were prepared."""
+    config = UploadConfig(prepare=STEPS)
+    async with here.client.uploader(here.dataset_id, folder, config=config) as run:
+        report = await run.finish()
+    sent = sum(map(len, (await held(here)).values()))
+
+    assert report.ok
+    assert run.progress.bytes_done == run.progress.bytes_total == sent
 
 
 async def test_images_are_stored_as_they_were_prepared(here: World, folder: Path) -> None:

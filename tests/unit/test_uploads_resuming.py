@@ -120,6 +120,24 @@ async def test_a_source_that_is_gone_leaves_the_journal_as_it_was(
     assert (counts(first), counts(again)) == ((12, 10, 0, 2, 0, 0), (12, 0, 10, 2, 0, 10))
 
 
+async def test_a_file_that_changed_before_it_was_read_is_known_as_it_was_sent(
+    service: FakeService, photos: Path, journal: Path
+) -> None:
+    """Between plan and turn; the next run takes it for unchanged, and says nothing."""
+    sources = [[UploadItem(f"first-{at}.jpg", JPEG) for at in range(300)], photos]
+
+    async def change(name: str) -> None:
+        if name == "first-0.jpg":
+            await asyncio.to_thread((photos / "3.jpg").write_bytes, JPEG + b"more")
+
+    service.before = change
+    first = await upload(service, sources, journal, concurrency=1)
+    again = await upload(service, sources, journal)
+
+    assert (first.uploaded, service.stored["3.jpg"]) == (310, JPEG + b"more")
+    assert (again.resumed, again.skipped, again.warned) == (310, 310, 0)
+
+
 async def test_a_stopped_run_goes_on(service: FakeService, photos: Path, journal: Path) -> None:
     """Each image is stored once, and both reports add up."""
     service.delay = 0.001
