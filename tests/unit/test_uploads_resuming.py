@@ -124,7 +124,7 @@ async def test_a_file_that_changed_before_it_was_read_is_known_as_it_was_sent(
     service: FakeService, photos: Path, journal: Path
 ) -> None:
     """Between plan and turn; the next run takes it for unchanged, and says nothing."""
-    sources = [[UploadItem(f"first-{at}.jpg", JPEG) for at in range(300)], photos]
+    sources: list[Source] = [*(UploadItem(f"first-{at}.jpg", JPEG) for at in range(300)), photos]
 
     async def change(name: str) -> None:
         if name == "first-0.jpg":
