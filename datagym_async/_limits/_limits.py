@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final, Self
 
 import attrs
@@ -407,8 +407,6 @@ class Admission:
             await waiter
         except asyncio.CancelledError:
             if waiter.cancelled():
-                with suppress(ValueError):
-                    self._waiters.remove((size, waiter))
                 self._admit()  # it may have been the large one at the front
             else:
                 self.release(size)  # admitted and cancelled in the same turn of the loop

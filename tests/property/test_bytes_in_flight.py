@@ -81,6 +81,20 @@ async def test_a_large_one_waits_for_its_turn_and_goes_alone() -> None:
     assert order == [6, 50, 1, 2]
 
 
+async def test_who_waits_behind_a_cancelled_one_goes_at_once() -> None:
+    """A large one at the front holds nobody up any longer, nor do others that were cancelled."""
+    bound = Admission(10)
+    await bound.acquire(6)
+    tasks = [asyncio.create_task(bound.acquire(size)) for size in (50, 50, 3)]
+    await asyncio.sleep(0)
+    for each in (tasks[1], tasks[0]):
+        each.cancel()
+        await asyncio.wait([each])
+
+    await asyncio.wait_for(tasks[2], 1)
+    assert (bound.held, bound.take(1)) == (9, True)
+
+
 @pytest.mark.parametrize("sizes", [(10**12, 10**12), (0, 0)])
 async def test_without_a_bound_nobody_waits(sizes: tuple[int, int]) -> None:
     """The largest number is no bound."""
