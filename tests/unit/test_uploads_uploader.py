@@ -571,19 +571,20 @@ async def test_a_source_that_never_comes_back_does_not_hold_the_run(
 ) -> None:
     """Standard input may be silent for ever: its thread is left behind, and tidies up at last."""
     monkeypatch.setattr("datagym_async._threads.PATIENCE", 0.0)
-    require_consent, closed = threading.Event(), threading.Event()
+    is_silent, require_consent, closed = (threading.Event() for _ in range(3))
 
     def silent() -> Iterator[UploadItem]:
         try:
             yield UploadItem("1.jpg", JPEG)
+            is_silent.set()
             require_consent.wait(5)
             yield UploadItem("2.jpg", JPEG)
         finally:
             closed.set()
 
-    monkeypatch.setattr("datagym_async.uploads._feeder.STEP_SECONDS", -1.0)  # the first one at once
     async with uploader(service, silent()) as run:
-        first = await anext(run)
+        first = await anext(run)  # at once
+        await asyncio.to_thread(is_silent.wait, 5)
     was_closed = closed.is_set()
     require_consent.set()
     await asyncio.to_thread(closed.wait, 5)
