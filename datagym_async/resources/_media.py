@@ -86,11 +86,6 @@ class _Turns(dict[tuple[str, str], asyncio.Event | None]):
         ended = self[turn] = self[turn] or asyncio.Event()
         await ended.wait()
 
-    def leave(self, *turns: tuple[str, str]) -> None:
-        for each in turns:
-            if (ended := self.pop(each)) is not None:
-                ended.set()
-
 
 @checked
 class MediaResource(Resource):
@@ -206,7 +201,8 @@ class MediaResource(Resource):
         try:
             answer = await self._session.request_or_settle(request, settle)
         finally:
-            turns.leave(turn)
+            if (ended := turns.pop(turn)) is not None:
+                ended.set()
         # Always small, and called for each file: so not by `read`, which checks the size.
         return decode(request, answer, kind) if isinstance(answer, Response) else answer
 
@@ -240,7 +236,9 @@ class MediaResource(Resource):
             try:
                 return await self._fetch_or_settle(request, tuple[UrlResult, ...])
             finally:
-                self._turns.leave(*turns)
+                for ended in map(self._turns.pop, turns):
+                    if ended is not None:
+                        ended.set()
 
         return await upload_in_batches(urls, batch_size, send)
 
