@@ -336,14 +336,6 @@ def _kind_by_name(name: str, here: Mapping[str, Any]) -> Kind | None:
 # --- Rules of single fields -----------------------------------------------------------------------
 
 
-def to_path(name: str, value: str | os.PathLike[str] | None) -> Path | None:
-    """Convert the path of a field, with its ``~`` expanded; None stays."""
-    if value is None:
-        return None
-    check(PATH, **{name: value})
-    return Path(os.path.expanduser(value))  # noqa: PTH111 -- Path raises where there is no home
-
-
 def to_tuple(value: object) -> tuple[Any, ...]:
     """Convert what a field of several values is given: one, a collection of them, or None."""
     if value is None:

@@ -445,7 +445,7 @@ class ClientJobs:
             APIError: The labels cannot be read.
             OSError: They cannot be written.
         """
-        from datagym_async._files import from_home
+        from datagym_async._files import from_home, to_path
         from datagym_async.exports._label_files import ExportOptions, export_labels
         from datagym_async.exports._tasks import TaskSource, states_of
         from datagym_async.formats import LabelMapping
@@ -479,7 +479,7 @@ class ClientJobs:
             clip=clip,
             zero_based=zero_based,
             images=images,
-            images_from=None if images_from is None else from_home(images_from, what="images_from"),
+            images_from=to_path("images_from", images_from),
             split=split,
             group=group,
             overwrite=overwrite,
@@ -541,7 +541,7 @@ class ClientJobs:
             APIError: The service cannot be reached any more; a note says how many were stored.
             OSError: The file cannot be read.
         """
-        from datagym_async._files import from_home
+        from datagym_async._files import from_home, to_path
         from datagym_async.formats import LabelMapping, PredictionFile
         from datagym_async.imports import LabelImport
         from datagym_async.models._ids import id_of
@@ -556,7 +556,7 @@ class ClientJobs:
             split=split,
             min_score=min_score,
             zero_based=zero_based,
-            images=None if images is None else from_home(images, what="images"),
+            images=to_path("images", images),
             unannotated=unannotated,
         )
         run = LabelImport(

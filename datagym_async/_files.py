@@ -145,6 +145,11 @@ def from_home(
         ) from None
 
 
+def to_path(name: str, value: str | os.PathLike[str] | None) -> Path | None:
+    """Convert the path of a field or argument by `from_home`; None stays."""
+    return None if value is None else from_home(value, what=name)
+
+
 def usual_folder(own: str, windows: str, xdg: str, usual: str) -> Path:
     """Return the folder of the variable `own`, or else ours among the user's data."""
     if given := os.environ.get(own):

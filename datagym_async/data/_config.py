@@ -17,10 +17,9 @@ from datagym_async._checks import (
     one_of,
     one_or_more,
     shown,
-    to_path,
 )
 from datagym_async._extras import require_modules
-from datagym_async._files import from_home
+from datagym_async._files import to_path
 from datagym_async._wire._messages import MAX_IN_MEMORY
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.models import DatasetMedia
@@ -43,7 +42,7 @@ def _seed(_: object, __: object, value: Any) -> None:
 
 def _to_path(value: str | os.PathLike[str] | None) -> Path | None:
     path = to_path("cache", value)
-    return None if path is None else from_home(path).absolute()
+    return None if path is None else path.absolute()
 
 
 def refuse_coroutines(name: str, function: object) -> None:

@@ -18,10 +18,10 @@ from datagym_async._checks import (
     is_whole,
     one_of,
     shown,
-    to_path,
     to_tuple,
     within,
 )
+from datagym_async._files import to_path
 from datagym_async._printable import printable, quoted, told
 from datagym_async._runs._options import Stops
 from datagym_async._runs._stores import check_store_options, store_options

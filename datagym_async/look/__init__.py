@@ -20,6 +20,7 @@ import os
 
 from datagym_async._checks import checked
 from datagym_async._files import from_home as _from_home
+from datagym_async._files import to_path as _to_path
 from datagym_async._public import publish
 from datagym_async.look._marks import (
     colors_of as colors_of,
@@ -64,7 +65,7 @@ async def gallery(
         FormatError: The labels have no known format.
         OSError: Something cannot be read, or the output cannot be written.
     """
-    given = None if labels is None else _from_home(labels, what="labels")
+    given = _to_path("labels", labels)
     place, images = _from_home(output, what="output"), _from_home(folder, what="folder")
     looked = await _of_folder(images, given, options.images, options.classes)
     return await build_gallery(looked, place, options)

@@ -24,8 +24,8 @@ from urllib.parse import quote
 
 import attrs
 
-from datagym_async._checks import by_annotation, check, to_path, within
-from datagym_async._files import is_open_at, lock, telling, write_file
+from datagym_async._checks import by_annotation, check, within
+from datagym_async._files import is_open_at, lock, telling, to_path, write_file
 from datagym_async._printable import Shown, counted, printable
 from datagym_async._runs._engine import Patience, check_reachable
 from datagym_async._threads import in_thread, opened_in_thread

@@ -17,8 +17,8 @@ from typing import Any, Final, TypeAlias
 
 import attrs
 
-from datagym_async._checks import checked, to_path
-from datagym_async._files import from_home
+from datagym_async._checks import checked
+from datagym_async._files import from_home, to_path
 from datagym_async._printable import quoted
 from datagym_async._runs._text import counted
 from datagym_async._threads import in_thread

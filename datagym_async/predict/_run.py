@@ -279,9 +279,10 @@ async def predict(
 ) -> PredictReport:
     """Predict the images of a project, on this machine if there are no workers elsewhere."""
     loader = {**options.loader, "batch_size": options.batch_size}
-    config = attrs.evolve(LoaderConfig(), **loader)  # refuses what a loader would refuse
+    usual = LoaderConfig()
+    config = attrs.evolve(usual, **loader)  # refuses what a loader would refuse
     for name in ("shard", "even", "drop_last"):
-        if getattr(config, name) != getattr(LoaderConfig(), name):
+        if getattr(config, name) != getattr(usual, name):
             raise ConfigurationError(
                 f"{name} drops images, and a prediction is for all of them; leave it out"
             )
