@@ -348,9 +348,8 @@ class Manifest(Planning):
             sql = "SELECT member FROM sample WHERE media_id = ?"
             kept = database.execute(sql, (media_id,)).fetchone()
             sql = "INSERT OR IGNORE INTO sample_key VALUES (?)"
-            if kept is None and not database.execute(sql, (claim_of(key),)).rowcount:
+            while kept is None and not database.execute(sql, (claim_of(key),)).rowcount:
                 key = f"{key}_{media_id[:13]}"
-                database.execute(sql, (claim_of(key),))
             if kept is None:
                 database.execute("INSERT INTO sample VALUES (?, NULL, ?)", (media_id, key))
         return key if kept is None else str(PurePosixPath(kept[0]).with_suffix(""))

@@ -125,6 +125,22 @@ def test_what_is_listed_twice_has_one_file(tmp_path: Path) -> None:
     assert found == {1: "1.jpg", 2: "2.jpg", 3: "3.jpg"}
 
 
+def test_each_sample_of_a_shard_has_a_key_of_its_own(tmp_path: Path) -> None:
+    """Also where a name is already what makes another unique; and keys stay where there are any."""
+    first, second, third = (str(UUID(int=number << 96)) for number in (1, 2, 3))
+    manifest = Manifest.open(tmp_path, JOB)
+    try:
+        taken = manifest.claim_key(f"a_{second[:13]}", third)
+        keys = [manifest.claim_key("A", first), manifest.claim_key("a", second)]
+
+        assert taken == "a_00000002-0000"
+        assert keys == ["A", "a_00000002-0000_00000002-0000"]
+        assert manifest.claim_key("a", second) == keys[1]
+        assert manifest.claim_key("b", first) == "A"
+    finally:
+        manifest.close()
+
+
 def test_a_plan_that_was_cut_off_is_gone_on_with(tmp_path: Path) -> None:
     """Between two portions, when there are no indexes yet."""
     manifest = Manifest.open(tmp_path, JOB)
