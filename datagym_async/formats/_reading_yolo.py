@@ -85,7 +85,7 @@ def open_yolo(path: Path, options: Options) -> RawDataset:
         except BrokenError as error:
             raise FormatError(f"{data} cannot be read as yolo: {error}") from None
         yolo, looked_for = _yolo_of(data, content, options.classes), "images"
-        found, problems = _in_parts(data, content, options.split)
+        found, problems = _in_dataset(path, data, content, options.split)
         if options.images:
             pictures = Pictures.of_labels(path, options)
             found = [_elsewhere(each, pictures) for each in found]
@@ -130,7 +130,7 @@ def yolo_kind(path: Path) -> YoloName:
         content = _content_of(data) if data else {}
         if content.get("kpt_shape"):
             return "yolo-pose"
-        found = _in_parts(data, content, None)[0] if data else _in_folder(path, None)
+        found = _in_dataset(path, data, content, None)[0] if data else _in_folder(path, None)
     except (BrokenError, FormatError):
         return "yolo"
     if any(map(is_dota, _first_lines(found))):
@@ -176,6 +176,24 @@ def _marked_keypoints(found: Sequence[Labelled]) -> int:
 
 def _point_names(known: Sequence[str], count: int) -> list[str]:
     return [*known, *(f"keypoint_{each + 1}" for each in range(len(known), count))]
+
+
+def _in_dataset(
+    path: Path, data: Path, content: Mapping[str, Any], split: str | None
+) -> tuple[list[Labelled], list[str]]:
+    """Return the images of a dataset, and missing files.
+
+    If the parts of the data file lead to no labels, the folder is read that holds it: labels are
+    often moved, and the lists of darknet left behind.
+    """
+    found, problems = _in_parts(data, content, split)
+    is_of_folder = path.is_dir() and (data.suffix == ".data" or _has_both(path))
+    if split or not is_of_folder or any(is_there(each.labels) for each in found):
+        return found, problems
+    inside = _named_apart(_in_folder(path, None), path)
+    if not any(is_there(each.labels) for each in inside):
+        return found, problems
+    return inside, problems or [f"it leads to labels of none of its {len(found):,} images"]
 
 
 def _in_parts(
@@ -235,19 +253,25 @@ def _all_parts(content: Mapping[str, Any], roots: Sequence[Path]) -> dict[str, l
     ]
     seen = {each.resolve() for each in places if each}
     for place in filter(None, places):
+        lists = [place.with_stem(name) for name in PART_NAMES if place.stem in PART_NAMES]
+        for beside in filter(Path.is_file, lists):
+            if beside.resolve() not in seen and _has_labels(beside, roots):
+                seen.add(beside.resolve())
+                parts.setdefault(usual_part(beside.stem), []).append(str(beside))
         at = max((n for n, each in enumerate(place.parts) if each in PART_NAMES), default=0)
         if not any(place.is_relative_to(root) and at >= len(root.parts) for root in roots):
             continue  # a part is only what the dataset calls one
         for name in PART_NAMES:
             beside = Path(*place.parts[:at], name, *place.parts[at + 1 :])
-            if beside.is_dir() and beside.resolve() not in seen and _has_labels(beside):
+            if beside.is_dir() and beside.resolve() not in seen and _has_labels(beside, roots):
                 seen.add(beside.resolve())
                 parts.setdefault(usual_part(name), []).append(str(beside))
     return parts or ({SPLITS[0]: ["."]} if content.get("names") else {})
 
 
-def _has_labels(folder: Path) -> bool:
-    return any(is_there(each.labels) for each in _in_folder(folder, None))
+def _has_labels(place: Path, roots: Sequence[Path]) -> bool:
+    found = _in_list(place, roots) if place.is_file() else _in_folder(place, None)
+    return any(is_there(each.labels) for each in found)
 
 
 def _elsewhere(each: Labelled, pictures: Pictures) -> Labelled:

@@ -564,7 +564,10 @@ TOOLS = {
     "Supervisely": {"objects": [{"classTitle": "car"}]},
     "VoTT": {"asset": {"format": "jpg", "name": "a.jpg"}, "regions": [{"tags": ["car"]}]},
     "CVAT's own JSON": {"data_meta": {}, "annotations": {"shapes": [{"label_id": 1}]}},
-    "Datumaro": {"dm_format_version": "1.0", "categories": {"label": {"labels": []}}, "items": []},
+    "Datumaro": {
+        "categories": {"label": {"labels": []}},
+        "items": [{"annotations": [{"z_order": 0}]}],
+    },
     "Create ML": [{"image": "a.jpg", "annotations": [{"coordinates": {"x": 1}}]}],
     "Labelbox before 2023": [{"Labeled Data": "a.jpg", "Label": {}}],
     "BDD100K": [{"name": "a.jpg", "labels": [{"box2d": {}}]}],

@@ -294,7 +294,7 @@ def test_a_list_with_lines_that_name_no_file(tmp_path: Path) -> None:
     assert ([each.name for each in images], lost) == (["a.png"], {})
     text(tmp_path / "l.txt", "/\n./\n")
     with pytest.raises(FormatError, match="leads to no images"):
-        read(open_dataset(tmp_path, "yolo"))
+        open_dataset(tmp_path / "data.yaml", "yolo")
 
 
 def test_the_upright_image_is_measured(tmp_path: Path) -> None:
@@ -579,6 +579,53 @@ def test_parts_that_the_file_leaves_out(tmp_path: Path, train: str, val: str, ot
     part = "test" if "test" in other else "val"
     found = {each.name for each in read(open_dataset(tmp_path, split=part))[0]}
     assert f"{sorted({*given, other}).index(other)}.png" in found
+
+
+def test_lists_that_the_file_leaves_out(tmp_path: Path) -> None:
+    """A list beside that of a part, named like one and with labels, is a part."""
+    text(
+        tmp_path / "obj.data", "train = data/train.txt\nvalid = data/train.txt\nnames = obj.names\n"
+    )
+    text(tmp_path / "obj.names", "car\n")
+    for part, name in (("train", "a"), ("valid", "b"), ("test", "gone"), ("more", "c")):
+        text(tmp_path / f"{part}.txt", f"data/obj_train_data/{name}.png\n")
+        if name != "gone":
+            picture(tmp_path / "obj_train_data" / f"{name}.png")
+            text(tmp_path / "obj_train_data" / f"{name}.txt", "0 0.5 0.5 0.5 0.5\n")
+    images, lost = read(open_dataset(tmp_path))
+    assert ([each.name for each in images], lost) == (
+        ["obj_train_data/a.png", "obj_train_data/b.png"],
+        {},
+    )
+    images, _ = read(open_dataset(tmp_path, split="val"))
+    assert sorted(each.name for each in images) == ["obj_train_data/a.png", "obj_train_data/b.png"]
+
+
+@pytest.mark.parametrize("listed", ["", "data/obj_train_data/a.png\n"])
+@pytest.mark.parametrize(
+    ("file", "labels"),
+    [("obj.data", "labels/train"), ("obj.data", "train"), ("data.yaml", "labels/train")],
+)
+def test_a_file_that_leads_to_no_labels(
+    tmp_path: Path, file: str, labels: str, listed: str
+) -> None:
+    """Labels were moved, and their file stayed: the folder is read, and that is told."""
+    lines = {"train": "data/train.txt", "names": "obj.names"}
+    sign = ":" if file == "data.yaml" else " ="
+    text(tmp_path / file, "".join(f"{key}{sign} {value}\n" for key, value in lines.items()))
+    text(tmp_path / "obj.names", "car\ndog\n")
+    if listed:
+        text(tmp_path / "train.txt", listed)
+    picture(tmp_path / labels.replace("labels", "images") / "a.png")
+    text(tmp_path / labels / "a.txt", "1 0.5 0.5 0.5 0.5\n")
+    assert sniff(tmp_path) == "yolo"
+    images, lost = read(open_dataset(tmp_path))
+    assert [(each.name, each.objects[0].category.name) for each in images] == [
+        ("train/a.png", "dog")
+    ]
+    assert lost == {"broken": 1}
+    with pytest.raises(FormatError, match="leads to"):  # the file itself is about its parts
+        open_dataset(tmp_path / file)
 
 
 @pytest.mark.parametrize("file", ["data.yaml", "obj.data"])
