@@ -561,7 +561,7 @@ def _in_list(path: Path, roots: Sequence[Path]) -> Iterator[Labelled]:
         yield Labelled(name, image, labels)
 
 
-def _relative(image: Path | None, root: Path) -> str:
+def _relative(image: Path | None, root: str | Path) -> str:
     path = ""
     with suppress(ValueError):  # on Windows: of another drive
         path = Path(os.path.relpath(image, root)).as_posix() if image else ""  # without any ../
@@ -569,12 +569,19 @@ def _relative(image: Path | None, root: Path) -> str:
 
 
 def _named_apart(found: list[Labelled], root: Path) -> list[Labelled]:
-    """Return each image once; those with one name in several parts are named by their path."""
-    once = {each.image or each.labels: each for each in reversed(found)}
-    kept = list(reversed(once.values()))
-    names = Counter(each.name for each in kept)
-    for at, each in enumerate(kept):
-        if names[each.name] > 1:
-            whole = _relative(each.image or each.labels.with_suffix(""), root)
-            kept[at] = attrs.evolve(each, name=whole or each.name)
-    return kept
+    """Return each image once; those with one name in several parts are named by their path.
+
+    That is the path below the root, or below the folder of them all if any lies elsewhere.
+    """
+    ways = [Path(os.path.abspath(each.image or each.labels)) for each in found]  # noqa: PTH100 -- without any ../
+    once = dict(reversed([*zip(ways, found, strict=True)]))
+    names = Counter(each.name for each in once.values())
+    whole: str | Path = root
+    same = [way for way, each in once.items() if names[each.name] > 1]
+    if not all(_relative(way, root) for way in same):
+        with suppress(ValueError):
+            whole = os.path.commonpath(same)
+    for way in same:
+        stem = way if once[way].image else way.with_suffix("")
+        once[way] = attrs.evolve(once[way], name=_relative(stem, whole) or once[way].name)
+    return [*reversed(once.values())]

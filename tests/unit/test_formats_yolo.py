@@ -83,6 +83,25 @@ def test_one_name_in_two_parts_is_told_apart(tmp_path: Path) -> None:
     assert [each.name for each in images] == ["images/train/a.png", "images/val/a.png", "b.png"]
 
 
+@pytest.mark.parametrize(
+    "yaml",
+    [
+        "path: ../set\ntrain: images/train\nval: images/val\n",
+        "path: {set}\ntrain: images/train\nval: images/val\n",
+        "train: ../set/images/train\nval: [../set/images/val, ../set/images/val/../val]\n",
+    ],
+)
+def test_one_name_in_two_parts_elsewhere_is_told_apart(tmp_path: Path, yaml: str) -> None:
+    """So it is if the file lies beside its dataset (YOLOv5's data/); no image is there twice."""
+    text(tmp_path / "data" / "own.yaml", yaml.format(set=tmp_path / "set") + "names: [car]\n")
+    for name in ("train/a", "val/a", "val/b"):
+        picture(tmp_path / "set" / "images" / f"{name}.png")
+        text(tmp_path / "set" / "labels" / f"{name}.txt", "0 0.5 0.5 0.5 0.5\n")
+    images, lost = read(open_dataset(tmp_path / "data" / "own.yaml", "yolo"))
+    assert [each.name for each in images] == ["train/a.png", "val/a.png", "b.png"]
+    assert not lost
+
+
 NAMED = [
     ("names: [car, dog]", ["car", "dog"]),
     ("names: {1: car, 2: dog}", ["car", "dog"]),
