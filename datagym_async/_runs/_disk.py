@@ -114,6 +114,11 @@ def local_path(text: str) -> str:
     return path if os.name == "nt" else f"/{path}"
 
 
+def given_path(text: str) -> str:
+    """Return the path that a caller has given: as `local_path`, with ``~`` for the home folder."""
+    return os.path.expanduser(local_path(text))  # noqa: PTH111 -- Path raises where there is no home
+
+
 def full_path(path: str, resolved: Callable[[str], str] = os.path.realpath) -> str:
     """Return one path for all spellings of it; a link to a file counts as a file of its own."""
     folder, name = os.path.split(path.rstrip(os.sep) or path)

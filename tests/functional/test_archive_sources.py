@@ -12,7 +12,7 @@ import tracemalloc
 import zipfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import attrs
 import pytest
@@ -22,7 +22,7 @@ from datagym_async import DataGymClient
 from datagym_async._runs import Stores
 from datagym_async.server import Server
 from datagym_async.uploads import UploadConfig, UploadReport, failed_items
-from datagym_async.uploads.sources import Candidate, Filters, Rules, leaves
+from datagym_async.uploads.sources import Candidate, Filters, Naming, Rules, leaves
 from tests.helpers.photos import jpeg
 from tests.helpers.sentinel import TOKEN
 from tests.helpers.stores import BrokenStore, opened
@@ -152,6 +152,21 @@ async def test_a_glob_of_shards_means_their_members(
     assert all(
         "Its members are uploaded if it is named as a source." in each.reason for each in found
     )
+
+
+def test_a_glob_of_archives_that_matches_images(tmp_path: Path) -> None:
+    """These are images as of any other glob: named by the policy, and counted if left out."""
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "a.zip").write_bytes(zip_of({"in/x.jpg": jpeg(2000)}))
+    for name in ("b.zip.jpg", "no.zip.jpg"):
+        (tmp_path / "sub" / name).write_bytes(jpeg(2000))
+    rules = Rules(naming=Naming("relative"), filters=Filters(exclude=("no*",)))
+    found = [each for leaf in leaves(f"{tmp_path}/**/*.zip*", rules) for each in cast("Any", leaf)]
+    assert [(each.item.name, each.refusal) for each in found] == [
+        ("in/x.jpg", ""),
+        ("sub/b.zip.jpg", ""),
+    ]
+    assert rules.filters.left_out == 1
 
 
 async def test_members_are_known_by_their_bytes(

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import pytest
 
 from datagym_async.exceptions import ConfigurationError
-from datagym_async.uploads import UploadItem
+from datagym_async.uploads import FolderWatch, UploadItem
 from datagym_async.uploads.sources import MAX_LINE, Naming, Rules, Stream, check_there, leaves
 
 if TYPE_CHECKING:
@@ -449,7 +449,11 @@ def test_standard_input_is_a_text_list(photos: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_a_leading_tilde_is_the_home_folder(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Text that no shell has expanded means what it would mean there."""
+    """Text that no shell has expanded means what it would mean there; so do paths and items."""
     monkeypatch.setenv("HOME", str(photos))
 
     assert names("~/a.jpg") == ["a.jpg"]
+    assert names(Path("~/a.jpg")) == ["a.jpg"]
+    (item,) = candidates(UploadItem("one.jpg", "~/a.jpg"))
+    assert (item.item.content, item.refusal) == (str(photos / "a.jpg"), "")
+    assert FolderWatch("~").folder == str(photos)

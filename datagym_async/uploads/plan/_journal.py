@@ -32,9 +32,9 @@ from datagym_async._runs._disk import (
     JournalLock,
     check_database,
     full_path,
+    given_path,
     is_locked,
     is_of_the_disk,
-    local_path,
     lock_path,
     opened_database,
     remedy,
@@ -158,7 +158,7 @@ def _full(text: str, resolved: Callable[[str], str]) -> tuple[str, str]:
         return text, text
     if is_elsewhere(text):
         return text.rstrip("/"), text
-    path = os.path.expanduser(local_path(text))  # noqa: PTH111 -- takes any text
+    path = given_path(text)
     spelled = os.path.abspath(path)  # noqa: PTH100
     try:
         return full_path(path, resolved), spelled

@@ -19,6 +19,7 @@ import itertools
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from heapq import heappop, heappush
 from operator import attrgetter
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
@@ -104,13 +105,12 @@ def walk(
     """
     rules = attrs.evolve(rules, left_out=frozenset(map(rules.full, rules.left_out)))
     waiting = [_Folder(folder, below)]
-    links: list[_Folder] = []
+    links: list[tuple[str, _Folder]] = []
     read: set[str] = set()
     while waiting or links:
         if not waiting:
             # Links last and in order: files that can be reached without a link keep their own path.
-            links.sort(key=lambda link: link.relative, reverse=True)
-            waiting.append(links.pop())
+            waiting.append(heappop(links)[1])
         here = waiting.pop()
         if here.is_link:
             here = here._replace(path=os.path.realpath(here.path))
@@ -127,7 +127,10 @@ def walk(
                         nothing = None
                         yield one
                     elif one is not None:
-                        (links if one.is_link else waiting).append(one)
+                        if one.is_link:
+                            heappush(links, (one.relative, one))
+                        else:
+                            waiting.append(one)
         except OSError as error:
             reason = f"The folder {refusal(here.path, error)}"
             if here.relative:

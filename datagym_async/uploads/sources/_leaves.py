@@ -21,7 +21,7 @@ from datagym_async._checks import checked
 from datagym_async._files import read_whole
 from datagym_async._json import check_depth
 from datagym_async._printable import printable
-from datagym_async._runs._disk import bytes_in, local_path, look
+from datagym_async._runs._disk import bytes_in, given_path, look
 from datagym_async._runs._stores import is_stored
 from datagym_async._runs._text import counted
 from datagym_async.exceptions import ConfigurationError
@@ -85,7 +85,7 @@ def leaves(source: object, rules: Rules, outer: tuple[object, ...] = ()) -> Iter
     elif isinstance(source, str):
         yield _of_text(source, rules)
     elif isinstance(source, os.PathLike):
-        yield _of_path(str(os.fspath(source)), rules)
+        yield _of_path(given_path(str(os.fspath(source))), rules)
     elif isinstance(source, FolderWatch):
         yield Stream(source.arrivals(rules))
     elif is_readable(source) or kind_of(source) == "image":
@@ -155,7 +155,7 @@ def _of_item(item: UploadItem, rules: Rules) -> Candidate:
         return Candidate(item, len(item.content))
     if is_url(item.content) or is_stored(item.content) or MEMBER in item.content:
         return Candidate(item)
-    size = bytes_in(path := local_path(item.content))
+    size = bytes_in(path := given_path(item.content))
     if isinstance(size, str):
         return Candidate(item, refusal=size)
     full = rules.full(path)
@@ -171,7 +171,7 @@ def _of_text(text: str, rules: Rules) -> Leaf:
         return in_store(text, rules)
     if not text.strip():
         return (refused_source(text, "A source is empty; name a file or folder."),)
-    path = os.path.expanduser(local_path(text))  # noqa: PTH111 -- Path raises where there is no home
+    path = given_path(text)
     missing = isinstance(look(path), str)
     if missing and foreign_scheme(text):
         return (refused_source(text, f"{printable(text)}: {screen_url(text)}."),)
@@ -185,8 +185,13 @@ def _in_archives(pattern: str, rules: Rules) -> Iterator[Candidate]:
     for found in in_glob(pattern, attrs.evolve(rules, naming=Naming(), filters=Filters())):
         if not found.refusal and is_archive(str(found.item.content)):
             yield from in_archive(str(found.item.content), rules)
-        elif found.refusal or rules.filters.takes(found.place):
+        elif found.refusal:
             yield found
+        elif rules.filters.takes(found.place):
+            path, size = str(found.item.content), found.size
+            yield rules.file(path, found.place, size, mtime=found.mtime)
+        else:
+            rules.filters.left_out += 1
 
 
 def _of_path(path: str, rules: Rules) -> Leaf:

@@ -27,7 +27,7 @@ import attrs
 from datagym_async._checks import PATH, by_annotation, check
 from datagym_async._extras import require_modules
 from datagym_async._printable import printable
-from datagym_async._runs._disk import look
+from datagym_async._runs._disk import given_path, look
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.uploads._values import UploadItem
@@ -64,7 +64,7 @@ async def _changes(
 
 def _path(value: str | os.PathLike[str]) -> str:
     check(PATH, folder=value)
-    return str(os.fspath(value))
+    return given_path(str(os.fspath(value)))
 
 
 @attrs.define(eq=False, field_transformer=by_annotation)
