@@ -221,7 +221,7 @@ class WorkerActor:
     def __init__(self, connect: Connect) -> None:
         self._connect, self._opened = connect, AsyncExitStack()
         self._client: DataGymClient | None = None
-        self._fetchers: dict[str, Fetcher] = {}
+        self._fetchers: dict[tuple[str, DownloadConfig], Fetcher] = {}
         self._worker: Any = extra_module("distributed", ConfigurationError).get_worker()
         self._watching: asyncio.Task[None] | None = None
 
@@ -259,7 +259,7 @@ class WorkerActor:
         """Fetch a media into a folder that all workers and the caller share, or into a store."""
         assert self._client is not None  # noqa: S101 -- as above
         client = self._client
-        if (fetcher := self._fetchers.get(place)) is None:
+        if (fetcher := self._fetchers.get((place, config))) is None:
             prefix, root = None, Path(place)
             if is_stored(place):
                 prefix = Prefix.of(place, config.store_options, f"worker {os.getpid()}")
@@ -271,7 +271,7 @@ class WorkerActor:
             )
             tally = DownloadTally(1)
             fetcher = Fetcher(root, sources, config, retry, tally, Patience(), prefix)
-            self._fetchers[place] = fetcher
+            self._fetchers[place, config] = fetcher
             self._opened.push_async_callback(fetcher.aclose)
         try:
             return await fetcher.fetch(wanted)

@@ -24,6 +24,7 @@ from aiohttp import web
 from datagym_async import (
     ConfigurationError,
     DataGymClient,
+    DownloadConfig,
     RetryPolicy,
     TransferError,
     UploadConfig,
@@ -175,6 +176,8 @@ async def uploaded() -> dict[str, Any]:
             plan.clear()
             again = await there.upload(dataset, folder, config=config)
             target = folder.with_name("there")
+            bounded = DownloadConfig(max_bytes=100)  # only of this call
+            held_back = await there.download_dataset(dataset, target, config=bounded)
             async with there.downloader(dataset, target) as fetching:
                 await _killing(fetching, cluster)
         media = (await client.datasets.get(dataset)).media
@@ -186,6 +189,7 @@ async def uploaded() -> dict[str, Any]:
         "peak": gauge.peak,
         "again": again.skipped,
         "lost": len(lost),
+        "held back": held_back.failed,
         "downloaded": fetching.report.downloaded,
         "equal": sum(equal),
     }

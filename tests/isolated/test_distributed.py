@@ -59,6 +59,7 @@ def test_workers_die_and_come_and_each_image_is_uploaded_once(tmp_path: Path) ->
         "peak": found["peak"],
         "again": 240,
         "lost": 2,
+        "held back": 240,
         "downloaded": 240,
         "equal": 240,
     }
