@@ -186,7 +186,7 @@ class _Mapper:
     def _parts(self, found: RawObject, raw: RawImage, where: str) -> Sequence[Sequence[Ring]]:
         """Return for each part its outline and the holes in it; none if there is only a box."""
         has_more = found.box is not None or any(each and each[2] for each in found.keypoints)
-        parts = found.parts
+        parts: Sequence[Sequence[Ring]] = [[*map(_opened, rings)] for rings in found.parts]
         if found.mask is not None:
             try:
                 mask = decode(found.mask, raw.width, raw.height)
@@ -214,6 +214,11 @@ class _Mapper:
                 self._losses.add(LossKind.VISIBILITY, f"{where}: {key}")
             points.append(Annotation(key, Point(x, y), extra={CARRIED: {"v": seen}}))
         return points
+
+
+def _opened(ring: Ring) -> Ring:
+    """Return an outline without its first corner at the end, where many tools repeat it."""
+    return ring[:-1] if len(ring) > 3 and ring[0] == ring[-1] else ring
 
 
 def _around(points: Sequence[Pair]) -> Rectangle:

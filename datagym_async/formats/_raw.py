@@ -22,7 +22,7 @@ from datagym_async.formats._losses import FormatError, Losses
 Pair: TypeAlias = tuple[float, float]
 """x and y."""
 Ring: TypeAlias = Sequence[Pair]
-"""The corners of an outline or of a hole, the first one not repeated at the end."""
+"""The corners of an outline or of a hole; the first one may be repeated at the end."""
 
 
 def _keypoints(given: Iterable[str]) -> tuple[str, ...]:

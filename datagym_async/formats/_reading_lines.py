@@ -174,9 +174,7 @@ def _object(words: Sequence[str], yolo: Yolo, size: _Size, where: str) -> RawObj
         starts, step = range(4, len(shares), yolo.dimensions), yolo.dimensions
         found.keypoints = [_keypoint(shares[at : at + step], pixel) for at in starts]
     else:
-        ring = [pixel(x, y) for x, y in zip(shares[::2], shares[1::2], strict=True)]
-        closed = len(ring) > 3 and ring[0] == ring[-1]
-        found.parts = [[ring[:-1] if closed else ring]]
+        found.parts = [[[pixel(x, y) for x, y in zip(shares[::2], shares[1::2], strict=True)]]]
     return found
 
 

@@ -306,8 +306,7 @@ class _Voc:
             numbers += [it for point in polygon.all("point") for it in point.text.split(",")]
             try:
                 ring = _ring([*map(number_of, numbers)], width, height)
-                is_closed = len(ring) > 3 and ring[0] == ring[-1]
-                found.parts = [*found.parts, [ring[:-1] if is_closed else ring]]
+                found.parts = [*found.parts, [ring]]
             except BrokenError as error:
                 if box is None:
                     raise

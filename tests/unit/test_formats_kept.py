@@ -236,6 +236,33 @@ def read(folder: Path, name: str, shape: str) -> str:
     return told(found.losses)
 
 
+CLOSED = [*CORNERS, CORNERS[0]]
+FLAT = [number for pair in CLOSED for number in pair]
+REPEATED: dict[str, Callable[[Path], Path]] = {
+    "yolo-seg": yolo("0 .1 .1 .4 .1 .4 .5 .1 .1"),
+    "coco": coco(category_id=1, segmentation=[FLAT]),
+    "voc": xml("voc", f"<polygon>{''.join(f'<x>{n}</x>' for n in FLAT)}</polygon>"),
+    "cvat": xml(
+        "cvat", f'<polygon label="car" points="{";".join(f"{x},{y}" for x, y in CLOSED)}"/>'
+    ),
+    "labelme": labelme("polygon", CLOSED),
+    "labelbox": labelbox(polygon=[{"x": x, "y": y} for x, y in CLOSED]),
+}
+"""Outlines that end with their first corner."""
+
+
+@pytest.mark.parametrize("kind", ["polygon", "segmentation"])
+@pytest.mark.parametrize("name", [*REPEATED])
+def test_no_corner_is_there_twice(tmp_path: Path, name: Any, kind: Any) -> None:
+    """A polygon is not closed, whatever the format; the first corner is not its last one, too."""
+    mapping = formats.LabelMapping(shape=kind)
+    (image,) = formats.read(REPEATED[name](tmp_path), name, mapping=mapping).images
+    (found,) = image.annotations
+    assert isinstance(found.shape, Polygon | Segmentation)
+    points = found.shape.points if isinstance(found.shape, Polygon) else found.shape.rings[0]
+    assert [(round(each.x), round(each.y)) for each in points] == [*map(tuple, CORNERS)]
+
+
 def table(begins: str) -> dict[str, list[str]]:
     """The rows of the table whose first line begins so, by what stands in their first cell."""
     lines = iter(PAGE.read_text(encoding="utf-8").splitlines())

@@ -253,7 +253,7 @@ def test_a_bad_file_of_voc_is_one_loss(tmp_path: Path, content: str | bytes, wor
 
 def test_aerial_images_in_voc(tmp_path: Path) -> None:
     """FAIR1M has points of an outline, DIOR-R the corners of turned boxes, by their names."""
-    points = "".join(f"<point>{x}.0,{y}.0</point>" for x, y in [*CORNERS, CORNERS[0]])
+    points = "".join(f"<point>{x}.0,{y}.0</point>" for x, y in CORNERS)
     inside = f"<possibleresult><name>Boeing737</name></possibleresult><points>{points}</points>"
     source = "<source><filename>a.png</filename></source>"
     content = voc(name="").replace("</annotation>", f"{source}<objects><object>{inside}</object>")

@@ -158,7 +158,7 @@ def test_what_is_beyond_the_image_stays_beyond(tmp_path: Path) -> None:
 def test_shapes_by_the_number_of_columns(tmp_path: Path) -> None:
     """A score behind a box or an outline, an outline, and a turned box, which is one of four."""
     assert only(tmp_path / "0", "0 0.5 0.5 0.5 0.5 0.9").score == 0.9
-    outline = only(tmp_path / "1", "1 0 0 1 0 1 1 0 0")
+    outline = only(tmp_path / "1", "1 0 0 1 0 1 1")
     assert [[*ring] for part in outline.parts for ring in part] == [[(0, 0), (200, 0), (200, 100)]]
     assert (box(outline), outline.category.name) == (None, "dog")
     turned = only(tmp_path / "2", "1 0.5 0 1 0.5 0.5 1 0 0.5")
