@@ -63,7 +63,7 @@ def split_of(key: str, shares: Mapping[str, float]) -> str:
     """
     digest = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     at, below = int.from_bytes(digest) / 2**64, 0.0
-    for name, share in shares.items():
+    for name, share in _checked(shares).items():
         below += share
         if at < below:
             return name

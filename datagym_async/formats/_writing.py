@@ -38,7 +38,7 @@ from datagym_async.formats._losses import (
 from datagym_async.formats._mapping import LabelMapping
 from datagym_async.formats._reading import ON_ITS_SIDE, image_suffix, is_there, upright_size
 from datagym_async.formats._splits import parts_of, split_of
-from datagym_async.formats._written import COVERING, Fixed, classes_of, within_edges
+from datagym_async.formats._written import COVERING, Fixed, classes_of, finite, within_edges
 from datagym_async.formats.coco._writing import document_of, save
 from datagym_async.labels import LabeledImage, LabeledTask
 from datagym_async.labels._config import Entries
@@ -234,7 +234,7 @@ def write(
             losses.add(LossKind.VIDEO, image.media_name)
             continue
         source = None if images_from is None else _source(image, images_from, losses)
-        sized = image if source is None else _measured(image, source, losses)
+        sized = finite(image if source is None else _measured(image, source, losses))
         if layout.needs_size and not (sized.width and sized.height):
             losses.add(LossKind.NO_SIZE, image.media_name)
             continue

@@ -8,15 +8,15 @@ classes that are not in the configuration, by name.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import attrs
 
 from datagym_async._checks import PATH, check, listed
+from datagym_async._json import LARGEST
 from datagym_async.formats._classes import Names, class_names, composed, service_key
 from datagym_async.formats._losses import (
     CARRIED,
@@ -46,7 +46,7 @@ from datagym_async.labels import (
 )
 from datagym_async.labels._config import Entries as GivenEntries
 from datagym_async.labels._config import entries_of, grouped
-from datagym_async.labels._geometry import clipped, moved, reshaped, sticks_out
+from datagym_async.labels._geometry import clipped, moved, reshaped, rings_of, sticks_out
 from datagym_async.models import EntryType
 
 Fixed: TypeAlias = str | Path | Iterable[str | Category]
@@ -311,8 +311,9 @@ def _placed(
     ]
     means: dict[int, _Place] = {}
     for theirs, ours in ways if fixed else ():
+        taken = {*means.values()}
         left = grouped((value, n) for n, value in enumerate(theirs) if n not in means)
-        free = grouped((value, at) for at, value in ours.items() if at not in means.values())
+        free = grouped((value, at) for at, value in ours.items() if at not in taken)
         for value, places in free.items():
             if len(places) == len(left.get(value, ())) == 1:
                 means[left[value][0]] = places[0]
@@ -470,6 +471,24 @@ def count_answers(
             losses.add(LossKind.CLASSIFICATION, lost)
 
 
+def finite(image: LabeledImage) -> LabeledImage:
+    """Return an image in which shapes with NaN, infinity or absurd coordinates are incomplete."""
+
+    def checked(annotation: Annotation) -> list[Shape]:
+        shape = annotation.shape
+        return [shape if _is_finite(shape) else Incomplete(shape.type, None)]
+
+    if all(_is_finite(each.shape) for each in image.walk()):
+        return image
+    annotations = [each for root in image.annotations for each in reshaped(root, checked)]
+    return attrs.evolve(image, annotations=annotations)
+
+
+def _is_finite(shape: Shape) -> bool:
+    corners = chain.from_iterable(rings_of(shape))
+    return all(-LARGEST <= each.x <= LARGEST and -LARGEST <= each.y <= LARGEST for each in corners)
+
+
 def within_edges(image: LabeledImage, losses: Losses, *, clip: bool) -> LabeledImage:
     """Return an image whose shapes end at its edges, if its size is known.
 
@@ -490,10 +509,7 @@ def within_edges(image: LabeledImage, losses: Losses, *, clip: bool) -> LabeledI
         kept = [shape]
         if sticks_out(shape, width, height):
             kept = [shape := moved(shape, snap)]
-        if isinstance(shape, Rectangle) and not all(map(math.isfinite, attrs.astuple(shape))):
-            kept = []
-            losses.add(LossKind.INCOMPLETE, where)
-        elif sticks_out(shape, width, height):
+        if sticks_out(shape, width, height):
             kept = clipped(shape, width, height) if clip else kept
             kind = LossKind.OUTSIDE if not clip else LossKind.CLIPPED if kept else LossKind.EMPTY
             losses.add(kind, where)

@@ -46,6 +46,7 @@ from datagym_async.models import EntryType, TaskState
 
 WIDTH, HEIGHT = 200, 100
 BOX = Rectangle(20, 10, 60, 40)
+EYE = Annotation("left_eye", Point(30, 20))
 OUTLINE = Polygon([(20, 10), (80, 10), (80, 50)])
 WRITTEN: tuple[WrittenFormat, ...] = get_args(WrittenFormat)
 FILE_AN_IMAGE = ("yolo", "yolo-seg", "yolo-obb", "voc", "kitti")
@@ -506,11 +507,36 @@ def test_beyond_the_image(tmp_path: Path) -> None:
     noise = [image("a.png", car(Rectangle(-7.5e-06, 50, 200.001, 50.004)))]
     assert not formats.write(noise, tmp_path / "noise", "yolo")
     assert (tmp_path / "noise/labels/train/a.txt").read_text() == "0 0.5 0.75 1 0.5\n"
-    wrong = [image("a.png", car(Rectangle(math.nan, 1, 2, 3)), car(Rectangle(1, 1, math.inf, 3)))]
-    assert counts(formats.write(wrong, tmp_path / "nan", "yolo")) == {"incomplete": 2}
     joints = [Annotation("vehicle", BOX, nested=[Annotation("nose", Point(-5, 0))])]
     lost = formats.write([image("a.png", *joints)], tmp_path / "c.json", "coco", clip=True)
     assert counts(lost) == {"empty": 1}
+
+
+ABSURD = (
+    Rectangle(math.nan, 1, 2, 3),
+    Rectangle(1, 1, math.inf, 3),
+    Rectangle(10**400, 1, 2, 3),
+    Polygon([(0, 0), (math.nan, 1), (5, 5)]),
+    Segmentation([[(0, 0), (9, 0), (9, 9)], [(1, 1), (2, -math.inf), (3, 3)]]),
+)
+
+
+@pytest.mark.parametrize("known", [{}, {"width": None, "height": None}])
+@pytest.mark.parametrize("name", WRITTEN)
+def test_absurd_coordinates(tmp_path: Path, name: WrittenFormat, known: dict[str, Any]) -> None:
+    """A shape with a number that is none is left out and told, if the size is known or not."""
+    nose = Annotation("nose", Point(5, math.nan))
+    given = image("a.png", *map(car, ABSURD), car(BOX, "car", EYE, nose), **known)
+    path = tmp_path / ("a.json" if name == "coco" else "out")
+    lost = counts(formats.write([given, image("b.png", car(BOX, "car", EYE))], path, name))
+    is_left_out = name.startswith("yolo") and bool(known)
+    assert lost.get("incomplete", 0) == (0 if is_left_out else len(ABSURD) + 1)
+    files = [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]
+    text = "".join(each.read_text() for each in files)
+    assert not any(f"{sign}{word}" in text for sign in ' ,:[;>-"' for word in ("nan", "inf"))
+    if name == "coco":
+        (first, _) = json.loads(text)["annotations"]
+        assert (first["bbox"], first["keypoints"]) == ([20, 10, 60, 40], [30, 20, 2])
 
 
 @pytest.mark.parametrize("placing", ["link", "copy"])
@@ -647,6 +673,12 @@ def test_growth_moves_no_image() -> None:
     assert parts[:1000] == [formats.split_of(f"media {number}", shares) for number in range(1000)]
     assert 0.77 < parts.count("train") / 2000 < 0.83
     assert {formats.split_of(str(each), {"train": 0, "val": 1}) for each in range(99)} == {"val"}
+    assert parts == [
+        formats.split_of(f"media {n}", {"train": 8, "val": 1, "test": 1}) for n in range(2000)
+    ]
+    for wrong in ({}, {"train": 0}, {"train": math.nan}, {"train": 1, "dev": 1}):
+        with pytest.raises(FormatError, match="split"):
+            formats.split_of("media 1", wrong)
 
 
 @pytest.mark.parametrize("group", ["folder", r"scene(\d+)", r"^[^/]+"])

@@ -22,6 +22,7 @@ from datagym_async.formats._written import (
     carried,
     classes_of,
     count_answers,
+    finite,
     shown_on,
     within_edges,
 )
@@ -84,7 +85,7 @@ def to_document(
         FormatError: The file of categories is not a COCO file, or there are masks and the extra
             ``formats`` is not installed.
     """
-    losses, mapping, every = Losses(), mapping or LabelMapping(), [*images]
+    losses, mapping, every = Losses(), mapping or LabelMapping(), [*map(finite, images)]
     classes = classes_of(every, mapping, config, categories_of(categories), losses)
     return document_of(every, classes, mapping, losses, compressed=compressed)
 
