@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing
 from itertools import count
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Literal, NamedTuple, Self, TypeAlias
 from urllib.parse import unquote_plus, urlsplit
 
@@ -33,6 +33,7 @@ from datagym_async.exceptions import (
     TransferError,
 )
 from datagym_async.models import EntryType
+from datagym_async.models._names import IMAGE_SUFFIXES
 from datagym_async.resources._base import for_each
 from datagym_async.resources._labels import LabelsResource
 from datagym_async.resources._tasks import FINISHED, TasksResource
@@ -136,8 +137,9 @@ def placed(bitmaps: Sequence[Bitmap], suffix: str) -> Iterator[tuple[Bitmap, Pat
 
 
 def _path(bitmap: Bitmap, suffix: str, *, mark: str = "") -> Path:
-    stem, _, _ = bitmap.media_name.rpartition(".")
-    name = safe_name(stem or bitmap.media_name, suffix=f"{mark}.{suffix}")
+    path = PurePosixPath(bitmap.media_name)
+    stem = path.with_suffix("") if path.suffix.lower() in IMAGE_SUFFIXES else path
+    name = safe_name(str(stem), suffix=f"{mark}.{suffix}")
     return Path(safe_name(bitmap.key)) / name
 
 

@@ -331,7 +331,7 @@ async def test_a_stream_ends_with_the_error_and_can_be_left(here: World) -> None
 
 def test_names_of_files() -> None:
     """Names are fit for a disk, unique, and the same in whatever order the bitmaps come."""
-    names = ("x.jpg", "X.png", "../up.jpg", "plain", "x.jpg")
+    names = ("x.jpg", "X.png", "../up.jpg", "plain", "x.jpg", "1.2.840", "v1.5/b")
     bitmaps = [Bitmap(f"{n}{n}{n}{n}-7-7-7", "seg", "M", name) for n, name in enumerate(names)]
     there = {bitmap.task_id: str(path) for bitmap, path in placed(bitmaps, "png")}
     assert [*there.values()] == [
@@ -340,6 +340,8 @@ def test_names_of_files() -> None:
         "seg/_._up.png",
         "seg/plain.png",
         "seg/x-4444-7-7.png",
+        "seg/1.2.840.png",  # what is no suffix of an image is part of the name
+        "seg/v1.5_b.png",
     ]
     assert {bitmap.task_id: str(path) for bitmap, path in placed(bitmaps[::-1], "png")} == there
 
