@@ -6,7 +6,7 @@ Classes are found by name in a label configuration: an existing one, or that of 
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Iterable, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import chain, count
 from typing import Any, Final, Literal, TypeAlias, TypeVar, get_args
 
@@ -154,12 +154,16 @@ def _added(
     The entry of a needed class is new, even if there is a similar one.
     """
     found = dict(present)
+
+    @cache
+    def entries_of(types: frozenset[EntryType]) -> Entries:
+        return Entries({key: one.value for key, one in present.items() if one.type in types})
+
     for each in needed:
-        taken = _AREAS if each.type in _AREAS else {each.type}
-        there = Entries({key: one.value for key, one in present.items() if one.type in taken})
+        taken = _AREAS if each.type in _AREAS else frozenset({each.type})
         asks = each.options or any(one.options for one in each.children)
         is_class = each.type in _DRAWN and not asks
-        hit = None if is_class else there.find(each.value)
+        hit = None if is_class else entries_of(taken).find(each.value)
         if hit is None or hit[1] < least:
             found[each.key] = each
             continue

@@ -201,9 +201,8 @@ def problems_of(roots: Sequence[ConfigEntry]) -> list[str]:
                 found.append(f"{root.key}: {text}")
     given = ((each.shortcut, path) for path, each in _walk(roots) if each.shortcut is not None)
     for shortcut, at in grouped(given).items():
-        if len(at) > 1:
-            text = f"the shortcut {shortcut} is taken by {at[0]}; give another one."
-            found.append(f"{at[1]}: {text}")
+        text = f"the shortcut {shortcut} is taken by {at[0]}; give another one."
+        found += [f"{path}: {text}" for path in at[1:]]
     return [*map(printable, found)]
 
 

@@ -142,18 +142,16 @@ class EntryList:
     def __len__(self) -> int:
         return len(self._handles)
 
-    def entry(self, *keys: str) -> EntryHandle:
-        """Return the entry with a key, given after the keys of those it is nested in.
+    def entry(self, key: str, *below: str) -> EntryHandle:
+        """Return the entry with a key, or one nested in it, by the keys on the way there.
 
         Raises:
             LabelConfigError: There is no such entry.
         """
-        first, *rest = keys
-        found = self._find(first)
-        if found is None:
+        if (found := self._find(key)) is None:
             known = ", ".join(repr(each.key) for each in self._handles) or "none"
-            raise LabelConfigError(f"There is no entry with the key {first!r} here, only {known}")
-        return found.entry(*rest) if rest else found
+            raise LabelConfigError(f"There is no entry with the key {key!r} here, only {known}")
+        return found.entry(*below) if below else found
 
     def append_entry(
         self, entry: EntryLike | EntryHandle, overwrite_duplicate: bool = False

@@ -145,7 +145,8 @@ def colors_of(config: LabelConfiguration | LabelConfig | Iterable[Any] | None) -
     """Return the colours of a label configuration, by key of the class.
 
     Args:
-        config: A label configuration in any form that `LabelConfig.of` takes; None for no colours.
+        config: A label configuration in any form that `LabelConfig.from_entries` takes; None for no
+            colours.
     """
     entries = LabelConfig.from_entries(config).entries if config is not None else ()
     found = ((each.key, each.color or "") for root in entries for each in root.walk())

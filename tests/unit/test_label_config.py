@@ -73,6 +73,8 @@ def test_an_entry_that_is_not_there() -> None:
     config.add_point("a", "A")
     with pytest.raises(LabelConfigError, match=r"'b' here, only 'a'"):
         config.entry("b")
+    with pytest.raises(ConfigurationError, match="key is 5; it must be a text"):
+        config.entry(5)  # type: ignore[arg-type]
 
 
 def test_what_it_prints() -> None:
@@ -163,8 +165,8 @@ def select(key: str = "s", **more: Any) -> ConfigEntry:
         ([entry(children=[select(), select()])], ["a: 2 entries have the key 's'"]),
         ([entry("a", children=[select()]), entry("b", children=[select()])], []),
         (
-            [entry("a", shortcut=1), entry("b", shortcut=1)],
-            ["b: the shortcut 1 is taken by a"],
+            [entry("a", shortcut=1), entry("b", shortcut=1), entry("c", shortcut=1)],
+            ["b: the shortcut 1 is taken by a", "c: the shortcut 1 is taken by a"],
         ),
     ],
 )
