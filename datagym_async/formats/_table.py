@@ -124,11 +124,11 @@ _MARKERS: Final[dict[str, FormatName]] = {
 }
 LINES: Final = frozenset({".jsonl", ".ndjson"})
 _IS_NOT_COCO: Final = re.compile(
-    r'"(?:annotations|categories|image)"\s*:\s*\{|"(?:schema_|source-)ref"\s*:'
+    r'"(?:annotations|categories|image)"\s*:\s*\{|"(?:(?:schema_|source-)ref|label_classes)"\s*:'
 )
 _NOT_READ: Final = {
-    "Label Studio": r'"(?:from_name|lead_time)"\s*:',
-    "VGG Image Annotator": r'"(?:_via_\w+|shape_attributes|file_attributes)"\s*:',
+    "Label Studio": r'"(?:from_name|lead_time|original_width)"\s*:',
+    "VGG Image Annotator": r'"(?:_via_\w+|shape_attributes|file_attributes)"\s*:|"__VIA_',
     "Supervisely": r'"classTitle"\s*:',
     "VoTT": r'"(?:securityToken|lastVisitedAssetId)"\s*:|"asset"\s*:\s*\{\s*"format"',
     "Datumaro": r'"dm_format_version"\s*:|"categories"\s*:\s*\{',
@@ -153,9 +153,26 @@ _NOT_READ: Final = {
     "Ultralytics' platform": r'"type"\s*:\s*"dataset"',
     "Dataloop": r'"itemMetadata"\s*:',
     "OIDv4 ToolKit": r"\A[A-Z][A-Za-z ]*(?: \d+\.\d+){4}\s",
+    "Hasty": r'"label_classes"\s*:',
+    "OpenPose": r'"pose_keypoints_2d"\s*:',
+    "CrowdHuman": r'"gtboxes"\s*:',
+    "PaddleOCR": r'"transcription"\s*:',
+    "Kili": r'"jsonResponse"\s*:',
+    "Encord": r'"label_hash"\s*:',
+    "WIDER FACE": r"\A\S+\.jpg\s+\d+\s+(?:\d+ ){9}\d",
     "YOLO for Keras": r"\A\S.*\.(?:jpe?g|png) \d+,\d+,\d+,\d+,\d+",
 }
 """Whose own files are not read, and what stands in these alone."""
+_NEVER_READ: Final = {
+    ".csv": "a table (CSV)",
+    ".tsv": "a table (TSV)",
+    ".tfrecord": "a TFRecord of TensorFlow",
+    ".record": "a TFRecord of TensorFlow",
+    ".parquet": "a table (Parquet)",
+    ".odgt": "a file of CrowdHuman",
+    ".mat": "a file of MATLAB",
+}
+"""What files are whose suffix tells it."""
 _LOOKED_FOR: Final = (
     "data.yaml or obj.data (yolo), label_2 (kitti), annotations.xml (cvat), "
     "and .xml, .json and .txt files that voc, cvat, labelme, yolo, dota or kitti have"
@@ -174,6 +191,8 @@ def sniff(path: str | Path) -> FormatName:
     place = Path(path).absolute()
     found = _of_folder(place) if place.is_dir() else _of_file(place)
     if found is None:
+        if not place.stat().st_size:
+            raise FormatError(f"{path} is empty")
         raise FormatError(
             not_read(place)
             or f"{path} has no known format; use format=...: "
@@ -184,7 +203,7 @@ def sniff(path: str | Path) -> FormatName:
 
 def not_read(path: Path) -> str:
     """Return what to do with a file of a tool that is not supported; empty for other files."""
-    what = "a table (CSV)" if path.suffix.lower() == ".csv" else ""
+    what = _NEVER_READ.get(path.suffix.lower(), "")
     if not what:
         _, head = _head_of(path)
         if head.startswith("version https://git-lfs."):
@@ -274,7 +293,7 @@ def _of_folder(path: Path) -> FormatName:
             f"{path} contains files of several formats: {both}; name one of them, or choose with "
             "format=..."
         )
-    of_others = chain(files, files_below(path, {".csv", *LINES}))
+    of_others = chain(files, files_below(path, {*_NEVER_READ, *LINES}))
     if why := next(filter(None, map(not_read, islice(of_others, _FOREIGN))), ""):
         raise FormatError(f"{path} contains no known labels: {why}")
     there = Counter(each.suffix.lower() or each.name for each in path.iterdir() if each.is_file())

@@ -532,9 +532,11 @@ def test_what_is_of_no_format(tmp_path: Path) -> None:
     _kitti(tmp_path)
     with pytest.raises(FormatError, match=r"several formats: .*a\.xml \(voc\) and .*0\.txt"):
         formats.read(tmp_path)
-    for content in ("{}", "", "<html>", "words"):
+    for content in ("{}", "<html>", "words"):
         with pytest.raises(FormatError, match=r"has no known format.*format=\.\.\.: yolo"):
             formats.read(text(tmp_path / "x", content))
+    with pytest.raises(FormatError, match=r"x is empty$"):
+        formats.read(text(tmp_path / "x", ""))
     of_tar = b"a" * 257 + b"ustar"
     for begins in (b"PK\x03\x04", b"\x1f\x8b\x08", of_tar):  # as CVAT and Roboflow give them
         with pytest.raises(FormatError, match=r"x\.zip is an archive; unpack it"):
@@ -588,6 +590,13 @@ TOOLS = {
     "OIDv4 ToolKit": "Traffic light 10.0 20.5 100.0 90.0\n",
     "KITTI's tracklets": "<boost_serialization/>",
     "dlib": "<dataset><images><image file='a.jpg'><box top='1'/></image></images></dataset>",
+    "Hasty": {"label_classes": [], "images": [{"image_id": "1", "image_name": "a", "labels": []}]},
+    "OpenPose": {"version": 1.3, "people": [{"pose_keypoints_2d": [1, 2, 0.5]}]},
+    "CrowdHuman": {"ID": "273271,c9", "gtboxes": [{"fbox": [72, 202, 163, 503]}]},
+    "PaddleOCR": 'images/a.jpg\t[{"transcription": "x", "points": [[1, 2], [3, 4]]}]',
+    "Kili": [{"externalId": "a", "jsonResponse": {"annotations": []}}],
+    "Encord": [{"label_hash": "x", "data_units": {}}],
+    "WIDER FACE": "0--Parade/0_Parade_1.jpg\n1\n449 330 122 149 0 0 0 0 0 0 \n",
     "YOLO for Keras": "train/a b.jpg 32,676,872,726,7 1,2,3,4,0",
     "a table (CSV)": "filename,width,height,class,xmin",
 }
@@ -604,6 +613,40 @@ async def test_the_tool_of_a_file_that_is_not_read(tmp_path: Path, tool: str) ->
     what = re.escape(tool if "CSV" in tool else f"a file of {tool}")
     for path in (file, tmp_path):
         with pytest.raises(FormatError, match=f"{file.name} is {what}, which is not supported"):
+            [each async for each in formats.PredictionFile(path)]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("train/Letters.tfrecord", b"\x0a\x00", "is a TFRecord of TensorFlow, which is not supp"),
+        ("annotations.mat", b"MATLAB 5.0 MAT-file", "is a file of MATLAB, which is not supported"),
+        (
+            "train.parquet",
+            b"PAR1",
+            r"is a table \(Parquet\), which is not supported; export or conv",
+        ),
+        (
+            "via3.json",
+            b'{"project": {"pid": "__VIA_PROJECT_ID__"}}',
+            "is a file of VGG Image Annota",
+        ),
+        (
+            "min.json",
+            b'[{"label": [{"original_width": 9}]}]',
+            "is a file of Label Studio, which is",
+        ),
+    ],
+)
+async def test_files_that_are_never_read(
+    tmp_path: Path, name: str, content: bytes, words: str
+) -> None:
+    """They are named by their suffix or by what stands in them, in a folder, too."""
+    file = tmp_path / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(content)
+    for path in (file, tmp_path):
+        with pytest.raises(FormatError, match=words):
             [each async for each in formats.PredictionFile(path)]
 
 
