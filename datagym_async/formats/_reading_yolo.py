@@ -186,9 +186,14 @@ def _in_dataset(
     If the parts of the data file lead to no labels, the folder is read that holds it: labels are
     often moved, and the lists of darknet left behind.
     """
-    found, problems = _in_parts(data, content, split)
-    is_of_folder = path.is_dir() and (data.suffix == ".data" or _has_both(path))
-    if split or not is_of_folder or any(is_there(each.labels) for each in found):
+    found, problems = _in_parts(data, content, split, data.parent)
+    if any(is_there(each.labels) for each in found):
+        return found, problems
+    with suppress(FormatError):  # a folder beside the file, in which Ultralytics keeps datasets
+        others, missing = _in_parts(data, content, split, data.parent / "datasets")
+        if any(is_there(each.labels) for each in others):
+            return others, missing
+    if split or not path.is_dir() or not (data.suffix == ".data" or _has_both(path)):
         return found, problems
     inside = _named_apart(_in_folder(path, None), path)
     if not any(is_there(each.labels) for each in inside):
@@ -197,10 +202,10 @@ def _in_dataset(
 
 
 def _in_parts(
-    data: Path, content: Mapping[str, Any], split: str | None
+    data: Path, content: Mapping[str, Any], split: str | None, root: Path
 ) -> tuple[list[Labelled], list[str]]:
-    """Return the images of the parts of a dataset, and missing files."""
-    root, given = data.parent, content.get("path")
+    """Return the images of the parts of a dataset below a folder, and missing files."""
+    given = content.get("path")
     # A path is relative to the file, or to the folder above, as YOLOv5 has its files in data/.
     below = _tried([root, root.parent], given, 1) if isinstance(given, str) else []
     roots = [*islice(filter(os.path.isdir, below), 1), root]

@@ -600,6 +600,18 @@ def test_parts_that_the_file_leaves_out(tmp_path: Path, train: str, val: str, ot
     assert f"{sorted({*given, other}).index(other)}.png" in found
 
 
+@pytest.mark.parametrize("yaml", ["path: cars\ntrain: images\n", "train: ../cars/images\n"])
+def test_the_folder_in_which_ultralytics_keeps_datasets(tmp_path: Path, yaml: str) -> None:
+    """A folder `datasets` beside the file; what lies beside the file itself comes first."""
+    text(tmp_path / "data.yaml", f"{yaml}names: [car]\n")
+    for place in (tmp_path / "datasets", tmp_path):
+        picture(place / "cars" / "images" / f"{place.name[:4]}.png")
+        text(place / "cars" / "labels" / f"{place.name[:4]}.txt", "0 0.5 0.5 0.5 0.5\n")
+        for path in (tmp_path, tmp_path / "data.yaml"):
+            images, lost = read(open_dataset(path))
+            assert ([each.name for each in images], lost) == ([f"{place.name[:4]}.png"], {})
+
+
 def test_lists_that_the_file_leaves_out(tmp_path: Path) -> None:
     """A list beside that of a part, named like one and with labels, is a part."""
     text(
