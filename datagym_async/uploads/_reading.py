@@ -332,7 +332,8 @@ def _screen(
 ) -> None:
     """Set the body of an item, or the reason against it; `whole` is a function for large ones."""
     planned.is_changed, planned.size = planned.size != size, size
-    if reason := screening.of_head(len(head) if size is None else size, head):
+    # A stream has one byte at least; how many there are is known once it is read to its end.
+    if reason := screening.of_head(1 if size is None else size, head):
         planned.reject(reason)
         return
     if not isinstance(whole, bytes):

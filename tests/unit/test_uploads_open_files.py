@@ -17,7 +17,7 @@ from datagym_async.uploads.sources import Rules, Screening, Spool, Stream, leave
 from tests.helpers.photos import SOUND_JPEG, half_jpeg, jpeg
 
 SMALL = SOUND_JPEG + b"s" * 1000
-LARGE = SOUND_JPEG + bytes(range(256)) * 12_000
+LARGE = SOUND_JPEG + bytes(range(256)) * 20_000  # more than is kept in memory
 
 
 class Pipe:
@@ -156,8 +156,8 @@ async def test_a_file_on_disk_has_a_name_and_a_size(tmp_path: Path) -> None:
         (io.BytesIO(b""), "The file is empty."),
         (Pipe(b"no image" * 10), "Not a JPEG or PNG image: it looks like text."),
         (Awaited(b"no image" * 10), "Not a JPEG or PNG image: it looks like text."),
-        (Awaited(b"no image" * 400_000), "Not a JPEG or PNG image: it looks like text."),
-        (Pipe(b"no image" * 400_000), "Not a JPEG or PNG image: it looks like text."),
+        (Awaited(b"no image" * 600_000), "Not a JPEG or PNG image: it looks like text."),
+        (Pipe(b"no image" * 600_000), "Not a JPEG or PNG image: it looks like text."),
         (Broken(LARGE), "an open file cannot be read: the camera was unplugged."),
         (closed(), "an open file cannot be read: I/O operation on closed file."),
         (Awaited(SOUND_JPEG[:9]), "it is cut off in its header."),
@@ -176,7 +176,7 @@ async def test_what_cannot_be_sent_is_rejected(file: Any, words: str) -> None:
 @pytest.mark.parametrize("kind", [io.BytesIO, Pipe, Awaited])
 async def test_limits_and_decoding_hold_for_open_files(kind: type[io.BytesIO | Pipe]) -> None:
     """Whether a file has a path makes no difference to what is found in it."""
-    whole, half = jpeg(2_100_000), half_jpeg(2_100_000)
+    whole, half = jpeg(5_000_000), half_jpeg(5_000_000)
     decoding = Screening("decode")
 
     async def decoded(data: bytes) -> Planned:
@@ -186,7 +186,7 @@ async def test_limits_and_decoding_hold_for_open_files(kind: type[io.BytesIO | P
     too_large = await read(kind(LARGE), Screening(max_bytes=2_000_000))
 
     assert too_large.verdict is not None
-    assert "3,072,025 bytes, more than max_bytes (2,000,000)" in too_large.verdict.reason
+    assert "5,120,025 bytes, more than max_bytes (2,000,000)" in too_large.verdict.reason
     assert await sent(await decoded(whole)) == whole
     verdict = (await decoded(half)).verdict
     assert verdict is not None
