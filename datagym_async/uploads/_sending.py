@@ -79,17 +79,16 @@ class Sender:
                 media = await self._media.upload_body(dataset_id, item.name, body, settle=settle)
             except AlreadyExistsError:
                 # Perhaps an attempt of an earlier run has stored it meanwhile.
-                room.keep(stored=False)
+                room.kept = 1
                 if not work.doubt or work.is_held or (found := await settle()) is None:
                     raise
                 media = found
-                room.stored += 1
             except APIError as error:
                 if error.unknown:
-                    room.keep(stored=False)  # it may be there
+                    room.kept = 1  # it may be there
                 raise
             else:
-                room.kept = room.stored = 1
+                room.kept = 1
             finally:
                 room.leave()
         except NoDatasetError as error:
@@ -181,7 +180,7 @@ class Sender:
                     answer = attrs.evolve(said, status=UrlStatus.SUCCESS) if is_ours else said
                     result = of_url(link.item, answer, dataset_id=dataset_id, seconds=seconds)
                     sent.append(Sent(link.seq, result))
-                room.keep(sum(each.result.outcome is Outcome.UPLOADED for each in sent))
+                room.kept = sum(each.result.outcome is Outcome.UPLOADED for each in sent)
             finally:
                 room.leave()
         except NoDatasetError as error:

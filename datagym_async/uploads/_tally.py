@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -49,6 +50,7 @@ class Tally(BulkTally[UploadResult]):
     total_known: bool = False
     streamed: bool = False  # a watched folder, or another source that goes on, was waited for
     bytes_uploaded: int = 0
+    stored: Counter[str] = attrs.Factory(Counter)  # uploaded items by dataset
     reading_seconds: float = 0.0  # in which files were being read ahead
     preparing_seconds: float = 0.0  # in which images were being prepared
     disk_seconds: float = 0.0  # in which workers had nothing to send meanwhile, summed over them
@@ -90,6 +92,7 @@ class Tally(BulkTally[UploadResult]):
             self.item_seconds += result.seconds
         if outcome is _UPLOADED:
             self.bytes_uploaded += size or 0
+            self.stored[result.dataset_id] += 1
             if count >= self.next_mark:
                 self.on_mark()
             return
@@ -100,6 +103,7 @@ class Tally(BulkTally[UploadResult]):
     def vanished(self, result: UploadResult) -> None:
         """Count an uploaded item as failed after all; the result is its new one."""
         self.outcomes[Outcome.UPLOADED] -= 1
+        self.stored[result.dataset_id] -= 1
         self.bytes_uploaded -= result.size or 0
         self.bytes_found += result.size or 0
         self.settled(result)

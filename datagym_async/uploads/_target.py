@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from itertools import count
 from operator import attrgetter
 from typing import Protocol, runtime_checkable
@@ -62,31 +62,22 @@ class Member:
     number: int = 1  # in the family
     held: int = 0  # media, before the run
     created: bool = False
-    uploaded: int = 0
 
 
 class Room:
     """Room for images in one dataset. `leave` gives back the part that was not kept."""
 
-    __slots__ = ("_index", "_target", "count", "dataset_id", "kept", "stored")
+    __slots__ = ("_index", "_target", "count", "dataset_id", "kept")
 
     def __init__(self, target: Target, index: int, count: int) -> None:
         self._target, self._index = target, index
         self.count = count  # for how many images, at most those wanted
-        # For how many it is kept (they are or may be stored); how many this run has stored.
-        self.kept = self.stored = 0
+        self.kept = 0  # for how many it is kept: they are or may be stored
         self.dataset_id = target.members[index].dataset_id
-
-    def keep(self, count: int = 1, *, stored: bool = True) -> None:
-        """Keep room for images that this run stored, or that are or may be there anyway."""
-        self.kept += count
-        if stored:
-            self.stored += count
 
     def leave(self) -> None:
         if left := self.count - self.kept:
             self._target.capacity.give_back(self._index, left)
-        self._target.members[self._index].uploaded += self.stored
 
 
 @attrs.define
@@ -115,11 +106,12 @@ class Target:
         """Return the name of the first dataset; empty before the target is open."""
         return self.members[0].name if self.members else ""
 
-    @property
-    def shares(self) -> tuple[DatasetShare, ...]:
+    def shares(self, stored: Mapping[str, int]) -> tuple[DatasetShare, ...]:
+        """Return what a run did in each dataset, which stored so many images in them, by id."""
         return tuple(
-            DatasetShare(each.dataset_id, each.name, each.held, each.uploaded, each.created)
+            DatasetShare(each.dataset_id, each.name, each.held, count, each.created)
             for each in self.members
+            for count in (stored.get(each.dataset_id, 0),)
         )
 
     async def open(self, listed: Listed) -> None:
@@ -178,10 +170,9 @@ class Target:
         if known is None or most * (2 if known == self._inherited else 1) < known:
             self.capacity.most = most
 
-    @property
-    def held_sum(self) -> float:
+    def held_sum(self, stored: Mapping[str, int]) -> float:
         """Return the sum, over stored images, of the size of their dataset when each was stored."""
-        return sum(each.uploaded * (each.held + each.uploaded / 2) for each in self.members)
+        return sum(each.uploaded * (each.held + each.uploaded / 2) for each in self.shares(stored))
 
     async def list_again(self, listed: Listed) -> None:
         """List the datasets again; after an `APIError` the earlier listing stays valid."""

@@ -132,7 +132,7 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
         await in_thread(self._open_plan)
         self._observer.begin()
         await self._target.open(self._plan.listed)
-        self._observer.opened(self._target.shares)
+        self._observer.opened(self._target.shares(self._tally.stored))
 
     def _open_plan(self) -> None:
         config = self._config
@@ -279,7 +279,7 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
 
     def _mark(self) -> None:
         """Record the progress of the run; with `"auto"`, limit the datasets by it."""
-        self._observer.mark(self._tally, self._target.held_sum)
+        self._observer.mark(self._tally, self._target.held_sum(self._tally.stored))
         if self._config.max_per_dataset == AUTO and (growth := self._observer.growth()):
             self._target.bound(growth.size)
 
@@ -304,7 +304,7 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
             seconds=self._now() - self._began,
             journal=self._plan.path,
             stopped_by=self.stopped_by,
-            datasets=self._target.shares,
+            datasets=self._target.shares(self._tally.stored),
             advice=self._observer.advice,
         )
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
 import pytest
@@ -14,8 +16,14 @@ from datagym_async import DataGymClient, RetryPolicy, UploadConfig, UploadItem
 from datagym_async.exceptions import APIError, ConfigurationError, NotFoundError, TransferError
 from datagym_async.server import SeedDataset, SeedProject, Server
 from datagym_async.testing import CommitThenDrop, FaultPlan, ServiceError
+from datagym_async.uploads.plan import show_job
+from tests.helpers.cancelling import cancelled_when
 from tests.helpers.photos import jpeg
 from tests.helpers.sentinel import TOKEN
+
+if TYPE_CHECKING:
+    from aiohttp import web
+    from aiohttp.typedefs import Handler
 
 QUICK = RetryPolicy(initial_delay=0.001, max_retries=2, settle_after=0.001)
 SMALL = UploadConfig(max_per_dataset=20, concurrency=6)
@@ -147,16 +155,38 @@ async def test_names_clash_over_all_datasets(world: World) -> None:
     assert await world.counts() == {"Photos": 20, "Photos 2": 11}
 
 
-async def test_failed_images_give_their_places_back(world: World) -> None:
+@pytest.mark.parametrize("kind", ["images", "links"])
+async def test_what_has_failed_gives_its_place_back(world: World, kind: str) -> None:
     """A dataset is filled up to the bound with what is stored."""
-    fault = world.plan.add(ServiceError(500, "ex_gen_dummy"), path=r"/file$", first=7)
+    fault = world.plan.add(ServiceError(500, "ex_gen_dummy"), path=r"/(file|url)$", first=7)
+    links = [f"http://127.0.0.1:9/{number}.jpg" for number in range(27)]
+    sources = images(range(27)) if kind == "images" else links
+    config = attrs.evolve(SMALL, concurrency=1, batch_size=1)
 
-    report = await world.client.upload(
-        world.dataset_id, images(range(27)), config=attrs.evolve(SMALL, concurrency=1)
-    )
+    report = await world.client.upload(world.dataset_id, sources, config=config)
 
     assert (report.uploaded, report.failed, fault.taken) == (20, 7, 7)
     assert await world.counts() == {"Photos": 20}
+
+
+async def test_what_is_or_may_be_there_keeps_its_place(world: World) -> None:
+    """One that somebody else has stored meanwhile; one whose answer is lost, and not found yet."""
+    world.plan.add(CommitThenDrop(), method="POST", path=r"/file$", nth=3)
+    sent = partial(world.plan.count, "POST", r"/file$")
+    refused = ServiceError(500, "ex_gen_dummy")
+    world.plan.add(refused, method="GET", path=r"/dataset/", when=lambda _: 0 < sent() < 7)
+    config = attrs.evolve(SMALL, max_per_dataset=2, concurrency=1)
+
+    async def sources() -> AsyncIterator[UploadItem]:
+        await world.client.media.upload_file(world.dataset_id, jpeg(2000), name="000.jpg")
+        for item in images(range(6)):
+            yield item
+
+    report = await world.client.upload(world.dataset_id, sources(), config=config)
+
+    assert await world.counts() == {"Photos": 2, "Photos 2": 2, "Photos 3": 2}
+    assert (report.uploaded, report.skipped, report.unsettled) == (5, 1, 0)
+    assert [each.uploaded for each in report.datasets] == [1, 2, 2], "the found one, too"
 
 
 async def test_links_are_spread_and_not_doubled(world: World) -> None:
@@ -210,6 +240,30 @@ async def test_a_journal_knows_links_of_one_name(world: World, tmp_path: Path) -
     }
 
 
+async def test_a_link_that_was_cut_off_is_sent_to_the_same_dataset(
+    world: World, tmp_path: Path
+) -> None:
+    """It may be there, and is not listed: elsewhere it would be stored a second time."""
+    links = [f"http://127.0.0.1:9/{number}.jpg" for number in range(4)]
+    journal = tmp_path / "job.journal"
+    config = attrs.evolve(SMALL, max_per_dataset=2, concurrency=1, batch_size=1, journal=journal)
+    stored = asyncio.Event()
+
+    class NeverAnswered:
+        async def apply(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+            await handler(request)
+            stored.set()
+            return await asyncio.Future()
+
+    world.plan.add(NeverAnswered(), method="POST", path=r"/url$", nth=2)
+    upload = partial(world.client.upload, world.dataset_id, links, config=config)
+    await cancelled_when(stored, upload())
+    again = await upload()
+
+    assert (again.uploaded, again.resumed, again.complete) == (3, 1, True)
+    assert await world.counts() == {"Photos": 2, "Photos 2": 2}
+
+
 async def test_a_lost_answer_is_looked_for_where_it_was_sent(world: World) -> None:
     """Stored and dropped: it is found in its dataset and not sent to the next."""
     for number in (3, 21, 22, 30):
@@ -231,19 +285,27 @@ async def test_a_lost_answer_of_a_creation_makes_no_second_dataset(world: World)
     assert await world.counts() == {"Photos": 20, "Photos 2": 10}
 
 
-async def test_a_dataset_that_cannot_be_made_ends_the_run(world: World) -> None:
-    """What fits is stored, the rest is pending; the same upload resumes."""
+@pytest.mark.parametrize("kind", ["images", "links"])
+async def test_a_dataset_that_cannot_be_made_ends_the_run(
+    world: World, tmp_path: Path, kind: str
+) -> None:
+    """What fits is stored, the rest is pending and not begun; the same upload resumes."""
     fault = world.plan.add(ServiceError(500, "ex_gen_dummy"), method="POST", path=r"/dataset$")
+    config = attrs.evolve(SMALL, journal=tmp_path / "job.journal")
+    links = [f"http://127.0.0.1:9/{number}.jpg" for number in range(30)]
+    sources = images(range(30)) if kind == "images" else links
 
     with pytest.raises(TransferError, match="The next dataset after 'Photos' cannot be made") as e:
-        await world.client.upload(world.dataset_id, images(range(30)), config=SMALL)
+        await world.client.upload(world.dataset_id, sources, config=config)
 
     assert await world.counts() == {"Photos": 20}
     report = e.value.report
     assert (report.uploaded, report.failed, report.pending) == (20, 0, 10)
     assert fault.taken == 1
+    counts = (await asyncio.to_thread(show_job, tmp_path / "job.journal")).counts
+    assert (counts["uploaded"], counts["planned"], counts["sending"]) == (20, 10, 0)
     world.plan.clear()
-    again = await world.client.upload(world.dataset_id, images(range(30)), config=SMALL)
+    again = await world.client.upload(world.dataset_id, sources, config=config)
     assert (again.uploaded, again.skipped) == (10, 20)
 
 

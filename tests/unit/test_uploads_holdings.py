@@ -91,7 +91,7 @@ async def test_a_listing_that_breaks_off_is_begun_anew() -> None:
         await target.open(plan.listed)
 
         assert await listed(plan) == ["m-a", "m-b", "m-c"]
-        assert [share.held for share in target.shares] == [3]
+        assert [each.held for each in target.members] == [3]
 
 
 async def test_half_a_listing_never_counts() -> None:

@@ -60,12 +60,13 @@ async def store(target: Target, count: int) -> None:
     """Store some images, one after the other."""
     for _ in range(count):
         async with room_in(target) as room:
-            room.keep()
+            room.kept = 1
 
 
-def uploaded(target: Target) -> dict[str, int]:
-    """Return how many images each dataset got."""
-    return {each.name: each.uploaded for each in target.shares}
+def kept(target: Target) -> dict[str, int]:
+    """Return for how many images room is kept in each dataset."""
+    counts = zip(target.members, target.capacity.taken, strict=True)
+    return {each.name: taken - each.held for each, taken in counts}
 
 
 async def test_one_dataset_takes_all_and_no_listing(family: FakeFamily) -> None:
@@ -74,7 +75,7 @@ async def test_one_dataset_takes_all_and_no_listing(family: FakeFamily) -> None:
 
     await store(target, 30)
 
-    assert uploaded(target) == {"Photos": 30}
+    assert kept(target) == {"Photos": 30}
     assert (family.listings, family.created) == (0, [])
     assert [(each.dataset_id, each.name, each.number) for each in target.members] == [
         ("d-1", "Photos", 1)
@@ -89,8 +90,8 @@ async def test_datasets_are_filled_in_order_and_made_as_needed(family: FakeFamil
 
     await store(target, 7)
 
-    assert uploaded(target) == {"Photos": 3, "photos 2 ": 1, "Photos 3": 0, "Photos 4": 3}
-    assert [each.created for each in target.shares] == [False, False, False, True]
+    assert kept(target) == {"Photos": 3, "photos 2 ": 1, "Photos 3": 0, "Photos 4": 3}
+    assert [each.created for each in target.members] == [False, False, False, True]
     assert (family.listings, family.created) == (1, ["Photos 4"])
 
 
@@ -105,13 +106,13 @@ async def test_workers_together_never_send_more_than_fits(family: FakeFamily) ->
                 on_way[room.dataset_id] += 1
                 peak[room.dataset_id] = max(peak[room.dataset_id], on_way[room.dataset_id])
                 await asyncio.sleep(0)
-                room.keep()
+                room.kept = 1
 
     async with asyncio.TaskGroup() as group:
         for _ in range(8):
             group.create_task(worker())
 
-    assert list(uploaded(target).values()) == [4] * 10
+    assert list(kept(target).values()) == [4] * 10
     assert family.created == [f"Photos {number}" for number in range(2, 11)]
     assert max(peak.values()) == 4
 
@@ -126,13 +127,13 @@ async def test_a_failed_item_gives_its_room_back(family: FakeFamily) -> None:
         async with room_in(target):
             raise OSError("gone")
     async with room_in(target) as room:
-        room.keep(stored=False)
+        room.kept = 1
     await store(target, 1)
 
-    assert uploaded(target) == {"Photos": 1}
-    assert target.shares[0].held == 0
+    assert kept(target) == {"Photos": 2}
+    assert target.members[0].held == 0
     await store(target, 1)
-    assert uploaded(target) == {"Photos": 1, "Photos 2": 1}
+    assert kept(target) == {"Photos": 2, "Photos 2": 1}
 
 
 async def test_a_batch_gets_what_room_there_is(family: FakeFamily) -> None:
@@ -144,7 +145,7 @@ async def test_a_batch_gets_what_room_there_is(family: FakeFamily) -> None:
     while left:
         async with room_in(target, left) as room:
             granted.append((room.dataset_id, room.count))
-            room.keep(room.count)
+            room.kept = room.count
             left -= room.count
 
     assert granted == [("d-1", 5), ("d-2", 5), ("d-3", 2)]
@@ -190,7 +191,7 @@ async def test_a_name_that_only_a_deleted_dataset_has_is_left_out(family: FakeFa
 
     await store(target, 3)
 
-    assert uploaded(target) == {"Photos": 1, "Photos 3": 1, "Photos 4": 1}
+    assert kept(target) == {"Photos": 1, "Photos 3": 1, "Photos 4": 1}
 
 
 async def test_no_end_of_taken_names_is_an_error(family: FakeFamily) -> None:
@@ -210,8 +211,8 @@ async def test_a_dataset_of_another_run_is_joined(family: FakeFamily) -> None:
 
     await store(target, 5)
 
-    assert uploaded(target) == {"Photos": 2, "Photos 2": 1, "Photos 3": 2}
-    assert [each.created for each in target.shares] == [False, False, True]
+    assert kept(target) == {"Photos": 2, "Photos 2": 1, "Photos 3": 2}
+    assert [each.created for each in target.members] == [False, False, True]
 
 
 async def test_without_a_next_dataset_all_who_wait_are_told(family: FakeFamily) -> None:
