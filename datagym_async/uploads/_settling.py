@@ -127,7 +127,6 @@ class Settler:
                     await self._give_out(seq, result)
                 else:  # its bytes are gone; it counts when the sources yield it again
                     outcomes.note(seq, result)
-        await in_thread(outcomes.flush)
         await in_thread(outcomes.send_again)
         self._tally.unsettled -= unsettled
 

@@ -32,7 +32,7 @@ class Listings:
 
     def __init__(self, *media: DatasetMedia, error: Exception | None = None) -> None:
         self.count = 0
-        self._media = media
+        self.media = media
         self._error = error
 
     async def read_parts(
@@ -44,7 +44,7 @@ class Listings:
         await asyncio.sleep(1)
         if self._error is not None:
             raise self._error
-        return await reading(parts_of(Dataset(str(dataset_id), "Photos", 0, media=self._media)))
+        return await reading(parts_of(Dataset(str(dataset_id), "Photos", 0, media=self.media)))
 
     async def find(self, wanted: Collection[str]) -> dict[str, DatasetMedia]:
         return await find_media(self, ["d"], wanted)
@@ -104,9 +104,11 @@ async def test_a_listing_that_fails_fails_for_all_that_wait_for_it() -> None:
 
 @pytest.mark.looptime
 async def test_a_cancelled_one_leaves_the_listing_to_the_next() -> None:
-    """Whoever began it may go; nobody waits for ever."""
+    """Whoever began it may go; nobody waits for ever, or gets what was found before."""
     listings = Listings(media("b.jpg", "m"))
     shared = listings.shared()
+    assert await shared.find("b.jpg") is not None
+    listings.media = (media("b.jpg", "new"),)
 
     async with asyncio.TaskGroup() as group:
         first = group.create_task(shared.find("a.jpg"))
@@ -114,8 +116,8 @@ async def test_a_cancelled_one_leaves_the_listing_to_the_next() -> None:
         await asyncio.sleep(1.0)
         first.cancel()
 
-    assert second.result() is not None
-    assert listings.count == 2
+    assert (found := second.result()) is not None
+    assert (found.id, listings.count) == ("new", 3)
 
 
 @pytest.fixture
@@ -240,6 +242,93 @@ async def test_what_has_vanished_failed_after_all(service: FakeService) -> None:
     assert (failure.name, failure.reason[:29]) == ("a.jpg", "It was uploaded, but the data")
 
 
+async def test_what_an_earlier_run_uploaded_has_not_vanished_from_this_one(
+    service: FakeService, tmp_path: Path
+) -> None:
+    """Its file has changed, so it was skipped; the next run finds that it is gone, and sends it."""
+    config = UploadConfig(check="signature", journal=tmp_path / "a.journal", include="*.jpg")
+    (tmp_path / "a.jpg").write_bytes(JPEG)
+    lose = losing(service, "b.jpg")
+
+    async def run() -> UploadReport:
+        async with Uploader(service, service, DATASET_ID, tmp_path, config=config) as run:
+            return await run.finish()
+
+    async def before(what: str) -> None:
+        service.drop("a.jpg")
+        await lose(what)
+
+    await run()
+    for name in ("a.jpg", "b.jpg"):
+        (tmp_path / name).write_bytes(JPEG + b"!")
+    service.before = before
+    report = await run()
+    service.before = None
+    again = await run()
+
+    assert (report.uploaded, report.skipped, report.failed, report.planned) == (1, 1, 0, 2)
+    assert (again.uploaded, service.stored["a.jpg"]) == (1, JPEG + b"!")
+
+
+async def test_an_item_with_two_turns_vanishes_once(service: FakeService, tmp_path: Path) -> None:
+    """It was refused, repaired and named again."""
+    path, is_refused = tmp_path / "a.jpg", asyncio.Event()
+    path.write_bytes(b"no image")
+    lose = losing(service, "b.jpg")
+
+    async def before(what: str) -> None:
+        if what == "b.jpg":
+            service.drop("a.jpg")
+        await lose(what)
+
+    async def source() -> AsyncIterator[UploadItem]:
+        yield UploadItem(None, path)
+        await is_refused.wait()
+        await asyncio.to_thread(path.write_bytes, JPEG)
+        yield UploadItem(None, path)
+        yield UploadItem("b.jpg", JPEG)
+
+    service.before = before
+    config = UploadConfig(check="signature", concurrency=1, journal=tmp_path / "a.journal")
+    async with Uploader(service, service, DATASET_ID, source(), config=config) as run:
+        outcomes = [(await anext(run)).outcome]
+        is_refused.set()
+        outcomes += [each.outcome async for each in run]
+
+    report = run.report
+    assert outcomes == ["rejected", "uploaded", "uploaded"]
+    assert (report.planned, report.rejected, report.uploaded, report.failed) == (3, 1, 1, 1)
+
+
+async def test_copies_of_a_lost_one_are_told(service: FakeService) -> None:
+    """A repeated attempt and a late one: the usual way to two copies."""
+    lose = losing(service, "b.jpg")
+
+    async def before(what: str) -> None:
+        service.copies["copy"] = ("B.JPG", JPEG)
+        await lose(what)
+
+    service.before = before
+    report = await upload(service)
+
+    assert [(each.name, len(each.extras)) for each in report.doubles] == [("b.jpg", 1)]
+
+
+async def test_once_a_copy_is_removed_the_dataset_is_listed_again(service: FakeService) -> None:
+    """Also where the last one stays, since it has other bytes."""
+    lose = losing(service, "b.jpg")
+
+    async def before(what: str) -> None:
+        service.copies |= {"copy": ("A.JPG", JPEG), "other": ("C.JPG", JPEG + b"!")}
+        await lose(what)
+
+    service.before = before
+    report = await upload(service, remove_doubles=True)
+
+    assert [each.removed for each in report.doubles] == [("copy",), ()]
+    assert (service.listings, report.ok) == (3, True)
+
+
 class Held:
     """A hook that holds one image for ever."""
 
@@ -309,6 +398,7 @@ async def test_what_the_last_run_left_is_waited_for_and_looked_up(
     uploaded = 1 if stores and not is_file else 2
     assert (report.uploaded, report.skipped, report.unsettled) == (uploaded, 3 - uploaded, 0)
     assert report.complete
+    assert service.listings == 1 + 3, "at the start, once it was waited for, and at the end"
 
 
 @pytest.mark.looptime

@@ -318,8 +318,8 @@ WHERE NOT EXISTS (SELECT 1 FROM held WHERE held.key = twice.key)
 ORDER BY item.seq, listed.at, listed.media_id""")
 VANISHED = stated("""SELECT
     item.seq, name, content, origin, size, attempts, seconds, NULL, '', '', media_id, dataset_id, 0
-FROM turn JOIN item USING (seq)
-WHERE item.state = $UPLOADED AND link_key IS NULL
+FROM item WHERE state = $UPLOADED AND link_key IS NULL
+AND seq IN (SELECT seq FROM turn WHERE kind <> 2)
 AND NOT EXISTS (SELECT 1 FROM listed WHERE listed.key = name_key) LIMIT ?""")
 
 # A run ends: items that were handed out but not begun are planned again.
