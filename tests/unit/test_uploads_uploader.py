@@ -362,15 +362,18 @@ async def test_a_service_that_stops_answering_ends_the_run(
     assert enough <= run.report.failed < enough + concurrency  # those of others were on their way
 
 
-async def test_a_few_lost_connections_do_not_end_the_run(service: FakeService) -> None:
+@pytest.mark.parametrize("kind", ["images", "links"])
+async def test_a_few_lost_connections_do_not_end_the_run(service: FakeService, kind: str) -> None:
     """Each answer in between shows that the service is there."""
+    links = [f"http://h/{number:05}.jpg" for number in range(80)]
 
-    async def flaky(name: str) -> None:
-        if int(name[:5]) % 4:
+    async def flaky(what: str) -> None:
+        if int(what.removeprefix("http://h/")[:5]) % 4:
             raise APIConnectionError("Cannot reach it.")
 
     service.before = flaky
-    found = await results(service, images(80), concurrency=1)
+    sources = images(80) if kind == "images" else links
+    found = await results(service, sources, concurrency=1, batch_size=1)
 
     assert counts(found) == {"uploaded": 20, "failed": 60}
 
