@@ -345,8 +345,7 @@ class BulkRun(NotCopied, ABC, Generic[Work, Result, Report]):
         """Return the next result, or None at the end and always after it."""
         if self._ended is not None:
             return None
-        ready = self._results.ready
-        result = ready.popleft() if ready else await self._results.get()
+        result = await self._results.get()
         self._is_taken.set()
         if result is None:
             self._end()

@@ -42,6 +42,19 @@ async def test_the_retry_budget_ends_a_run_against_a_dead_service(tmp_path: Path
         assert len(await here.names()) == 100
 
 
+async def test_a_spent_budget_ends_a_run_with_the_first_that_fails(tmp_path: Path) -> None:
+    """Nearly everything has failed by then, so the other images are not sent to fail as well."""
+    photos = [UploadItem(f"{number}.jpg", SOUND_JPEG) for number in range(20)]
+    async with world(retry=attrs.evolve(SETTLING, quota=1.0)) as here:
+        here.plan.add(Status(500), method="POST", path=UPLOADS)
+
+        with pytest.raises(TransferError, match="The service seems to be down") as raised:
+            await here.client.upload(here.dataset_id, photos, config=UploadConfig(concurrency=1))
+
+        assert here.plan.count("POST", UPLOADS) == 1
+        assert getattr(raised.value.report, "pending", 0) == 19
+
+
 COUNT = 12
 MEDIA = r"/media/[^/]+$"
 """Pattern of the path of downloads."""

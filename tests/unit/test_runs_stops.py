@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 from collections.abc import Iterator
 from typing import cast
 
@@ -337,3 +338,94 @@ async def test_the_first_error_of_a_run_is_raised(fails: tuple[str, ...], first:
         with pytest.raises((OSError, LookupError), match=f"in {first}"):
             await job.finish()
         assert await job.finish() == 0  # it is raised once
+
+
+class Written(Job):
+    """A run that notes when it has written how many outcomes, and whose disk may be full."""
+
+    is_full = False
+
+    def __init__(self, numbers: int, *, seconds: float) -> None:
+        super().__init__(Stops(), numbers, seconds=seconds)
+        self.written: list[tuple[float, int]] = []
+
+    def _write_down(self) -> None:
+        if self.is_full:
+            raise OSError("full")
+        self.written.append((round(self._now() - self._began, 3), self.done))
+
+
+@pytest.mark.looptime
+async def test_outcomes_are_written_a_tenth_of_a_second_after_they_are_known() -> None:
+    """Many at once, without a write in between, none while there is nothing new; all at the end."""
+    async with Written(4, seconds=0.04) as quick, Written(2, seconds=5) as slow:
+        await asyncio.gather(quick.finish(), slow.finish())
+
+    assert quick.written == [(0.14, 3), (0.16, 4)]
+    assert slow.written == [(5.1, 1), (10.0, 2)]
+
+
+@pytest.mark.looptime
+async def test_a_run_whose_outcomes_cannot_be_written_begins_nothing_more() -> None:
+    """It is known a moment after the first one, not after all the others."""
+    job = Written(100, seconds=5)
+    job.is_full = True
+    async with job:
+        with pytest.raises(OSError, match="full"):
+            await job.finish()
+
+    assert (job.done, job.written) == (2, [])
+
+
+@pytest.mark.looptime
+async def test_an_iteration_that_begins_late_gets_everything() -> None:
+    """Once two results for each worker wait, only what is in flight ends, until they are taken."""
+    async with (
+        Job(Stops(), 100, seconds=1, concurrency=3) as job,
+        Job(Stops(), 1) as short,  # is over by then
+    ):
+        await asyncio.sleep(60)
+        begun = job.begun
+        results = [each async for each in job]
+        assert [each async for each in short] == ["0"]
+
+    assert begun == 6 + 2
+    assert sorted(results, key=int) == [str(number) for number in range(100)]
+
+
+class Given(Endless):
+    """A run whose results the test gives out."""
+
+    def give(self, result: str) -> None:
+        """Pass a result to the iteration."""
+        self._give_out(result)
+
+
+async def test_a_result_that_comes_with_a_cancellation_is_the_next_task_s() -> None:
+    """It was given to one that waited and had no turn any more."""
+    async with Given(Stops(), 0) as job:
+        first, second = (asyncio.ensure_future(job.__anext__()) for _ in range(2))
+        await asyncio.sleep(0.01)
+        job.give("a")
+        first.cancel()
+        async with asyncio.timeout(5):
+            assert await second == "a"
+        assert first.cancelled()
+
+
+async def test_waits_for_a_result_that_are_given_up_leave_nothing_behind() -> None:
+    """A display may ask ten times a second, all night, whether there is anything new."""
+
+    def futures() -> int:
+        return sum(isinstance(each, asyncio.Future) for each in gc.get_objects())
+
+    async with Given(Stops(), 0) as job:
+        await asyncio.sleep(0.01)
+        before = futures()
+        for _ in range(100):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0):
+                    await anext(job)
+        assert futures() <= before
+        job.give("a")
+        assert await anext(job) == "a"
