@@ -6,6 +6,7 @@ line, from the tables of options.
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import re
@@ -98,10 +99,16 @@ def sentence_of(error: BaseException) -> str:
         return sentence
     if isinstance(error, OSError) and error.errno in TOO_MANY_OPEN:
         return f"{error.strerror}; {RAISE_OPEN_FILES}."
+    # `ulimit -v` and `-u`: memory, processes and threads.
+    if isinstance(error, MemoryError | BlockingIOError) or "start new thread" in str(error):
+        return (
+            "Too little memory, or too many threads, for the limits of this shell or container; "
+            "raise them, or do less at once."
+        )
     if isinstance(error, OSError) and error.strerror:
         name = error.filename
         if not isinstance(name, str | bytes):
-            is_gone = isinstance(error, FileNotFoundError)  # of `os.getcwd`, which names nothing
+            is_gone = error.strerror == os.strerror(errno.ENOENT)  # of `os.getcwd`
             return f"{'The current folder was deleted' if is_gone else error.strerror}."
         path = Path(os.fsdecode(name))
         if path.suffix == ".part":  # files are written under a temporary name, and then renamed
@@ -113,11 +120,6 @@ def sentence_of(error: BaseException) -> str:
         return (
             f"The locale of this system has no bytes for a name ({error.encoding}); set the "
             "variable PYTHONUTF8 to 1."
-        )
-    if isinstance(error, MemoryError) or "start new thread" in str(error):  # `ulimit -v` and `-u`
-        return (
-            "Too little memory, or too many threads, for the limits of this shell or container; "
-            "raise them, or do less at once."
         )
     kind = type(error).__name__
     return f"Unexpected error ({kind}: {error}); add --debug for details."

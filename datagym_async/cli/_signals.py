@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
 from datagym_async._runs._options import DRAIN_SECONDS
 
 T = TypeVar("T")
 
+_THREADS: Final = 6  # libuv's four, one for blocking work, and one that the loop ends with
+_FILES: Final = 10
+
 
 def run_in_loop(main: Coroutine[object, object, T]) -> T:
     """Run a command to its end, on uvloop if it is installed (extra ``speed``)."""
     try:
+        _check_room()
         make_loop: Callable[[], asyncio.AbstractEventLoop] | None = None
         with contextlib.suppress(ImportError):
             import uvloop
@@ -26,6 +32,19 @@ def run_in_loop(main: Coroutine[object, object, T]) -> T:
             return runner.run(main)
     finally:
         main.close()  # it may not have begun, and Python warns of that
+
+
+def _check_room() -> None:
+    """Raise the system's error now: libuv would abort the process, or the loop could not end."""
+    end = threading.Event()
+    with contextlib.ExitStack() as files, ThreadPoolExecutor(_THREADS) as threads:
+        try:
+            for _ in range(_FILES):
+                files.callback(os.close, os.dup(2))
+            for _ in range(_THREADS):
+                threads.submit(end.wait)
+        finally:
+            end.set()
 
 
 STOPPING: Final = (

@@ -237,18 +237,29 @@ def test_the_variable_is_named_if_its_address_is_wrong(
         ),
         (PermissionError(13, "Denied", "out"), "out cannot be used (Denied); choose another path."),
         (OSError(28, "No space left", 7), "No space left."),
+        (
+            FileNotFoundError(2, "No usable temporary directory found in ['/tmp']"),
+            "No usable temporary directory found in ['/tmp'].",
+        ),
         (OSError(24, "Too many", "out"), "Too many; raise the limit of open files (`ulimit -n`)."),
     ],
-    ids=["part", "path", "number", "too many"],
+    ids=["part", "path", "number", "no temporary folder", "too many"],
 )
 def test_errors_of_the_disk(error: OSError, sentence: str) -> None:
     """They name what their user knows, and never a file that is only on its way."""
     assert sentence_of(error) == sentence
 
 
-@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("can't start new thread")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("can't start new thread"),
+        BlockingIOError(11, "Resource temporarily unavailable"),
+    ],
+)
 def test_a_small_limit_of_memory_or_threads(error: Exception) -> None:
-    """As under `ulimit -v 200000` and `ulimit -u 100`."""
+    """As under `ulimit -v 200000` and `ulimit -u 100`; the last is of a process that cannot be."""
     assert sentence_of(error).startswith("Too little memory, or too many threads")
 
 

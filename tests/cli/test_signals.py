@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from typing import NoReturn
 
@@ -89,3 +90,29 @@ async def test_one_signal_ends_what_hangs_after_a_while(
     await asyncio.wait([task])
     assert (asked.is_set(), task.cancelled()) == (True, hangs)
     assert asyncio.get_running_loop().time() - began == DRAIN_SECONDS + (0 if hangs else 1)
+
+
+@pytest.mark.parametrize("room", range(6))
+def test_a_command_without_room_for_threads_does_not_begin(
+    monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    """libuv would abort the process, and a loop that cannot end made a job that was done fail."""
+    before, begun = threading.active_count(), False
+    start = threading.Thread.start
+
+    def start_in_room(thread: threading.Thread) -> None:
+        if threading.active_count() - before >= room:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    async def command() -> None:
+        nonlocal begun
+        begun = True
+
+    with monkeypatch.context() as limited:
+        limited.setattr(threading.Thread, "start", start_in_room)
+        with pytest.raises(RuntimeError, match="start new thread"):
+            _signals.run_in_loop(command())
+    assert (begun, threading.active_count()) == (False, before)
+    _signals.run_in_loop(command())
+    assert begun

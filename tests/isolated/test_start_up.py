@@ -1,8 +1,9 @@
-"""What a start loads, in a fresh interpreter; how long that takes is for benchmarks/startup.py."""
+"""What a start loads and needs, in a fresh interpreter; for its time see benchmarks/startup.py."""
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -119,3 +120,30 @@ def test_worker_processes_are_loaded_when_some_begin(module: str) -> None:
 
     assert f"datagym_async.{module}" in loaded
     assert not loaded & {"multiprocessing", "datagym_async._processes"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
+@pytest.mark.parametrize("most", [8, 10, 12])
+def test_a_command_without_room_for_an_event_loop_says_so(most: int) -> None:
+    """Under `ulimit -n 12` it ended with the words of uvloop, and a task that was destroyed."""
+    limited = f"""import resource, runpy, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, ({most}, {most}))
+sys.argv = ["datagym-async", "projects", "list"]
+runpy.run_module("datagym_async", run_name="__main__")"""
+    environment = {
+        **os.environ,
+        "DATAGYM_TOKEN": "a" * 32,
+        "DATAGYM_BASE_URL": "http://127.0.0.1:9",
+    }
+
+    done = subprocess.run(
+        [sys.executable, "-c", limited],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    said = "Error: Too many open files; raise the limit of open files (`ulimit -n`).\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", said)
