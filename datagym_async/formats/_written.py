@@ -8,6 +8,7 @@ classes that are not in the configuration, by name.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, count
 from pathlib import Path
@@ -215,7 +216,7 @@ def classes_of(
     for (category, place, sure), text in zip(listed, texts, strict=True):
         points = known[place].points if place else {}
         drawn = found.get(place, set()) if place else set()
-        new = {key: key for key in sorted(drawn - points.keys())}
+        new = {key: key for key in sorted(drawn - points.keys(), key=_numbered)}
         if orders_points and len(every) < len(given):  # of others only those that are drawn
             points = {key: name for key, name in points.items() if key in drawn}
         names, numbers = _keypoints(category, {**points, **new}, sure)
@@ -226,6 +227,11 @@ def classes_of(
         if place:
             of[place] = every[-1]
     return Classes(tuple(every), mapping, of, known)
+
+
+def _numbered(key: str) -> list[str | int]:
+    """Return the parts of a key by which `keypoint_2` comes before `keypoint_10`."""
+    return [int(each) if each.isdecimal() else each for each in re.split(r"(\d+)", key)]
 
 
 def _enter(

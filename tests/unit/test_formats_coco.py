@@ -212,6 +212,16 @@ def test_keypoints_are_nested_points() -> None:
     assert anew.losses.count(LossKind.ORDER) == 1
 
 
+def test_keypoints_without_names_keep_their_order() -> None:
+    """A landmark has its number as its name, and the tenth does not come before the second."""
+    points = [number for each in range(12) for number in (each, 1, 2)]
+    given = document(annotation(bbox=[1, 1, 9, 9], keypoints=points))
+    for how in ({}, {"categories": given}):
+        back = coco.to_document(coco.read(given).images, **how)  # type: ignore[arg-type]
+        assert back.instances["annotations"][0]["keypoints"] == points
+        assert back.losses.count(LossKind.ORDER) == 1
+
+
 def test_keypoints_and_instances_are_joined() -> None:
     """An object that is in two files under one number is one object."""
     instances = document(annotation(bbox=[1, 1, 9, 9]), categories=[{"id": 3, "name": "person"}])
