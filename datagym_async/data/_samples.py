@@ -27,7 +27,7 @@ import sys
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import attrs
 
@@ -40,7 +40,7 @@ from datagym_async.data._config import LoaderConfig
 from datagym_async.data._listing import Listing, Media, PackedLabels
 from datagym_async.data._order import Progress
 from datagym_async.exceptions import ClientClosedError, NotFoundError
-from datagym_async.labels import LabeledTask, Point
+from datagym_async.labels import LabeledImage, LabeledTask, Point
 from datagym_async.labels._geometry import moved, reshaped
 from datagym_async.models import DatasetMedia, MediaSourceType
 
@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     Array: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
+
+L = TypeVar("L", bound=LabeledImage)
 
 _log = logger(__name__)
 
@@ -419,7 +421,7 @@ def _array(image: Image, mode: str, *, keep: bool) -> tuple[Array, str]:
     return np.array(image.convert("RGB"), dtype=np.uint8), loss
 
 
-def turned(task: LabeledTask, orientation: int, size: tuple[int, int]) -> LabeledTask:
+def turned(task: L, orientation: int, size: tuple[int, int]) -> L:
     """Return labels of a stored image as labels of the image rotated by its EXIF orientation.
 
     Bitmaps stay as they are: the labels have only their addresses. So do incomplete shapes, which

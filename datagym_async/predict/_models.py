@@ -17,6 +17,7 @@ import attrs
 
 from datagym_async._printable import words_of
 from datagym_async.data import Sample
+from datagym_async.data._samples import turned
 from datagym_async.exceptions import ConfigurationError, DataGymError
 from datagym_async.labels import Annotation, Classification, LabeledImage
 from datagym_async.models import DatasetMedia
@@ -158,8 +159,20 @@ async def predict_chunk(
     )
     async with loader:
         async for samples in loader:
-            found += await loop.run_in_executor(executor, model.predict, samples)
+            answers = await loop.run_in_executor(executor, model.predict, samples)
+            if job.loader.get("orientation") == "apply":
+                answers = [*map(_as_stored, answers, samples)]
+            found += answers
     return found
+
+
+def _as_stored(found: Predicted, sample: Sample) -> Predicted:
+    """Return the answer for an image that was rotated as one for the stored image."""
+    if found.labels is None or sample.orientation is None:
+        return found
+    back = {6: 8, 8: 6}.get(sample.orientation, sample.orientation)
+    size = sample.data.shape[1::-1] if hasattr(sample.data, "shape") else sample.data.size
+    return attrs.evolve(found, labels=turned(found.labels, back, size))
 
 
 _loaded: dict[str, LoadedModel] = {}  # of the job that this process works for

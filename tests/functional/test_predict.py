@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import itertools
 import re
 import sqlite3
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
+from PIL import Image
 
 from datagym_async import ConfigurationError, RetryPolicy, TransferError
 from datagym_async._runs import lock_path
@@ -106,6 +108,45 @@ async def test_what_a_model_may_answer() -> None:
         assert report.counts == {PredictOutcome.STORED: 6, PredictOutcome.EMPTY: 2}
         held = await there.held()
         assert held == there.wanted | {"03.jpg": [], "07.jpg": []}
+
+
+@pytest.mark.parametrize("decode", ["numpy", "pillow"])
+async def test_answers_for_images_that_are_shown_upright(decode: str) -> None:
+    """A model that sees images rotated by EXIF labels them as people see them: as stored."""
+    stored = Image.new("L", (64, 40))
+    stored.paste(255, (8, 16, 24, 24))
+    media = []
+    for orientation in range(1, 9):
+        exif, file = Image.Exif(), io.BytesIO()
+        exif[0x0112] = orientation
+        stored.save(file, "JPEG", exif=exif)
+        media.append(SeedMedia(f"{orientation}.jpg", content=file.getvalue()))
+
+    def model(samples: Sequence[Sample]) -> list[list[Annotation]]:
+        """Find what is white."""
+        found = []
+        for each in samples:
+            shown = each.data if decode == "pillow" else Image.fromarray(each.data)
+            bright = shown.convert("L").point(lambda value: 255 * (value > 127))
+            corners = bright.getbbox()
+            assert corners is not None
+            found.append([Annotation("car", Rectangle.from_corners(*corners))])
+        return found
+
+    async with world(*media) as here:
+        config = LabelConfig()
+        config.add_rectangle("car", "Car")
+        await here.client.label_configs.upload(here.project.label_configuration_id, config)
+        report = await here.client.predict(
+            here.project_id,
+            model,
+            decode=decode,  # type: ignore[arg-type]
+            orientation="apply",
+        )
+        assert (report.ok, report.stored) == (True, 8)
+        for task_id in here.project.task_ids.values():
+            (found,) = (await here.client.values.read(task_id)).annotations
+            assert found.shape == Rectangle(8, 16, 16, 8)
 
 
 async def test_setup_runs_once_and_the_model_gets_what_it_gave() -> None:
