@@ -383,7 +383,7 @@ def imagefolder(sheet: Sheet) -> str:
     """A line of ``metadata.jsonl``: https://huggingface.co/docs/datasets/image_dataset."""
     image = sheet.image
     found: dict[str, list[Any]] = {"bbox": [], "categories": [], "names": []}
-    caption = image.classification(sheet.run.mapping.caption)
+    caption = image.classification(sheet.run.mapping.caption_key(1))
     kept = [caption.key] if caption and caption.is_set else []
     for each, box in sheet.boxes(kept=kept):
         # All of one type: readers guess it from the first ones.

@@ -67,8 +67,9 @@ class LabelMapping:
 
     @property
     def select_key(self) -> str:
-        """Return the key of the nested select."""
-        return self.select or ("subcategory" if self.by == "supercategory" else "supercategory")
+        """Return the key of the nested select; those of the service are in lower case."""
+        usual = "subcategory" if self.by == "supercategory" else "supercategory"
+        return (self.select or usual).lower()
 
     def settled(self, dataset: RawDataset) -> LabelMapping:
         """Return it with the shape for the objects of a file."""
@@ -77,7 +78,7 @@ class LabelMapping:
 
     def caption_key(self, number: int) -> str:
         """Return the key of a caption, counted from 1."""
-        return self.caption if number == 1 else f"{self.caption}_{number}"
+        return self.caption.lower() if number == 1 else f"{self.caption.lower()}_{number}"
 
 
 # --- The label configuration that classes need ----------------------------------------------------

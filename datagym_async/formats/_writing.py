@@ -227,7 +227,7 @@ def write(
         clip=clip,
         captions=captions,
     )
-    losses, taken = run.losses, {layout.own_file}
+    losses, taken = run.losses, {layout.own_file: count(2)}
     sheets: list[Sheet] = []
     for image in every:
         if isinstance(image, LabeledTask) and image.task_export_url is not None:
@@ -297,7 +297,8 @@ def _fill(run: Run, root: Path, sheets: Sequence[Sheet], parts: Sequence[str]) -
     layout = _LAYOUTS[run.format]
     folders = {part: part or layout.only_part for part in parts}
     files = {part: root / layout.labels.format(part=folders[part]) for part in parts}
-    run.captioned = any(each.image.classification(run.mapping.caption) for each in sheets)
+    caption = run.mapping.caption_key(1)
+    run.captioned = any(each.image.classification(caption) for each in sheets)
     if run.format == "yolo-pose":  # which has one list of keypoints for all classes
         every = (name for each in run.classes.all for name in each.category.keypoints)
         run.joints = tuple(dict.fromkeys(every))
@@ -395,12 +396,16 @@ def _label_file(name: str | PurePosixPath, suffix: str) -> str:
 
 
 def _named(
-    media_name: str, source: Path | None, layout: _Layout, taken: set[str], losses: Losses
+    media_name: str,
+    source: Path | None,
+    layout: _Layout,
+    taken: dict[str, count[int]],
+    losses: Losses,
 ) -> str | None:
     """Return the name of an image's file, or None if another image has its label file.
 
     It is that of the media with its folders. The label file has the same stem, shortened if its
-    suffix does not fit.
+    suffix does not fit. `taken` has the names of label files, each with the next numbers for it.
     """
     parts = [part for part in re.split(r"[/\\]", media_name) if part not in {"", ".", ".."}]
     whole = wanted = writable("/".join(map(safe_name, parts)) or safe_name(media_name))
@@ -414,14 +419,14 @@ def _named(
         name = with_room(whole + spare, layout.suffix).removesuffix(spare)
     path = PurePosixPath(name)
     # If the image is put beside its label, another name for both does no harm.
-    tried = count(2)
+    first = folded_name(_label_file(path, layout.suffix))
     while (label := folded_name(_label_file(path, layout.suffix))) in taken:
         if source is None:
             losses.add(LossKind.SAME_FILE, media_name)
             return None
         whole_name = PurePosixPath(name).name
-        path = PurePosixPath(name).with_name(numbered_file(whole_name, next(tried)))
-    taken.add(label)
+        path = PurePosixPath(name).with_name(numbered_file(whole_name, next(taken[first])))
+    taken[label] = count(2)
     if name != whole:
         losses.add(LossKind.LONG_NAME, f"{media_name[:40]!r}...")
     if writable(media_name) != media_name:

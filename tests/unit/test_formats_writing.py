@@ -421,6 +421,33 @@ def test_captions_are_written_as_they_are(tmp_path: Path, texts: dict[str, str])
     )  # fmt: skip
 
 
+def test_keys_of_a_mapping_in_capitals(tmp_path: Path) -> None:
+    """The service has keys in lower case, and so has what is read and written with a mapping."""
+    document = {
+        "images": [{"id": 1, "file_name": "a.png", "width": WIDTH, "height": HEIGHT}],
+        "categories": [
+            {"id": 1, "name": "bus", "supercategory": "vehicle"},
+            {"id": 2, "name": "van", "supercategory": "vehicle"},
+        ],
+        "annotations": [
+            {"id": 1, "image_id": 1, "category_id": 2, "bbox": [20, 10, 60, 40]},
+            {"id": 2, "image_id": 1, "caption": "A van."},
+        ],
+    }
+    mapping = LabelMapping(select="Kind", caption="Words")
+    (tmp_path / "a.json").write_text(json.dumps(document))
+    made = formats.label_config(tmp_path / "a.json", mapping=mapping)
+    read = formats.read(tmp_path / "a.json", mapping=mapping, config=made)
+    assert not read.losses
+    lost = formats.write(read.images, tmp_path / "hf", "imagefolder", mapping=mapping, config=made)
+    assert not lost
+    line = json.loads((tmp_path / "hf" / "train" / "metadata.jsonl").read_text())
+    assert (line["objects"]["names"], line["text"]) == (["van"], "A van.")
+    again = coco.to_document(read.images, mapping=mapping, config=made)
+    assert [each["name"] for each in again.instances["categories"]] == ["bus", "van"]
+    assert [each["caption"] for each in again.captions["annotations"]] == ["A van."]
+
+
 def test_cvat(tmp_path: Path) -> None:
     """Every shape is kept, answers are attributes, nested shapes are of a group, answers tags."""
     answers = [
