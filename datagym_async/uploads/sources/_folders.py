@@ -42,10 +42,12 @@ MAGIC = frozenset("*?[")
 
 
 class _Folder(NamedTuple):
+    """A folder to read; links come last: files that are reached without one keep their own path."""
+
+    is_link: bool
+    relative: str
     path: str
-    relative: str = ""
-    level: int = 1
-    is_link: bool = False
+    level: int
 
 
 def in_folder(folder: str, rules: Rules) -> Iterator[Candidate]:
@@ -104,14 +106,10 @@ def walk(
     yielded if there is nothing else.
     """
     rules = attrs.evolve(rules, left_out=frozenset(map(rules.full, rules.left_out)))
-    waiting = [_Folder(folder, below)]
-    links: list[tuple[str, _Folder]] = []
+    waiting = [_Folder(False, below, folder, 1)]
     read: set[str] = set()
-    while waiting or links:
-        if not waiting:
-            # Links last and in order: files that can be reached without a link keep their own path.
-            waiting.append(heappop(links)[1])
-        here = waiting.pop()
+    while waiting:
+        here = heappop(waiting)
         if here.is_link:
             here = here._replace(path=os.path.realpath(here.path))
         try:
@@ -127,10 +125,7 @@ def walk(
                         nothing = None
                         yield one
                     elif one is not None:
-                        if one.is_link:
-                            heappush(links, (one.relative, one))
-                        else:
-                            waiting.append(one)
+                        heappush(waiting, one)
         except OSError as error:
             reason = f"The folder {refusal(here.path, error)}"
             if here.relative:
@@ -170,7 +165,7 @@ def _met(
         if filters.prunes(relative):
             filters.left_out += 1
             return None
-        return _Folder(entry.path, relative, here.level + 1, is_link)
+        return _Folder(is_link, relative, entry.path, here.level + 1)
     if matches is not None and not matches(relative):
         return None
     if (filters.include or filters.exclude) and not filters.takes(relative):

@@ -183,13 +183,13 @@ def _of_text(text: str, rules: Rules) -> Leaf:
 def _in_archives(pattern: str, rules: Rules) -> Iterator[Candidate]:
     """Yield the members of archives that match a pattern; other patterns are for the members."""
     for found in in_glob(pattern, attrs.evolve(rules, naming=Naming(), filters=Filters())):
-        if not found.refusal and is_archive(str(found.item.content)):
-            yield from in_archive(str(found.item.content), rules)
-        elif found.refusal:
+        path = str(found.item.content)
+        if found.refusal:
             yield found
+        elif is_archive(path):
+            yield from in_archive(path, rules)
         elif rules.filters.takes(found.place):
-            path, size = str(found.item.content), found.size
-            yield rules.file(path, found.place, size, mtime=found.mtime)
+            yield rules.file(path, found.place, found.size, mtime=found.mtime)
         else:
             rules.filters.left_out += 1
 
