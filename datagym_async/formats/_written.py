@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import chain, count
+from itertools import count
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import attrs
 
 from datagym_async._checks import PATH, check, listed
-from datagym_async._json import LARGEST
 from datagym_async.formats._classes import Names, class_names, composed, service_key
 from datagym_async.formats._losses import (
     CARRIED,
@@ -47,7 +46,7 @@ from datagym_async.labels import (
 )
 from datagym_async.labels._config import Entries as GivenEntries
 from datagym_async.labels._config import entries_of, grouped
-from datagym_async.labels._geometry import clipped, moved, reshaped, rings_of, sticks_out
+from datagym_async.labels._geometry import clipped, is_finite, moved, reshaped, sticks_out
 from datagym_async.models import EntryType
 
 Fixed: TypeAlias = str | Path | Iterable[str | Category]
@@ -482,17 +481,12 @@ def finite(image: LabeledImage) -> LabeledImage:
 
     def checked(annotation: Annotation) -> list[Shape]:
         shape = annotation.shape
-        return [shape if _is_finite(shape) else Incomplete(shape.type, None)]
+        return [shape if is_finite(shape) else Incomplete(shape.type, None)]
 
-    if all(_is_finite(each.shape) for each in image.walk()):
+    if all(is_finite(each.shape) for each in image.walk()):
         return image
     annotations = [each for root in image.annotations for each in reshaped(root, checked)]
     return attrs.evolve(image, annotations=annotations)
-
-
-def _is_finite(shape: Shape) -> bool:
-    corners = chain.from_iterable(rings_of(shape))
-    return all(-LARGEST <= each.x <= LARGEST and -LARGEST <= each.y <= LARGEST for each in corners)
 
 
 def within_edges(image: LabeledImage, losses: Losses, *, clip: bool) -> LabeledImage:

@@ -10,11 +10,12 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import TypeAlias
 
 import attrs
 
+from datagym_async._json import LARGEST
 from datagym_async.labels._check_parts import Finding, PartPath, Severity, is_beyond
 from datagym_async.labels._payload import LABELS
 from datagym_async.labels._values import (
@@ -127,6 +128,14 @@ def rings_of(shape: Shape) -> tuple[tuple[Point, ...], ...]:
         case Incomplete():
             return ()
     return (shape.points,) if shape.points else ()
+
+
+def is_finite(shape: Shape) -> bool:
+    """Return whether no coordinate of a shape is NaN, infinite or too large for JSON."""
+    if isinstance(shape, Rectangle):
+        return all(-LARGEST <= each <= LARGEST for each in shape.bounds)
+    corners = chain.from_iterable(rings_of(shape))
+    return all(-LARGEST <= each.x <= LARGEST and -LARGEST <= each.y <= LARGEST for each in corners)
 
 
 def moved(shape: Shape, move: Callable[[float, float], Point]) -> Shape:

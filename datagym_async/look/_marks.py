@@ -16,8 +16,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import lru_cache
 from html import escape
-from itertools import chain
-from math import isfinite
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import attrs
@@ -39,7 +37,7 @@ from datagym_async.labels import (
     Segmentation,
     Shape,
 )
-from datagym_async.labels._geometry import rings_of
+from datagym_async.labels._geometry import is_finite, rings_of
 from datagym_async.models import EntryType, LabelConfiguration
 
 if TYPE_CHECKING:
@@ -109,13 +107,9 @@ def undrawn(labels: LabeledImage) -> int:
 
 def bounds_of(shape: Shape) -> Bounds | None:
     """Return the bounds of a shape, or None if it has no finite place."""
-    if isinstance(shape, Incomplete):
-        return None
     try:
-        corners = chain.from_iterable(rings_of(shape))
-        is_finite = all(isfinite(each.x) and isfinite(each.y) for each in corners)
-        return shape.bounds if is_finite else None
-    except (ValueError, OverflowError):  # it has no point, or one that no float can hold
+        return None if isinstance(shape, Incomplete) or not is_finite(shape) else shape.bounds
+    except ValueError:  # it has no point
         return None
 
 
