@@ -6,7 +6,8 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator, Generator, Iterable, Mapping
 from contextlib import closing, suppress
-from itertools import islice
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -15,7 +16,7 @@ import orjson
 
 from datagym_async._checks import by_annotation, checked, listed, shown
 from datagym_async._files import regular_only
-from datagym_async._json import BOM, loads, why_no_json
+from datagym_async._json import BOM, in_utf8, loads, why_no_json
 from datagym_async._printable import printable
 from datagym_async._wire import _routes as routes
 from datagym_async._wire._codec import decode_value
@@ -25,7 +26,7 @@ from datagym_async.formats._labelled import images_of
 from datagym_async.formats._losses import FormatError, Losses, LossKind, LossReport
 from datagym_async.formats._mapping import LabelMapping, config_of
 from datagym_async.formats._raw import RawDataset
-from datagym_async.formats._table import LINES, format_info, open_dataset, sniff
+from datagym_async.formats._table import LINES, format_info, head_of, open_dataset, sniff
 from datagym_async.formats._written import Fixed, classes_from
 from datagym_async.labels import LabelConfig, LabeledImage
 from datagym_async.models import TaskDetail
@@ -38,9 +39,9 @@ if TYPE_CHECKING:
 OWN_FORMATS: Final = ("json", "jsonl")
 """The formats of the service, whose labels have keys of entries instead of classes."""
 _PIECE = 64 * 1024
-_KEYS = re.compile(rb'"(?:(?:in|ex)ternal_(?:media|image)_ID|label_classes|labelIteration)"')
-_MEMBER = re.compile(rb'"\s*:')
-_OWN = re.compile(rb'^\{[^{\[]*"internal_(?:media|image)_ID"')
+_KEYS = re.compile(r'"(?:(?:in|ex)ternal_(?:media|image)_ID|label_classes|labelIteration)"')
+_MEMBER = re.compile(r'"\s*:')
+_OWN = re.compile(r'^\{[^{\[]*"internal_(?:media|image)_ID"')
 _AT_ONCE = 50
 """Items read in one thread call: as many as go into one request."""
 
@@ -113,12 +114,11 @@ class PredictionFile:
 
     def _by_content(self) -> str:
         if not self.path.is_dir():
-            with open(self.path, "rb", opener=regular_only) as file:
-                start = file.read(_PIECE).removeprefix(BOM).lstrip()
+            _, start = head_of(self.path)
             is_own = _KEYS.search(start) or not _MEMBER.search(start)  # empty, or broken
             if self.path.suffix.lower() in LINES and is_own:
                 return "jsonl"
-            if (start.startswith(b"[") and is_own) or _OWN.search(start):
+            if (start.startswith("[") and is_own) or _OWN.search(start):
                 return "json"
         return sniff(self.path)
 
@@ -211,19 +211,14 @@ class PredictionFile:
 
 
 def _elements(path: Path) -> Generator[Any, None, None]:
-    cutter, started = ElementCutter(), False
     try:
         with open(path, "rb", opener=regular_only) as file:
-            while piece := file.read(_PIECE):
-                if not started and (text := piece.removeprefix(BOM).lstrip()):
-                    if not text.startswith(b"["):
-                        raise FormatError(
-                            f"{path} holds no JSON array; an import is an array of items"
-                        )
-                    piece, started = text, True
-                yield from cutter.feed(piece)
-        yield from cutter.close()
-    except BrokenTextError as error:
+            pieces = in_utf8(iter(partial(file.read, _PIECE), b""))
+            first = next(pieces, b"")
+            if first.lstrip()[:1] not in (b"[", b""):
+                raise FormatError(f"{path} holds no JSON array; an import is an array of items")
+            yield from ElementCutter().elements(chain([first], pieces))
+    except (BrokenTextError, UnicodeDecodeError) as error:
         raise FormatError(f"{path} is not JSON: {why_no_json(error)}") from None
 
 

@@ -62,14 +62,9 @@ def _open_coco(path: Path, options: Options) -> RawDataset:
         if not files:
             text = f"{path} holds no images; looked for .json files of COCO"
             raise FormatError(f"{text} with {part!r} in their names" if part else text)
-    if listed and (listed.is_dir() or not any(map(_has_results, files))):
-        listed = None
+    if listed and (listed.is_dir() or not any(head_of(each)[1][:1] == "[" for each in files)):
+        listed = None  # none of them is a list of results
     return open_files_of_coco(*files, images=listed, folder=path if path.is_dir() else None)
-
-
-def _has_results(path: Path) -> bool:
-    """Return whether a JSON file is a list."""
-    return _head_of(path)[1].startswith("[")
 
 
 _COCO: Final = "the .json of annotations or of results, or a folder of such files"
@@ -205,7 +200,7 @@ def not_read(path: Path) -> str:
     """Return what to do with a file of a tool that is not supported; empty for other files."""
     what = _NEVER_READ.get(path.suffix.lower(), "")
     if not what:
-        _, head = _head_of(path)
+        _, head = head_of(path)
         if head.startswith("version https://git-lfs."):
             return f"{path} is a pointer of Git LFS; `git lfs pull` fetches the file itself"
         tools = (f"a file of {tool}" for tool, mark in _NOT_READ.items() if re.search(mark, head))
@@ -216,7 +211,7 @@ def not_read(path: Path) -> str:
     )
 
 
-def _head_of(path: Path) -> tuple[bytes, str]:
+def head_of(path: Path) -> tuple[bytes, str]:
     """Return the beginning of a file, and its text in any encoding of Unicode."""
     with open(path, "rb", opener=regular_only) as file:
         head = file.read(_HEAD)
@@ -226,7 +221,7 @@ def _head_of(path: Path) -> tuple[bytes, str]:
 def _of_file(path: Path) -> FormatName | None:
     if path.suffix.lower() in (".yaml", ".yml", ".data"):
         return yolo_kind(path)
-    head, text = _head_of(path)
+    head, text = head_of(path)
     if head.startswith(_ARCHIVES) or head[257:262] == b"ustar":
         raise FormatError(f"{path} is an archive; unpack it and use the folder or file in it")
     if text.startswith("<"):

@@ -30,6 +30,7 @@ FILES: dict[str, tuple[str, bytes, str]] = {
     "array": ("a.json", ARRAY, "json"),
     "indented": ("a.json", json.dumps(ITEMS, indent=2).encode(), "json"),
     "with a mark": ("a.json", b"\xef\xbb\xbf \n" + ARRAY, "json"),
+    "in another encoding": ("a.json", json.dumps(ITEMS).encode("utf-16"), "json"),
     "lines with a mark": ("a.jsonl", b"\xef\xbb\xbf" + LINES, "jsonl"),
     "lines": ("a.jsonl", LINES, "jsonl"),
     "other suffix": ("a.ndjson", LINES + b"\n", "jsonl"),
