@@ -35,13 +35,16 @@ def printable(text: str) -> str:
     return _escaped(text, _backslash_escape)
 
 
+_ERRNO = re.compile(r"\[(?:Errno|WinError) -?\d+\] ")  # as Python begins the text of an OSError
+
+
 def words_of(error: BaseException) -> str:
     """Return the text of an error of foreign code; its kind if it has none, or cannot tell it."""
     try:
         text = str(error)
     except Exception:
         text = ""
-    return printable(text or type(error).__name__)
+    return printable(_ERRNO.sub("", text) or type(error).__name__)
 
 
 def quoted(text: str) -> str:

@@ -237,8 +237,7 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
     def _open_manifest(self) -> None:
         if self._prefix is not None:
             self._prefix.take_state()
-        self._manifest = Manifest.open(self._root, self._job)
-        self._manifest.prefix = self._prefix
+        self._manifest = Manifest.open(self._root, self._job, self._prefix)
 
     @property
     def _opened_manifest(self) -> Manifest:

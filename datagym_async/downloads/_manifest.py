@@ -97,8 +97,8 @@ def manifest_path(root: Path) -> Path:
     return root / MANIFEST
 
 
-def _opened(root: Path, job: DownloadJob) -> Database:
-    """Lock a folder, made if it does not exist, and return its database."""
+def _opened(root: Path, job: DownloadJob, place: object) -> Database:
+    """Lock a folder, made if it does not exist, and return its database; `place` is for people."""
     path = manifest_path(root)
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -116,10 +116,10 @@ def _opened(root: Path, job: DownloadJob) -> Database:
             tidy(root / STATE_FOLDER)
 
     in_use = (
-        f"Another process is downloading into {_shown(root)}; wait for it to end, or give another "
+        f"Another process is downloading into {_shown(place)}; wait for it to end, or give another "
         "folder."
     )
-    begin, what = partial(_begin, root, job), "The manifest of this download"
+    begin, what = partial(_begin, root, job, place), "The manifest of this download"
     return opened_database(path, what, begin, trouble=trouble, in_use=in_use, before=prepare)
 
 
@@ -152,7 +152,9 @@ def _holds_something(root: Path) -> bool:
     return any(each.name not in _NOT_COUNTED for each in root.iterdir())
 
 
-def _begin(root: Path, job: DownloadJob, connection: sqlite3.Connection, is_whole: bool) -> int:
+def _begin(
+    root: Path, job: DownloadJob, place: object, connection: sqlite3.Connection, is_whole: bool
+) -> int:
     """Make the tables of a new manifest, or check those of an old one."""
     connection.executescript(_SETTINGS)
     if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
@@ -180,7 +182,7 @@ def _begin(root: Path, job: DownloadJob, connection: sqlite3.Connection, is_whol
             raise DamagedError("a row in it was changed")
     if connection.execute("PRAGMA user_version").fetchone()[0] != VERSION:
         raise ConfigurationError(
-            f"The download in {_shown(root)} was begun by another version of datagym-async; use "
+            f"The download in {_shown(place)} was begun by another version of datagym-async; use "
             "that one, or give another folder."
         )
     known = dict(connection.execute("SELECT name, value FROM meta"))
@@ -195,11 +197,11 @@ def _begin(root: Path, job: DownloadJob, connection: sqlite3.Connection, is_whol
         if known.get(name, "") != wanted and name == "shards":
             other = known.get(name) or "files"
             raise ConfigurationError(
-                f"The download in {_shown(root)} is one into {other}; give another folder."
+                f"The download in {_shown(place)} is one into {other}; give another folder."
             )
         if known.get(name, "") != wanted:
             raise ConfigurationError(
-                f"The folder {_shown(root)} holds a download of the {known.get('kind')} "
+                f"The folder {_shown(place)} holds a download of the {known.get('kind')} "
                 f"{known.get('id')} of {known.get('base_url')}; give another folder."
             )
     # A kill may have come before there were any; of an empty table they are made once it is filled.
@@ -207,8 +209,8 @@ def _begin(root: Path, job: DownloadJob, connection: sqlite3.Connection, is_whol
     return 1  # its runs are not counted
 
 
-def _shown(path: Path) -> str:
-    return printable(str(path))
+def _shown(place: object) -> str:
+    return printable(str(place))
 
 
 _TAKE = """
@@ -268,14 +270,15 @@ class Manifest(Planning):
     _shards_there: dict[str, bool] = attrs.Factory(dict)
 
     @classmethod
-    def open(cls, root: Path, job: DownloadJob) -> Self:
+    def open(cls, root: Path, job: DownloadJob, prefix: Prefix | None = None) -> Self:
         """Open the manifest of a folder, or begin one in a new or empty folder.
 
         Raises:
             ConfigurationError: The folder is not empty and not a download, or that of another
                 download, or in use by another process, or cannot be written to.
         """
-        return cls(root, _opened(root, job))
+        place = root if prefix is None else prefix.at.address
+        return cls(root, _opened(root, job, place), prefix=prefix)
 
     def close(self) -> None:
         """Close it and unlock the folder; may be called again."""

@@ -249,9 +249,14 @@ def _not_read(planned: Planned, address: str, error: Exception, stores: Stores) 
         if error.trouble == "passing":
             planned.reject(str(error), Outcome.FAILED)
             return
-    said = isinstance(error, DataGymError)
+    planned.reject(why_unread(address, error))
+
+
+def why_unread(address: str, error: Exception) -> str:
+    """Return why an object or member cannot be read, as a sentence."""
     words = words_of(error)
-    planned.reject(words if said else f"{printable(address)} cannot be read: {words}.")
+    said = isinstance(error, DataGymError)
+    return words if said else f"{printable(address)} cannot be read: {words.rstrip('.')}."
 
 
 async def read_awaited(planned: Planned, screening: Screening = USUAL) -> Planned:

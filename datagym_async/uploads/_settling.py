@@ -35,7 +35,7 @@ from datagym_async.exceptions import APIError, DataGymError
 from datagym_async.models import DatasetMedia
 from datagym_async.models._names import fold_written
 from datagym_async.resources._base import for_each
-from datagym_async.uploads._reading import Workers
+from datagym_async.uploads._reading import Workers, why_unread
 from datagym_async.uploads._screening import LEFT_ALONE
 from datagym_async.uploads._tally import Tally
 from datagym_async.uploads._target import Target
@@ -305,7 +305,7 @@ def _with_member(image: Stored, archives: Archives) -> Stored:
         with (member := archives.member(image.path or "")).open() as file:
             return attrs.evolve(image, data=file.read(member.size))
     except Exception as error:  # any error of a foreign archive
-        return attrs.evolve(image, problem=f"{printable(image.path or '')}: {error}")
+        return attrs.evolve(image, problem=why_unread(image.path or "", error))
 
 
 def _digest_of_file(path: str) -> tuple[bytes, int]:

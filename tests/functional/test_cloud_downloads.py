@@ -24,6 +24,7 @@ from datagym_async import (
     DownloadConfig,
     DownloadReport,
     NotFoundError,
+    StoreError,
     TransferError,
 )
 from datagym_async._runs import HashedPart
@@ -151,6 +152,39 @@ async def test_another_machine_goes_on(
     assert (report.downloaded, report.present) == (0, 12)
 
 
+async def test_a_second_run_into_one_prefix_says_so(
+    client: DataGymClient, dataset_id: str, place: str
+) -> None:
+    """Also where another machine has written its copy of the manifest, which nobody takes then."""
+    async with client.downloader(dataset_id, place) as first:
+        with pytest.raises(ConfigurationError, match="Another process is downloading into memory"):
+            await client.download_dataset(dataset_id, place)
+        opened(place.rsplit("/", 1)[0]).put("out/.datagym/manifest.sqlite3", b"of another one")
+        with pytest.raises(ConfigurationError, match="Another process is downloading into memory"):
+            await client.download_dataset(dataset_id, place)
+        assert (await first.finish()).ok
+    report = await client.download_dataset(dataset_id, place, config=DownloadConfig(verify=True))
+    assert (report.downloaded, report.present) == (0, len(PHOTOS))
+
+
+async def test_a_manifest_that_cannot_be_asked_for_is_no_new_download(
+    client: DataGymClient, dataset_id: str
+) -> None:
+    """Only a store that says it has none has none: else what is there would be fetched again."""
+    store = BrokenStore()
+    with store.serving():
+        config = DownloadConfig(store_options=store.options)
+        assert (await client.download_dataset(dataset_id, "s3://b/out", config=config)).ok
+        before = dict(store.objects)
+        store.fault = lambda key, _: "403" if key.endswith("manifest.sqlite3") else ""
+        with pytest.raises(StoreError, match=r"s3://b/out/.*manifest.*access is denied"):
+            await client.download_dataset(dataset_id, "s3://b/out", config=config)
+        assert store.objects == before
+        store.fault = lambda key, _: ""
+        report = await client.download_dataset(dataset_id, "s3://b/out", config=config)
+    assert (report.downloaded, report.present) == (0, len(PHOTOS))
+
+
 async def test_a_prefix_that_holds_something_else_is_left_alone(
     client: DataGymClient, dataset_id: str, place: str
 ) -> None:
@@ -161,7 +195,7 @@ async def test_a_prefix_that_holds_something_else_is_left_alone(
     assert set(held(place)) == {"mine.txt"}
     other = await client.datasets.create("Other")
     await client.download_dataset(other.id, f"{place}/a")
-    with pytest.raises(ConfigurationError, match="holds a download of the dataset"):
+    with pytest.raises(ConfigurationError, match=f"{place}/a holds a download of the data"):
         await client.download_dataset(dataset_id, f"{place}/a")
 
 
@@ -220,10 +254,11 @@ async def test_labels_lie_beside_the_media_in_a_store(tmp_path: Path, place: str
     media = [SeedMedia(name, jpeg(2000, seed=3)) for name in ("a.jpg", "b.jpg")]
     async with world(*media) as here:
         await label(here, "a.jpg")
-        config = DownloadConfig(labels=("jsonl", "coco"))
+        config = DownloadConfig(labels=("jsonl", "coco", "yolo"))
         report = await here.client.download_dataset(here.dataset_id, place, config=config)
     files = held(place)
-    assert set(report.written) == {"labels.jsonl", "labels.coco.json"} < set(files)
+    assert {"labels.jsonl", "labels.coco.json", "labels.yolo/labels/train/a.txt"} < set(files)
+    assert set(report.written) == {"labels.jsonl", "labels.coco.json", "labels.yolo"}
     assert json.loads(files["labels.jsonl"])["file"] == "a.jpg"
     left = [path for path in (tmp_path / "state").rglob("*") if path.is_file()]
     assert {path.parent.name for path in left} == {".datagym"}

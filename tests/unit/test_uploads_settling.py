@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import zipfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -199,6 +200,58 @@ async def test_extra_copies_are_told_and_removed(
     assert double.removed == removed
     assert service.deleted == list(removed)
     assert report.to_dict()["doubles"][0]["extras"] == ("copy",)
+
+
+async def test_a_copy_that_cannot_be_deleted_stays_and_is_told(
+    service: FakeService, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What was deleted before is told as well, and the images are uploaded all the same."""
+    lose, delete = losing(service, "b.jpg"), FakeService.delete
+
+    async def before(what: str) -> None:
+        service.copies |= {"one": ("A.JPG", JPEG), "two": ("a.JPG", JPEG)}
+        await lose(what)
+
+    async def only_one(fake: FakeService, media_id: str) -> bool:
+        if fake.deleted:
+            raise APIConnectionError("Gone")
+        return await delete(fake, media_id)
+
+    service.before = before
+    monkeypatch.setattr(FakeService, "delete", only_one)
+
+    report = await upload(service, remove_doubles=True)
+
+    (double,) = report.doubles
+    assert (double.extras, double.removed) == (("one", "two"), ("one",))
+    assert [*service.copies] == ["two"]
+    assert (report.uploaded, report.failed, report.complete) == (3, 0, True)
+    assert "An extra copy of 'a.jpg' could not be removed: Gone" in caplog.text
+
+
+async def test_an_archive_that_is_gone_by_the_end_is_a_mismatch(
+    service: FakeService, tmp_path: Path
+) -> None:
+    """Its images are uploaded and cannot be compared: each says why, without a number of errors."""
+    archive = tmp_path / "a.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        for name in ("a.jpg", "b.jpg"):
+            file.writestr(name, JPEG)
+
+    async def before(what: str) -> None:
+        if what == "b.jpg":
+            await asyncio.to_thread(archive.unlink)
+
+    service.before = before
+    config = UploadConfig(check="signature", concurrency=1, verify="all")
+    async with Uploader(service, service, DATASET_ID, archive, config=config) as run:
+        report = await run.finish()
+
+    assert (report.uploaded, report.verified, report.ok) == (2, 2, False)
+    words = f"cannot be read: No such file or directory: '{archive}'."
+    assert sorted(each.reason for each in report.mismatches) == [
+        f"{archive}!//{name} {words}" for name in ("a.jpg", "b.jpg")
+    ]
 
 
 async def test_two_runs_that_remove_the_copies_of_each_other_lose_none_silently(

@@ -31,7 +31,7 @@ import attrs
 
 from datagym_async._extras import extra_module
 from datagym_async._files import regular_only
-from datagym_async._printable import printable
+from datagym_async._printable import printable, words_of
 from datagym_async._runs._stores import RANGE, Stores, identity_of, is_stored
 from datagym_async._runs._text import counted
 from datagym_async._runs._text import size as size_text
@@ -183,8 +183,7 @@ def in_archive(path: str, rules: Rules) -> Iterator[Candidate]:
         if isinstance(error, ConfigurationError):
             raise
         after = f" after {counted(count, 'member')}" if count else ""
-        words = (error.strerror if isinstance(error, OSError) else "") or str(error)
-        text = f"{printable(path)} cannot be read{after}: {words or type(error).__name__}."
+        text = f"{printable(path)} cannot be read{after}: {words_of(error)}."
         if isinstance(error, StoreError):
             text = str(error)
         yield refused_source(path, f"The archive {text}", whole=not count)
