@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ import orjson
 import pytest
 
 from datagym_async import DataGymClient, RetryPolicy
-from datagym_async.exceptions import APIError, LabelConfigError
+from datagym_async.exceptions import APIError, LabelConfigError, RequestRefusedError
 from datagym_async.labels import LabelConfig, diff
 from datagym_async.server import (
     SeedDataset,
@@ -272,6 +272,65 @@ async def test_what_was_not_cleared_is_untouched(world: World, action: Action) -
     assert (caught.value.left, caught.value.backup) == ("old", None)
     assert await world.present() == old()
     assert await world.labels() == 1
+
+
+@attrs.define
+class Meanwhile:
+    """Let something else happen at the service, and refuse the request."""
+
+    what: Callable[[], Awaitable[object]]
+
+    async def apply(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        await self.what()
+        return await Status(400).apply(request, handler)
+
+
+async def test_what_is_neither_the_old_nor_the_new_one_is_replaced(world: World) -> None:
+    """As entries are that were stored twice: they are cleared, and the old one is put back."""
+    third = LabelConfig()
+    third.add_point("spot", "Spot")
+
+    async def store() -> None:
+        async with DataGymClient(TOKEN, world.server.base_url, retry=QUICK) as other:
+            await other.label_configs.upload(world.config_id, third)
+
+    world.plan.add(Meanwhile(store), method="PUT", path=CONFIG, first=1)
+    with pytest.raises(LabelConfigError, match="The old one is in place") as caught:
+        await world.replace()
+    assert (caught.value.left, [caught.value.backup]) == ("old", world.saved())
+    assert world.plan.count("DELETE", CONFIG) == 2
+    await world.check()
+
+
+async def test_the_old_one_is_put_back_unseen(world: World) -> None:
+    """Without a task, nothing shows what the project has: it is cleared and filled all the same."""
+    ids = world.project.id, world.project.datasets[0].id
+
+    async def remove() -> None:
+        await world.client.projects.remove_dataset(*ids)
+
+    world.plan.add(Meanwhile(remove), method="PUT", path=CONFIG, first=1)
+    with pytest.raises(LabelConfigError, match="The old one is in place") as caught:
+        await world.replace()
+    assert (caught.value.left, [caught.value.backup]) == ("old", world.saved())
+    await world.client.projects.add_dataset(*ids)
+    await world.check()
+
+
+async def test_a_project_without_a_task_has_nothing_to_put_back(tmp_path: Path) -> None:
+    """There is nothing to save, and if the new one does not come, nobody knows what there is."""
+    async with labelled(tmp_path) as world:
+        (project,) = await world.server.seed(SeedProject("Empty"))
+        configs, config_id = world.client.label_configs, project.label_configuration_id
+        with pytest.raises(LabelConfigError, match="so there is nothing to save"):
+            await configs.backup(project.id, tmp_path)
+        world.plan.add(ServiceError(500, "ex_gen_config_depth"), method="PUT", path=CONFIG)
+        with pytest.raises(RequestRefusedError, match="nest"):
+            await configs.upload(config_id, new(), replace=True, backup=tmp_path)
+        assert world.plan.count("DELETE", CONFIG) == 0
+        with pytest.raises(LabelConfigError, match="It is not known.* saved before") as caught:
+            await configs.upload(config_id, new(), replace=True, backup=None)
+        assert (caught.value.left, caught.value.backup, world.saved()) == ("unknown", None, [])
 
 
 @pytest.mark.parametrize("times", [1, 2, 6, 7])

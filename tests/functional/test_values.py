@@ -21,7 +21,7 @@ from datagym_async.labels import (
     Rectangle,
     Segmentation,
 )
-from datagym_async.models import EntryType
+from datagym_async.models import EntryType, StoredPoint
 from datagym_async.server import SeedDataset, SeedMedia, SeedProject, SeedVideo
 from datagym_async.testing import CommitThenDelay, CommitThenDrop, Delay, Status
 from tests.helpers.photos import jpeg
@@ -143,6 +143,10 @@ MISFITS: dict[str, tuple[Annotation | Classification, str]] = {
         "annotation 0 .'area'., nested annotation 0 .'spot'. has a key that is not",
     ),
     "points": (Annotation("area", Polygon(CORNERS[:2])), "'area'. has fewer than 3 points"),
+    "side": (
+        Annotation("area", Polygon(CORNERS), (), [Annotation("box", Rectangle(1, 2, -3, 4))]),
+        "nested annotation 0 .'box'. has a width or height below zero",
+    ),
     "number": (Annotation("spot", Point(nan, 2)), "has a coordinate that is too large, or no nu"),
     "question": (
         Classification.select("area", "a"),
@@ -207,6 +211,15 @@ async def test_what_cannot_be_taken_back_is_named(here: World) -> None:
     assert await here.client.values.delete(report.left_behind[0])
 
 
+async def test_a_refused_creation_leaves_nothing(here: World) -> None:
+    """What was refused was not made: nothing is looked for or deleted, and the others stay."""
+    here.plan.add(_refuse(), path="/lcValue/", method="POST", nth=1)
+    report = await here.client.values.write(task_of(here), ALL)
+    assert [each.ok for each in report.annotations] == [False, True, True]
+    assert (report.left_behind, here.plan.count("DELETE")) == ((), 0)
+    assert (await here.client.values.read(task_of(here))).annotations == tuple(ALL[1:])
+
+
 async def test_an_empty_value_of_a_lost_answer_is_named(here: World) -> None:
     """A creation whose answer is lost is not retried; what it made is found and named."""
     here.plan.add(CommitThenDrop(), path="/lcValue/", method="POST", nth=2)
@@ -234,6 +247,56 @@ async def test_a_failing_answer_gets_back_what_it_said(here: World) -> None:
     assert (report.ok, report.left_behind) == (False, ())
     assert here.plan.count("PUT", "/lcValue/") - done == 6
     assert await client.values.read(task_id) == before
+
+
+async def test_an_answer_that_cannot_be_put_back_is_named(here: World) -> None:
+    """The report has the ids of the answers that say something else than before."""
+    client, task_id = here.client, task_of(here)
+    await client.values.write(task_id, LabeledImage(classifications=[SCENE]))
+    puts = here.plan.count("PUT", "/lcValue/")
+    here.plan.add(
+        _refuse(),
+        path="/lcValue/",
+        method="PUT",
+        when=lambda _: here.plan.count("PUT", "/lcValue/") > puts,  # all but the first
+    )
+    other = Classification.select("scene", "b", Classification.freetext("more", "x"))
+    report = await client.values.write(task_id, LabeledImage(classifications=[other]))
+    task = await client.tasks.get(task_id)
+    (scene,) = (each for each in task.label_iteration.values if each.entry_key == "scene")
+    (more,) = (each for each in scene.children if each.entry_key == "more")
+    assert (report.ok, report.left_behind) == (False, (more.id, scene.id))
+    assert (scene.select_key, more.text) == ("b", "é")
+
+
+async def test_what_was_begun_is_read_as_it_is(here: World) -> None:
+    """A shape whose coordinates were never set is incomplete, as an export writes it."""
+    task = await here.client.tasks.get(task_of(here))
+    entries = {each.key: each for each in task.label_config.entries}
+    entries |= {each.key: each for each in entries["area"].children}
+    where = {"iteration_id": task.label_iteration.id, "media_id": task.media.id}
+
+    async def begin(key: str, parent: str | None = None, **said: Any) -> str:
+        ids: dict[str, Any] = {"task_id": task.id, "parent_id": parent}
+        made = await here.client.values.create(entries[key].id, **ids, **where)
+        if said:
+            await here.client.values.update(made.id, entry_id=entries[key].id, **ids, **said)
+        return made.id
+
+    unset = StoredPoint(None, 1.0)
+    await begin("spot")
+    await begin("path", points=[Point(1, 2), unset])
+    await begin("seg", rings=[[Point(1, 2), unset]])
+    await begin("box", await begin("area", points=[unset]))
+
+    spot, path, seg, area = (await here.client.values.read(task.id)).annotations
+    there, missing = {"x": 1.0, "y": 2.0}, {"x": None, "y": 1.0}
+    assert spot.shape == Incomplete(EntryType.POINT, [{"x": None, "y": None}])
+    assert path.shape == Incomplete(EntryType.LINE, [there, missing])
+    assert seg.shape == Incomplete(EntryType.IMAGE_SEGMENTATION, [[there, missing]])
+    assert area.shape == Incomplete(EntryType.POLYGON, [missing])
+    nothing = {"x": None, "y": None, "w": None, "h": None}
+    assert area.nested[0].shape == Incomplete(EntryType.RECTANGLE, [nothing])
 
 
 @pytest.mark.looptime

@@ -294,6 +294,21 @@ def test_what_lies_aside_is_named_by_its_target(tmp_path: Path) -> None:
     assert str(caught.value).startswith(f"{target} cannot be written (No such file or directory)")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="paths may be longer there, or shorter")
+def test_a_folder_that_cannot_be_begun_leaves_nothing(tmp_path: Path) -> None:
+    """What was made of it before is deleted: here its path became too long for the system."""
+    folder = tmp_path
+    while (left := 4040 - len(str(folder))) > 0:  # of the 4095 bytes that a path may have
+        folder /= "d" * min(200, left)
+    folder.mkdir(parents=True)
+    target = folder / ("g" * 20)
+
+    with pytest.raises(FileWriteError, match="File name too long"), telling(target):
+        FolderPart.beside(target)
+
+    assert names(folder) == []
+
+
 @NEEDS_FULL_DEVICE
 async def test_a_full_device_is_told(tmp_path: Path) -> None:
     """What does not fit when the file is flushed at its end is told as well."""
