@@ -328,7 +328,7 @@ async def test_a_project_without_a_task_has_nothing_to_put_back(tmp_path: Path) 
         with pytest.raises(RequestRefusedError, match="nest"):
             await configs.upload(config_id, new(), replace=True, backup=tmp_path)
         assert world.plan.count("DELETE", CONFIG) == 0
-        with pytest.raises(LabelConfigError, match="It is not known.* saved before") as caught:
+        with pytest.raises(LabelConfigError, match=r"It is not known.* saved before") as caught:
             await configs.upload(config_id, new(), replace=True, backup=None)
         assert (caught.value.left, caught.value.backup, world.saved()) == ("unknown", None, [])
 
