@@ -136,6 +136,25 @@ async def test_each_kind_is_uploaded_and_resumed(
     assert (again.uploaded, again.resumed) == (0, 10)
 
 
+async def test_a_member_that_is_gone_cannot_be_compared(
+    client: DataGymClient, dataset_id: str, tmp_path: Path
+) -> None:
+    """Its archive was packed anew without it: that is a mismatch, and the run goes on."""
+    source = tmp_path / "a.zip"
+    config = UploadConfig(name="relative", journal=tmp_path / "j", verify="all")
+    source.write_bytes(archive_of("zip", PHOTOS))
+    await client.upload(dataset_id, source, config=config)
+    first, *others = sorted(PHOTOS)
+    source.write_bytes(archive_of("zip", {name: PHOTOS[name] for name in others}))
+
+    report = await client.upload(dataset_id, source, config=config)
+
+    assert (report.uploaded, report.verified, report.mismatched) == (0, len(PHOTOS), 1)
+    (mismatch,) = report.mismatches
+    assert mismatch.name == first
+    assert mismatch.reason.startswith(f"{source}!//{first}: ")
+
+
 async def test_a_glob_of_shards_means_their_members(
     client: DataGymClient, dataset_id: str, tmp_path: Path
 ) -> None:

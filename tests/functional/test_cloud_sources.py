@@ -88,11 +88,13 @@ async def test_a_prefix_is_uploaded_like_a_folder(
     }
     assert (report.uploaded, report.verified, report.mismatches) == (7, 7, ())
 
-    opened(root).put("p/cam 0/0.jpg", jpeg(2000, seed=77))
+    opened(root).put("p/cam 0/0.jpg", jpeg(2100, seed=77))
     opened(root).put("p/new.jpg", jpeg(2000, seed=78))
     again = await client.upload(dataset_id, f"{root}/p", config=config)
     assert (again.uploaded, again.resumed, again.mismatched) == (1, 6, 1)
-    assert "other bytes" in again.mismatches[0].reason  # of the one that has another ETag now
+    # Of the one that has another ETag now.
+    sizes = f"({len(held['p/cam 0/0.jpg']):,} bytes against 2,100)"
+    assert again.mismatches[0].reason == f"The dataset holds other bytes than the file {sizes}."
 
 
 @pytest.mark.parametrize(

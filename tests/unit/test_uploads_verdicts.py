@@ -109,9 +109,10 @@ def test_a_failure_carries_the_services_word() -> None:
 
 def test_a_taken_name_fails_where_it_is_not_to_be_skipped() -> None:
     """With `skip_existing` off, somebody counts on every file being sent."""
-    found = result(TAKEN, skip_existing=False)
+    found, skipped = result(TAKEN, skip_existing=False), result(TAKEN)
 
     assert (found.outcome, found.status, found.key) == (Outcome.FAILED, 412, "ex_alreadyexists")
+    assert (skipped.outcome, skipped.status, skipped.key) == (Outcome.SKIPPED, None, "")
 
 
 @pytest.mark.parametrize(

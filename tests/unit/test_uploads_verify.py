@@ -127,6 +127,7 @@ async def test_many_are_compared_a_few_at_a_time() -> None:
     found = await verified(downloads, *(stored(str(n), sha256=sha256) for n in range(60)), keep=7)
 
     assert (found.compared, found.mismatch_count, len(found.mismatches)) == (60, 60, 7)
+    assert found.mismatches[0].reason == "The dataset holds other bytes than what was sent."
     assert (downloads.open, downloads.peak <= WORKERS) == (0, True)
 
 
