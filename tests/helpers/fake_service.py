@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 import attrs
@@ -12,15 +12,26 @@ import attrs
 from datagym_async.exceptions import AlreadyExistsError, NotFoundError
 from datagym_async.models import Dataset, DatasetMedia, MediaSourceType, UrlResult, UrlStatus
 from datagym_async.models._names import encode_name, fold_name
+from datagym_async.uploads.plan import Plan
 from tests.helpers.parts import parts_of
 
 if TYPE_CHECKING:
     from datagym_async._wire import Body
-    from datagym_async.uploads.plan import Plan
 
 T = TypeVar("T")
 
 DATASET_ID = "0d8f8d2e-0000-4000-8000-000000000001"
+
+
+@contextmanager
+def open_plan() -> Iterator[Plan]:
+    """Give an open plan without a journal."""
+    plan = Plan()
+    plan.open()
+    try:
+        yield plan
+    finally:
+        plan.close()
 
 
 def list_held(plan: Plan, stored_names: Iterable[str]) -> None:

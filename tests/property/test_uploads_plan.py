@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datagym_async.uploads import UploadItem
-from datagym_async.uploads.plan import Plan, Planned
+from datagym_async.uploads.plan import Planned
 from datagym_async.uploads.sources import Candidate
-from tests.helpers.fake_service import FakeService, key_of, list_held
+from tests.helpers.fake_service import FakeService, key_of, list_held, open_plan
 
 # Few letters, so that names clash; among them what folds, what is encoded and what is no text.
 NAMES = st.text(st.sampled_from("aAbBéÉ%☃ .\udce9"), min_size=1, max_size=4)
@@ -22,7 +22,7 @@ def planned(entries: list[tuple[int, str, str]], held: set[str], portions: int) 
     service = FakeService()
     service.hold(*held)
     size = max(1, -(-len(entries) // portions))
-    with Plan() as plan:
+    with open_plan() as plan:
         list_held(plan, service.stored)
         for start in range(0, len(entries), size):
             plan.add(

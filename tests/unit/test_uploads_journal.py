@@ -20,6 +20,7 @@ from datagym_async.exceptions import ConfigurationError
 from datagym_async.uploads import UploadItem
 from datagym_async.uploads.plan import (
     Job,
+    Plan,
     State,
     clean_jobs,
     jobs_folder,
@@ -75,6 +76,17 @@ def test_a_journal_is_made_with_its_folder_and_counts_its_runs(path: Path) -> No
     assert store.run == 2
     store.close()
     assert (show_job(path).runs, show_job(path).in_use) == (2, False)
+
+
+def test_a_plan_may_be_closed_twice(path: Path) -> None:
+    """What is complete stays so, also where there was nothing to upload."""
+    plan = Plan()
+    plan.open(opened(path))
+
+    plan.close(complete=True)
+    plan.close()
+
+    assert (show_job(path).complete, show_job(path).in_use) == (True, False)
 
 
 def test_the_second_one_on_a_journal_is_told_and_stops(path: Path) -> None:

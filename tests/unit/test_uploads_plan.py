@@ -19,7 +19,7 @@ from datagym_async.models import Dataset, DatasetMedia, MediaSourceType
 from datagym_async.uploads import Double, Outcome, UploadItem, UploadResult
 from datagym_async.uploads.plan import Claim, Job, Plan, Verdict, journal, judge
 from datagym_async.uploads.sources import Candidate, Rules
-from tests.helpers.fake_service import DATASET_ID, list_held
+from tests.helpers.fake_service import DATASET_ID, list_held, open_plan
 
 if TYPE_CHECKING:
     from datagym_async.uploads.plan import Planned
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def plan() -> Iterator[Plan]:
-    with Plan() as plan:
+    with open_plan() as plan:
         yield plan
 
 

@@ -13,8 +13,9 @@ import pytest
 
 from datagym_async.uploads import Outcome, UploadItem
 from datagym_async.uploads import _reading as reading
-from datagym_async.uploads.plan import Plan, Planned, Verdict
+from datagym_async.uploads.plan import Planned, Verdict
 from datagym_async.uploads.sources import Candidate, Screening
+from tests.helpers.fake_service import open_plan
 from tests.helpers.photos import SOUND_JPEG
 
 SMALL = Screening().small
@@ -151,7 +152,7 @@ def test_a_clash_that_is_no_image_is_told_so(tmp_path: Path) -> None:
 def portions_of(folder: Path, count: int) -> list[list[str]]:
     """Return the names in each portion of a plan of so many files, ``0.jpg`` and so on."""
     portions = []
-    with Plan() as plan:
+    with open_plan() as plan:
         plan.add((0, Candidate(UploadItem(None, folder / f"{n}.jpg"))) for n in range(count))
         plan.settle()
         waiting = plan.take(count)

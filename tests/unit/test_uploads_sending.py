@@ -58,16 +58,17 @@ async def test_progress_counts_what_is_being_sent(
     assert (seen, run.progress.in_flight) == (counts, 0)
 
 
-@pytest.mark.parametrize(("sources", "count"), [(IMAGES, 1), (LINKS, 4)])
+@pytest.mark.parametrize(("sources", "done", "count"), [(IMAGES, 2, 1), (LINKS, 4, 2)])
 async def test_what_is_cut_off_is_unsettled(
-    service: FakeService, tmp_path: Path, sources: Sources, count: int
+    service: FakeService, tmp_path: Path, sources: Sources, done: int, count: int
 ) -> None:
     """It may have arrived: the report and the journal say so, and the next run settles it."""
     journal, reached = tmp_path / "a.journal", asyncio.Event()
 
     async def hang(_: str) -> None:
-        reached.set()
-        await asyncio.Event().wait()
+        if len(service.stored) + len(service.urls) == done:
+            reached.set()
+            await asyncio.Event().wait()
 
     async def use() -> None:
         async with run:
@@ -79,10 +80,10 @@ async def test_what_is_cut_off_is_unsettled(
 
     assert (run.report.unsettled, run.progress.in_flight) == (count, 0)
     left = (await asyncio.to_thread(show_job, journal)).counts
-    assert (left["sending"], left["planned"]) == (count, 6 - count)
+    assert (left["uploaded"], left["sending"], left["planned"]) == (done, count, 6 - done - count)
     service.before = None
     again = await upload(service, sources, journal=journal)
-    assert (again.uploaded, again.unsettled, again.complete) == (6, 0, True)
+    assert (again.uploaded, again.unsettled, again.complete) == (6 - done, 0, True)
 
 
 async def test_a_name_that_was_held_before_is_never_ours(

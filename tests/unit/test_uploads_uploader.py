@@ -681,7 +681,7 @@ async def test_a_timeout_around_the_run_is_a_timeout(service: FakeService) -> No
 async def test_an_uploader_runs_once_and_only_while_it_is_open(service: FakeService) -> None:
     """Misuse is said in a sentence; before it begins, there is a report of nothing."""
     run = uploader(service, images(1))
-    assert (run.report.uploaded, run.report.seconds) == (0, 0.0)
+    assert (run.report.planned, run.report.seconds, run.report.journal) == (0, 0.0, "")
     with pytest.raises(ClientClosedError, match="async with"):
         await anext(run)
 

@@ -20,7 +20,7 @@ import json
 import sqlite3
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from typing import Any, Self
+from typing import Any
 
 import attrs
 
@@ -125,13 +125,6 @@ class Plan:
             self._settled = self._added
             self._resuming = Resuming(self._added, finds_equals=self._dedupe is not None)
             self._may_clash = self._added > 0  # some may wait for names
-
-    def __enter__(self) -> Self:
-        self.open()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def close(self, *, complete: bool = False, doubtful: Iterable[int] = ()) -> None:
         """Write the rest and close, once or more; `doubtful` items may have been stored."""
