@@ -240,16 +240,20 @@ async def test_a_large_set_of_links_stays_flat(service: FakeService) -> None:
     assert set(service.batches) == {50}
 
 
-async def test_an_unknown_dataset_is_said_before_anything_is_read(service: FakeService) -> None:
-    """The plain error of the look-up comes out of entering, and the sources are not touched."""
+async def test_an_unknown_dataset_is_said_before_anything_is_read(
+    service: FakeService, tmp_path: Path
+) -> None:
+    """The plain error of the look-up comes out of entering; no source is read, no journal left."""
     source = iter(images(3))
-    run = Uploader(service, service, "nope", source)
+    config = UploadConfig(journal=tmp_path / "a.journal")
+    run = Uploader(service, service, "nope", source, config=config)
 
     with pytest.raises(NotFoundError):
         async with run:
             raise AssertionError
 
     assert len(list(source)) == 3
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
