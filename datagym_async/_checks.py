@@ -292,16 +292,35 @@ def _checking(function: Any) -> Any:
 
 
 def by_annotation(cls: type, fields: list[attrs.Attribute[Any]]) -> list[attrs.Attribute[Any]]:
-    """Make a class check its fields as `checked` does, unless they have a rule of their own."""
+    """Make a class check its fields as `checked` does, unless they have a rule of their own.
+
+    Numbers of other libraries become Python's: those of numpy overflow, and are no JSON.
+    """
     here = vars(sys.modules[cls.__module__])
 
     def with_rule(field: attrs.Attribute[Any]) -> attrs.Attribute[Any]:
+        if field.converter is not None:
+            return field
+        if _NUMBERS.search(str(here.get(str(field.type), field.type))):
+            field = field.evolve(converter=plain)
         kind = _kind_of(str(field.type), here)
-        if kind is None or field.validator is not None or field.converter is not None:
+        if kind is None or field.validator is not None:
             return field
         return field.evolve(validator=lambda _, own, value: check(kind, **{own.name: value}))
 
     return [with_rule(field) for field in fields]
+
+
+_NUMBERS: Final = re.compile(r"\b(int|float)\b")
+
+
+def plain(value: object) -> Any:
+    """Return a number as one of Python's, and anything else as it is."""
+    if type(value) in {int, float, NoneType, str}:
+        return value
+    if is_whole(value):
+        return operator.index(cast("SupportsIndex", value))
+    return float(cast("float", value)) if is_number(value) else value
 
 
 _BRACKETS: Final = re.compile(r"\[[^\[\]]*\]")

@@ -302,6 +302,9 @@ class FileChangedError(DataGymError, OSError):
 
 
 RAISE_OPEN_FILES = "raise the limit of open files (`ulimit -n`)"
+MOVE_TEMPORARY = (
+    "free some space, or name another folder for it in the environment variable SQLITE_TMPDIR"
+)
 
 
 class FileWriteError(DataGymError, OSError):
@@ -318,6 +321,8 @@ class FileWriteError(DataGymError, OSError):
             way_out = "free some space on its disk, or use another path"
         elif error.errno in {errno.EMFILE, errno.ENFILE}:
             way_out = RAISE_OPEN_FILES
+        elif error.errno == errno.EFBIG:
+            way_out = "raise the limit of file sizes (`ulimit -f`), or use another disk"
         made = cls(f"{place} cannot be written ({error.strerror or error}); {way_out}")
         made.errno, made.strerror, made.filename = error.errno, error.strerror, str(place)
         return made

@@ -331,7 +331,7 @@ class Position:
     """The epoch of a shard, and its progress in it."""
 
     def __init__(self, config: LoaderConfig) -> None:
-        self._shard, self._shards = config.shard
+        self._shard, self._shards = map(int, config.shard)  # those of numpy overflow
         self._seed, self._even = config.shuffle, config.even
         self._loaded: LoaderState | None = None
         self._progress: Progress | None = None
@@ -355,7 +355,7 @@ class Position:
             self._progress.mark(number)
 
     def go_to(self, epoch: int) -> None:
-        self.epoch, self._progress, self._loaded = epoch, None, None
+        self.epoch, self._progress, self._loaded = int(epoch), None, None
 
     def state(self, listing: Listing | Known | None) -> LoaderState:
         """Return the state; without a listing it is the one given at the beginning."""

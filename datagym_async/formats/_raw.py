@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 import attrs
 
 from datagym_async._checks import by_annotation, listed, pairs_of
+from datagym_async.exceptions import MOVE_TEMPORARY
 from datagym_async.formats._classes import Names, composed
 from datagym_async.formats._losses import FormatError, Losses
 
@@ -120,6 +121,5 @@ def room_on_disk() -> Iterator[None]:
         yield
     except sqlite3.OperationalError as error:
         raise FormatError(
-            f"the temporary database for label files cannot be written: {error}; free some "
-            "space, or name another folder for it in the environment variable SQLITE_TMPDIR"
+            f"the temporary database for label files cannot be written: {error}; {MOVE_TEMPORARY}"
         ) from None

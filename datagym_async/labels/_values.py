@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, TypeAlias, T
 
 import attrs
 
-from datagym_async._checks import SEVERAL, by_annotation, check, check_is, is_number, listed, shown
+from datagym_async._checks import (
+    SEVERAL,
+    by_annotation,
+    check,
+    check_is,
+    is_number,
+    listed,
+    plain,
+    shown,
+)
 from datagym_async._extras import extra_module
 from datagym_async._printable import Shown
 from datagym_async.exceptions import ConfigurationError
@@ -94,6 +103,7 @@ def _check_numbers(shape: Point | Rectangle) -> None:
         if isinstance(value, bool) or not isinstance(value, Real):
             kind = type(shape).__name__
             raise ConfigurationError(f"{name} of a {kind} is {shown(value)}; it must be a number.")
+        object.__setattr__(shape, name, plain(value))  # those of numpy overflow, and are no JSON
 
 
 Pair: TypeAlias = "Point | Sequence[float]"  # a point, or its x and y

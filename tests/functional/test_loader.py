@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, assert_type
 
@@ -94,6 +95,18 @@ async def test_epochs_follow_each_other(full: World) -> None:
     assert sorted(first) == sorted(second) == sorted(PHOTOS)
     assert first != second
     assert await names(again) == second
+
+
+async def test_numbers_of_numpy_choose_shard_and_epoch(full: World) -> None:
+    """They overflowed in the shuffle, and a state that has them is no JSON."""
+    plain = full.client.loader(full.dataset_id, shuffle=5, shard=(1, 2))
+    await plain.set_epoch(3)
+    shard = (np.int64(1), np.int64(2))
+    loader = full.client.loader(full.dataset_id, shuffle=5, shard=shard)  # type: ignore[arg-type]
+    await loader.set_epoch(np.int64(3))  # type: ignore[arg-type]
+
+    assert await names(loader) == await names(plain)
+    assert json.loads(json.dumps(loader.state_dict())) == plain.state_dict()
 
 
 async def test_an_iteration_that_was_left_goes_on(full: World) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import json
 import pickle
 from collections.abc import Callable
 from decimal import Decimal
@@ -330,10 +331,30 @@ def test_so_many_digits_in_a_text_are_refused_in_words(
 
 
 def test_numbers_of_numpy_are_numbers() -> None:
-    """Models give them."""
+    """Models give them. Small ones overflow without an error, and none of them are JSON."""
     box = Rectangle(np.float32(1), np.int64(2), 3, 4)  # type: ignore[arg-type]  # on purpose
+    corners: Any = np.array([200, 9, 100, 255], dtype=np.uint8)
+    pair: Any = np.array([60_000, 7], dtype=np.float16)
+    small, point = Rectangle.from_corners(*corners), Point(*pair)
 
     assert box.bounds == (1, 2, 4, 6)
+    assert [*small.bounds, small.area] == [200, 9, 100, 255, -24_600]
+    assert json.dumps(attrs.asdict(box)) == '{"x": 1.0, "y": 2, "width": 3, "height": 4}'
+    assert Line([point, point]).points == (Point(60_000.0, 7.0),) * 2
+    assert {type(each) for each in (point.x, small.x, box.x, box.y)} == {int, float}
+
+
+def test_options_that_are_numbers_of_numpy_are_numbers() -> None:
+    """A journal keeps options as JSON, and a loader computes with its seed in 64 bits."""
+    upload = UploadConfig(
+        concurrency=np.int64(4),  # type: ignore[arg-type]  # on purpose, also below
+        max_per_dataset=np.int16(1000),  # type: ignore[arg-type]
+        max_duration=np.float32(90),  # type: ignore[arg-type]
+    )
+    loader = LoaderConfig(shuffle=np.int64(3), batch_size=np.int8(2))  # type: ignore[arg-type]
+
+    chosen = [upload.concurrency, upload.max_per_dataset, upload.max_duration]
+    assert json.dumps([*chosen, loader.shuffle, loader.batch_size]) == "[4, 1000, 90.0, 3, 2]"
 
 
 @pytest.mark.parametrize(

@@ -266,6 +266,7 @@ def test_a_folder_that_was_asked_for_has_the_usual_mode(tmp_path: Path, umask: i
         (errno.ENOSPC, "free some space"),
         (errno.EACCES, "use another path"),
         (errno.EMFILE, r"raise the limit of open files \(`ulimit -n`\)"),
+        (errno.EFBIG, r"raise the limit of file sizes \(`ulimit -f`\), or use another disk"),
     ],
 )
 def test_what_cannot_be_written_is_said_with_its_place(

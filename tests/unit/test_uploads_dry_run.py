@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import io
+import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from datagym_async.exceptions import ClientClosedError, ConfigurationError, NotFoundError
+from datagym_async.exceptions import (
+    ClientClosedError,
+    ConfigurationError,
+    FileWriteError,
+    NotFoundError,
+)
 from datagym_async.uploads import DryRun, UploadConfig, Uploader, UploadItem
+from datagym_async.uploads.plan import Plan
 from tests.helpers.fake_service import DATASET_ID, FakeService
 from tests.helpers.photos import SOUND_JPEG
 
@@ -142,3 +149,19 @@ async def test_it_can_be_left_early_and_runs_once(service: FakeService) -> None:
         await plan.__aenter__()
 
     assert (first.action, plan.summary.send) == ("send", 1)
+
+
+async def test_a_full_disk_under_the_plan_is_said(
+    service: FakeService, sources: list[Source], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is an error of ours, which names the way out; it was one of SQLite."""
+
+    def full(*_: object, **_options: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(Plan, "add", full)
+    plan = DryRun(service, DATASET_ID, sources)
+    with pytest.raises(FileWriteError, match=r"file failed: .* is full; free .* SQLITE_TMPDIR"):
+        async with plan:
+            await plan.finish()
+    assert (plan.summary.complete, len(asyncio.all_tasks())) == (False, 1)

@@ -460,7 +460,7 @@ async def test_a_full_disk_ends_the_run_and_loses_nothing(
     monkeypatch.undo()
 
     assert "database or disk is full" in str(caught.value)
-    assert "free some space or repair the disk" in str(caught.value)
+    assert "free some space there and in the folder for temporary files" in str(caught.value)
     assert (await shown(journal)).problem == ""
     again = await upload(service, photos, journal)
     assert (again.complete, len(service.stored)) == (True, 3010)

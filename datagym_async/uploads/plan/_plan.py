@@ -27,6 +27,7 @@ import attrs
 from datagym_async._printable import printable
 from datagym_async._runs._disk import Database, is_of_the_disk
 from datagym_async._wire._messages import Body
+from datagym_async.exceptions import MOVE_TEMPORARY
 from datagym_async.uploads._screening import Screening
 from datagym_async.uploads._values import Dedupe, Outcome, UploadItem
 from datagym_async.uploads.plan import _journal as journal_file
@@ -156,12 +157,13 @@ class Plan:
     def failure_text(self, error: sqlite3.Error) -> str:
         """Return the message for a database that fails during a run."""
         if self._database.path is None:
-            return f"The plan's temporary file failed: {error}"
+            return f"The plan's temporary file failed: {error}; {MOVE_TEMPORARY}"
         if not is_of_the_disk(error):
             return journal_file.unusable(self._database.path, error)
         return (
-            f"The journal {printable(self.path)} failed and was not changed since; free some "
-            f"space or repair the disk, then run the same upload again: {error}"
+            f"The journal {printable(self.path)} failed and was not changed since; free some space "
+            "there and in the folder for temporary files (SQLITE_TMPDIR), or repair the disk, then "
+            f"run the same upload again: {error}"
         )
 
     def resume(self) -> Added:
