@@ -414,7 +414,7 @@ def rounds(left: Sequence[int], values: int) -> list[int]:
     given = [0] * len(left)
     for number in itertools.cycle(range(len(left))):
         if not values:
-            return given
+            break
         if given[number] < left[number]:
             given[number], values = given[number] + 1, values - 1
     return given

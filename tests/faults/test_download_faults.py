@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from datagym_async import DataGymClient, DownloadConfig, RetryPolicy, TransferError
 from datagym_async._runs import HashedPart
 from datagym_async.exceptions import ConfigurationError, NotFoundError
-from datagym_async.server import SeedMedia
+from datagym_async.server import SeedDataset, SeedMedia, SeedProject
 from datagym_async.testing import (
     Delay,
     Drop,
@@ -233,6 +233,27 @@ async def test_a_dataset_deleted_meanwhile_is_said(tmp_path: Path) -> None:
             await here.client.download_dataset(here.dataset_id, tmp_path)
 
     assert images_in(tmp_path) == IMAGES
+
+
+async def test_a_dataset_of_a_project_deleted_meanwhile_is_a_note(tmp_path: Path) -> None:
+    """The project was listed with it: the others come all the same, and what is here stays."""
+    async with world() as here:
+        datasets = [SeedDataset(name, SEEDED[:3]) for name in ("Day", "Night")]
+        (project,) = await here.server.seed(SeedProject("Streets", datasets=datasets))
+        gone = f"/dataset/{project.datasets[0].id}$"
+        here.plan.add(ServiceError(404, "ex_notfound"), path=gone)
+
+        first = await here.client.download_project(project.id, tmp_path)
+        here.plan.clear()
+        whole = await here.client.download_project(project.id, tmp_path)
+        here.plan.add(ServiceError(404, "ex_notfound"), path=gone)
+        last = await here.client.download_project(project.id, tmp_path)
+
+    note = "The dataset 'Day' of the project is gone."
+    assert (first.downloaded, first.planned, note in first.notes) == (3, 3, True)
+    assert (whole.downloaded, whole.present, whole.ok, whole.notes) == (3, 3, True, ())
+    assert (last.downloaded, last.present, note in last.notes) == (0, 3, True)
+    assert len([*tmp_path.glob("*/*.jpg")]) == 6
 
 
 async def test_a_revoked_token_stops_the_run(tmp_path: Path) -> None:

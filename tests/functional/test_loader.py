@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any, assert_type
 
 import numpy as np
@@ -427,6 +427,28 @@ async def test_a_state_of_another_shuffle_is_refused(full: World) -> None:
     state = full.client.loader(full.dataset_id, shuffle=1).state_dict()
     with pytest.raises(ConfigurationError, match="shuffle=1, and this one has shuffle=None"):
         await full.client.loader(full.dataset_id).load_state_dict(state)
+
+
+async def test_states_that_do_not_say_what_is_left_are_refused(full: World) -> None:
+    """Of all shards, two of three; twice one; of other numbers; and one that is out of order."""
+
+    async def state_of(shard: int, shards: int) -> Mapping[str, object]:
+        loader = full.client.loader(full.dataset_id, shard=(shard, shards))
+        await anext(loader)
+        return loader.state_dict()
+
+    three = [await state_of(shard, 3) for shard in range(3)]
+    last = await state_of(2, 4)
+    wrong = [three[:2], [*three[:2], three[1]], [*three, three[0]], [*three[:2], last]]
+    other = full.client.loader(full.dataset_id)
+    for states in wrong:
+        with pytest.raises(ConfigurationError, match="not those of all shards of one loader"):
+            await other.load_state_dict(states)
+    with pytest.raises(ConfigurationError, match="load the states of all shards"):
+        await other.load_state_dict({**three[0], "ahead": "2"})
+
+    await other.load_state_dict(three)
+    assert len([sample async for sample in other]) == len(await full.media()) - 3
 
 
 @pytest.mark.parametrize("state", [{}, {"version": 1}, {"version": 2, "epoch": 0}, []])

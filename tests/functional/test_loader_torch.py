@@ -298,6 +298,20 @@ def test_states_are_those_that_were_loaded_until_workers_begin(
     assert resumed.states_after(0) == states
 
 
+def test_without_workers_there_is_one_state(service: tuple[str, str], torch: Standing) -> None:
+    """Of the iteration here: what it gave does not come again, and the rest does."""
+    dataset = dataset_of(service, LoaderConfig(shuffle=3, batch_size=2))
+    iteration = iter(dataset)
+    seen = [next(iteration) for _ in range(3)]
+    states = dataset.states_after(3)
+    cast("types.GeneratorType[object, None, None]", iteration).close()
+    resumed = dataset_of(service, LoaderConfig(shuffle=3, batch_size=2))
+    resumed.load_state_dict(states)
+
+    assert len(states) == 1
+    assert indexes([*seen, *resumed]) == list(range(COUNT))
+
+
 def test_what_would_repeat_an_epoch_is_an_error(service: tuple[str, str], torch: Standing) -> None:
     """Without set_epoch, workers that are new cannot know that an epoch was given."""
     shuffled = dataset_of(service, LoaderConfig(shuffle=3))
@@ -336,6 +350,26 @@ def test_states_that_would_not_be_true_are_errors(
         late.load_state_dict({**late.state_dict(), "epoch": 2})
     with pytest.raises(ConfigurationError, match="list of states is empty"):
         late.load_state_dict([])
+
+
+def test_a_state_of_an_epoch_that_has_ended_begins_the_next(
+    service: tuple[str, str], torch: Standing
+) -> None:
+    """Where set_epoch was called for a later one, a worker gives that from its beginning."""
+    first = dataset_of(service, LoaderConfig(shuffle=1))
+    next(iter(first))
+    state = first.state_dict()
+    dataset = dataset_of(service, LoaderConfig(shuffle=1))
+    dataset.set_epoch(2)
+    worker = forked(dataset)
+    torch.worker = Worker(0, 1)
+    worker.load_state_dict(state)
+    alone = dataset_of(service, LoaderConfig(shuffle=1))
+    alone.set_epoch(2)
+
+    assert worker.state_dict()["epoch"] == 2
+    assert given(torch, [worker]) == given(torch, [forked(alone)])
+    assert state["passed"] == 1
 
 
 def test_a_worker_tells_where_it_resumes(service: tuple[str, str], torch: Standing) -> None:

@@ -143,6 +143,30 @@ async def test_a_gallery_of_a_dataset(here: World, tmp_path: Path) -> None:
         )
 
 
+async def test_a_dataset_of_several_projects(here: World, tmp_path: Path) -> None:
+    """Statistics count the labels of all its projects; a gallery says whose labels it shows."""
+    client, theirs = here.client, SeedDataset("Theirs", (SeedMedia("x.jpg", jpeg(3000)),))
+    (other,) = await here.server.seed(SeedProject("Zoo", datasets=(theirs,)))
+    await client.projects.add_dataset(other.id, here.dataset_id)
+    await client.label_configs.upload(other.label_configuration_id, config())
+    tasks = {each.media_name: each.id for each in (await client.tasks.list(other.id, state="all"))}
+    for name in ("a.jpg", "x.jpg"):
+        await client.values.write(tasks[name], [Annotation("car", Rectangle(1, 2, 3, 4))])
+        await client.tasks.complete(tasks[name])
+
+    counted = await client.stats(dataset_id=here.dataset_id)
+    of_one = await client.stats(dataset_id=here.dataset_id, project_id=other.id)
+    gallery = await client.gallery(tmp_path, dataset_id=here.dataset_id, options=IN_THREADS)
+
+    assert (counted.objects, counted.notes) == (4, ("3 media; labels of 2 projects.",))
+    assert (of_one.objects, of_one.images) == (1, 1)
+    words = "The labels are those of the project {}, not of {}."
+    assert (gallery.objects, *gallery.notes) in (
+        (1, words.format("Zoo", "Street scenes")),
+        (3, words.format("Street scenes", "Zoo")),
+    )
+
+
 async def test_predictions_are_compared(here: World, tmp_path: Path) -> None:
     """Classes are found in the configuration of the project; what has no partner is said."""
     document = {

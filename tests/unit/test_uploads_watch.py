@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import AsyncGenerator, Collection
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import pytest
 
@@ -162,6 +163,59 @@ async def test_what_does_not_count_is_not_given(folder: Path, events: Events) ->
         watched.stop()
 
     assert names == ["0 old.jpg", "2 e.jpg"]
+
+
+Symlinks: TypeAlias = Literal["skip", "files", "follow"]
+LINKS: dict[Symlinks, list[str]] = {
+    "skip": [],
+    "files": ["0 links", "0 one.jpg", "2 two.jpg"],
+    "follow": ["0 one.jpg", "0 links/far.jpg", "2 two.jpg"],
+}
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize(("symlinks", "expected"), LINKS.items())
+async def test_links_count_as_in_a_folder_that_is_uploaded_once(
+    folder: Path, events: Events, tmp_path: Path, symlinks: Symlinks, expected: list[str]
+) -> None:
+    """Those that are there and those that arrive; a folder that two links lead to is read once."""
+    (folder / "old.jpg").unlink()
+    far = Path(write(tmp_path / "far" / "far.jpg", age=60))
+    (folder / "one.jpg").symlink_to(far)
+    (folder / "links").symlink_to(far.parent)
+    watched = FolderWatch(folder, settle=SETTLE, changes=events)
+    names: list[str] = []
+    rules = Rules(Naming("relative"), symlinks=symlinks)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(given(watched, rules, names))
+        await asyncio.sleep(1)
+        (folder / "two.jpg").symlink_to(far)
+        (folder / "more").symlink_to(far.parent)
+        events.paths = {str(folder / "two.jpg"), str(folder / "more")}
+        await asyncio.sleep(5)
+        watched.stop()
+
+    assert sorted(names) == sorted(expected)
+
+
+@pytest.mark.looptime
+async def test_only_the_files_given_last_are_remembered(
+    folder: Path, events: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A watch may run for years: of an older one, a late event gives it once more."""
+    monkeypatch.setattr("datagym_async.uploads.sources._watch.REMEMBERED", 2)
+    watched = FolderWatch(folder, settle=SETTLE, changes=events)
+    names: list[str] = []
+    async with asyncio.TaskGroup() as group:
+        group.create_task(given(watched, Rules(), names))
+        await asyncio.sleep(1)
+        events.paths = {write(folder / f"{each}.jpg", age=60) for each in "ab"}
+        await asyncio.sleep(4)
+        events.paths = {str(folder / f"{each}.jpg") for each in ("a", "b", "old")}
+        await asyncio.sleep(4)
+        watched.stop()
+
+    assert names == ["0 old.jpg", "2 a.jpg", "2 b.jpg", "6 old.jpg"]
 
 
 @pytest.mark.looptime
