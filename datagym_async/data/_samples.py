@@ -113,8 +113,6 @@ class Prefetcher:
 
     @property
     def has_ready(self) -> bool:
-        if not self._config.ordered:
-            return bool(self._queue)
         return bool(self._queue) and self._queue[0] in self._loaded
 
     def take(self) -> tuple[int, Loaded]:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import itertools
 import time
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
 
 import attrs
 import pytest
@@ -50,7 +54,61 @@ async def test_no_more_is_loaded_than_bytes_allow() -> None:
         for taken in range(1, 31):
             await anext(loader)
             await settle()
-            assert len(world.asked) - taken <= 8
+            assert len(world.asked) - taken == min(8, 30 - taken)
+
+
+async def test_a_sample_that_is_loading_counts_as_much_as_the_largest_recent_one() -> None:
+    """It began as 1 MiB: of 4 MiB fewer are loaded ahead, and of 64 KiB in time many more."""
+    for size, allowed, ahead in ((4 << 20, 8 << 20, {2}), (64 << 10, 1 << 20, {14, 15})):
+        world = FakeLibrary(500, size=size)
+        async with loader_of(world, LoaderConfig(prefetch_bytes=allowed)) as loader:
+            seen = set()
+            for taken in range(1, 421):
+                await anext(loader)
+                await settle()
+                if taken > 400:
+                    seen.add(len(world.asked) - taken)
+        assert seen <= ahead
+
+
+@attrs.define
+class Gated:
+    """Media of chosen sizes, whose downloads wait for their gate; says which were begun."""
+
+    size: Callable[[int], int] = lambda _: 8
+    gates: dict[int, asyncio.Event] = attrs.field(factory=dict)
+    gate: asyncio.Event = attrs.field(factory=asyncio.Event)  # of all others
+    begun: list[int] = attrs.field(factory=list)
+
+    async def download(self, media_id: str, *, link: bool = False, max_bytes: int = 0) -> bytes:
+        """Return zeros."""
+        del link, max_bytes
+        number = UUID(media_id).int
+        self.begun.append(number)
+        await self.gates.get(number, self.gate).wait()
+        return bytes(self.size(number))
+
+    def loader(self, count: int, **options: Any) -> DatasetLoader[Any]:
+        """Return a loader of so many."""
+        library = attrs.evolve(FakeLibrary(count).library, media=self)
+        return DatasetLoader(library, DATASET, config=LoaderConfig(**options))
+
+
+async def test_the_room_of_a_large_sample_is_for_many_small_ones() -> None:
+    """They begin at once, and not one after the other."""
+    media = Gated(lambda number: 8 << 20 if number == 1 else 64 << 10)
+    media.gate.set()
+    async with media.loader(1000, prefetch=1000, prefetch_bytes=20 << 20) as loader:
+        await anext(loader)
+        for _ in range(4):
+            await settle()
+        media.gate.clear()
+        before = len(media.begun)
+        await anext(loader)
+        await settle()
+
+        assert before > 100
+        assert len(media.begun) - before == 16  # as many as there are workers
 
 
 async def test_one_sample_is_always_loaded() -> None:
@@ -88,32 +146,39 @@ def _batches(world: FakeLibrary, config: LoaderConfig) -> DatasetLoader[tuple[Sa
     return DatasetLoader(world.library, DATASET, config=config)
 
 
-@pytest.mark.looptime
-async def test_a_slow_sample_holds_up_nobody_out_of_order() -> None:
-    """Without an order, samples behind a slow one are yielded, up to four times `prefetch`."""
-    world = FakeLibrary(100)
-    gate = asyncio.Event()
-    library, first = world.library, True
+@pytest.mark.parametrize(("batch", "values", "ahead"), [(None, 20, 20), (30, 1, 49)])
+async def test_a_slow_sample_holds_up_nobody_out_of_order(
+    batch: int | None, values: int, ahead: int
+) -> None:
+    """Without an order, samples behind it are loaded, up to four times `prefetch` and a batch."""
+    media = Gated(gates={0: asyncio.Event()})
+    media.gate.set()
+    async with media.loader(100, prefetch=5, ordered=False, batch_size=batch) as loader:
+        seen = [await anext(loader) for _ in range(values)]
+        waiting = asyncio.ensure_future(anext(loader))
+        await settle()
+        assert not waiting.done()
+        assert sorted(media.begun) == list(range(ahead + 1))
 
-    class Slow:
-        async def download(self, media_id: str, *, link: bool = False, max_bytes: int = 0) -> bytes:
-            nonlocal first
-            if first:
-                first = False
-                await gate.wait()
-            return await library.media.download(media_id, link=link)
+        media.gates[0].set()
+        seen += [await waiting, *[each async for each in loader]]
 
-    slow = attrs.evolve(library, media=Slow())
-    config = LoaderConfig(prefetch=5, ordered=False)
-    async with DatasetLoader[Sample](slow, DATASET, config=config) as loader:
-        seen = [(await anext(loader)).index for _ in range(20)]
-        assert 0 not in seen
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(anext(loader), 10)
-        gate.set()
-        seen += [sample.index async for sample in loader]
+    samples = seen if batch is None else itertools.chain(*seen)
+    assert sorted(sample.index for sample in samples) == list(range(100))
 
-    assert sorted(seen) == list(range(100))
+
+async def test_a_slow_sample_that_came_makes_room_before_another_that_is_slow() -> None:
+    """What is done counts from the slowest on, whoever else is still awaited."""
+    media = Gated(gates={0: asyncio.Event(), 20: asyncio.Event()})
+    media.gate.set()
+    async with media.loader(100, prefetch=5, ordered=False) as loader:
+        seen = {(await anext(loader)).index for _ in range(19)}
+        await settle()
+        assert (seen, len(media.begun)) == ({*range(1, 20)}, 21)
+
+        media.gates[0].set()
+        async with asyncio.timeout(5):
+            assert [(await anext(loader)).index for _ in range(2)] == [0, 21]
 
 
 async def test_a_consumer_that_blocks_lets_others_run() -> None:
