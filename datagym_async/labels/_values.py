@@ -457,9 +457,13 @@ class LabeledImage(Shown):
 
     def __attrs_post_init__(self) -> None:
         check_is("media_name", self.media_name, str)
-        for name, value in (("width", self.width), ("height", self.height)):
-            if value is not None and not is_number(value):
-                raise ConfigurationError(f"{name} is {shown(value)}; it must be a number or None.")
+        for name in ("width", "height"):
+            value: Any = getattr(self, name)
+            if type(value) not in (int, NoneType):
+                if not is_number(value) or float(value) % 1:
+                    rule = "it must be a whole number or None."
+                    raise ConfigurationError(f"{name} is {shown(value)}; {rule}")
+                object.__setattr__(self, name, int(value))
 
     def annotations_of(self, key: str) -> tuple[Annotation, ...]:
         """Return the annotations under one key, in order."""

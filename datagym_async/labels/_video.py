@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import attrs
 
-from datagym_async._checks import by_annotation, check_is, listed, pairs_of
+from datagym_async._checks import by_annotation, check_is, is_whole, listed, pairs_of
 from datagym_async.labels._values import SHAPES, Classification, Form, Rectangle, Shape, to_answers
 from datagym_async.models import EntryType
 from datagym_async.models._basics import count
@@ -21,7 +21,7 @@ class FrameRange(NamedTuple):
     last: int
 
     def __contains__(self, frame: object) -> bool:
-        return isinstance(frame, int) and self.first <= frame <= self.last
+        return is_whole(frame, self.first, self.last)  # numbers of numpy are, too
 
 
 @attrs.frozen(field_transformer=by_annotation)

@@ -11,6 +11,7 @@ from datagym_async.exceptions import ConfigurationError
 from datagym_async.labels import (
     Bounds,
     Incomplete,
+    LabeledImage,
     Line,
     Point,
     Polygon,
@@ -108,3 +109,16 @@ def test_what_are_no_points(given: Any) -> None:
     """The error says what points look like."""
     with pytest.raises(TypeError, match=r"Point or \(x, y\)"):
         Polygon(given)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.uint64, np.float16, np.float32])
+def test_numbers_of_numpy_are_plain_ones(kind: type[Any]) -> None:
+    """Some are too small for a sum or an area: an edge at 200 and 100 more is not at 44."""
+    box = Rectangle(*map(kind, (200, 10, 100, 120)))
+    assert (box.bounds, box.area) == ((200, 10, 300, 130), 12_000)
+    outline = Polygon([(kind(x), kind(y)) for x, y in [(0, 0), (200, 0), (0, 250)]])
+    assert (outline.area, Point(kind(250), kind(3))) == (25_000, Point(250, 3))
+    image = LabeledImage(width=kind(250), height=kind(200))
+    numbers = (*box.bounds, *outline.bounds, image.width, image.height)
+    assert {*map(type, numbers)} <= {int, float}
+    assert {type(image.width), type(image.height)} == {int}

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from datagym_async.exceptions import ConfigurationError
@@ -78,6 +79,8 @@ def test_rectangles_move_evenly_between_keyframes(
 ) -> None:
     """In a gap, beyond the keyframes and beside an incomplete one there is none."""
     assert film.objects[CUP].rectangle_at(frame) == rectangle
+    found: Any = np.int64(frame)  # as counted with numpy
+    assert film.objects[CUP].rectangle_at(found) == rectangle
 
 
 def test_nothing_moves_across_a_gap() -> None:
