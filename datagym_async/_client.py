@@ -216,6 +216,15 @@ class DataGymClient(NotCopied, ClientReading):
         """
         if self._open is not None or self._closed or self._is_opening:
             raise ClientClosedError(f"{self!r} can be opened once; make a new client")
+        import asyncio  # later than the module, which loads little
+
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:  # of trio, say
+            raise ClientClosedError(
+                "There is no event loop of asyncio here, which a client needs; run this with "
+                'asyncio.run(...), or anyio.run(..., backend="asyncio")'
+            ) from None
         from datagym_async._opened import Opened, token_of
 
         self._is_opening = True

@@ -196,7 +196,7 @@ def check_report_files(files: Sequence[Path]) -> None:
         if file.suffix.lower() == ".html":
             require_modules("A report as a page", "look", "jinja2", instead="name a .json file")
         for is_wrong, reason in (
-            (not file.parent.is_dir(), f"there is no folder {file.parent}"),
+            (not file.parent.absolute().is_dir(), f"there is no folder {file.parent}"),
             (file.is_dir(), "it is a folder"),
             (not os.access(file if file.exists() else file.parent, os.W_OK), "permission denied"),
         ):

@@ -112,11 +112,6 @@ def _check_needs(
         raise CommandError("--store-option needs a folder in a store, such as s3://bucket/out/.")
     if config["allow_private_links"] and config["links"] != "source":
         raise CommandError("--allow-private-links needs --links source.")
-    if not config["labels"]:
-        flags = {row.library_name: row.flags[0] for row in DOWNLOAD.rows}
-        for name in ("exact", "classes", "clip", "zero_based", "split", "group"):
-            if config[name] != attrs.fields_dict(DownloadConfig)[name].default:
-                raise CommandError(f"{flags[name]} needs --labels.")
 
 
 def _close(account: Account[DownloadReport], *, lossy_ok: bool) -> int:

@@ -243,9 +243,14 @@ def gallery(
     images: Annotated[Path | None, flag("--images FILE", _LISTING)] = None,
     classes: Annotated[Path | None, flag("--classes FILE", _CLASSES)] = None,
     iou: Annotated[
-        float,
-        flag("--iou SHARE", "IoU from which two objects count as the same.", min=0.01, max=1.0),
-    ] = 0.5,
+        float | None,
+        flag(
+            "--iou SHARE",
+            "With --compare: IoU from which two objects count as the same. Default: 0.5.",
+            min=0.01,
+            max=1.0,
+        ),
+    ] = None,
     size: Annotated[
         int, flag("--size PIXELS", "Longer side of the thumbnails.", min=32, max=4096)
     ] = 480,
@@ -260,13 +265,15 @@ def gallery(
     It needs no server and no network: thumbnails with labels, filters, sorting, and a page for each
     image. With --compare, the images that differ most come first.
     """
+    if iou is not None and compare is None:
+        raise CommandError("--iou needs --compare.")
     silence_size_warnings()
     shown, done = invocation.output, deque((0,), maxlen=1)
     subjects, total = Subjects(subject, project, labels, images, classes), 0
     options = GalleryOptions(
         size=size,
         compare=compare,
-        least=iou,
+        least=0.5 if iou is None else iou,
         workers=workers,
         on_progress=done.append,
         images=images,

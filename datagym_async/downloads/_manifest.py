@@ -116,7 +116,7 @@ def _opened(root: Path, job: DownloadJob, place: object) -> Database:
             tidy(root / STATE_FOLDER)
 
     in_use = (
-        f"Another process is downloading into {_shown(place)}; wait for it to end, or give another "
+        f"Another download is writing into {_shown(place)}; wait for it to end, or give another "
         "folder."
     )
     begin, what = partial(_begin, root, job, place), "The manifest of this download"

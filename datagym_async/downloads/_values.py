@@ -155,6 +155,13 @@ class DownloadConfig(Stops):
 
     def __attrs_post_init__(self) -> None:
         parts_of(self.split, self.group)
+        converted = set(self.labels) - {"json", "jsonl"}
+        idle = set() if "voc" in converted else {"zero_based"}
+        idle |= set() if converted else {"exact", "classes", "clip", "split", "group"}
+        for field in attrs.fields(DownloadConfig):
+            if field.name in idle and getattr(self, field.name) != field.default:
+                needed = '"voc"' if field.name == "zero_based" else "... other than json and jsonl"
+                raise ConfigurationError(f"{field.name} has no effect without labels={needed}.")
         if self.shards is not None:
             bound_of(self.shards)
         if self.shards is not None and (self.bitmaps or set(self.labels) - {"json"}):
@@ -337,8 +344,9 @@ class DownloadReport(BulkReport):
             (f" {counted(self.bitmaps_failed, 'bitmap')} failed.", self.bitmaps_failed),
             (' Link images are skipped; links="source" fetches them.', self.skipped),
         )
+        name = f" of {quoted(self.name)}" if self.name else ""  # of a run that began with an error
         return (
-            f"{self.planned:,} media of {quoted(self.name)}: {counts} "
+            f"{self.planned:,} media{name}: {counts} "
             f"{said_pace(self.bytes, self.seconds, self.items_per_second, 'media')}."
             + "".join(sentence for sentence, is_said in remarks if is_said)
         )

@@ -485,7 +485,7 @@ class PredictJournal:
             return
         path = from_home(self._given).absolute()
         in_use = (
-            f"Another process is using the journal {printable(str(path))}; wait for it to end, or "
+            f"Another run is using the journal {printable(str(path))}; wait for it to end, or "
             "give another one."
         )
         begin = partial(self._begin, path)

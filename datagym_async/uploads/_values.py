@@ -151,7 +151,7 @@ class UploadItem:
         elif isinstance(content, bytearray | memoryview):
             content = bytes(content)
         elif isinstance(content, os.PathLike):
-            content = str(os.fspath(content))
+            content = os.fsdecode(content)
         elif what := kind_of(content):
             name = name or last_part(getattr(content, "filename", "")) or None
             if name is not None:

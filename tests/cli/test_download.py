@@ -155,9 +155,16 @@ def test_link_images_are_left_alone_and_named(
         (("-d", "Nothing"), "There is no dataset named 'Nothing'. `datagym-async"),
         (("-d", "streets"), "There is no dataset named 'streets'. It is a project."),
         (("-d", "Photos", "--allow-private-links"), "needs --links source"),
-        (("-d", "Photos", "--split", "train=1"), "--split needs --labels"),
-        (("-d", "Photos", "--no-exact"), "--no-exact needs --labels"),
-        (("-d", "Photos", "--zero-based"), "--zero-based needs --labels"),
+        (
+            ("-d", "Photos", "--split", "train=1"),
+            "--split has no effect without --labels",
+        ),
+        (
+            ("-d", "Photos", "--no-exact"),
+            "--no-exact has no effect without --labels other",
+        ),
+        (("-d", "Photos", "--zero-based", "--labels", "yolo"), "without --labels voc."),
+        (("-d", "Photos", "--clip", "--labels", "json"), "--clip has no effect without --labels"),
         (("-d", "Photos", "--labels", "voc", "--group", "x"), "without parts; add --split"),
         (("-d", "Photos", "--project", "x"), "--project needs --labels, --bitmaps or --links"),
         (

@@ -51,6 +51,8 @@ def test_a_current_folder_that_was_deleted(
     monkeypatch.chdir(gone)
     gone.rmdir()
     one_sentence(at_service("upload", "a.jpg", "--dataset", "P"), "current folder was deleted")
+    report = "upload", "http://h/a.jpg", "--dataset", "P", "--report", "r.json"
+    one_sentence(at_service(*report), "current folder was deleted")
 
 
 @pytest.mark.parametrize(

@@ -198,6 +198,7 @@ def test_a_gallery_of_a_folder_needs_no_token(cli: Cli, tmp_path: Path) -> None:
         ),
         ([".", "--project", "Cars"], "--project is for datasets and media, and '.' is a path here"),
         (["Cars", "--compare", "no.json"], "no.json"),
+        (["Cars", "--iou", "0.7"], "--iou needs --compare."),
     ],
 )
 @pytest.mark.usefixtures("project")

@@ -209,7 +209,7 @@ def test_one_process_a_journal(
     assert gate.reached.wait(30)
     second = at_service(*one_by_one(photos))
     assert (second.status, second.out) == (2, "")
-    assert "Another process is uploading" in second.err
+    assert "Another upload is using" in second.err
     assert second.err.count("\n") == 1
     running = at_service("jobs", "list", "--json").documents
     assert [each["in_use"] for each in running] == [True]

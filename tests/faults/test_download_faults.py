@@ -405,7 +405,7 @@ async def test_a_second_run_in_one_folder_says_so(tmp_path: Path) -> None:
     """The folder is locked while a run is open."""
     async with world(*SEEDED) as here:
         async with here.client.downloader(here.dataset_id, tmp_path) as first:
-            with pytest.raises(ConfigurationError, match="Another process is downloading"):
+            with pytest.raises(ConfigurationError, match="Another download is writing"):
                 await here.client.download_dataset(here.dataset_id, tmp_path)
             report = await first.finish()
 

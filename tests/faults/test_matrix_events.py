@@ -210,7 +210,7 @@ async def test_a_second_run_on_a_journal_says_so_and_stops(tmp_path: Path) -> No
             first = group.create_task(found.run())
             await until(lambda: held.taken == 1)
 
-            with pytest.raises(ConfigurationError, match="Another process is uploading"):
+            with pytest.raises(ConfigurationError, match="Another upload is using"):
                 await found.run()
 
         report = first.result()

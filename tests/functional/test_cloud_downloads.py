@@ -157,10 +157,10 @@ async def test_a_second_run_into_one_prefix_says_so(
 ) -> None:
     """Also where another machine has written its copy of the manifest, which nobody takes then."""
     async with client.downloader(dataset_id, place) as first:
-        with pytest.raises(ConfigurationError, match="Another process is downloading into memory"):
+        with pytest.raises(ConfigurationError, match="Another download is writing into memory"):
             await client.download_dataset(dataset_id, place)
         opened(place.rsplit("/", 1)[0]).put("out/.datagym/manifest.sqlite3", b"of another one")
-        with pytest.raises(ConfigurationError, match="Another process is downloading into memory"):
+        with pytest.raises(ConfigurationError, match="Another download is writing into memory"):
             await client.download_dataset(dataset_id, place)
         assert (await first.finish()).ok
     report = await client.download_dataset(dataset_id, place, config=DownloadConfig(verify=True))

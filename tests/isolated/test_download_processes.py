@@ -68,5 +68,5 @@ def test_a_second_process_in_a_folder_says_so_and_stops(tmp_path: Path) -> None:
             report, _ = first.communicate(timeout=60)
 
     assert second.returncode == 1
-    assert "Another process is downloading" in said
+    assert "Another download is writing" in said
     assert (first.returncode, json.loads(report)["downloaded"]) == (0, 20)

@@ -97,7 +97,7 @@ def test_a_second_process_on_a_journal_says_so_and_stops(tmp_path: Path) -> None
             report, _ = first.communicate(timeout=30)
 
     assert second.returncode == 1
-    assert "Another process is uploading" in said
+    assert "Another upload is using" in said
     assert first.returncode == 0
     counts = json.loads(report)
     assert (counts["uploaded"], counts["complete"]) == (20, True)

@@ -51,6 +51,20 @@ async def test_a_client_is_of_the_loop_that_opened_it() -> None:
         assert "open" in repr(client)
 
 
+def test_without_a_loop_of_asyncio_a_client_does_not_open() -> None:
+    """As under trio, whose loop runs coroutines just so; the error was Python's."""
+    client = DataGymClient("token", "http://127.0.0.1:9")
+    for _ in range(2):
+        with pytest.raises(ClientClosedError, match=r"no event loop of asyncio here"):
+            client.open().send(None)
+
+    async def opened() -> str:
+        async with client:
+            return repr(client)
+
+    assert "open" in asyncio.run(opened())
+
+
 def test_a_loop_may_go_on_in_another_thread() -> None:
     """It is the loop that counts: one that was begun here and runs on in a thread stays the one."""
     home = Home("The lamp")

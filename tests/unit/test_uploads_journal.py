@@ -95,7 +95,7 @@ def test_the_second_one_on_a_journal_is_told_and_stops(path: Path) -> None:
 
     assert show_job(path).in_use
     assert refusal(path) == (
-        "Another process is uploading with the journal PATH; wait for it to end, or give this "
+        "Another upload is using the journal PATH; wait for it to end, or give this "
         "upload a journal of its own."
     )
     store.close()
@@ -113,7 +113,7 @@ def test_the_lock_ends_with_its_process(path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", script, path], stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
-        assert refusal(path).startswith("Another process is uploading")
+        assert refusal(path).startswith("Another upload is using")
         holder.kill()
         holder.wait()
         make(path)
@@ -427,7 +427,7 @@ def test_a_lock_whose_file_was_deleted_holds_nobody(path: Path) -> None:
 
     store = opened(path)
 
-    assert refusal(path).startswith("Another process")
+    assert refusal(path).startswith("Another upload")
     store.close()
 
 

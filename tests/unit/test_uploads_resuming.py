@@ -434,7 +434,7 @@ async def test_two_at_once_on_one_journal(
 ) -> None:
     """The second is told before it asks the service anything; the first goes on."""
     async with uploader(service, photos, journal) as run:
-        with pytest.raises(ConfigurationError, match=r"^Another process is uploading with"):
+        with pytest.raises(ConfigurationError, match=r"^Another upload is using"):
             await upload(service, photos, journal)
         report = await run.finish()
 

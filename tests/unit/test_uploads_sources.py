@@ -15,6 +15,7 @@ import pytest
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.uploads import FolderWatch, UploadItem
 from datagym_async.uploads.sources import MAX_LINE, Naming, Rules, Stream, check_there, leaves
+from tests.helpers.photos import SOUND_JPEG
 
 if TYPE_CHECKING:
     from datagym_async.uploads.sources import Candidate
@@ -61,6 +62,15 @@ def test_a_folder_yields_every_file_below_it_in_stable_order(photos: Path) -> No
     """Suffixes do not matter, hidden entries do not count, and the order is that of the paths."""
     assert names(photos) == ["a.jpg", "b.jpg", "notes.txt", "c.png", "d.JPG"]
     assert [each.size for each in candidates(str(photos))] == [5] * 5
+
+
+def test_paths_may_be_bytes(photos: Path) -> None:
+    """`os.scandir` gives them for a folder that is named as bytes."""
+    with os.scandir(os.fsencode(photos)) as entries:
+        (found,) = (each for each in entries if each.name == b"a.jpg")
+
+    assert names(found) == ["a.jpg"]
+    assert UploadItem(None, found).content == str(photos / "a.jpg")  # type: ignore[arg-type]
 
 
 def test_hidden_files_count_when_asked_for(photos: Path) -> None:
@@ -417,6 +427,8 @@ def test_sources_that_name_nothing_are_refused_at_once(
     (photos / "list.XLSX").write_bytes(b"PK\x03\x04")
     with pytest.raises(ConfigurationError, match=r"list.XLSX is a spreadsheet; save it as a \.csv"):
         check_there("list.XLSX", Rules())
+    (photos / "list.XLSX").write_bytes(SOUND_JPEG)  # what a file is, its bytes say
+    assert names("list.XLSX") == ["list.XLSX"]
     none: list[str] = []
     for good in ("a.jpg", "sub", "-", "http://h/a.jpg", iter(none), UploadItem("a", b"1")):
         check_there([slip, good], Rules())

@@ -133,7 +133,7 @@ def _described(
 ) -> Iterator[tuple[str, str, bool]]:
     """Yield the identity of each source, its short form, and whether a command can name it so."""
     if isinstance(source, str | os.PathLike):
-        yield *_full(str(os.fspath(source)), resolved), True
+        yield *_full(os.fsdecode(source), resolved), True
     elif isinstance(source, UploadItem):
         content = "" if isinstance(source.content, bytes) else source.content
         known, said = _full(content, resolved) if content else ("", "")
@@ -200,7 +200,7 @@ def journal(path: Path, job: Job, *, fresh: bool) -> Database:
             remove(path)
 
     in_use = (
-        f"Another process is uploading with the journal {_shown(path)}; wait for it to end, or "
+        f"Another upload is using the journal {_shown(path)}; wait for it to end, or "
         "give this upload a journal of its own."
     )
     begin = partial(_begin, path, job)

@@ -8,6 +8,7 @@ earlier run are a source as well (`failed_items`).
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import stat
@@ -22,11 +23,13 @@ from datagym_async._files import read_whole
 from datagym_async._json import check_depth
 from datagym_async._printable import printable
 from datagym_async._runs._disk import bytes_in, given_path, look
+from datagym_async._runs._images import JPEG
 from datagym_async._runs._stores import is_stored
 from datagym_async._runs._text import counted
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.resources._links import foreign_scheme, screen_url
 from datagym_async.uploads._pictures import Picture, kind_of, why_no_source
+from datagym_async.uploads._screening import PNG
 from datagym_async.uploads._values import (
     MEMBER,
     SCHEMA,
@@ -85,7 +88,7 @@ def leaves(source: object, rules: Rules, outer: tuple[object, ...] = ()) -> Iter
     elif isinstance(source, str):
         yield _of_text(source, rules)
     elif isinstance(source, os.PathLike):
-        yield _of_path(given_path(str(os.fspath(source))), rules)
+        yield _of_path(given_path(os.fsdecode(source)), rules)
     elif isinstance(source, FolderWatch):
         yield Stream(source.arrivals(rules))
     elif is_readable(source) or kind_of(source) == "image":
@@ -206,10 +209,16 @@ def _of_path(path: str, rules: Rules) -> Leaf:
         return in_list(path, rules)
     if is_archive(path):
         return in_archive(rules.full(path), rules)
-    if path.lower().endswith((".xlsx", ".xls", ".ods")):
+    if path.lower().endswith((".xlsx", ".xls", ".ods")) and not _is_image(path):
         reason = f"{printable(path)} is a spreadsheet; save it as a .csv file, in UTF-8."
         return (refused_source(path, reason),)
     return (rules.file(rules.full(path), last_part(path), size),)
+
+
+def _is_image(path: str) -> bool:
+    with contextlib.suppress(OSError), Path(path).open("rb") as file:
+        return file.read(len(PNG)).startswith((JPEG, PNG))
+    return False
 
 
 @checked

@@ -64,7 +64,7 @@ async def _changes(
 
 def _path(value: str | os.PathLike[str]) -> str:
     check(PATH, folder=value)
-    return given_path(str(os.fspath(value)))
+    return given_path(os.fsdecode(value))
 
 
 @attrs.define(eq=False, field_transformer=by_annotation)
