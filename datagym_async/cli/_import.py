@@ -255,10 +255,11 @@ def import_(
                         account.note(output, result)
         account.is_complete = not job.is_stopping
 
+    left = "predictions that are not listed were not imported"
     try:
         run_in_loop(run())
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        pass  # it is not complete
+    except (KeyboardInterrupt, asyncio.CancelledError) as error:
+        left = "; ".join(getattr(error, "__notes__", ())) or left  # some may have arrived
     except DataGymError as error:
         status = STOPPED  # it has not begun
         if account.total or account.created:
@@ -267,7 +268,7 @@ def import_(
         raise CommandError(sentence_of(error), status=status) from error
     status = _close(output, account, source)
     if not account.is_complete:
-        output.warning("Interrupted; predictions that are not listed were not imported.")
+        output.warning(f"Interrupted; {left}.")
         return INTERRUPTED
     return status
 

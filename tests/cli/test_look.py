@@ -342,6 +342,8 @@ def test_a_picture_without_labels_says_why(
         ),
         (["Cars", "--state", "done"], "has the state 'done' (there are states: "),
         ([MISSING], "There is no project, dataset or media"),
+        (["nothing"], "There is no file, project or dataset 'nothing'."),
+        ([MISSING, "-p", "Cars"], f"has no task of the media {MISSING}"),
         ([MISSING, "--labels", "a.json"], "--labels is for files and folders"),
         (
             ["Cars", "--images", "a.json"],
@@ -366,6 +368,36 @@ def test_what_a_preview_cannot_do(
     assert ran.status == 2
     assert said in ran.err
     assert not list(tmp_path.glob("*.png"))
+
+
+def test_what_is_made_is_opened_in_a_browser(
+    at_service: Cli,
+    service: ServerThread,
+    project: SeededProject,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """If that is wanted, and it was made; labels that are not shown are said to be there."""
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    picture, site = tmp_path / "a.png", tmp_path / "site"
+    assert at_service("preview", "Cars", "-o", picture, "--open").status == 0
+    assert at_service("preview", "nothing", "-o", picture, "--open").status == 2
+    made = at_service("gallery", "Cars", "-o", site, "--workers", 0, "--open")
+    assert (made.status, made.err) == (0, "")
+    assert opened == [picture.as_uri(), (site / "index.html").as_uri()]
+
+    service.call(_reopen(service, project))
+    bare = at_service("gallery", "Cars", "-o", site, "--workers", 0, "--json")
+    assert (bare.status, bare.document["objects"]) == (0, 0)
+    said = at_service("gallery", "Cars", "-o", site, "--workers", 0)
+    note = "No task is finished, and the labels of other tasks are not shown."
+    assert (said.err.strip(), bare.document["notes"]) == (note, [note])
+
+
+async def _reopen(service: ServerThread, project: SeededProject) -> None:
+    for name in NAMES[:2]:
+        await service.server.set_task_state(project.task_ids[name], "WAITING")
 
 
 # --- Reports as pages -----------------------------------------------------------------------------

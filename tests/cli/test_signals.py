@@ -4,16 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
+import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from typing import NoReturn
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
+import attrs
 import pytest
 
 from datagym_async._runs import DRAIN_SECONDS
 from datagym_async.cli import _signals, ending_in_two_steps, on_stop_signals
+from datagym_async.server import SeedDataset, SeedMedia, SeedProject
+from datagym_async.testing import Hang
+from tests.helpers.photos import jpeg
+
+if TYPE_CHECKING:
+    from aiohttp import web
+    from aiohttp.typedefs import Handler
+
+    from datagym_async.testing import FaultPlan
+    from tests.cli.conftest import Cli
+    from tests.helpers.server_thread import ServerThread
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="raises POSIX signals")
 
@@ -116,3 +131,84 @@ def test_a_command_without_room_for_threads_does_not_begin(
     assert (begun, threading.active_count()) == (False, before)
     _signals.run_in_loop(command())
     assert begun
+
+
+@attrs.define
+class Interrupts:
+    """Press Ctrl-C once a request is there, and never answer it."""
+
+    async def apply(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        os.kill(os.getpid(), signal.SIGINT)
+        return await Hang().apply(request, handler)
+
+
+COMMANDS: dict[str, tuple[list[str], str, str]] = {
+    "tasks": (
+        ["tasks", "skip", "-p", "Streets", "--state", "backlog", "--yes"],
+        "/skip",
+        "Interrupted. The same command continues with the remaining tasks.",
+    ),
+    "import": (
+        ["import", "labels.json", "-p", "Streets", "--create-config", "--append", "--batch-size=1"],
+        "/prediction$",
+        "whether those of predictions[1] to [1] were, which were on their way, is not known.",
+    ),
+    "gallery": (
+        ["gallery", "Streets", "--workers", "0"],
+        "/media/",
+        "Interrupted; the same command makes the gallery again.",
+    ),
+    "download": (
+        ["download", "out", "-p", "Streets"],
+        "/media/",
+        "Interrupted. The same command resumes where this one stopped.",
+    ),
+    "listing": (
+        ["download", "out", "-p", "Streets"],
+        "/dataset/",
+        "Interrupted. The same command resumes where this one stopped.",
+    ),
+    "upload": (
+        ["upload", "new", "-d", "Day", "--concurrency", "1", "--settle-after", "0.1"],
+        "/file",
+        "Interrupted. The same command resumes where this one stopped.",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_that_is_interrupted_says_how_to_go_on(
+    at_service: Cli,
+    service: ServerThread,
+    faults: FaultPlan,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    name: str,
+) -> None:
+    """After one Ctrl-C and a while without an answer: status 130, and the rest is done again."""
+    argv, path, words = COMMANDS[name]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(_signals, "DRAIN_SECONDS", 0.05)
+    media = [SeedMedia(f"{each}.jpg", jpeg(2000)) for each in "abc"]
+    seed = SeedProject("Streets", [SeedDataset("Day", media)])
+    service.call(service.server.seed(seed))
+    coco = {
+        "images": [{"id": at, "file_name": f"{each}.jpg"} for at, each in enumerate("abc")],
+        "categories": [{"id": 1, "name": "car"}],
+        "annotations": [
+            {"id": at, "image_id": at, "category_id": 1, "bbox": [1, 2, 9, 9]} for at in range(3)
+        ],
+    }
+    (tmp_path / "labels.json").write_text(json.dumps(coco))
+    (tmp_path / "new").mkdir()
+    for each in "de":
+        (tmp_path / "new" / f"{each}.jpg").write_bytes(jpeg(2000))
+
+    faults.add(Interrupts(), path=path, nth=2 if name in {"tasks", "import", "upload"} else 1)
+    argv = [str(tmp_path / each) if each == "out" else each for each in argv]
+    ran = at_service(*argv)
+
+    assert ran.status == 130
+    assert " ".join(ran.err.split()).endswith(words)
+    faults.clear()
+    assert at_service(*argv).status == 0
