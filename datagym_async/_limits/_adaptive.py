@@ -318,6 +318,6 @@ def _gradient(known: list[tuple[float, float]]) -> float:
     for expected, seconds in known:
         should += expected
         took += min(seconds, _SLOWEST * expected)
-    if took <= 0 or should <= 0:
+    if took <= 0:
         return 1.0
     return min(1.0, max(_LEAST_GRADIENT, _TOLERANCE * should / took))

@@ -372,9 +372,6 @@ class _Outgoing:
         return piece
 
 
-_UNOBSERVED = -1
-
-
 class Admission:
     """Admit sizes in the order in which they come, up to a limit together.
 
@@ -453,7 +450,7 @@ class BoundedLane(Admission):
         """Count a request that begins now, and return its epoch for the controller."""
         self.active += 1
         if self._gradient is None or self._pins:
-            return _UNOBSERVED
+            return -1  # which the controller ignores
         # One that entered under an earlier, larger limit says nothing about this one.
         return self._gradient.epoch - (self.active > self.limit)
 
@@ -482,7 +479,7 @@ class BoundedLane(Admission):
             self._follow()
 
     def answered(self, kind: str, *, size: int, seconds: float, epoch: int) -> None:
-        if epoch == _UNOBSERVED or self._pins or self._gradient is None:
+        if self._pins or self._gradient is None:
             return
         self._gradient.succeeded(
             size=size, seconds=seconds, in_flight=self.active, epoch=epoch, kind=kind
@@ -492,7 +489,7 @@ class BoundedLane(Admission):
             self._follow()
 
     def overloaded(self, why: str, *, epoch: int) -> None:
-        if epoch == _UNOBSERVED or self._pins or self._gradient is None:
+        if self._pins or self._gradient is None:
             return
         self._gradient.overloaded(why, epoch=epoch)
         self._follow()

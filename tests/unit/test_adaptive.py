@@ -171,10 +171,23 @@ def test_an_overload_before_anything_was_measured_leaves_the_measurement_to_do()
     gradient = Gradient(32)
     gradient.overloaded("503", epoch=gradient.epoch)
     answer(gradient, 0.1, count=8)
+    assert (gradient.limit, gradient.reason) == (1, "halved after 503")
     for _ in range(200):
         answer(gradient, 0.1 if gradient.limit <= 4 else 1.0)
 
     assert gradient.limit <= 8
+
+
+def test_an_overload_ends_the_measurement_of_a_better_baseline() -> None:
+    """It can wait; the answers of a service that is too busy are compared with the known one."""
+    gradient = grown()
+    while "fewer requests" not in gradient.reason:
+        answer(gradient, 0.1)
+    gradient.overloaded("503", epoch=gradient.epoch)
+    assert gradient.limit == 8
+
+    assert windows(gradient, 0.2, 1) == [6]
+    assert gradient.reason == "answers take 1.4 times what they should"
 
 
 def test_quick_refusals_do_not_make_successes_look_slow() -> None:
@@ -274,6 +287,15 @@ def test_no_more_than_all_of_the_time_goes_with_the_bytes() -> None:
     baselines.measure([("", 8_000, 0.01)] * 8)
 
     assert baselines.usual().size_share == 1.0
+
+
+def test_answers_that_took_no_time_have_no_share_of_it() -> None:
+    """The clock of a system may have steps that are longer than they take."""
+    baselines = Baselines()
+    baselines.measure([("", size, size * 1e-5) for size in range(1_000, 9_000, 1_000)])
+    baselines.measure([("", 1_000, 0.0)])
+
+    assert baselines.usual().size_share == 0.0
 
 
 @pytest.mark.parametrize("sizes", [(1_000, 1_000), (1_000_000, 1_000_001)])
@@ -384,14 +406,19 @@ def test_from_one_at_a_time_it_grows_by_one() -> None:
 
 
 def test_a_limit_that_is_not_used_up_stays_and_says_so() -> None:
-    """Fewer in flight than may be: more would change nothing."""
+    """Fewer in flight than may be: more would change nothing. Nor is it ever halved to measure."""
     gradient = Gradient(32)
     windows(gradient, 0.1, 3)
-    for _ in range(8):
+    limits = set[tuple[int, str]]()
+    for _ in range(50 * 8):
         gradient.succeeded(size=1000, seconds=0.1, in_flight=7, epoch=gradient.epoch, kind="media")
+        limits.add((gradient.limit, gradient.reason))
 
-    assert (gradient.limit, gradient.epoch) == (8, 4)
-    assert gradient.reason == "not all of it was used"
+    assert gradient.epoch == 3 + 50
+    assert limits == {
+        (8, "slow start: answers come as fast as ever"),
+        (8, "not all of it was used"),
+    }
 
 
 @pytest.mark.parametrize(("known", "limit"), [(4, 10), (3, 4)])

@@ -97,6 +97,50 @@ async def test_a_request_from_before_a_pin_is_not_observed_after_it() -> None:
     assert bound.waited.overloads == {"503": 1}
 
 
+async def test_a_request_from_before_a_pin_is_not_observed_while_it_holds() -> None:
+    """It may have waited for those that the pin let in; neither its time nor its failure counts."""
+    bound = limits()
+    lane = bound.lanes[Lane.UPLOAD]
+    await answered(bound, 200)
+    before = lane.state()
+    slots = [await bound.slot(Lane.UPLOAD) for _ in range(8)]
+
+    with lane.pin(8):
+        for slot in slots:
+            slot.answered("media", size=1000, seconds=60)
+            slot.overloaded("503")
+            slot.__exit__()
+
+    assert lane.state() == before
+
+
+async def test_a_limit_that_changes_holds_at_once() -> None:
+    """A pin lets in who waits, and after a sign of overload half have to leave first."""
+    bound = limits()
+    lane = bound.lanes[Lane.UPLOAD]
+    held = [await bound.slot(Lane.UPLOAD) for _ in range(2)]
+    waiting = asyncio.create_task(bound.slot(Lane.UPLOAD))
+    await asyncio.sleep(1)
+    assert not waiting.done()
+    with lane.pin(3):
+        await asyncio.sleep(1)
+        held.append(waiting.result())
+    for slot in held:
+        slot.__exit__()
+    await answered(bound, 200)
+
+    held = [await bound.slot(Lane.UPLOAD) for _ in range(8)]
+    held[0].overloaded("429")
+    for slot in held[:4]:
+        slot.__exit__()
+    waiting = asyncio.create_task(bound.slot(Lane.UPLOAD))
+    await asyncio.sleep(1)
+    assert not waiting.done()
+    held[4].__exit__()
+    await asyncio.sleep(1)
+    assert waiting.done()
+
+
 async def test_a_pin_for_good() -> None:
     """`concurrency` of the configuration pins the upload lane, beyond its maximum too."""
     assert limits(concurrency=20).lanes[Lane.UPLOAD].state().limit == 20
