@@ -15,6 +15,7 @@ from datagym_async.exceptions import (
     APIConnectionError,
     AuthenticationError,
     ConfigurationError,
+    InternalServerError,
     TransferError,
 )
 from datagym_async.uploads import UploadConfig, Uploader, UploadItem
@@ -319,6 +320,62 @@ async def test_what_an_earlier_run_sent_is_known_by_its_bytes(
     assert (again.duplicates, list(service.stored)) == (1, ["a.jpg"])
 
 
+@pytest.mark.parametrize("state", ["sent", "deleted", "failed"])
+async def test_equal_bytes_are_those_of_what_is_stored_or_comes_first(
+    service: FakeService, tmp_path: Path, journal: Path, state: str
+) -> None:
+    """Of an earlier run, too: also if its file is gone, but not if the dataset lost the image."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "b.jpg").write_bytes(JPEG)
+
+    async def fail(_: str) -> None:
+        raise InternalServerError("It broke.", status=500)
+
+    service.before = fail if state == "failed" else None
+    await upload(service, folder, journal, dedupe="skip")
+    service.before = None
+    (folder / "a.jpg").write_bytes(JPEG)
+    if state != "failed":
+        (folder / "b.jpg").unlink()
+    if state == "deleted":
+        service.drop("b.jpg")
+    again = await upload(service, folder, journal, dedupe="skip")
+
+    assert list(service.stored) == (["a.jpg"] if state == "deleted" else ["b.jpg"])
+    assert (again.uploaded, again.duplicates) == {
+        "sent": (0, 1),
+        "deleted": (1, 0),
+        "failed": (1, 1),
+    }[state]
+
+
+async def test_what_is_done_counts_before_the_sources_are_read(
+    service: FakeService, photos: Path, journal: Path
+) -> None:
+    """A million files may have to be walked first; the total is known once they are."""
+    is_read, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def arriving() -> AsyncIterator[Source]:
+        is_read.set()
+        await goes_on.wait()
+        yield photos
+
+    goes_on.set()
+    await upload(service, arriving(), journal)
+    is_read.clear()
+    goes_on.clear()
+    async with uploader(service, arriving(), journal) as run:
+        await is_read.wait()
+        before = run.progress
+        goes_on.set()
+        report = await run.finish()
+
+    assert (before.items_done, before.items_total, before.total_known) == (10, 10, False)
+    assert (before.skipped, before.resumed) == (10, 10)
+    assert counts(report) == (12, 0, 10, 2, 0, 10)
+
+
 async def test_what_is_done_and_named_twice_counts_once(
     service: FakeService, photos: Path, journal: Path
 ) -> None:
@@ -466,16 +523,19 @@ async def test_a_full_disk_ends_the_run_and_loses_nothing(
     assert (again.complete, len(service.stored)) == (True, 3010)
 
 
-async def test_a_disk_that_fills_up_in_mid_run(
+async def test_a_journal_that_is_damaged_in_mid_run(
     service: FakeService, photos: Path, journal: Path
 ) -> None:
     """What was sent and could not be written down is found again, and stored once."""
     service.delay = 0.001
     async with uploader(service, photos, journal, concurrency=1) as run:
         await anext(run)
-        await asyncio.to_thread(fill_up, run)
-        with pytest.raises(TransferError, match="database or disk is full"):
+        await asyncio.to_thread(damage, run)
+        with pytest.raises(
+            TransferError, match="fresh=True: what the dataset holds is skip"
+        ) as caught:
             await run.finish()
+    assert "is damaged (database disk image is malformed)" in str(caught.value)
 
     again = await upload(service, photos, journal)
 
@@ -483,10 +543,10 @@ async def test_a_disk_that_fills_up_in_mid_run(
     assert again.uploaded + again.skipped == 10
 
 
-def fill_up(run: Uploader) -> None:
+def damage(run: Uploader) -> None:
     """Let no outcome be written any more."""
     with run._plan.using() as database:
         database.execute(
             "CREATE TEMP TRIGGER full BEFORE UPDATE ON main.item BEGIN "
-            "SELECT RAISE(ABORT, 'database or disk is full'); END"
+            "SELECT RAISE(ABORT, 'database disk image is malformed'); END"
         )
