@@ -65,9 +65,11 @@ def _list(holder: Mapping[str, Any], member: str) -> list[Any]:
     return found
 
 
-def _members(holder: object, member: str) -> Mapping[str, Any]:
-    found = holder.get(member) if isinstance(holder, Mapping) else None
-    return found if isinstance(found, Mapping) else {}
+def _members(holder: object, *members: str) -> Mapping[str, Any]:
+    """Return an object, or the one below these members; an empty one if there is none."""
+    for member in members:
+        holder = holder.get(member) if isinstance(holder, Mapping) else None
+    return holder if isinstance(holder, Mapping) else {}
 
 
 # --- LabelMe --------------------------------------------------------------------------------------
@@ -297,13 +299,13 @@ def _labelbox(row: Mapping[str, Any], where: str, classes: ReadClasses, losses: 
 def _classified(holder: Mapping[str, Any], where: str, losses: Losses) -> None:
     """Count the answers about an image or an object, also those below an answer."""
     given = holder.get("classifications")
-    found = [_members({"x": each}, "x") for each in (given if isinstance(given, list) else [])]
+    found = [_members(each) for each in (given if isinstance(given, list) else [])]
     answers(where, (str(each.get("name")) for each in found), losses)
     for each in found:
         ticked = each.get("checklist_answers")
         ticked = ticked if isinstance(ticked, list) else []
         for answer in (_members(each, "radio_answer"), *ticked):
-            _classified(_members({"x": answer}, "x"), where, losses)
+            _classified(_members(answer), where, losses)
 
 
 def _labelbox_object(each: object, where: str, classes: ReadClasses) -> RawObject:
@@ -312,7 +314,7 @@ def _labelbox_object(each: object, where: str, classes: ReadClasses) -> RawObjec
     found = RawObject(category=classes.of(each.get("name")), where=where)
 
     def pairs(member: str, least: int) -> list[Pair]:
-        points = [_members({"x": point}, "x") for point in _list(each, member)]
+        points = [_members(point) for point in _list(each, member)]
         if len(points) < least:
             raise BrokenError(f"a {member} of {len(points)} points")
         return [(number_of(point.get("x")), number_of(point.get("y"))) for point in points]

@@ -262,8 +262,8 @@ def _says_nothing(answers: object) -> bool:
     )
 
 
-def _without(value: object, parts: Iterable[PartPath]) -> Any:
-    """Return JSON without some of its parts; unchanged parts are shared, not copied."""
+def _without(value: Any, parts: Iterable[PartPath]) -> Any:
+    """Return an object or list without some of its parts; unchanged ones are shared, not copied."""
     below: dict[str | int, list[PartPath]] = {}
     for step, *rest in parts:
         below.setdefault(step, []).append(tuple(rest))
@@ -276,6 +276,4 @@ def _without(value: object, parts: Iterable[PartPath]) -> Any:
 
     if isinstance(value, Mapping):
         return dict(kept(value.items()))
-    if isinstance(value, list | tuple):
-        return [each for _, each in kept(enumerate(value))]
-    return value
+    return [each for _, each in kept(enumerate(value))]

@@ -367,12 +367,11 @@ def _check_points(
     found = (_point_problem(point, (*at, index), shape) for index, point in enumerate(points))
     if wrong := next(filter(None, found), None):
         yield attrs.evolve(wrong, part=part)
+        return
     # Points beyond the image are stored as they are, and worth a warning.
     for name, length, limit in zip("xy", "wh", frame, strict=True):
-        if limit is None:
-            continue
-        farthest = max((_edge(point, name, length) for point in points), default=0.0)
-        if is_beyond(farthest, limit):
+        edges = (float(point[name]) + float(point.get(length, 0)) for point in points)
+        if limit is not None and is_beyond(farthest := max(edges), limit):
             yield warning(at, f"it extends to {name}={farthest:g}, but the image ends at {limit}")
 
 
@@ -407,15 +406,3 @@ def _coordinate_problem(value: object) -> str:
     if not -LARGEST <= cast("float", value) <= LARGEST:  # also NaN
         return "it is too large, or no finite number, which JSON cannot represent"
     return f"{value} {_NEGATIVE}" if value < 0 else ""
-
-
-def _edge(point: object, name: str, length: str) -> float:
-    """Return how far a point or rectangle reaches; 0 if its coordinates are wrong anyway."""
-    if not isinstance(point, Mapping):
-        return 0.0
-    sides: Sequence[object] = (point.get(name), point.get(length, 0))
-    return sum(
-        float(each)
-        for each in sides
-        if isinstance(each, int | float | Real | str) and not _coordinate_problem(each)
-    )

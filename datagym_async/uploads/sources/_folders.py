@@ -290,8 +290,7 @@ def looked_up(
     with contextlib.ExitStack() as opened:
         pool: ThreadPoolExecutor | None = None
         for entry in entries:
-            # At once: called for every file.
-            if not isinstance(entry, tuple) or entry[1].size is not None or not _is_unknown(entry):
+            if not _is_unknown(entry):
                 yield entry
                 continue
             pool = pool or opened.enter_context(ThreadPoolExecutor(LOOKED_UP))
