@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import io
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing
 from itertools import count
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Literal, NamedTuple, Self, TypeAlias
-from urllib.parse import unquote_plus, urlsplit
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Self, TypeAlias
+from urllib.parse import unquote_plus
 
 import attrs
 
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
 BitmapFormat: TypeAlias = Literal["png", "bmp"]
 BitmapOutcome: TypeAlias = Literal["saved", "skipped", "failed"]
+_URL: Final = re.compile(r"/export/bitmap/([^/?#]+)/([^/?#]+)")
 
 
 @attrs.frozen
@@ -107,14 +109,10 @@ class BitmapReport(Shown):
 
 
 def _named_by(url: str) -> tuple[str, str]:
-    """Return the task and the key at the end of a bitmap's URL."""
-    try:
-        parts = urlsplit(url).path.split("/")
-    except ValueError:  # invalid brackets
-        parts = []
-    if len(parts) < 2:
+    """Return the task and the key in a bitmap's URL."""
+    if not (found := _URL.search(url)):
         raise APIResponseValidationError("The export contains an invalid URL of a bitmap.")
-    return parts[-2], unquote_plus(parts[-1])
+    return found[1], unquote_plus(found[2])
 
 
 def placed(bitmaps: Sequence[Bitmap], suffix: str) -> Iterator[tuple[Bitmap, Path]]:
