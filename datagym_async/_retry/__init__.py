@@ -15,12 +15,7 @@ from typing import TYPE_CHECKING
 from datagym_async._public import when_asked
 
 if TYPE_CHECKING:
-    from datagym_async._retry._delays import (
-        RetryPolicy,
-        parse_retry_after,
-        pause_asked,
-        said_at,
-    )
+    from datagym_async._retry._delays import RetryPolicy, parse_retry_after, pause_asked, said_at
     from datagym_async._retry._loop import SEEMS_DOWN, RetryLoop, RetryQuota
     from datagym_async._retry._table import Action, Trouble, classify, decide, is_outage
 else:

@@ -21,11 +21,7 @@ from typing import TYPE_CHECKING
 from datagym_async._public import when_asked
 
 if TYPE_CHECKING:
-    from datagym_async._runs._disk import (
-        Database,
-        HashedPart,
-        lock_path,
-    )
+    from datagym_async._runs._disk import Database, HashedPart, lock_path
     from datagym_async._runs._engine import BulkRun, is_fatal
     from datagym_async._runs._images import Findings, decode
     from datagym_async._runs._options import DRAIN_SECONDS, Stops

@@ -124,10 +124,7 @@ def tell(output: Output, report: UploadReport, weights: Mapping[Outcome, int]) -
     output.table(("Outcome", ">Items", ">Size"), list(outcome_rows(report, weights)))
     if len(report.datasets) > 1:
         output.result("")
-        output.table(
-            ("Dataset", ">Held before", ">Uploaded", "!"),
-            list(dataset_rows(report)),
-        )
+        output.table(("Dataset", ">Held before", ">Uploaded", "!"), list(dataset_rows(report)))
     output.result("")
     for line in remarks(report):
         output.warning(line)

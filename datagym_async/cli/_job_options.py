@@ -389,9 +389,6 @@ DOWNLOAD: Final = OptionTable(
             Option("--max-failures N", "Stop after N media have failed.", least=1),
             _MAX_DURATION,
         ),
-        "Display and report": (
-            _STATS,
-            _REPORT,
-        ),
+        "Display and report": (_STATS, _REPORT),
     },
 )

@@ -28,10 +28,7 @@ _SETTLING: Final = {"complete": "Completing", "skip": "Skipping"}
 
 States = Annotated[
     list[str] | None,
-    flag(
-        "--state STATE",
-        "Only tasks in this state, for example waiting. May be repeated.",
-    ),
+    flag("--state STATE", "Only tasks in this state, for example waiting. May be repeated."),
 ]
 Search = Annotated[
     str | None,

@@ -22,11 +22,7 @@ from datagym_async._checks import checked
 from datagym_async._files import from_home as _from_home
 from datagym_async._files import to_path as _to_path
 from datagym_async._public import publish
-from datagym_async.look._marks import (
-    colors_of as colors_of,
-    draw as draw,
-    svg as svg,
-)
+from datagym_async.look._marks import colors_of as colors_of, draw as draw, svg as svg
 from datagym_async.look._gallery import (
     Gallery as Gallery,
     GalleryOptions as GalleryOptions,

@@ -18,12 +18,7 @@ from datagym_async._files import telling
 from datagym_async._runs._images import UPRIGHT, in_turn, orientation_of
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import ConfigurationError
-from datagym_async.look._marks import (
-    in_colors,
-    opened,
-    silence_size_warnings,
-    why_unreadable,
-)
+from datagym_async.look._marks import in_colors, opened, silence_size_warnings, why_unreadable
 
 if TYPE_CHECKING:
     from datagym_async._processes import WorkerProcesses

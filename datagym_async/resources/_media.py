@@ -43,14 +43,7 @@ from datagym_async.exceptions import (
     FileChangedError,
     NotFoundError,
 )
-from datagym_async.models import (
-    Dataset,
-    DatasetId,
-    DatasetMedia,
-    Media,
-    MediaId,
-    UrlResult,
-)
+from datagym_async.models import Dataset, DatasetId, DatasetMedia, Media, MediaId, UrlResult
 from datagym_async.models._names import fold_link, fold_name, fold_written
 from datagym_async.resources._base import ApiSession, Resource
 from datagym_async.resources._links import DEFAULT_BATCH, upload_in_batches

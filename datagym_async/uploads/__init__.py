@@ -53,10 +53,7 @@ from datagym_async.uploads.plan._journal import (
     list_jobs as list_jobs,
     show_job as show_job,
 )
-from datagym_async.uploads.sources._leaves import (
-    Source as Source,
-    failed_items as failed_items,
-)
+from datagym_async.uploads.sources._leaves import Source as Source, failed_items as failed_items
 from datagym_async.uploads.sources._watch import FolderWatch as FolderWatch
 
 publish(globals())
