@@ -44,6 +44,15 @@ def test_paths_are_as_they_were_typed(
     assert f"send   b.jpg (3.0 kB) from {Path('photos', 'b.jpg')}" in ran.out.splitlines()
 
 
+def test_an_address_that_is_none_is_named_once(at_service: Cli, photos: Path) -> None:
+    """It is name and source at once, and its reason begins with it."""
+    at_service("datasets", "create", "Photos")
+    wrong = "ftp://host/a.jpg"
+    ran = at_service("upload", photos, wrong, "-d", "Photos", "--dry-run")
+    (line,) = (each for each in ran.out.splitlines() if wrong in each)
+    assert (ran.status, line.startswith(f"reject {wrong}: "), line.count(wrong)) == (1, True, 1)
+
+
 def test_json_lines(at_service: Cli, photos: Path) -> None:
     """With --json each item is a line, and the last line is the summary."""
     at_service("datasets", "create", "Photos")

@@ -341,6 +341,33 @@ def test_a_file_that_is_no_journal(at_service: Cli, many: Path, state: Path) -> 
     assert path.exists()
 
 
+def test_jobs_that_cannot_be_resumed_by_their_name(
+    at_service: Cli, many: Path, state: Path, faults: FaultPlan
+) -> None:
+    """Of another service, with more sources than a journal names, or damaged: nothing is sent."""
+    gone = [many / f"{number}.gone" for number in range(1000)]
+    at_service("upload", many / "00.jpg", *gone, "-d", "Photos", "--create")
+    (path,) = state.glob("*.journal")
+    assert names(at_service) == ["00.jpg"]
+    asked = len(faults.requests)
+
+    elsewhere = at_service("jobs", "resume", path, "--base-url", "http://127.0.0.1:1")
+    assert (elsewhere.status, "name them again: datagym-async upload" in elsewhere.err) == (2, True)
+    assert "..." in elsewhere.err
+    with sqlite3.connect(path) as database:
+        database.execute("PRAGMA application_id = 1")
+    database.close()
+    damaged = at_service("jobs", "resume", path)
+    assert (damaged.status, "cannot be read as a journal" in damaged.err) == (2, True)
+    path.unlink()
+    assert len(faults.requests) == asked
+    upload(at_service, many, "--max-files", "1")
+    asked = len(faults.requests)
+    elsewhere = at_service("jobs", "resume", "Photos", "--base-url", "http://127.0.0.1:1")
+    assert (elsewhere.status, "leave --base-url out" in elsewhere.err) == (2, True)
+    assert (len(faults.requests), only_job(at_service)["complete"]) == (asked, False)
+
+
 def test_jobs_in_80_columns(at_service: Cli, many: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A line or two a job: the beginning of its name that no other has, and the end of paths."""
     deep = many / "holiday-photographs" / "of-the-year-2026"

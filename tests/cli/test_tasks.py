@@ -185,6 +185,9 @@ def test_an_unknown_state_is_said_before_a_question(
 
 def test_bitmaps_are_downloaded(at_service: Cli, project: SeededProject, tmp_path: Path) -> None:
     """What is segmented goes to a folder; a second run fetches nothing."""
+    none = at_service("bitmaps", "Street scenes", tmp_path)
+    assert (none.status, none.out) == (0, "")
+    assert none.err == "Nothing to download: no finished task has a segmentation.\n"
     at_service("tasks", "complete", *project.task_ids.values())
     ran = at_service("bitmaps", "Street scenes", tmp_path)
     assert (ran.status, ran.err) == (0, "")
