@@ -31,7 +31,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number in range(30):
         (folder / f"{number}.jpg").write_bytes(JPEG + b"x" * 100)
     for number in range(3):
-        (folder / "sub" / f"large-{number}.jpg").write_bytes(JPEG + b"x" * 2_500_000)
+        (folder / "sub" / f"large-{number}.jpg").write_bytes(JPEG + b"x" * 4_500_000)
     (folder / "list.txt").write_text(
         "".join(f"http://h/link-{number}.jpg\n" for number in range(70))
     )

@@ -82,7 +82,7 @@ def test_a_turned_image_is_warned_of(kind: str, orientation: int, is_told: bool)
 async def test_an_upload_rejects_and_warns(tmp_path: Path) -> None:
     """Results carry the warnings, the report counts them, and cut images stay at home."""
     service = FakeService()
-    (tmp_path / "large.jpg").write_bytes(photos.half_jpeg(2_000_000))
+    (tmp_path / "large.jpg").write_bytes(photos.half_jpeg(4_500_000))
     items = [
         UploadItem("good.jpg", photos.jpeg(4000)),
         UploadItem("half.jpg", photos.half_jpeg(4000)),

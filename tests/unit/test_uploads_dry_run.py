@@ -41,7 +41,7 @@ def sources(tmp_path: Path) -> list[Source]:
         "notes.txt": b"Not an image.",
         "sub/A.jpg": SOUND_JPEG + b"2",
         "sub/cut.jpg": SOUND_JPEG[:9],
-        "sub/large.jpg": SOUND_JPEG + bytes(2_000_000),
+        "sub/large.jpg": SOUND_JPEG + bytes(4_500_000),
     }.items():
         file = tmp_path / "photos" / path
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -93,7 +93,7 @@ async def test_the_summary_is_a_sentence(service: FakeService, sources: list[Sou
             pass
 
     assert str(plan.summary) == (
-        "10 items for 'Photos': 6 to send (2.0 MB), 0 to skip, 4 to reject."
+        "10 items for 'Photos': 6 to send (4.5 MB), 0 to skip, 4 to reject."
     )
     assert plan.summary.planned == 10
     assert repr(plan) == "<DryRun 10 items found>"
