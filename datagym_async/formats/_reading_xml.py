@@ -7,6 +7,7 @@ label file needs them, and a few lines can fill any memory (defusedxml).
 from __future__ import annotations
 
 import math
+import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
@@ -157,12 +158,16 @@ def elements(path: Path, root: str, wanted: Collection[str]) -> Iterator[Element
     """
     refused = extra_module("defusedxml", FormatError).DefusedXmlException
     parser = extra_module("defusedxml.sax", FormatError).make_parser()
-    builder = _Builder(wanted, parser.getLineNumber)
+    blank = 0  # lines before the declaration, which expat does not take
+    builder = _Builder(wanted, lambda: parser.getLineNumber() + blank)
     parser.setContentHandler(builder)
 
     tags, since = 0, 0
     try:
         with open(path, "rb", opener=regular_only) as file:
+            while not (line := file.readline(_PIECE)).strip() and line:
+                blank += 1
+            file.seek(-len(line.lstrip()), os.SEEK_CUR)
             while piece := file.read(_PIECE):
                 parser.feed(piece)
                 if builder.root and builder.root != root:
@@ -179,7 +184,7 @@ def elements(path: Path, root: str, wanted: Collection[str]) -> Iterator[Element
         yield from builder.done
     except SAXParseException as error:
         yield from builder.done
-        text = f"line {error.getLineNumber()}: it is not XML: {error.getMessage()}"
+        text = f"line {(error.getLineNumber() or 1) + blank}: it is not XML: {error.getMessage()}"
         raise BrokenError(text) from None
     except refused as error:
         text = f"it declares entities, which are not read ({type(error).__name__})"

@@ -85,7 +85,7 @@ def open_yolo(path: Path, options: Options) -> RawDataset:
         except BrokenError as error:
             raise FormatError(f"{data} cannot be read as yolo: {error}") from None
         yolo, looked_for = _yolo_of(data, content, options.classes), "images"
-        found, problems = _in_dataset(path, data, content, options.split)
+        found, problems = _in_dataset(data, content, options.split)
         if options.images:
             pictures = Pictures.of_labels(path, options)
             found = [_elsewhere(each, pictures) for each in found]
@@ -130,7 +130,7 @@ def yolo_kind(path: Path) -> YoloName:
         content = _content_of(data) if data else {}
         if content.get("kpt_shape"):
             return "yolo-pose"
-        found = _in_dataset(path, data, content, None)[0] if data else _in_folder(path, None)
+        found = _in_dataset(data, content, None)[0] if data else _in_folder(path, None)
     except (BrokenError, FormatError):
         return "yolo"
     if any(map(is_dota, _first_lines(found))):
@@ -179,24 +179,25 @@ def _point_names(known: Sequence[str], count: int) -> list[str]:
 
 
 def _in_dataset(
-    path: Path, data: Path, content: Mapping[str, Any], split: str | None
+    data: Path, content: Mapping[str, Any], split: str | None
 ) -> tuple[list[Labelled], list[str]]:
     """Return the images of a dataset, and missing files.
 
-    If the parts of the data file lead to no labels, the folder is read that holds it: labels are
-    often moved, and the lists of darknet left behind.
+    If the parts of the data file lead to no labels, the folders beside it are read: labels are
+    often moved, lists of darknet left behind, and Roboflow has had a folder ``export`` for all.
     """
-    found, problems = _in_parts(data, content, split, data.parent)
+    home = data.parent
+    found, problems = _in_parts(data, content, split, home)
     if any(is_there(each.labels) for each in found):
         return found, problems
     with suppress(FormatError):  # a folder beside the file, in which Ultralytics keeps datasets
-        others, missing = _in_parts(data, content, split, data.parent / "datasets")
+        others, missing = _in_parts(data, content, split, home / "datasets")
         if any(is_there(each.labels) for each in others):
             return others, missing
-    if split or not path.is_dir() or not (data.suffix == ".data" or _has_both(path)):
-        return found, problems
-    inside = _named_apart(_in_folder(path, None), path)
-    if not any(is_there(each.labels) for each in inside):
+    is_whole = data.suffix == ".data" or _has_both(home)
+    homes = [home] if is_whole else filter(_has_both, sorted(home.glob("[!.]*")))
+    inside = _named_apart([one for each in homes for one in _in_folder(each, None)], home)
+    if split or not any(is_there(each.labels) for each in inside):
         return found, problems
     return inside, problems or [f"it leads to labels of none of its {len(found):,} images"]
 

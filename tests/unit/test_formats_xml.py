@@ -214,6 +214,23 @@ def test_a_bad_object_of_voc_is_one_loss(tmp_path: Path, inside: str, words: str
     assert words in lost.examples[0]
 
 
+@pytest.mark.parametrize("blank", ["\n", "\r\n \t\r\n", "  "])
+def test_blanks_before_the_declaration(tmp_path: Path, blank: str) -> None:
+    """Texts of scripts begin with an empty line; lines are counted with it."""
+    whole = voc(CAR, CAR.replace("car", "")).replace("<annotation>", "<annotation>\n", 1)
+    text(tmp_path / "a.xml", f"{blank}<?xml version='1.0'?>\n{whole}")
+    assert formats.sniff(tmp_path) == "voc"
+    (image,), losses = told(open_dataset(tmp_path))
+    assert [each.category.name for each in image.objects] == ["car"]
+    lines = blank.count("\n") + whole[: whole.rindex("<object>")].count("\n") + 2
+    assert f"a.xml, line {lines}: it has no class" in str(losses.report())
+    text(tmp_path / "a.xml", f"{blank}<annotation>\n</a>")
+    with pytest.raises(
+        FormatError, match=rf"a\.xml: line {blank.count(chr(10)) + 2}: it is not XML"
+    ):
+        open_dataset(tmp_path)
+
+
 BOMB = (
     '<?xml version="1.0"?><!DOCTYPE lolz [<!ENTITY a "lol"><!ENTITY b "&a;&a;&a;&a;&a;&a;">]>'
     "<annotation><filename>&b;</filename></annotation>"

@@ -312,8 +312,9 @@ def test_a_list_with_lines_that_name_no_file(tmp_path: Path) -> None:
     images, lost = read(open_dataset(tmp_path, "yolo"))
     assert ([each.name for each in images], lost) == (["a.png"], {})
     text(tmp_path / "l.txt", "/\n./\n")
+    (tmp_path / "labels" / "a.txt").unlink()
     with pytest.raises(FormatError, match="leads to no images"):
-        open_dataset(tmp_path / "data.yaml", "yolo")
+        read(open_dataset(tmp_path, "yolo"))
 
 
 def test_the_upright_image_is_measured(tmp_path: Path) -> None:
@@ -635,7 +636,12 @@ def test_lists_that_the_file_leaves_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize("listed", ["", "data/obj_train_data/a.png\n"])
 @pytest.mark.parametrize(
     ("file", "labels"),
-    [("obj.data", "labels/train"), ("obj.data", "train"), ("data.yaml", "labels/train")],
+    [
+        ("obj.data", "labels/train"),
+        ("obj.data", "train"),
+        ("data.yaml", "labels/train"),
+        ("data.yaml", "export/labels"),  # of Roboflow, for images without a part
+    ],
 )
 def test_a_file_that_leads_to_no_labels(
     tmp_path: Path, file: str, labels: str, listed: str
@@ -649,14 +655,14 @@ def test_a_file_that_leads_to_no_labels(
         text(tmp_path / "train.txt", listed)
     picture(tmp_path / labels.replace("labels", "images") / "a.png")
     text(tmp_path / labels / "a.txt", "1 0.5 0.5 0.5 0.5\n")
-    assert sniff(tmp_path) == "yolo"
-    images, lost = read(open_dataset(tmp_path))
-    assert [(each.name, each.objects[0].category.name) for each in images] == [
-        ("train/a.png", "dog")
-    ]
-    assert lost == {"broken": 1}
-    with pytest.raises(FormatError, match="leads to"):  # the file itself is about its parts
-        open_dataset(tmp_path / file)
+    name = "train/a.png" if "train" in labels else "a.png"
+    for path in (tmp_path, tmp_path / file):
+        assert sniff(path) == "yolo"
+        images, lost = read(open_dataset(path))
+        assert [(each.name, each.objects[0].category.name) for each in images] == [(name, "dog")]
+        assert lost == {"broken": 1}
+    with pytest.raises(FormatError, match=r"leads to|names no images under val"):
+        open_dataset(tmp_path, split="val")
 
 
 @pytest.mark.parametrize("file", ["data.yaml", "obj.data"])
