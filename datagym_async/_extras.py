@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import warnings
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -56,6 +57,11 @@ def extra_module(
         raise error(
             missing_extra(missing, extra) or f"{name} cannot be imported: {missing}"
         ) from None
+
+
+def silence_pillow() -> None:
+    """Turn off Pillow's warnings, of large images and broken EXIF, in a process of ours."""
+    warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def require_modules(what: str, extra: str, *names: str, instead: str = "") -> None:

@@ -12,6 +12,7 @@ import rich  # noqa: F401 -- all commands draw with it: if it is missing, that i
 import typer.core
 import typer.main
 
+from datagym_async._extras import silence_pillow
 from datagym_async._version import __version__
 from datagym_async.cli._options import OF_CLIENTS, Shared, sign
 
@@ -168,6 +169,7 @@ app.callback()(_shared_options)
 
 
 def run(argv: Sequence[str]) -> int:
+    silence_pillow()
     try:
         whole: Any = typer.main.get_command(app)
         status = whole(args=list(argv) or ["--help"], prog_name=PROGRAM, standalone_mode=False)

@@ -38,7 +38,7 @@ from datagym_async.look import (
     build_sheet,
 )
 from datagym_async.look import stats as stats_of_file
-from datagym_async.look._marks import silence_size_warnings, why_unreadable
+from datagym_async.look._marks import why_unreadable
 from datagym_async.look._pages import few, statistics_page, statistics_svg
 from datagym_async.look._sheet import FORMS
 from datagym_async.look._stats import FindingKind, Histogram
@@ -99,7 +99,6 @@ def preview(
     """
     if output.suffix.lower() not in FORMS:
         raise CommandError(f"The file {output} must end in .png, .jpg, .webp or .pdf.")
-    silence_size_warnings()
     subjects = Subjects(subject, project, labels, images, classes)
     choice = Choice(count=count, seed=seed, classes=of_class or (), state=state, query=query)
 
@@ -267,7 +266,6 @@ def gallery(
     """
     if iou is not None and compare is None:
         raise CommandError("--iou needs --compare.")
-    silence_size_warnings()
     shown, done = invocation.output, deque((0,), maxlen=1)
     subjects, total = Subjects(subject, project, labels, images, classes), 0
     options = GalleryOptions(

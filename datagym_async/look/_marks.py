@@ -11,7 +11,6 @@ import hashlib
 import io
 import os
 import re
-import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import lru_cache
@@ -272,11 +271,6 @@ _FONTS: Final = ("DejaVuSans.ttf", "Arial Unicode.ttf", "arial.ttf", "NotoSans-R
 def require_look(what: str) -> None:
     """Raise `ConfigurationError` if the drawing library is not installed."""
     require_modules(what, "look", "PIL", "jinja2")
-
-
-def silence_size_warnings() -> None:
-    """Turn off Pillow's warnings of large images, in a process of ours."""
-    warnings.filterwarnings("ignore", "Image size .* exceeds limit")
 
 
 def opened(image: Drawable) -> Image:

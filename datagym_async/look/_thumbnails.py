@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
 
+from datagym_async._extras import silence_pillow
 from datagym_async._files import telling
 from datagym_async._runs._images import UPRIGHT, in_turn, orientation_of
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import ConfigurationError
-from datagym_async.look._marks import in_colors, opened, silence_size_warnings, why_unreadable
+from datagym_async.look._marks import in_colors, opened, why_unreadable
 
 if TYPE_CHECKING:
     from datagym_async._processes import WorkerProcesses
@@ -70,7 +71,7 @@ def _pool(count: int) -> WorkerProcesses:
 
 def _begin() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
-    silence_size_warnings()
+    silence_pillow()
 
 
 @asynccontextmanager

@@ -404,6 +404,18 @@ def test_a_configuration_out_of_a_file(bench: Bench) -> None:
     assert [each.type for each in polygon.entries] == ["POLYGON"]
 
 
+def test_images_with_broken_exif(bench: Bench) -> None:
+    """Half a list of EXIF is common, and no concern of labels: Pillow's warning is not shown."""
+    stream = io.BytesIO()
+    Image.new("RGB", (20, 10)).save(stream, "JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0\x09\0\x12")
+    labels = bench.file("labels/a.txt", "0 0.5 0.5 0.5 0.5").parent
+    bench.file("labels/classes.txt", "car")
+    (labels / "a.jpg").write_bytes(stream.getvalue())
+    for command in (("stats", labels), ("config", "from", labels)):
+        ran = bench.cli(*command)
+        assert (ran.status, ran.err, "car" in ran.out) == (0, "", True)
+
+
 def test_a_configuration_out_of_a_file_into_a_project(bench: Bench) -> None:
     """As `config upload` does it: with what changes and what is at stake, and not without a yes."""
     first = bench.file("a.json", coco({"car": [1, 2, 3, 4]}))
