@@ -161,8 +161,6 @@ def remaining(shards: Sequence[Progress]) -> Rest:
     pending = (each.shard + each.passed * count for each in shards if each.passed < len(each))
     first = min(pending, default=len(rest))
     last = min(len(rest), count * max(each.passed + each.ahead.bit_length() for each in shards))
-    if first >= len(rest):
-        return Rest(rest.count, base=rest.count)
     base = rest.at(first)
     done = {
         rest.at(number)
@@ -175,7 +173,7 @@ def remaining(shards: Sequence[Progress]) -> Rest:
 
 def _places(bits: int, digit: str) -> Iterator[int]:
     """Yield the places of ones, or of zeros below the highest one, the lowest first."""
-    return (place for place, each in enumerate(f"{bits:b}"[::-1]) if bits and each == digit)
+    return (place for place, each in enumerate(f"{bits:b}"[::-1]) if each == digit)
 
 
 def _bits(ones: Iterable[int]) -> int:

@@ -213,9 +213,6 @@ class Prefetcher:
                 return
 
 
-_BUFFERS = (bytes, bytearray, memoryview)
-
-
 def _shown(data: object) -> str:
     size = getattr(data, "shape", None) or getattr(data, "size", None)
     return f"<{type(data).__name__} {size if size is not None else weigh(data)}>"
@@ -249,11 +246,11 @@ class Sample(Shown):
 
 def weigh(value: object) -> int:
     """Return about how many bytes a value takes in memory."""
-    if isinstance(value, _BUFFERS):
+    if isinstance(value, bytes | bytearray):
         return len(value)
     if isinstance(value, Sample):
         return weigh(value.data)
-    nbytes = getattr(value, "nbytes", None)  # arrays and tensors
+    nbytes = getattr(value, "nbytes", None)  # arrays, tensors and views
     if isinstance(nbytes, int):
         return nbytes
     if isinstance(value, list | tuple):

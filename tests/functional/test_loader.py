@@ -243,7 +243,12 @@ async def test_arrays_of_gray_alpha_and_turned_images(caplog: pytest.LogCaptureF
             await made.server.set_task_state(made.project.task_ids[name], "COMPLETED")
         load = client.loader(project_id=made.project_id, decode="numpy", orientation="apply")
         found = {sample.media.name: sample async for sample in load}
+        kept = [each async for each in client.loader(project_id=made.project_id, decode="pillow")]
+        bare = client.loader(made.dataset_id, decode="pillow", orientation="apply")
+        sizes = {sample.media.name: sample.data.size async for sample in bare}
 
+    assert sizes == {"a.jpg": (40, 80), "b.png": (50, 30), "c.png": (50, 30)}
+    assert {each.labels.annotations[0].shape for each in kept if each.labels} == {box.shape}
     assert found["a.jpg"].data.shape == (80, 40, 3)
     assert {name: sample.data.mean() for name, sample in found.items() if name != "a.jpg"} == {
         "b.png": 127,
@@ -261,6 +266,8 @@ async def test_arrays_of_gray_alpha_and_turned_images(caplog: pytest.LogCaptureF
     assert [text.partition(" of media")[0] for text in said] == [
         "The array keeps only the upper 8 of the 16 bits"
     ]
+    threads = {each.threadName for each in caplog.records if each.message in said}
+    assert "MainThread" not in threads, "decoding blocks"
 
 
 async def test_a_transform_runs_in_threads_and_says_what_is_yielded(full: World) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datagym_async.data._order import Order
+from datagym_async.data._order import Order, Progress, Rest
 
 
 @given(st.integers(0, 300), st.integers(-5, 2**70), st.integers(0, 9))
@@ -42,3 +42,26 @@ def test_seeds_and_epochs_differ() -> None:
 
     assert max(same) < 12
     assert 0.5 < sum(same) / len(same) < 1.5
+
+
+def test_the_order_of_a_seed_is_the_same_in_every_version() -> None:
+    """A state of today means the same samples tomorrow; another order needs another version."""
+    order = Order(12, 8, epoch=1)
+    expected = [1, 6, 8, 10, 2, 0, 7, 11, 3, 5, 4, 9]
+    assert [order.at(position) for position in range(12)] == expected
+
+
+@given(st.integers(0, 60), st.integers(0, 2**20), st.integers(1, 4), st.integers(0, 60))
+def test_to_advance_is_to_mark_the_next_ones(count: int, done: int, shards: int, more: int) -> None:
+    """Also where some behind them are done already."""
+    marked, advanced = (Progress(Rest(count), shards - 1, shards) for _ in range(2))
+    for progress in (marked, advanced):
+        for number in range(len(progress)):
+            if done >> number & 1:
+                progress.mark(number)
+    following = list(marked.pending())[:more]
+    for number in following:
+        marked.mark(number)
+    advanced.advance(len(following))
+
+    assert advanced == marked

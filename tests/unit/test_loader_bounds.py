@@ -16,7 +16,7 @@ import pytest
 from datagym_async import DataGymClient
 from datagym_async.data import DatasetLoader, LoaderConfig, Sample
 from datagym_async.data._config import LoaderOptions
-from datagym_async.exceptions import ConfigurationError
+from datagym_async.exceptions import APIConnectionError, ConfigurationError
 from tests.helpers.fake_library import DATASET, FakeLibrary
 from tests.helpers.sentinel import TOKEN
 
@@ -271,3 +271,11 @@ async def test_even_shards_do_not_skip() -> None:
         with pytest.raises(ValueError, match="broken") as raised:
             await anext(loader)
     assert raised.value.__notes__[-1] == 'on_error returned None; even="drop" needs a replacement'
+
+
+async def test_a_service_that_answers_in_between_is_not_gone() -> None:
+    """Every other sample fails, and is skipped: they would have to fail in a row."""
+    gone: dict[int, Exception] = {number: APIConnectionError("lost") for number in range(1, 40, 2)}
+    config = LoaderConfig(concurrency=1, on_error="skip")
+    async with loader_of(FakeLibrary(40, errors=gone), config) as loader:
+        assert [sample.index async for sample in loader] == list(range(0, 40, 2))

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from datagym_async.data import LoaderConfig
-from datagym_async.data._samples import decoded, turned
+from datagym_async.data import LoaderConfig, Sample
+from datagym_async.data._samples import decoded, turned, weigh
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.labels import (
     Annotation,
@@ -23,12 +23,12 @@ from datagym_async.labels import (
     Rectangle,
     Segmentation,
 )
-from datagym_async.models import TaskState
+from datagym_async.models import DatasetMedia, MediaSourceType, TaskState
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from datagym_async.data._config import DType
+    from datagym_async.data._config import Decode, DType
 
 
 def stored(image: Image.Image, form: str = "PNG", **options: object) -> bytes:
@@ -63,6 +63,9 @@ HALF = stored(Image.new("RGBA", (2, 1), (200, 100, 0, 51)))
 PALETTE = Image.new("P", (2, 1))
 PALETTE.putpalette([10, 20, 30, 40, 50, 60])
 PALETTE.putdata([0, 1])
+JPEG = stored(Image.new("RGB", (64, 64)), "JPEG")
+# Its 25th byte, where a PNG has its depth, is 16.
+COMMENTED = JPEG[:2] + b"\xff\xfe\0\x20" + bytes([16] * 30) + JPEG[2:]
 
 
 def test_gray_of_16_bits_keeps_its_middle() -> None:
@@ -133,6 +136,8 @@ def test_what_pillow_cannot_keep_is_an_error() -> None:
     [
         (GRAY, "I;16", "upper 8 of the 16 bits"),
         (wide_colours(2, (1, 2, 3)), "RGB;16", "upper 8 of the 16 bits"),
+        (wide_colours(6, (1, 2, 3, 4)), "RGBA;16", "upper 8 of the 16 bits"),
+        (COMMENTED, "RGB", ""),
         (HALF, "RGBA", "on white"),
         (stored(Image.new("RGBA", (2, 1))), "RGBA", "on white"),
         (stored(Image.new("RGBA", (2, 1), "red")), "RGBA", ""),
@@ -200,6 +205,34 @@ def test_the_orientation_is_kept_unless_asked() -> None:
 
     assert (kept.orientation, shown.orientation) == (6, 6)
     assert [getattr(each.data, "size", None) for each in (kept, shown)] == [(8, 4), (4, 8)]
+
+
+@pytest.mark.parametrize("decode", ["pillow", "numpy"])
+def test_an_image_that_is_cut_off_is_an_error_here(decode: Decode) -> None:
+    """And not where its pixels are first looked at, which nothing handles."""
+    with pytest.raises(OSError, match="truncated"):
+        decoded(JPEG[:-20], LoaderConfig(decode=decode))
+
+
+@pytest.mark.parametrize(
+    ("value", "weight", "shown"),
+    [
+        (b"12345", 5, "<bytes 5>"),
+        (bytearray(5), 5, "<bytearray 5>"),
+        (memoryview(np.zeros((2, 3))), 48, "<memoryview (2, 3)>"),
+        (np.zeros((4, 5, 3), np.uint8), 60, "<ndarray (4, 5, 3)>"),
+        (Image.new("RGB", (5, 4)), 60, "<Image (5, 4)>"),
+        (Image.new("L", (5, 4)), 20, "<Image (5, 4)>"),
+        ([b"12", (b"345",)], 5, "<list 5>"),
+        ({"a": b"12", "b": [b"345"]}, 5, "<dict 5>"),
+    ],
+)
+def test_a_value_weighs_what_its_data_do(value: object, weight: int, shown: str) -> None:
+    """Whatever a transform makes of them; and what is shown of a sample is short."""
+    sample = Sample(0, 0, DatasetMedia("a", 0, MediaSourceType.LOCAL, "a.jpg"), value)
+
+    assert weigh(value) == weigh(sample) == weigh([sample]) == weight
+    assert f"data={shown}, " in repr(sample)
 
 
 def test_a_broken_exif_does_not_lose_an_image() -> None:
