@@ -271,6 +271,12 @@ def test_names_of_a_zip_that_does_not_mark_utf_8(tmp_path: Path, raw: bytes) -> 
     assert [each.item.name for each in found_in(tmp_path / "a.zip")] == ["é.jpg"]
 
 
+def test_a_zip_with_the_paths_of_windows(tmp_path: Path) -> None:
+    """A folder is none of its members, whichever sign is in its path."""
+    (tmp_path / "a.zip").write_bytes(zip_of({"in\\": b"", "in\\x.jpg": jpeg(2000), "on/": b""}))
+    assert [each.item.name for each in found_in(tmp_path / "a.zip")] == ["x.jpg"]
+
+
 def test_members_of_a_zip_that_share_their_bytes(tmp_path: Path) -> None:
     """Each for itself would do; what all together unpack to is bounded too."""
     with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as zipped:

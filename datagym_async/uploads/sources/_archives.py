@@ -102,7 +102,8 @@ class Archive:
         archive = self._opened.enter_context(zipfile.ZipFile(self._stream))
         total = 0
         for info in archive.infolist():
-            if info.is_dir():
+            name = info.filename.replace("\\", "/")  # of .NET on Windows, folders included
+            if name.endswith("/"):
                 continue
             total += info.file_size
             refusal = ""
@@ -115,7 +116,6 @@ class Archive:
                 total > max(FREE, MAX_RATIO * self._size)
             ):
                 refusal = "unpacks to far more than its size"
-            name = info.filename.replace("\\", "/")
             if not info.flag_bits & 0x800:  # zip on Linux and macOS does not mark UTF-8
                 with contextlib.suppress(UnicodeError):
                     name = name.encode("cp437").decode()
