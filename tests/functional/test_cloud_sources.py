@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import attrs
 import pytest
 
-from datagym_async import DataGymClient
+from datagym_async import DataGymClient, ItemSettled, UploadEvent
 from datagym_async._runs import Stores
 from datagym_async.exceptions import ConfigurationError, TransferError
 from datagym_async.server import Server
@@ -392,8 +393,14 @@ async def test_reads_are_one_request_and_bounded(
 ) -> None:
     """A small image takes one request, what is none its first bytes, a large one its ranges."""
     broken.objects |= {"p/big.jpg": jpeg(9_000_000), "p/x.txt": b"t" * 100_000}
+    broken.objects["p/photo"] = jpeg(5000, seed=99)  # what it is shows in its first bytes
     config = UploadConfig(store_options=broken.options)
-    await client.upload(dataset_id, "s3://b/p/", config=config)
+    report = await client.upload(dataset_id, "s3://b/p/", config=config)
+    assert (report.uploaded, report.rejected) == (14, 1)
+    held = {each.name: each.id for each in (await client.datasets.get(dataset_id)).media}
+    assert await client.media.download(held["photo"]) == broken.objects["p/photo"]
+    wanted = [each for key, each in broken.ranges if key == "p/photo"]
+    assert wanted == ["bytes=0-63", "bytes=0-4999"]
     asked = dict(broken.ranges)
     assert all(broken.asked[f"p/{at:02}.jpg"] == 1 for at in range(12))
     assert asked["p/x.txt"] == "bytes=0-63"
@@ -404,6 +411,27 @@ async def test_reads_are_one_request_and_bounded(
         "bytes=4194304-8388607",
         "bytes=8388608-8999999",
     ]
+
+
+async def test_files_do_not_wait_for_objects(
+    client: DataGymClient, dataset_id: str, broken: BrokenStore, tmp_path: Path
+) -> None:
+    """They are sent once as many objects are asked for as are read at once."""
+    for at in range(5):
+        (tmp_path / f"file {at}.jpg").write_bytes(jpeg(2000, seed=at))
+    broken.objects = {f"p/{at:02}.jpg": jpeg(3000, seed=at) for at in range(90)}
+    settled, files_are_sent = [], threading.Event()
+
+    def note(event: UploadEvent) -> None:
+        settled.append(event)
+        if sum(isinstance(each, ItemSettled) for each in settled) == 5:
+            files_are_sent.set()
+
+    broken.fault = lambda key, _: "" if not key or files_are_sent.wait(5) else "500"
+    config = UploadConfig(store_options=broken.options, on_event=note)
+    report = await client.upload(dataset_id, [tmp_path, "s3://b/p/"], config=config)
+
+    assert (report.uploaded, report.failed, report.complete) == (95, 0, True)
 
 
 def test_a_listing_is_a_stream(broken: BrokenStore) -> None:
