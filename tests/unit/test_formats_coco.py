@@ -6,9 +6,11 @@ import json
 import os
 import sys
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import attrs
+import numpy as np
 import pytest
 
 from datagym_async import formats
@@ -166,6 +168,23 @@ def test_holes() -> None:
     boxed = coco.read(written.instances)
     assert only(boxed.images).annotations[0].shape == Rectangle(1, 1, 6, 6)
     assert boxed.losses.count(LossKind.OUTLINE) == 1
+
+
+def test_a_document_may_have_what_programs_have_in_memory() -> None:
+    """Masks as pycocotools encodes them, numbers and arrays of numpy, any mapping; no sets."""
+    image = LabeledImage(
+        media_name="a.jpg", annotations=[Annotation("car", HOLED)], width=20, height=10
+    )
+    written = coco.to_document([image], mapping=SEGMENTS).instances
+    (mask,) = written["annotations"]
+    mask["segmentation"]["counts"] = mask["segmentation"]["counts"].encode()
+    mask["image_id"], mask["bbox"] = np.int64(mask["image_id"]), np.asarray(mask["bbox"])
+    written["categories"] = [MappingProxyType(each) for each in written["categories"]]
+    back = only(coco.read(written, mapping=SEGMENTS).images)
+    assert back.annotations[0].shape == HOLED
+    mask["extra"] = {1, 2}
+    with pytest.raises(FormatError, match="document is not JSON: it has a value of set"):
+        coco.read(written)
 
 
 def test_holes_need_the_size() -> None:

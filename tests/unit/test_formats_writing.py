@@ -881,3 +881,27 @@ def test_an_image_named_like_a_file_of_the_format(tmp_path: Path) -> None:
     lost = formats.write(given, tmp_path / "out", "imagefolder")
     assert lost.count(LossKind.SAME_FILE) == 1
     assert "bbox" in (tmp_path / "out" / "train" / "metadata.jsonl").read_text()
+
+
+def test_each_small_loss_is_counted(tmp_path: Path) -> None:
+    """Of flat boxes, joints that occur twice or have no side, and what is nested outside."""
+    flat = [image("a.png", car(Rectangle(20, 10, 60, 0)))]
+    assert counts(formats.write(flat, tmp_path / "voc", "voc")) == {"flat": 1}
+
+    config = LabelConfig()
+    body = config.add_rectangle("body", "Body")
+    body.add_point("nose", "Nose").add_point("tail", "Tail")
+    joints = [Annotation("nose", Point(30, 20)), Annotation("nose", Point(31, 20))]
+    twice = [image("a.png", Annotation("body", BOX, (), joints))]
+    lost = formats.write(twice, tmp_path / "a.json", "coco", config=config)
+    assert counts(lost) == {"point": 1}
+    (written,) = json.loads((tmp_path / "a.json").read_text())["annotations"]
+    assert (written["keypoints"][:3], written["num_keypoints"]) == ([30, 20, 2], 1)
+    lost = formats.write(twice, tmp_path / "pose", "yolo-pose", config=config)
+    assert counts(lost) == {"flip": 1, "point": 1}
+    assert "flip_idx" not in (tmp_path / "pose" / "data.yaml").read_text()
+
+    outside = Rectangle(300, 0, 5, 5)
+    nested = [image("a.png", Annotation("body", outside, (), joints[:1]))]
+    lost = formats.write(nested, tmp_path / "cut.json", "coco", config=config, clip=True)
+    assert counts(lost) == {"empty": 2}

@@ -233,11 +233,13 @@ class _File:
                 return value.decode()
             if isinstance(value, Mapping):
                 return dict(value)
-            return value.tolist()  # arrays and numbers of numpy
+            if hasattr(value, "tolist"):  # arrays and numbers of numpy
+                return value.tolist()
+            raise TypeError(f"it has a value of {type(value).__name__}")
 
         try:
             return io.BytesIO(json.dumps(self.source, default=plain).encode())
-        except (AttributeError, RecursionError, TypeError, ValueError) as error:
+        except (RecursionError, TypeError, ValueError) as error:
             raise FormatError(f"{self.where} is not JSON: {error}") from None
 
 
