@@ -896,6 +896,8 @@ NOTHING = [
     ("names: {a: b}\ntrain: images", "cannot be read as yolo"),
     ("names: [[a]]\ntrain: images", "names must be a list"),
     ("kpt_shape: [3]\nnames: [a]\ntrain: images", "cannot be read as yolo"),
+    ("kpt_shape: [3, 4]\nnames: [a]\ntrain: images", "number of keypoints, and 2 or 3"),
+    ("train: [[images]]\nnames: [a]", "leads to no images.*a list in the list is not a path"),
     ("- a", "not YAML with names"),
     ("a: [", "is not YAML"),
     (b"\xff\xfe\x00", "not UTF-8 text"),
@@ -913,6 +915,26 @@ def test_what_is_no_dataset(tmp_path: Path, yaml: str | bytes, words: str) -> No
     if "YAML" in words or "UTF-8" in words:  # said of a folder, too
         with pytest.raises(FormatError, match=words):
             open_dataset(tmp_path, "yolo")
+
+
+@pytest.mark.parametrize(
+    ("broken", "words"),
+    [
+        ("train.txt", "list of images: it is not UTF-8 text"),
+        ("classes.txt", "list of names: it is not UTF-8 text"),
+    ],
+)
+def test_a_list_that_cannot_be_read_is_no_empty_one(
+    tmp_path: Path, broken: str, words: str
+) -> None:
+    """Its dataset would be another one, or have other classes."""
+    picture(tmp_path / "images" / "a.png")
+    text(tmp_path / "labels" / "a.txt", "0 0.5 0.5 0.5 0.5\n")
+    text(tmp_path / broken, b"images/a.png \xff\n")
+    if broken == "train.txt":
+        text(tmp_path / "data.yaml", "train: train.txt\nnames: [car]\n")
+    with pytest.raises(FormatError, match=f"{broken} cannot be read as a {words}"):
+        open_dataset(tmp_path, "yolo")
 
 
 def test_a_part_that_is_not_there_is_a_loss(tmp_path: Path) -> None:
