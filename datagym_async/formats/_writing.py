@@ -419,13 +419,14 @@ def _named(
         name = with_room(whole + spare, layout.suffix).removesuffix(spare)
     path = PurePosixPath(name)
     # If the image is put beside its label, another name for both does no harm.
-    first = folded_name(_label_file(path, layout.suffix))
-    while (label := folded_name(_label_file(path, layout.suffix))) in taken:
+    label = first = folded_name(_label_file(path, layout.suffix))
+    while label in taken:
         if source is None:
             losses.add(LossKind.SAME_FILE, media_name)
             return None
         whole_name = PurePosixPath(name).name
         path = PurePosixPath(name).with_name(numbered_file(whole_name, next(taken[first])))
+        label = folded_name(_label_file(path, layout.suffix))
     taken[label] = count(2)
     if name != whole:
         losses.add(LossKind.LONG_NAME, f"{media_name[:40]!r}...")
