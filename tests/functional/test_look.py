@@ -25,7 +25,7 @@ from datagym_async import (
     PermissionDeniedError,
     look,
 )
-from datagym_async.formats import FormatError
+from datagym_async.formats import FormatError, LossKind
 from datagym_async.labels import (
     Annotation,
     Classification,
@@ -555,6 +555,13 @@ async def test_turned_images_are_shown_as_they_are_stored(tmp_path: Path) -> Non
     assert (row["w"], row["h"], row["o"]) == (64, 48, "")
     with Image.open(gallery.path.parent / row["t"]) as thumbnail:
         assert (thumbnail.size, dict(thumbnail.getexif())) == ((64, 48), {})
+
+    (tmp_path / "in" / "a.txt").write_text("0 0.5 0.5 0.2 0.2\n")
+    (tmp_path / "in" / "classes.txt").write_text("car\n")
+    gallery = await look.gallery(tmp_path / "in", tmp_path / "site", options=IN_THREADS)
+    counted = await look.stats(tmp_path / "in")
+    assert gallery.notes == counted.notes  # labels of trainers may lie elsewhere then
+    assert counted.notes == (f"1 x {LossKind.TURNED.text} (a.jpg)",)
 
 
 async def test_thumbnails_are_made_in_processes(tmp_path: Path) -> None:
