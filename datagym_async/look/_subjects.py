@@ -250,7 +250,7 @@ async def labels_in(
         # The format is an option of an import, which nothing here has.
         said, _, _ = str(error).partition("; use format=...: ")
         raise FormatError(said.replace(", or choose with format=...", "")) from None
-    # Objects with several parts are counted and shown as several, labels of turned images elsewhere.
+    # Objects with several parts count as several, and labels of turned images lie elsewhere.
     other = LossKind.PARTS, LossKind.TURNED
     told = [each for each in file.losses.items if each.kind.is_loss or each.kind in other]
     notes += [f"not read: {each}" if each.kind.is_loss else str(each) for each in told]
