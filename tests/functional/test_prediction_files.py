@@ -80,7 +80,7 @@ async def test_coco_images_without_labels(
 BROKEN: dict[str, tuple[bytes, str | None, str]] = {
     "cut short": (json.dumps(ITEMS).encode()[:-9], None, "not JSON"),
     "object": (b'{"a": 1}', "json", "no JSON array"),
-    "empty": (b"", None, "no known format"),
+    "empty": (b"", None, "is empty"),
     "a line": (b"{}\n\n{", "jsonl", "line 3"),
     "one item": (b'{"internal_media_ID": "M"}', None, "array of items"),
     "no task": (b'{"labelIteration": 5}', "jsonl", "task"),
