@@ -81,6 +81,8 @@ def _steady_streams() -> Iterator[None]:
         except OSError:
             # The next file or socket would get its number, and libuv aborts when it closes that.
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+        if os.name != "nt":  # a parent with an event loop may pass on what it does not wait for
+            os.set_blocking(number, True)
     sys.stdin = sys.stdin or os.fdopen(0, closefd=False)
     before = sys.stdout, sys.stderr
     out, err = (SafeStream(_whole(stream, number)) for number, stream in enumerate(before, 1))

@@ -301,7 +301,7 @@ def by_annotation(cls: type, fields: list[attrs.Attribute[Any]]) -> list[attrs.A
     def with_rule(field: attrs.Attribute[Any]) -> attrs.Attribute[Any]:
         if field.converter is not None:
             return field
-        if _NUMBERS.search(str(here.get(str(field.type), field.type))):
+        if re.search(r"\b(int|float)\b", str(here.get(str(field.type), field.type))):
             field = field.evolve(converter=plain)
         kind = _kind_of(str(field.type), here)
         if kind is None or field.validator is not None:
@@ -311,13 +311,8 @@ def by_annotation(cls: type, fields: list[attrs.Attribute[Any]]) -> list[attrs.A
     return [with_rule(field) for field in fields]
 
 
-_NUMBERS: Final = re.compile(r"\b(int|float)\b")
-
-
 def plain(value: object) -> Any:
     """Return a number as one of Python's, and anything else as it is."""
-    if type(value) in {int, float, NoneType, str}:
-        return value
     if is_whole(value):
         return operator.index(cast("SupportsIndex", value))
     return float(cast("float", value)) if is_number(value) else value

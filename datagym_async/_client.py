@@ -216,16 +216,15 @@ class DataGymClient(NotCopied, ClientReading):
         """
         if self._open is not None or self._closed or self._is_opening:
             raise ClientClosedError(f"{self!r} can be opened once; make a new client")
-        import asyncio  # later than the module, which loads little
+        from asyncio import get_running_loop
+
+        from datagym_async._opened import Opened, token_of
 
         try:
-            asyncio.get_running_loop()
-        except RuntimeError:  # of trio, say
-            raise ClientClosedError(
-                "There is no event loop of asyncio here, which a client needs; run this with "
-                'asyncio.run(...), or anyio.run(..., backend="asyncio")'
-            ) from None
-        from datagym_async._opened import Opened, token_of
+            get_running_loop()
+        except RuntimeError:
+            msg = "A client needs an event loop of asyncio, and this one is not (of trio, say)"
+            raise ClientClosedError(msg) from None
 
         self._is_opening = True
         try:

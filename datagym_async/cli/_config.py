@@ -59,7 +59,7 @@ def show(
     else:
         rows = [row for entry in present.entries for row in _rows(entry, 0)]
         invocation.output.table(("Key!", "Type!", "Text", "Details"), rows)
-    return WELL
+    return invocation.output.whole()
 
 
 def _check_forms(invocation: Invocation, *, as_yaml: bool) -> None:
@@ -174,7 +174,7 @@ def from_labels(
     elif project is None:
         invocation.output.document(config.to_yaml() if as_yaml else config.to_json())
     if project is None:
-        return WELL
+        return invocation.output.whole()
     return _replace(invocation, project, config, None if no_backup else backup_folder, yes=yes)
 
 

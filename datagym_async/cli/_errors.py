@@ -99,7 +99,6 @@ def sentence_of(error: BaseException) -> str:
         return sentence
     if isinstance(error, OSError) and error.errno in TOO_MANY_OPEN:
         return f"{error.strerror}; {RAISE_OPEN_FILES}."
-    # `ulimit -v` and `-u`: memory, processes and threads.
     if isinstance(error, MemoryError | BlockingIOError) or "start new thread" in str(error):
         return (
             "Too little memory, or too many threads, for the limits of this shell or container; "

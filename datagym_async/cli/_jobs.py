@@ -139,7 +139,7 @@ def show(
     found = show_job(_path_of(job))
     if invocation.output.as_json:
         invocation.output.document(job_document(found))
-        return WELL
+        return invocation.output.whole()
     if found.problem:
         raise CommandError(f"{found.path} cannot be read as a journal: {found.problem}")
     counts = [f"{found.counts.get(each, 0):,} {each}" for each in (*_DONE, *_LEFT)]
@@ -156,7 +156,7 @@ def show(
         ("Resume with", how_to_resume(found)),
     ):
         invocation.output.result(f"{title:<14}{text}")
-    return WELL
+    return invocation.output.whole()
 
 
 @command(app, "resume")

@@ -243,12 +243,7 @@ def gallery(
     classes: Annotated[Path | None, flag("--classes FILE", _CLASSES)] = None,
     iou: Annotated[
         float | None,
-        flag(
-            "--iou SHARE",
-            "With --compare: IoU from which two objects count as the same. Default: 0.5.",
-            min=0.01,
-            max=1.0,
-        ),
+        flag("--iou SHARE", "For --compare: IoU of a match (default: 0.5).", min=0.01, max=1.0),
     ] = None,
     size: Annotated[
         int, flag("--size PIXELS", "Longer side of the thumbnails.", min=32, max=4096)
@@ -402,7 +397,7 @@ def stats(
     bad = [each for each in findings if each.count]
     for each in bad:
         shown.warning(f"--fail-on {each.kind}: {each.count:,} ({each.text}).")
-    return SOME_FAILED if bad else WELL
+    return SOME_FAILED if bad else shown.whole()
 
 
 def _tell(output: Output, found: LabelStatistics) -> None:

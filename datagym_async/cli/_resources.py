@@ -130,7 +130,7 @@ def show(
         left_out = show_dataset(invocation.output, found, limit=limit)
         if left_out:
             invocation.output.message(f"... and {left_out:,} more; --limit 0 lists all.")
-    return WELL
+    return invocation.output.whole()
 
 
 @command(datasets_app, "create")

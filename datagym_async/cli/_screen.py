@@ -30,7 +30,7 @@ from rich.text import Text
 from datagym_async._checks import shown
 from datagym_async._printable import ascii_json, indented_trace, printable, printable_json
 from datagym_async._wire._redact import Secrets, redact
-from datagym_async.cli._errors import SOME_FAILED, CommandError
+from datagym_async.cli._errors import SOME_FAILED, WELL, CommandError
 
 
 def clock(seconds: float | None) -> str:
@@ -156,12 +156,18 @@ class Output:
             self.message(empty)
         else:
             self.table(titles, rows)
-        # Here the output is all of the job; but who has left (`| head`) has seen enough.
+        self.whole()
+
+    def whole(self) -> int:
+        """Return the status of a command whose output is all of its job."""
+        self._out.file.flush()
+        # Who has left (`| head`) has seen enough.
         match getattr(self._out.file, "lost", None):
             case BrokenPipeError() as left:
                 raise left
             case OSError():
-                raise CommandError("The list could not be written completely.", status=SOME_FAILED)
+                raise CommandError("Not all of the output could be written.", status=SOME_FAILED)
+        return WELL
 
     def outcome(self, document: object, sentence: str) -> None:
         """Print the result of a command: the document, or the sentence unless it is quiet."""

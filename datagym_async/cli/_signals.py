@@ -37,14 +37,12 @@ def run_in_loop(main: Coroutine[object, object, T]) -> T:
 def _check_room() -> None:
     """Raise the system's error now: libuv would abort the process, or the loop could not end."""
     end = threading.Event()
-    with contextlib.ExitStack() as files, ThreadPoolExecutor(_THREADS) as threads:
-        try:
-            for _ in range(_FILES):
-                files.callback(os.close, os.dup(2))
-            for _ in range(_THREADS):
-                threads.submit(end.wait)
-        finally:
-            end.set()
+    with ThreadPoolExecutor(_THREADS) as threads, contextlib.ExitStack() as stack:
+        stack.callback(end.set)
+        for _ in range(_FILES):
+            stack.callback(os.close, os.dup(2))
+        for _ in range(_THREADS):
+            threads.submit(end.wait)
 
 
 STOPPING: Final = (

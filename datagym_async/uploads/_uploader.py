@@ -26,13 +26,7 @@ from datagym_async._runs._engine import BulkRun, DatasetLookup, MediaUploads
 from datagym_async._runs._options import DRAIN_SECONDS, Stops
 from datagym_async._runs._text import counted, size
 from datagym_async._threads import in_thread
-from datagym_async.exceptions import (
-    APIError,
-    ClientClosedError,
-    FileWriteError,
-    StoreError,
-    TransferError,
-)
+from datagym_async.exceptions import APIError, ClientClosedError, StoreError, TransferError
 from datagym_async.uploads._config import AUTO, UploadConfig, rules_of
 from datagym_async.uploads._feeder import Feeder, Work
 from datagym_async.uploads._sending import Sender, dead_links, prober_of
@@ -474,7 +468,7 @@ class DryRun(BulkRun[Work, PlannedUpload, PlanSummary]):
 
     def _outcome_of(self, error: Exception) -> Exception:
         if isinstance(error, sqlite3.Error):
-            return FileWriteError(self._plan.failure_text(error))
+            return TransferError(self._plan.failure_text(error), report=self.report)
         return error
 
     async def _close(self, *, complete: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -90,7 +91,76 @@ def test_a_list_that_is_not_written_whole(at_service: Cli, service: ServerThread
     ran = in_shell(">/dev/full", "datasets", "list", service=service)
 
     assert (ran.returncode, b"Traceback" in ran.stderr) == (1, False)
-    assert b"The list could not be written completely" in ran.stderr
+    assert b"Not all of the output could be written" in ran.stderr
+
+
+@pytest.fixture
+def many_classes(tmp_path: Path) -> Path:
+    """Return a file whose label configuration is larger than what a pipe holds."""
+    (file := tmp_path / "classes.txt").write_text("".join(f"class {n}\n" for n in range(1200)))
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "a.txt").write_text("0 0.5 0.5 0.1 0.1\n")
+    return file
+
+
+@pytest.mark.parametrize("more", [(), ("--yaml",)], ids=["json", "yaml"])
+def test_a_configuration_that_is_not_written_whole(
+    service: ServerThread, many_classes: Path, tmp_path: Path, more: tuple[str, ...]
+) -> None:
+    """Half of one would be uploaded with status 0 behind it."""
+    command = ("config", "from", many_classes.parent / "labels", "--classes", many_classes, *more)
+    whole = in_shell("", *command, service=service)
+    ran = in_shell(f"> {tmp_path / 'half'}", *command, service=service, F="8")
+
+    assert (whole.returncode, whole.stdout.count(b"class 1199") > 0) == (0, True)
+    assert (ran.returncode, b"Traceback" in ran.stderr) == (1, False)
+    assert b"Not all of the output could be written" in ran.stderr
+
+
+def test_streams_of_a_parent_that_does_not_wait(service: ServerThread, many_classes: Path) -> None:
+    """Programs with an event loop pass on pipes that are full, or empty, at once (Node.js)."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    argv = ["config", "from", str(many_classes.parent / "labels"), "--classes", str(many_classes)]
+    whole = in_shell("", *argv, service=service).stdout
+    with subprocess.Popen(
+        [*PROGRAM, *argv],
+        env=clean_environment() | environment(service),
+        stdout=writing,
+        stderr=subprocess.PIPE,
+    ) as process:
+        while process.poll() is None and select.select([], [writing], [], 0)[1]:
+            select.select([], [], [], 0.05)  # until it is full
+        os.close(writing)
+        with os.fdopen(reading, "rb") as output:
+            said = output.read()
+
+    assert (process.returncode, said == whole) == (0, True)
+
+
+def test_a_list_on_a_stream_that_is_not_waited_for(
+    at_service: Cli, service: ServerThread, photos: Path
+) -> None:
+    """What does not block says that it has nothing, which is not its end."""
+    at_service("datasets", "create", "P")
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    with subprocess.Popen(
+        [*PROGRAM, "upload", "-", "-d", "P", "--no-journal", "--json"],
+        env=clean_environment() | environment(service),
+        stdin=reading,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        while process.poll() is None and not os.get_blocking(reading):
+            select.select([], [], [], 0.05)
+        os.close(reading)
+        os.write(writing, f"{photos / 'a.jpg'}\n".encode())
+        os.close(writing)
+        said, errors = process.communicate(timeout=60)
+
+    assert (process.returncode, errors) == (0, b"")
+    assert json.loads(said)["uploaded"] == 1
 
 
 def test_an_unbuffered_stream_that_takes_a_part(

@@ -13,8 +13,8 @@ import pytest
 from datagym_async.exceptions import (
     ClientClosedError,
     ConfigurationError,
-    FileWriteError,
     NotFoundError,
+    TransferError,
 )
 from datagym_async.uploads import DryRun, UploadConfig, Uploader, UploadItem
 from datagym_async.uploads.plan import Plan
@@ -161,7 +161,7 @@ async def test_a_full_disk_under_the_plan_is_said(
 
     monkeypatch.setattr(Plan, "add", full)
     plan = DryRun(service, DATASET_ID, sources)
-    with pytest.raises(FileWriteError, match=r"file failed: .* is full; free .* SQLITE_TMPDIR"):
+    with pytest.raises(TransferError, match=r"file failed: .* is full; free .* SQLITE_TMPDIR"):
         async with plan:
             await plan.finish()
     assert (plan.summary.complete, len(asyncio.all_tasks())) == (False, 1)
