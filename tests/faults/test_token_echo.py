@@ -8,12 +8,14 @@ import logging
 import pickle
 import re
 import traceback
+import warnings
 from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import aiohttp
 import attrs
 import pytest
 from aiohttp import web
@@ -300,7 +302,10 @@ async def test_images_stay_as_they_are() -> None:
             assert b"".join([chunk async for chunk in chunks]) == content
 
 
-async def test_credentials_of_a_proxy_are_secrets_too(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("of", ["environment", "session in it", "session"])
+async def test_credentials_of_a_proxy_are_secrets_too(
+    monkeypatch: pytest.MonkeyPatch, of: str
+) -> None:
     """User and password of a proxy are hidden as the token is, and in their Basic header too."""
     user, password = "proxy-user", "proxy-pass/word"
     basic = b64encode(f"{user}:{password}".encode()).decode()
@@ -313,10 +318,21 @@ async def test_credentials_of_a_proxy_are_secrets_too(monkeypatch: pytest.Monkey
 
     async with raw_server(talk) as address:
         host = address.removeprefix("http://").removesuffix("/")
-        monkeypatch.setenv("http_proxy", f"http://{user}:proxy-pass%2Fword@{host}")
-        async with DataGymClient(
-            TOKEN, "http://service.test", trust_env=True, retry=RetryPolicy.none()
-        ) as client:
+        options: dict[str, Any] = {"trust_env": True}
+        async with AsyncExitStack() as stack:
+            if of == "session":
+                with warnings.catch_warnings(action="ignore"):  # its days are counted
+                    auth = aiohttp.BasicAuth(user, password)
+                    http = aiohttp.ClientSession(proxy=f"http://{host}", proxy_auth=auth)
+                options = {"session": await stack.enter_async_context(http)}
+            else:
+                monkeypatch.setenv("http_proxy", f"http://{user}:proxy-pass%2Fword@{host}")
+            if of == "session in it":
+                http = aiohttp.ClientSession(trust_env=True)
+                options = {"session": await stack.enter_async_context(http)}
+            client = await stack.enter_async_context(
+                DataGymClient(TOKEN, "http://service.test", retry=RetryPolicy.none(), **options)
+            )
             with pytest.raises(DataGymError) as raised:
                 await client.projects.list()
 

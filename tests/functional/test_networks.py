@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import aiohttp
 import pytest
 import trustme
 
@@ -135,6 +136,31 @@ def test_options_of_another_type_are_named(wrong: dict[str, object]) -> None:
     assert "a:b" not in str(raised.value)
 
 
+async def test_a_session_has_its_own_proxy_and_certificates(tmp_path: Path) -> None:
+    """Options that would have no effect on it are refused; the credentials are not repeated."""
+    async with aiohttp.ClientSession() as http:
+        for wrong in ({"proxy": "http://a:b@c"}, {"ca_file": tmp_path / "ca.pem"}):
+            with pytest.raises(ConfigurationError, match="session comes with") as raised:
+                no_retries("https://service.test", session=http, **wrong)
+            assert "a:b" not in str(raised.value)
+
+
+async def test_a_client_that_is_never_closed_is_warned_of() -> None:
+    """Once it is gone, as aiohttp does of its sessions; a view of it says nothing."""
+    async with raw_server(answering([])) as base_url:
+        clients = [await no_retries(base_url).open()]
+        clients.append(clients[0].with_options(retry=RetryPolicy()))
+        opened = clients[0]._open
+        with pytest.warns(ResourceWarning) as warned:
+            clients.clear()
+        assert opened is not None
+        await opened.session.aclose()
+
+    assert [str(each.message).partition("; ")[0] for each in warned] == [
+        f"Unclosed <DataGymClient {base_url} open>"
+    ]
+
+
 async def test_a_dead_proxy_is_named_as_one() -> None:
     """Not the service is out of reach."""
     async with no_retries("https://service.test", proxy="http://127.0.0.1:1") as client:
@@ -224,6 +250,49 @@ async def test_a_company_s_own_authority_is_trusted(tmp_path: Path) -> None:
             with pytest.raises(APIConnectionError, match="certificate; check base_url") as raised:
                 await client.projects.list()
     assert (raised.value.attempts, raised.value.request_sent) == (1, False)
+
+
+async def test_credentials_of_a_proxy_are_for_the_tunnel_alone(tmp_path: Path) -> None:
+    """The proxy gets them and no token, the service the token and nothing of the proxy."""
+    authority, context = trustme.CA(), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("localhost").configure_cert(context)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    asked: list[bytes] = []
+    heads: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await read_head(reader))
+        writer.write(LIST)
+        await writer.drain()
+        writer.close()
+
+    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(1 << 16):
+            writer.write(data)
+        writer.close()
+
+    async def tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await read_head(reader))
+        theirs = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        async with asyncio.TaskGroup() as group:
+            group.create_task(copy(reader, theirs[1]))
+            group.create_task(copy(theirs[0], writer))
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    port = server.sockets[0].getsockname()[1]
+    async with server, raw_server(tunnel) as proxy:
+        given = proxy.replace("http://", "http://somebody:pass%20word@")
+        options = {"proxy": given, "ca_file": tmp_path / "ca.pem"}
+        async with no_retries(f"https://localhost:{port}", **options) as client:
+            assert await client.projects.list() == []
+            assert "word" not in repr(client)
+
+    assert asked[0].startswith(f"CONNECT localhost:{port} HTTP/1.1\r\n".encode())
+    field = b"Proxy-Authorization: Basic " + b64encode(b"somebody:pass word")
+    assert (asked[0].count(field), TOKEN.encode() in asked[0]) == (1, False)
+    assert heads[0].startswith(b"GET /api/v1/project")
+    assert (TOKEN.encode() in heads[0], b"proxy-" in heads[0].lower()) == (True, False)
 
 
 @pytest.mark.parametrize(("content", "words"), [(None, "No such file"), (b"x", "no certificate")])
