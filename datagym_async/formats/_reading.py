@@ -51,6 +51,13 @@ class Options:
     """Whether images of unknown size are given in shares of it (`RawImage.in_shares`)."""
 
 
+_POINTER: Final = b"version https://git-lfs."
+IS_POINTER: Final = "a pointer of Git LFS; `git lfs pull` fetches the file itself"
+
+
+class _PointerError(BrokenError): ...
+
+
 # --- Texts and numbers ----------------------------------------------------------------------------
 
 
@@ -59,7 +66,14 @@ def bytes_of(path: Path, most: int = MOST_BYTES) -> bytes:
     with open(path, "rb", opener=regular_only) as file:
         if os.fstat(file.fileno()).st_size > most:
             raise BrokenError(f"it is larger than {most >> 20} MB, which no such file is")
-        return file.read(most)
+        return checked_start(file.read(most))
+
+
+def checked_start(data: bytes) -> bytes:
+    """Return the beginning of a file; `BrokenError` if it stands for a file that is elsewhere."""
+    if data.startswith(_POINTER):
+        raise _PointerError(f"it is {IS_POINTER}")
+    return data
 
 
 def text_of(path: Path, most: int = MOST_BYTES) -> str:
@@ -139,6 +153,8 @@ def first_words(path: Path) -> list[str]:
     """Return the words of the first line of a file that has any; none if it cannot be read."""
     try:
         return next(lines_of(path), (0, []))[1]
+    except _PointerError:
+        return [IS_POINTER]
     except (BrokenError, OSError):
         return []
 
@@ -254,7 +270,7 @@ def upright_size(path: Path) -> tuple[int, int, int]:
     or an `OSError`.
     """
     with open(path, "rb", opener=regular_only) as file:
-        start = file.read(8)
+        start = checked_start(file.read(len(_POINTER)))
         file.seek(0)
         if not (kind := _kind_of(start)):
             raise BrokenError("it is not an image that can be read")

@@ -40,6 +40,7 @@ from datagym_async.formats._reading import (
     ReadClasses,
     answers,
     below,
+    checked_start,
     ellipse_ring,
     files_below,
     gathered,
@@ -167,7 +168,7 @@ def elements(path: Path, root: str, wanted: Collection[str]) -> Iterator[Element
         with open(path, "rb", opener=regular_only) as file:
             while not (line := file.readline(_PIECE)).strip() and line:
                 blank += 1
-            file.seek(-len(line.lstrip()), os.SEEK_CUR)
+            file.seek(-len(checked_start(line.lstrip())), os.SEEK_CUR)
             while piece := file.read(_PIECE):
                 parser.feed(piece)
                 if builder.root and builder.root != root:

@@ -19,7 +19,13 @@ from datagym_async.formats._labelled import images_of
 from datagym_async.formats._losses import Conversion, FormatError, Losses, LossKind
 from datagym_async.formats._mapping import LabelMapping, config_of
 from datagym_async.formats._raw import Category, RawDataset, RawImage
-from datagym_async.formats._reading import Options, files_below, first_words, may_be_labels
+from datagym_async.formats._reading import (
+    IS_POINTER,
+    Options,
+    files_below,
+    first_words,
+    may_be_labels,
+)
 from datagym_async.formats._reading_json import open_labelbox, open_labelme
 from datagym_async.formats._reading_lines import is_kitti, is_yolo, open_kitti
 from datagym_async.formats._reading_xml import open_cvat, open_voc
@@ -202,7 +208,7 @@ def not_read(path: Path) -> str:
     if not what:
         _, head = head_of(path)
         if head.startswith("version https://git-lfs."):
-            return f"{path} is a pointer of Git LFS; `git lfs pull` fetches the file itself"
+            return f"{path} is {IS_POINTER}"
         tools = (f"a file of {tool}" for tool, mark in _NOT_READ.items() if re.search(mark, head))
         what = next(tools, "")
     return what and (

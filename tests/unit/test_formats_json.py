@@ -659,6 +659,30 @@ def test_a_pointer_of_git(tmp_path: Path, name: str) -> None:
             formats.sniff(path)
 
 
+@pytest.mark.parametrize(
+    ("format_name", "name"),
+    [("voc", "b.xml"), ("labelme", "b.json"), ("yolo", "b.txt"), ("kitti", "label_2/b.txt")],
+)
+def test_pointers_of_git_among_labels(tmp_path: Path, format_name: str, name: str) -> None:
+    """Each is one loss, which says what it is, as does an image that is not there."""
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
+    of_kitti = "Car 0 0 -1.79 296 161 455 292 2.0 1.8 4.4 -4.5 1.8 13.4 -2.1"
+    lines = {"yolo": "0 0.5 0.5 0.5 0.5", "kitti": of_kitti}
+    whole = text(tmp_path / name.replace("b.", "a."), lines.get(format_name, ""))
+    if format_name == "voc":
+        text(whole, "<annotation/>")
+    elif format_name == "labelme":
+        labelme(whole, shape("car", TRIANGLE))
+    text(tmp_path / "classes.txt", "car")
+    text(tmp_path / name, pointer)
+    text(tmp_path / "c.jpg", pointer)
+    text(tmp_path / "c.txt", "0 0.5 0.5 0.5 0.5")
+    report = formats.read(tmp_path, format_name, images=tmp_path).losses  # type: ignore[arg-type]
+    told = f"{tmp_path / name}: it is a pointer of Git LFS; `git lfs pull` fetches the file itself"
+    assert [each for each in report.items if told in each.examples and each.count == 1]
+    assert format_name != "yolo" or "c.jpg: it is a pointer of Git LFS" in str(report)
+
+
 @pytest.mark.parametrize("tool", ["PaliGemma", "Hugging Face (metadata)"])
 async def test_lines_that_are_not_read(tmp_path: Path, tool: str) -> None:
     """Lines with no key of the service's own format are refused, however many they are."""
