@@ -149,11 +149,29 @@ async def test_a_redirect_inside_is_refused() -> None:
 
 
 async def test_an_endless_body_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever serves it may never stop."""
+    """Whoever serves it may never stop, and announces no length."""
     monkeypatch.setattr("datagym_async._transport._foreign.MAX_LINK_BYTES", 100_000)
-    async with serving(picture) as address:
-        with pytest.raises(LinkError, match="more than 100,000 bytes"):
+    is_left = asyncio.Event()
+
+    async def endless(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        try:
+            while True:
+                await response.write(PICTURE)
+        finally:
+            is_left.set()
+
+    async with serving(endless) as address:
+        with pytest.raises(LinkError, match="more than 100,000 bytes") as caught:
             await fetched(f"{address}/a.jpg")
+        async with asyncio.timeout(5):
+            await is_left.wait()
+
+    assert not caught.value.may_pass
+    with pytest.raises(LinkError, match=r"refused|connect") as caught:
+        await fetched(f"{address}/a.jpg")
+    assert caught.value.may_pass
 
 
 async def test_a_body_that_is_too_long_is_not_waited_for() -> None:

@@ -41,6 +41,11 @@ async def without_head(request: web.Request) -> web.StreamResponse:
     return web.Response(status=403) if request.method == "HEAD" else web.Response(body=PICTURE)
 
 
+async def tiny(_: web.Request) -> web.StreamResponse:
+    """Answer with less than shows what it is."""
+    return web.Response(body=PICTURE[:2])
+
+
 async def large(request: web.Request) -> web.StreamResponse:
     """Answer with more than anybody would read, if it is not stopped."""
     response = web.StreamResponse(headers={"Content-Type": "application/octet-stream"})
@@ -74,6 +79,7 @@ class Site:
         return {
             "/gone.jpg": answering(404),
             "/text.jpg": answering(200),
+            "/tiny.jpg": tiny,
             "/empty.jpg": answering(204),
             "/file.jpg": answering(302, Location="file:///etc/passwd"),
             "/none.jpg": answering(302, Location="http://[::1"),
@@ -122,6 +128,7 @@ async def test_an_image_is_found(site: Site, prober: LinkProber, path: str) -> N
     [
         ("gone.jpg", "The link answers with status 404."),
         ("text.jpg", "The link does not lead to a JPEG or PNG image."),
+        ("tiny.jpg", "The link does not lead to a JPEG or PNG image."),
         ("empty.jpg", "The link answers with status 204."),
         ("broken.jpg", "The link answers with status 500."),
         ("hop5.jpg", "The link redirects more than 5 times."),

@@ -371,6 +371,24 @@ async def test_connections_are_kept_no_longer_than_the_other_side_bears(
         assert connections == 6
 
 
+@pytest.mark.usefixtures("both_ways")
+async def test_a_connection_that_nobody_uses_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By itself, after a while, though the client stays open; the next call has another one."""
+    monkeypatch.setattr("datagym_async._transport._aiohttp._KEEPALIVE_SECONDS", 0.05)
+    ended: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(OK)
+        ended.put_nowait(await reader.read())
+
+    async with raw_server(talk) as base_url, no_retries(base_url) as client:
+        for _ in range(2):
+            await client.request("GET", "x")
+            async with asyncio.timeout(10):
+                assert await ended.get() == b""
+
+
 # --- who asks ------------------------------------------------------------------------------------
 
 
