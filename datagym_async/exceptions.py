@@ -302,9 +302,7 @@ class FileChangedError(DataGymError, OSError):
 
 
 RAISE_OPEN_FILES = "raise the limit of open files (`ulimit -n`)"
-MOVE_TEMPORARY = (
-    "free some space, or name another folder for it in the environment variable SQLITE_TMPDIR"
-)
+MOVE_TEMPORARY = "free some space, or name another folder for it in the variable SQLITE_TMPDIR"
 
 
 class FileWriteError(DataGymError, OSError):

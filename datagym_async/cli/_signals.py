@@ -15,9 +15,6 @@ from datagym_async._runs._options import DRAIN_SECONDS
 
 T = TypeVar("T")
 
-_THREADS: Final = 6  # libuv's four, one for blocking work, and one that the loop ends with
-_FILES: Final = 10
-
 
 def run_in_loop(main: Coroutine[object, object, T]) -> T:
     """Run a command to its end, on uvloop if it is installed (extra ``speed``)."""
@@ -37,11 +34,11 @@ def run_in_loop(main: Coroutine[object, object, T]) -> T:
 def _check_room() -> None:
     """Raise the system's error now: libuv would abort the process, or the loop could not end."""
     end = threading.Event()
-    with ThreadPoolExecutor(_THREADS) as threads, contextlib.ExitStack() as stack:
+    with ThreadPoolExecutor(6) as threads, contextlib.ExitStack() as stack:
         stack.callback(end.set)
-        for _ in range(_FILES):
+        for _ in range(10):
             stack.callback(os.close, os.dup(2))
-        for _ in range(_THREADS):
+        for _ in range(6):  # libuv's four, one for blocking work, one that the loop ends with
             threads.submit(end.wait)
 
 

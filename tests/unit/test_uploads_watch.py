@@ -299,6 +299,25 @@ async def test_the_operating_system_tells_of_new_files(folder: Path) -> None:
     assert names == ["old.jpg", "new.jpg"]
 
 
+async def test_a_system_without_a_watch_left_is_said(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """watchfiles raises an error of its own, which says nothing of a way out."""
+
+    async def none_left(*_: object, **_options: object) -> AsyncGenerator[set[object], None]:
+        for each in set[object]():
+            yield {each}
+        raise RuntimeError("Too many open files (os error 24)")
+
+    monkeypatch.setattr("watchfiles.awatch", none_left)
+    service = FakeService()
+    run = Uploader(service, service, DATASET_ID, FolderWatch(folder))
+    with pytest.raises(ConfigurationError, match=r"cannot be watched \(Too many open files .*POLL"):
+        async with run:
+            await run.finish()
+    assert (service.in_flight, len(asyncio.all_tasks())) == (0, 1)
+
+
 @pytest.mark.parametrize(
     ("path", "words"), [("gone", "gone does not exist."), ("in/old.jpg", "is not a folder.")]
 )

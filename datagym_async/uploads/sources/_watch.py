@@ -57,9 +57,15 @@ async def _changes(
         yield_on_timeout=True,
         ignore_permission_denied=True,
     )
-    async with aclosing(watcher):
-        async for changes in watcher:
-            yield {path for _, path in changes}
+    try:
+        async with aclosing(watcher):
+            async for changes in watcher:
+                yield {path for _, path in changes}
+    except RuntimeError as error:
+        raise ConfigurationError(
+            f"{printable(folder)} cannot be watched ({error}); raise the limits of the system "
+            "(fs.inotify.max_user_instances), or set WATCHFILES_FORCE_POLLING=true."
+        ) from None
 
 
 def _path(value: str | os.PathLike[str]) -> str:
