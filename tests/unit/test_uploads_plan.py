@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +17,7 @@ import pytest
 from datagym_async.exceptions import ClientClosedError, ConfigurationError
 from datagym_async.models import Dataset, DatasetMedia, MediaSourceType
 from datagym_async.uploads import Double, Outcome, UploadItem, UploadResult
-from datagym_async.uploads.plan import Claim, Job, Plan, Verdict, journal, judge
+from datagym_async.uploads.plan import Claim, Job, Plan, Verdict, journal, judge, show_job
 from datagym_async.uploads.sources import Candidate, Rules
 from tests.helpers.fake_service import DATASET_ID, list_held, open_plan
 
@@ -196,6 +196,67 @@ def test_what_was_cut_off_comes_back_with_one_attempt(tmp_path: Path) -> None:
     assert left[1] == UploadResult(item=item, outcome=Outcome.FAILED, dataset_id="", attempts=1)
 
 
+@contextmanager
+def resumed(path: Path) -> Iterator[Plan]:
+    """Give the plan of one more run of a job."""
+    plan = Plan()
+    plan.open(journal(path, Job("https://a.example", "d", "p", "x"), fresh=False))
+    with closing(plan):
+        yield plan
+
+
+@pytest.mark.parametrize("is_judged", [False, True])
+def test_what_has_no_name_is_judged_again_and_kept_once(tmp_path: Path, *, is_judged: bool) -> None:
+    """The first of a clash may be another one this time; no run adds to what the journal has."""
+    path = tmp_path / "a.journal"
+    for _ in range(2):
+        with resumed(path) as plan:
+            count = plan.resume().count
+            items = [UploadItem(None, name) for name in ("x/a.jpg", "y/a.jpg")]
+            count += plan.add((0, Candidate(item)) for item in items).count
+            count += plan.settle().count
+            for each in plan.take(9) if is_judged else ():
+                outcome = each.verdict.outcome if each.verdict else Outcome.FAILED
+                result = UploadResult(item=each.item, outcome=outcome, dataset_id="d")
+                plan.outcomes.note(each.seq, result)
+
+        assert (count, sum(show_job(path).counts.values())) == (2, 2)
+
+
+@pytest.mark.parametrize("is_sent", [False, True])
+def test_what_is_left_comes_in_the_order_of_the_run(tmp_path: Path, *, is_sent: bool) -> None:
+    """Whether it was begun or not."""
+    path = tmp_path / "a.journal"
+    with resumed(path) as plan:
+        plan.add((part, Candidate(UploadItem(None, f"{part}.jpg"), 100)) for part in (2, 0, 1))
+        plan.settle()
+        sent = plan.take(9) if is_sent else []
+        plan.close(doubtful=[each.seq for each in sent])
+    with resumed(path) as plan:
+        added = plan.resume()
+        plan.outcomes.send_again()
+        left = plan.take(9)
+
+    assert [each.item.name for each in left] == ["0.jpg", "1.jpg", "2.jpg"]
+    assert [each.doubt for each in left] == [is_sent] * 3
+    assert (added.count, added.bytes, added.unsettled) == (3, 300, len(sent))
+
+
+def test_the_first_gets_the_name_of_what_the_sources_no_longer_have(tmp_path: Path) -> None:
+    """Others that want it clash with that one."""
+    path = tmp_path / "a.journal"
+    with resumed(path) as plan:
+        (old,) = planned(plan, UploadItem(None, "old/a.jpg"))
+        done = UploadResult(item=old.item, outcome=Outcome.UPLOADED, dataset_id="d", media_id="m")
+        plan.outcomes.note(old.seq, done)
+    with resumed(path) as plan:
+        plan.resume()
+        found = planned(plan, *(UploadItem(None, f"{name}/a.jpg") for name in "xyz"))
+
+    assert outcomes(found) == ["send", "rejected", "rejected"]
+    assert all(each.verdict and "clashes with x/a.jpg" in each.verdict.reason for each in found[1:])
+
+
 @pytest.mark.parametrize(("mine", "kept"), [("m2", "m2"), ("gone", "m1")])
 def test_of_copies_the_own_one_is_kept_or_the_oldest(plan: Plan, mine: str, kept: str) -> None:
     """Whatever the order in which they are listed."""
@@ -242,9 +303,10 @@ def test_the_uploads_of_the_last_run_are_waited_for(
         planned(plan, UploadItem(None, "a.jpg"))  # a journal of nothing is not kept
         plan.outcomes.settle_after = theirs
         plan.outcomes.flush()
+        waits.append(plan.outcomes.seconds_to_settle(ours))
         plan.close()
 
-    assert waits == [0.0, wait]
+    assert waits == [0.0, 0.0, wait, wait], "a heartbeat of ours is not one of theirs"
 
 
 def test_an_address_in_other_case_is_said_to_be_one(plan: Plan) -> None:

@@ -361,6 +361,7 @@ async def test_what_is_done_counts_before_the_sources_are_read(
         await goes_on.wait()
         yield photos
 
+    service.hold("9.jpg")
     goes_on.set()
     await upload(service, arriving(), journal)
     is_read.clear()
