@@ -242,19 +242,28 @@ def test_what_is_left_comes_in_the_order_of_the_run(tmp_path: Path, *, is_sent: 
     assert (added.count, added.bytes, added.unsettled) == (3, 300, len(sent))
 
 
-def test_the_first_gets_the_name_of_what_the_sources_no_longer_have(tmp_path: Path) -> None:
-    """Others that want it clash with that one."""
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("old/a.jpg", ["x/a.jpg", "y/a.jpg", "z/a.jpg"], "clashes with x/a.jpg"),
+        ("http://h/a.jpg", ["http://h/A.jpg", "http://H/a.jpg"], "is http://h/A.jpg to the service"),
+    ],
+)
+def test_the_first_gets_the_name_of_what_the_sources_no_longer_have(
+    tmp_path: Path, old: str, new: list[str], reason: str
+) -> None:
+    """Or its address; others that want it clash with that one."""
     path = tmp_path / "a.journal"
     with resumed(path) as plan:
-        (old,) = planned(plan, UploadItem(None, "old/a.jpg"))
-        done = UploadResult(item=old.item, outcome=Outcome.UPLOADED, dataset_id="d", media_id="m")
-        plan.outcomes.note(old.seq, done)
+        (first,) = planned(plan, UploadItem(None, old))
+        done = UploadResult(item=first.item, outcome=Outcome.UPLOADED, dataset_id="d", media_id="m")
+        plan.outcomes.note(first.seq, done)
     with resumed(path) as plan:
         plan.resume()
-        found = planned(plan, *(UploadItem(None, f"{name}/a.jpg") for name in "xyz"))
+        found = planned(plan, *(UploadItem(None, each) for each in new))
 
-    assert outcomes(found) == ["send", "rejected", "rejected"]
-    assert all(each.verdict and "clashes with x/a.jpg" in each.verdict.reason for each in found[1:])
+    assert outcomes(found) == ["send"] + ["rejected"] * (len(new) - 1)
+    assert all(each.verdict and reason in each.verdict.reason for each in found[1:])
 
 
 @pytest.mark.parametrize(("mine", "kept"), [("m2", "m2"), ("gone", "m1")])
