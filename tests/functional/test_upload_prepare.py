@@ -326,6 +326,19 @@ async def test_equal_files_are_sent_once(
     assert "Equal to others, byte for byte: 2." in runs[0].summary()
 
 
+async def test_what_is_numbered_stands_for_its_bytes(here: World, tmp_path: Path) -> None:
+    """It is sent, under another name."""
+    items = [
+        UploadItem(name, jpeg(2000, seed=n))
+        for name, n in (("a.png", 1), ("a.png", 2), ("b.png", 2))
+    ]
+
+    report = await upload(here, items, dedupe="skip", on_clash="rename")
+
+    assert await here.names() == ["a (2).png", "a.png"]
+    assert (report.uploaded, report.skipped, report.duplicates) == (2, 1, 1)
+
+
 async def test_equal_files_are_told_of(here: World, twins: Path) -> None:
     """And sent; what clashes is rejected as ever."""
     results = []

@@ -246,7 +246,7 @@ def test_what_is_left_comes_in_the_order_of_the_run(tmp_path: Path, *, is_sent: 
     ("old", "new", "reason"),
     [
         ("old/a.jpg", ["x/a.jpg", "y/a.jpg", "z/a.jpg"], "clashes with x/a.jpg"),
-        ("http://h/a.jpg", ["http://h/A.jpg", "http://H/a.jpg"], "is http://h/A.jpg to the service"),
+        ("http://h/a.jpg", ["http://h/A.jpg", "http://H/a.jpg"], "is http://h/A.jpg to the"),
     ],
 )
 def test_the_first_gets_the_name_of_what_the_sources_no_longer_have(
@@ -268,22 +268,58 @@ def test_the_first_gets_the_name_of_what_the_sources_no_longer_have(
 
 @pytest.mark.parametrize(("mine", "kept"), [("m2", "m2"), ("gone", "m1")])
 def test_of_copies_the_own_one_is_kept_or_the_oldest(plan: Plan, mine: str, kept: str) -> None:
-    """Whatever the order in which they are listed."""
-    item = UploadItem(None, "a.jpg")
-    list_held(plan, [])
-    (first,) = planned(plan, item)
-    plan.outcomes.note(
-        first.seq,
-        UploadResult(item=item, outcome=Outcome.UPLOADED, dataset_id=DATASET_ID, media_id=mine),
-    )
+    """Whatever the order in which they are listed; links, and what was there before, are none."""
+    list_held(plan, ["held.jpg"])
+    for each in planned(plan, *(UploadItem(None, f"{name}.jpg") for name in ("a", "b", "held"))):
+        done = UploadResult(
+            item=each.item, outcome=Outcome.UPLOADED, dataset_id=DATASET_ID, media_id=mine
+        )
+        plan.outcomes.note(each.seq, done)
     plan.outcomes.flush()
-    media = tuple(DatasetMedia(f"m{at}", at, MediaSourceType.LOCAL, "a.jpg") for at in (3, 1, 2))
+    local, link = MediaSourceType.LOCAL, MediaSourceType.SHAREABLE_LINK
+    media = [DatasetMedia(f"m{at}", at, local, "a.jpg") for at in (3, 1, 2)]
+    media += [DatasetMedia(f"l{name}", 0, link, f"{name}.jpg") for name in ("a", "b")]
+    media += [DatasetMedia(f"o{at}", at, local, name) for at, name in enumerate(("b.jpg", "c.jpg"))]
+    media += [DatasetMedia(f"h{at}", at, local, "held.jpg") for at in range(2)]
     plan.listed.begin()
-    plan.listed.add(Dataset(DATASET_ID, "Photos", 0, media=media))
+    plan.listed.add(Dataset(DATASET_ID, "Photos", 0, media=tuple(media)))
     plan.listed.end("Photos")
 
     extras = tuple(each for each in ("m1", "m2", "m3") if each != kept)
     assert plan.outcomes.doubles() == [Double(name="a.jpg", kept=kept, extras=extras)]
+
+
+def test_only_images_are_found_by_their_names(plan: Plan) -> None:
+    """What the dataset lists under the name of a link is not that link."""
+    list_held(plan, [])
+    for each in planned(plan, UploadItem(None, "a.jpg"), UploadItem(None, "http://h/b.jpg")):
+        lost = UploadResult(item=each.item, outcome=Outcome.FAILED, dataset_id="d")
+        plan.outcomes.note(each.seq, lost, lost=True)
+    plan.outcomes.flush()
+    list_held(plan, ["A.jpg", "b.jpg"])
+
+    found = plan.outcomes.settle_lost(9, listed=True)
+    others = plan.outcomes.settle_lost(9, listed=False)
+
+    assert [result.item.name for _, result in found] == ["a.jpg"]
+    assert [result.item.name for _, result in others] == ["b.jpg"]
+
+
+def test_a_skipped_one_is_told_by_the_oldest_image_of_its_name(plan: Plan) -> None:
+    """Not by a link, or by an image of another name."""
+    media = [
+        DatasetMedia("other", 0, MediaSourceType.LOCAL, "b.jpg"),
+        DatasetMedia("link", 1, MediaSourceType.SHAREABLE_LINK, "a.jpg"),
+        DatasetMedia("late", 3, MediaSourceType.LOCAL, "A.jpg"),
+        DatasetMedia("early", 2, MediaSourceType.LOCAL, "a.JPG"),
+    ]
+    plan.listed.begin()
+    plan.listed.add(Dataset(DATASET_ID, "Photos", 0, media=tuple(media)))
+    plan.listed.end("Photos")
+
+    (found,) = planned(plan, UploadItem(None, "a.jpg"))
+
+    assert (outcomes([found]), found.there) == (["skipped"], (DATASET_ID, "early"))
 
 
 @pytest.mark.parametrize(

@@ -320,7 +320,7 @@ async def test_what_an_earlier_run_sent_is_known_by_its_bytes(
     assert (again.duplicates, list(service.stored)) == (1, ["a.jpg"])
 
 
-@pytest.mark.parametrize("state", ["sent", "deleted", "failed"])
+@pytest.mark.parametrize("state", ["sent", "deleted", "failed", "cut off"])
 async def test_equal_bytes_are_those_of_what_is_stored_or_comes_first(
     service: FakeService, tmp_path: Path, journal: Path, state: str
 ) -> None:
@@ -332,8 +332,16 @@ async def test_equal_bytes_are_those_of_what_is_stored_or_comes_first(
     async def fail(_: str) -> None:
         raise InternalServerError("It broke.", status=500)
 
-    service.before = fail if state == "failed" else None
-    await upload(service, folder, journal, dedupe="skip")
+    stored = asyncio.Event()
+
+    async def hang(name: str) -> None:
+        service.hold(name)
+        stored.set()
+        await asyncio.Event().wait()
+
+    first = upload(service, folder, journal, dedupe="skip")
+    service.before = {"failed": fail, "cut off": hang}.get(state)
+    await (cancelled_when(stored, first) if state == "cut off" else first)
     service.before = None
     (folder / "a.jpg").write_bytes(JPEG)
     if state != "failed":
@@ -347,6 +355,7 @@ async def test_equal_bytes_are_those_of_what_is_stored_or_comes_first(
         "sent": (0, 1),
         "deleted": (1, 0),
         "failed": (1, 1),
+        "cut off": (1, 1),
     }[state]
 
 

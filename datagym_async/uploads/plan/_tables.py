@@ -301,9 +301,7 @@ WHERE link_key IS NULL AND held.key IS NULL GROUP BY item.seq LIMIT ?"""
 )
 NOT_FOUND = _LOST.format(found="NULL, dataset_id, 0") + " LIMIT ?"
 SEND_AGAIN = (
-    # Items without bytes wait until the sources yield them again.
-    """DELETE FROM seen WHERE seq IN (
-    SELECT seq FROM lost JOIN item USING (seq) WHERE content IS NULL)""",
+    # Those without bytes have no turn until the sources yield them again.
     stated("UPDATE item SET state = $PLANNED, doubt = 1 WHERE seq IN (SELECT seq FROM lost)"),
     """INSERT INTO turn (seq) SELECT seq FROM lost JOIN item USING (seq)
 WHERE content IS NOT NULL ORDER BY part, place, seq""",
