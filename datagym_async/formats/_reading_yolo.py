@@ -567,7 +567,7 @@ def _in_list(path: Path, roots: Sequence[Path]) -> Iterator[Labelled]:
         yield Labelled(name, image, labels)
 
 
-def _relative(image: Path | None, root: str | Path) -> str:
+def _relative(image: str | Path | None, root: str | Path) -> str:
     path = ""
     with suppress(ValueError):  # on Windows: of another drive
         path = Path(os.path.relpath(image, root)).as_posix() if image else ""  # without any ../
@@ -579,8 +579,8 @@ def _named_apart(found: list[Labelled], root: Path) -> list[Labelled]:
 
     That is the path below the root, or below the folder of them all if any lies elsewhere.
     """
-    ways = [Path(os.path.abspath(each.image or each.labels)) for each in found]  # noqa: PTH100 -- without any ../
-    once = dict(reversed([*zip(ways, found, strict=True)]))
+    ways = [os.path.abspath(each.image or each.labels) for each in found]  # noqa: PTH100 -- without any ../
+    once = dict(zip(reversed(ways), reversed(found), strict=True))
     names = Counter(each.name for each in once.values())
     whole: str | Path = root
     same = [way for way, each in once.items() if names[each.name] > 1]
@@ -588,6 +588,6 @@ def _named_apart(found: list[Labelled], root: Path) -> list[Labelled]:
         with suppress(ValueError):
             whole = os.path.commonpath(same)
     for way in same:
-        stem = way if once[way].image else way.with_suffix("")
+        stem = way if once[way].image else way.removesuffix(".txt")
         once[way] = attrs.evolve(once[way], name=_relative(stem, whole) or once[way].name)
     return [*reversed(once.values())]
