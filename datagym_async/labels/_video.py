@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect, bisect_left
 from collections.abc import Iterable, Mapping
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -49,8 +50,11 @@ class Keyframe:
             check_is("shape", self.shape, *SHAPES)
 
 
+_number = attrgetter("frame")
+
+
 def _in_order(given: Iterable[Keyframe]) -> tuple[Keyframe, ...]:
-    return tuple(sorted(listed("keyframes", given, Keyframe), key=attrgetter("frame")))
+    return tuple(sorted(listed("keyframes", given, Keyframe), key=_number))
 
 
 def _ranges(given: Iterable[tuple[int, int]]) -> tuple[FrameRange, ...]:
@@ -89,10 +93,10 @@ class VideoObject:
         keyframe on both sides.
         """
         run = next((each for each in self.visible if frame in each), None)
-        drawn = [each for each in self.keyframes if run and each.shape and each.frame in run]
-        before = next((each for each in reversed(drawn) if each.frame <= frame), None)
-        after = next((each for each in drawn if each.frame >= frame), None)
-        if before is None or after is None:
+        first, last = (find(self.keyframes, frame, key=_number) for find in (bisect_left, bisect))
+        before = next((each for each in reversed(self.keyframes[:last]) if each.shape), None)
+        after = next((each for each in self.keyframes[first:] if each.shape), None)
+        if not (run and before and after and run.first <= before.frame <= after.frame <= run.last):
             return None
         a, b = before.shape, after.shape
         if not isinstance(a, Rectangle) or not isinstance(b, Rectangle):

@@ -93,6 +93,15 @@ def test_nothing_moves_across_a_gap() -> None:
     ]
 
 
+def test_each_frame_of_a_long_video() -> None:
+    """A rectangle is found among thousands of keyframes without a look at each of them."""
+    keyframes = [Keyframe(10 * each, Rectangle(each, 0, 1, 1)) for each in range(2000)]
+    each = VideoObject("o", "cup", keyframes, [(0, 19_990)])
+    found = [each.rectangle_at(frame) for frame in range(19_991)]
+    assert found[::10] == [key.shape for key in keyframes]
+    assert found[15] == Rectangle(1.5, 0, 1, 1)
+
+
 def test_other_shapes_do_not_move() -> None:
     """The editor moves rectangles alone."""
     line = VideoObject("o", "l", [Keyframe(0, Line([(1, 1), (2, 2)]))], [(0, 0)])
