@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datagym_async.data._order import Order, Progress, Rest
+from datagym_async.data._order import LoaderState, Order, Progress, Rest, State, resumption
+from datagym_async.exceptions import ConfigurationError
 
 
 @given(st.integers(0, 300), st.integers(-5, 2**70), st.integers(0, 9))
@@ -65,3 +69,60 @@ def test_to_advance_is_to_mark_the_next_ones(count: int, done: int, shards: int,
     advanced.advance(len(following))
 
     assert advanced == marked
+
+
+def of(shard: int, shards: int, **others: Any) -> State:
+    """Return the state of a shard of twelve media."""
+    known = {"epoch": 3, "seed": 5, "media": 12, "listing": "abc"}
+    return LoaderState(**known | others, shard=shard, shards=shards).as_dict()  # type: ignore[arg-type]  # a table
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"seed": 6},
+        {"listing": "abd"},
+        {"base": 2},
+        {"done": 1},
+        {"epoch": 5},
+        {"epoch": 4, "passed": 1},
+        {"epoch": 4, "base": 1},
+        {"epoch": 4, "done": 1},
+        {"epoch": 4, "ahead": 2},
+    ],
+)
+@pytest.mark.parametrize("shards", [1, 2, 3])
+def test_states_that_do_not_belong_together_are_refused(other: dict[str, Any], shards: int) -> None:
+    """Also for the shard of one of them: the others would load something else."""
+    with pytest.raises(ConfigurationError, match="not those of all shards of one loader"):
+        resumption([of(0, 2, passed=1), of(1, 2, **other)], shard=0, shards=shards)
+
+
+@pytest.mark.parametrize(
+    ("states", "left"),
+    [
+        ([of(0, 2, passed=1), of(1, 2, passed=2)], [2, 4, 5, 6, 7, 8, 9, 10, 11]),
+        ([of(0, 2, passed=1), of(1, 2, epoch=4)], [2, 4, 6, 8, 10]),  # the other has finished
+        ([of(0, 2, passed=5), of(1, 2, media=0, listing="")], [1, 3, 5, 7, 9, 10, 11]),  # or waits
+        ([of(0, 1, passed=2, ahead=2)], [2, 4, 5, 6, 7, 8, 9, 10, 11]),
+    ],
+)
+def test_what_is_left_after_all_shards_is_divided_again(
+    states: list[State], left: list[int]
+) -> None:
+    """In order, among any number of shards."""
+    found: list[int] = []
+    for shard in range(3):
+        state, progress = resumption(states, shard=shard, shards=3)
+        assert (state.epoch, state.seed, state.media, state.listing) == (3, 5, 12, "abc")
+        found += [progress.position(number) for number in progress.pending()]
+
+    assert sorted(found) == left
+
+
+def test_a_shard_among_others_of_its_own_number_resumes_by_itself() -> None:
+    """As one of several trainings: what the others did, and of which epoch, is theirs."""
+    states = [of(2, 4, passed=1, ahead=2), of(1, 4, epoch=7)]
+
+    state, progress = resumption(states, shard=2, shards=4)
+    assert (state.epoch, progress) == (3, Progress(Rest(12), 2, 4, passed=1, ahead=2))
