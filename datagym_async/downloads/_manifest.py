@@ -401,7 +401,9 @@ def export_manifest(manifest: Manifest) -> None:
         opened.callback(lines.drop)
         table = HashedPart.within(parts, root / "manifest.csv", mode=PRIVATE)
         opened.callback(table.drop)
-        cursor = opened.enter_context(manifest.database.using()).execute(_ALL)
+        database = opened.enter_context(manifest.database.using())
+        # Left in the middle by an error, a query would keep the database open and locked.
+        cursor = opened.enter_context(contextlib.closing(database.execute(_ALL)))
         columns = [column[0] for column in cursor.description]
         writer.writerow(columns)
         while found := cursor.fetchmany(_EXPORTED):

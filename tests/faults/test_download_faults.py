@@ -383,6 +383,36 @@ async def test_a_full_disk_stops_the_run(
         await check_resumed(here, tmp_path)
 
 
+async def test_a_disk_that_is_full_at_the_end_leaves_no_manifest_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its lists are written in parts; the same call again resumes, while the error is still known.
+
+    A query that was left in the middle would keep the database open, and locked.
+    """
+    write, written = HashedPart.write, 0
+
+    def full(part: HashedPart, chunks: Sequence[bytes]) -> None:
+        nonlocal written
+        written += part.target.name == "manifest.jsonl"
+        if written == 3:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(part, chunks)
+
+    monkeypatch.setattr("datagym_async.downloads._manifest._EXPORTED", 2)
+    async with world(*SEEDED) as here:
+        monkeypatch.setattr(HashedPart, "write", full)
+        with pytest.raises((TransferError, OSError), match="No space left") as caught:
+            await here.client.download_dataset(here.dataset_id, tmp_path)
+        monkeypatch.setattr(HashedPart, "write", write)
+
+        opened = (await asyncio.to_thread(open_descriptors)).values()
+        assert [path for path in opened if path.startswith(str(tmp_path))] == []
+        assert images_in(tmp_path) == IMAGES
+        await check_resumed(here, tmp_path)
+        assert "No space left" in str(caught.value)
+
+
 async def test_one_file_that_cannot_be_written_is_its_own(tmp_path: Path) -> None:
     """A folder in the place of a file fails that media alone."""
     async with world(*SEEDED) as here:
