@@ -129,6 +129,25 @@ def test_images_of_an_earlier_download(bench: Bench, way: str) -> None:
     assert image.stat().st_nlink == (2 if way == "link" else 1)
 
 
+def test_a_manifest_that_was_changed_is_named_with_its_line(bench: Bench) -> None:
+    """Before anything is written; a path in it that leads outside is refused as well."""
+    media = bench.root / "media"
+    assert bench.cli("download", media, "--dataset", "photos").status == 0
+    manifest = media / "manifest.jsonl"
+    first, *rest = manifest.read_text().splitlines()
+    outside = {**json.loads(first), "file": "../../a.jpg"}
+    for wrong, words in (
+        ("{}", "line 1: it is not what a download has written"),
+        (json.dumps(outside), "../../a.jpg"),
+    ):
+        manifest.write_text("\n".join([wrong, *rest]))
+        ran = bench.export("--images", "copy", "--images-from", media)
+        assert (ran.status, words in ran.err) == (2, True), ran.err
+        assert not (bench.root / "yolo").exists()
+    assert bench.cli("download", media, "--dataset", "photos").status == 0
+    assert bench.export("--images", "copy", "--images-from", media).status == 0
+
+
 def test_images_of_any_folder(bench: Bench) -> None:
     """They are found by name; one that is not there is told, and its labels are there alone."""
     media = bench.root / "mine"

@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING
 import aiohttp
 import pytest
 
-from datagym_async import APIResponseValidationError, DataGymClient
+from datagym_async import (
+    APIResponseValidationError,
+    APIStatusError,
+    DataGymClient,
+    RetryPolicy,
+)
 from datagym_async.server import SeedMedia
 from datagym_async.testing import Status
 from tests.helpers.photos import jpeg
@@ -116,6 +121,30 @@ async def test_the_service_itself_is_asked_wherever_it_is() -> None:
             assert await client.media.download(MEDIA) == BYTES
 
     assert [TOKEN.encode() in head for head in store.heads] == [True, False]
+
+
+@pytest.mark.parametrize("status", [403, 404, 503])
+async def test_an_error_of_a_store_is_no_file(status: int) -> None:
+    """A signature that has run out, or a store that is down: its answer is not the medium."""
+    store = Store()
+    store.answers["/clip"] = answer(b"<Error>", status=status)
+    async with (
+        raw_server(store.talk) as address,
+        client_of(
+            f"{address}clip?sig=secret", allow_private_store=True, retry=RetryPolicy.none()
+        ) as client,
+    ):
+        for read in (client.media.download(MEDIA), _streamed(client)):
+            with pytest.raises(APIStatusError) as raised:
+                await read
+            assert raised.value.status == status
+            assert f"answered {status} for a pre-signed download" in str(raised.value)
+            assert "secret" not in f"{raised.value} {vars(raised.value)}"
+
+
+async def _streamed(client: DataGymClient) -> None:
+    async with client.media.stream(MEDIA):
+        pass
 
 
 async def test_each_redirect_is_looked_at() -> None:
