@@ -7,11 +7,12 @@ import os
 import pickle
 import sys
 import threading
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from datagym_async import ConfigurationError, UploadConfig, UploadItem
 from datagym_async._runs._images import Prepared, Steps, prepare, serve_on
@@ -150,6 +151,32 @@ def test_pixels_of_what_becomes_a_png_are_kept() -> None:
     image = picture().rotate(30)
 
     assert opened(prepare(encoded(image, "BMP"), CONVERT)).tobytes() == image.tobytes()
+
+
+@pytest.mark.parametrize("order", ["I;16", "I;16B"])
+def test_values_of_16_bits_are_kept(order: str) -> None:
+    """Whatever the order of their bytes in a TIFF."""
+    values = [0, 1, 255, 256, 40_000, 65_535]
+    stored = b"".join(each.to_bytes(2, "big" if order == "I;16B" else "little") for each in values)
+    image = opened(prepare(encoded(Image.frombytes(order, (3, 2), stored), "TIFF"), CONVERT))
+
+    assert image.format == "PNG"
+    assert [image.getpixel((at % 3, at // 3)) for at in range(6)] == values
+
+
+def test_colours_of_16_bits_are_said_to_become_8() -> None:
+    """A PNG that is sent as it is keeps them; one that is made smaller does not."""
+    file, pixels = io.BytesIO(b""), b"\0" + bytes([1, 0] * 3 * 100)
+    file.write(b"\x89PNG\r\n\x1a\n")
+    head = (100).to_bytes(4, "big"), (1).to_bytes(4, "big"), bytes([16, 2, 0, 0, 0])
+    PngImagePlugin.putchunk(file, b"IHDR", *head)
+    PngImagePlugin.putchunk(file, b"IDAT", zlib.compress(pixels))
+    PngImagePlugin.putchunk(file, b"IEND")
+
+    assert prepare(file.getvalue(), TURN) == Prepared()
+    found = prepare(file.getvalue(), SHRINK)
+    assert opened(found).size == (64, 1)
+    assert found.warnings == ("Its 16 bits a channel became 8.",)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])
