@@ -413,6 +413,22 @@ async def test_reads_are_one_request_and_bounded(
     ]
 
 
+@pytest.mark.parametrize("number", [2, 3, 4])
+async def test_an_object_that_comes_short_is_not_stored(
+    client: DataGymClient, dataset_id: str, broken: BrokenStore, number: int
+) -> None:
+    """Whichever of its ranges has a byte less: half an image is none, and the others come."""
+    broken.objects["p/big.jpg"] = jpeg(9_000_000)
+    broken.fault = lambda key, asked: "short" if (key, asked) == ("p/big.jpg", number) else ""
+    config = UploadConfig(store_options=broken.options)
+    report = await client.upload(dataset_id, "s3://b/p/", config=config)
+    assert (report.uploaded, report.failed, report.complete) == (12, 1, True)
+    assert "s3://b/p/big.jpg: the store cannot be reached, or" in report.problems[0].reason
+    assert "big.jpg" not in await stored(client, dataset_id)
+    assert (await client.upload(dataset_id, "s3://b/p/", config=config)).uploaded == 1
+    assert (await stored(client, dataset_id))["big.jpg"] == broken.objects["p/big.jpg"]
+
+
 async def test_files_do_not_wait_for_objects(
     client: DataGymClient, dataset_id: str, broken: BrokenStore, tmp_path: Path
 ) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import io
 import itertools
+import json
 import re
 import sqlite3
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -186,23 +187,40 @@ async def test_an_image_at_which_the_model_fails_is_named_and_the_others_go_on()
             raise asyncio.CancelledError  # of a loop of its own
         if "11.jpg" in names:
             raise UnspeakableError
-        if "05.jpg" in names and len(samples) == 1:
-            return ["a car"]
-        if "05.jpg" in names:
-            return []
+        nonsense: dict[str, Any] = {
+            "05.jpg": ["a car"],
+            "13.jpg": {},
+            "15.jpg": [None, None],
+            "17.jpg": [LabeledImage(media_id="another")],
+        }
+        if names & nonsense.keys():
+            return nonsense[names.pop()] if len(samples) == 1 else []
         return list(models.boxes(samples))
 
     async with bench(40) as there:
         report = await there.predict(model)
         assert not report.ok
         assert report.complete
-        assert report.counts == {PredictOutcome.STORED: 35, PredictOutcome.FAILED: 5}
+        assert report.counts == {PredictOutcome.STORED: 32, PredictOutcome.FAILED: 8}
+        said = json.loads(json.dumps(report.to_dict()))
+        assert (said["stored"], said["failed"], said["ok"], said["complete"]) == (
+            32,
+            8,
+            False,
+            True,
+        )
+        assert {each["name"] for each in said["problems"]} == {
+            each.name for each in report.problems
+        }
         reasons = {each.name: each.reason for each in report.problems}
         assert reasons["07.jpg"] == "the model raised SystemExit: no more"
         assert reasons["09.jpg"] == "the model raised CancelledError: CancelledError"
         assert reasons["11.jpg"] == "the model raised UnspeakableError: UnspeakableError"
         assert reasons["03.jpg"] == "the model raised RuntimeError: out of luck"
         assert reasons["05.jpg"].startswith("the model raised TypeError: an answer holds str")
+        assert "it returned dict; give a list, one answer a sample" in reasons["13.jpg"]
+        assert "it returned 2 answers for 1 samples" in reasons["15.jpg"]
+        assert "an answer is for media another, not for " in reasons["17.jpg"]
         assert await there.held() == there.wanted | {name: [] for name in reasons}
 
 

@@ -68,7 +68,8 @@ class BrokenStore:
     asked: Counter[str] = attrs.Factory(Counter)  # requests, by key; "" are listings
     ranges: list[tuple[str, str]] = attrs.Factory(list)
     fault: Callable[[str, int], str] = lambda key, number: ""
-    """Takes a key and how often it was asked for; gives ``"reset"`` or a status (with a code)."""
+    """Takes a key and how often it was asked for; gives ``"reset"``, ``"short"`` or a status
+    (with a code)."""
     latency: float = 0.0
     listed_etags: str = "quoted"  # or "bare", "weak", or none
     url: str = ""
@@ -140,6 +141,7 @@ class BrokenStore:
                 self.ranges.append((key, wanted))
                 first, _, last = wanted.removeprefix("bytes=").partition("-")
                 data, status = data[int(first) : int(last or size) + 1], 206
+                data = data[:-1] if fault == "short" else data
                 end = int(first) + len(data) - 1
                 fields["Content-Range"] = f"bytes {first}-{end}/{size}"
             self._send(request, status, data, fields, cut=fault == "reset")
