@@ -493,7 +493,7 @@ async def test_a_loader_belongs_to_one_loop(full: World) -> None:
 
     def elsewhere() -> list[str]:
         said = []
-        for call in (loader.__anext__, full.client.ping, loader.length):
+        for call in (loader.__anext__, full.client.ping, loader.length, loader.__aenter__):
             with pytest.raises(ClientClosedError, match="belongs to another event loop") as raised:
                 asyncio.run(call())
             said.append(str(raised.value))
@@ -505,6 +505,7 @@ async def test_a_loader_belongs_to_one_loop(full: World) -> None:
     assert [text.partition(" belongs")[0] for text in said] == [
         "This loader",
         "The client",
+        "This loader",
         "This loader",
     ]
 

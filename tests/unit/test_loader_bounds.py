@@ -17,7 +17,7 @@ from datagym_async import DataGymClient
 from datagym_async.data import DatasetLoader, LoaderConfig, Sample
 from datagym_async.data._config import LoaderOptions
 from datagym_async.exceptions import APIConnectionError, ConfigurationError
-from tests.helpers.fake_library import DATASET, FakeLibrary
+from tests.helpers.fake_library import DATASET, PROJECT, FakeLibrary
 from tests.helpers.sentinel import TOKEN
 
 
@@ -279,3 +279,28 @@ async def test_a_service_that_answers_in_between_is_not_gone() -> None:
     config = LoaderConfig(concurrency=1, on_error="skip")
     async with loader_of(FakeLibrary(40, errors=gone), config) as loader:
         assert [sample.index async for sample in loader] == list(range(0, 40, 2))
+
+
+async def test_a_loader_goes_back_to_a_state_of_its_own() -> None:
+    """What was loaded ahead is dropped; a state of another dataset is refused at once."""
+    loader = DatasetLoader[Sample](FakeLibrary(30).library, DATASET)
+    seen = [(await anext(loader)).index for _ in range(3)]
+    state = loader.state_dict()
+    seen += [(await anext(loader)).index for _ in range(4)]
+    await loader.load_state_dict(state)
+    again = [sample.index async for sample in loader]
+
+    assert (seen, again) == ([*range(7)], [*range(3, 30)])
+    async with DatasetLoader[Sample](FakeLibrary(29).library, DATASET) as other:
+        await other.length()
+        with pytest.raises(ConfigurationError, match="30 media, and there are 29 now"):
+            await other.load_state_dict(state)
+
+
+async def test_an_empty_dataset_lacks_no_labels(caplog: pytest.LogCaptureFixture) -> None:
+    """There is nothing to say of a project without images."""
+    for count, warnings in ((0, 0), (1, 1)):
+        caplog.clear()
+        loader = DatasetLoader[Sample](FakeLibrary(count).library, DATASET, project_id=PROJECT)
+        assert len([sample async for sample in loader]) == count
+        assert caplog.text.count("no sample has labels") == warnings

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -82,6 +83,51 @@ async def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
     assert (len(world.asked), victim.is_symlink()) == (4, False)
 
 
+def test_a_damaged_file_is_deleted(tmp_path: Path) -> None:
+    """Also if nothing is fetched any more, and nothing can be left of what could not be written."""
+    cache = DiskCache(tmp_path, max_bytes=1000)
+    cache.put("a", b"x" * 100)
+    (victim,) = files(tmp_path)
+    victim.write_bytes(b"")
+    assert (cache.get("a"), files(tmp_path)) == (None, [])
+
+    victim.mkdir()
+    cache.put("a", b"x" * 100)
+    assert (cache.get("a"), files(tmp_path)) == (None, [])
+
+
+def test_a_folder_that_was_deleted_meanwhile_is_made_again(tmp_path: Path) -> None:
+    """As private as it was."""
+    cache = DiskCache(tmp_path / "cache", max_bytes=10_000)
+    for _ in range(2):
+        cache.put("a", b"x" * 100)
+        assert cache.get("a") == b"x" * 100
+        assert os.name != "posix" or cache.folder.stat().st_mode & 0o777 == 0o700
+        shutil.rmtree(cache.folder)
+
+
+def test_many_small_files_are_within_the_limit_and_seldom_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder is read when it may be full, or after a sixteenth of it was written."""
+    reads, listdir = list[Path](), os.listdir
+
+    def counted(path: Path) -> list[str]:
+        reads.append(path)
+        return listdir(path)
+
+    monkeypatch.setattr(os, "listdir", counted)
+    cache = DiskCache(tmp_path, max_bytes=160 * (10 + OVERHEAD))
+    most = 0
+    for number in range(300):
+        cache.put(str(number), bytes(10))
+        if number % 5 == 4:
+            most = max(most, held(tmp_path))
+
+    assert cache.max_bytes * 7 / 8 < most <= cache.max_bytes
+    assert 20 < len(reads) < 80
+
+
 def test_what_was_not_used_for_longest_goes_first(tmp_path: Path) -> None:
     """The bound holds after each write, and what was read lately is kept."""
     cache = DiskCache(tmp_path, max_bytes=10 * (100 + OVERHEAD))
@@ -124,7 +170,9 @@ def test_what_a_killed_process_has_left_is_tidied_up(tmp_path: Path) -> None:
 def test_files_of_others_stay(tmp_path: Path) -> None:
     """A cache deletes in its own folders alone, whatever the names of other files are."""
     (tmp_path / "films").mkdir()
+    (tmp_path / "ab").mkdir()
     others = [tmp_path / "films" / name for name in ("film.part", "film.media")]
+    others.append(tmp_path / "ab" / "notes.txt")
     for path in others:
         path.write_bytes(bytes(500))
         os.utime(path, (0, 0))
@@ -145,6 +193,7 @@ async def test_a_folder_that_cannot_be_written_is_said_once(
         assert len(await epoch(world, LoaderConfig(cache=tmp_path / "file"))) == 5
 
     assert caplog.text.count("cannot be written") == 1
+    assert "Error" not in caplog.text, "the system's words"
 
 
 WRITER = """

@@ -73,3 +73,5 @@ def test_the_order_is_that_of_the_ids() -> None:
     assert [each.name for each in listing] == ["a\x00.jpg", "a-\x00.jpg", "ab\x00.jpg", "b\x00.jpg"]
     again = Listing(pack(DatasetMedia(each, 7, LINK, "x")) for each in sorted(ids))
     assert again.fingerprint == listing.fingerprint
+    other = Listing(pack(DatasetMedia(each, 0, LOCAL, "x")) for each in ["b", "a", "ac", "a-"])
+    assert (len(other), other.fingerprint == listing.fingerprint) == (4, False)
