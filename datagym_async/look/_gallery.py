@@ -300,10 +300,8 @@ class _Making:
             known = self._classes.setdefault(mark.key, [len(self._classes), 0])
             known[1] += not others
             side = sqrt(mark.bounds.width * mark.bounds.height)
-            answers = ", ".join(
-                " ".join(each) for each in _answers(mark.annotation.classifications)
-            )
-            row = [known[0], mark.kind, mark.path, answers, round(side, 1)]
+            said = (" ".join(each) for each in _answers(mark.annotation.classifications))
+            row = [known[0], mark.kind, mark.path, ", ".join(said), round(side, 1)]
             if partners is not None:
                 partner = partners[at]
                 row.append(-1 if partner is None else partner)
