@@ -225,11 +225,9 @@ def _elements(path: Path) -> Generator[Any, None, None]:
 def _lines(path: Path) -> Generator[Any, None, None]:
     with open(path, "rb", opener=regular_only) as file:
         for number, raw in enumerate(file, 1):
-            line = raw.removeprefix(BOM)
-            if not line.strip():
-                continue
             try:
-                yield loads(line)
+                if line := raw.removeprefix(BOM).strip():
+                    yield loads(line)
             except orjson.JSONDecodeError as error:
                 raise FormatError(f"{path}, line {number}, is not JSON: {error.msg}") from None
 
