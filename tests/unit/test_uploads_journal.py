@@ -31,6 +31,7 @@ from datagym_async.uploads.plan import (
     stated,
 )
 from datagym_async.uploads.plan._journal import unusable
+from datagym_async.uploads.sources import Candidate
 
 if TYPE_CHECKING:
     from datagym_async._runs import Database
@@ -181,6 +182,29 @@ def test_a_damaged_journal(path: Path) -> None:
     opened(path, fresh=True).close()
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("UPDATE item SET name = X'ff'", "a text in it was changed"),
+        ("UPDATE item SET content = X'6263'", "a row in it was changed"),
+        ("UPDATE claimed SET key = X'6e7a'", "a row in it was changed"),
+        ("DELETE FROM item", "a row in it was changed"),
+    ],
+)
+def test_a_journal_whose_rows_were_changed(path: Path, change: str, words: str) -> None:
+    """After a kill there is no seal: each row, and what refers to it, is looked at."""
+    plan = Plan()
+    plan.open(opened(path))
+    plan.add([(0, Candidate(UploadItem(None, "a.jpg")))])
+    plan.settle()
+    with plan.using() as database:
+        database.execute(change)
+    plan.close()
+    lock_path(path).unlink()
+
+    assert refusal(path).startswith(f"The journal PATH is damaged ({words})")
+
+
 def test_a_folder_is_no_journal(path: Path) -> None:
     """It is said what is there, and nothing is left beside it."""
     path.mkdir(parents=True)
@@ -202,15 +226,16 @@ def test_another_database_is_left_alone(path: Path) -> None:
     assert path.read_bytes() == before
 
 
-def test_a_newer_journal(path: Path) -> None:
-    """A later version's journal is not touched."""
+@pytest.mark.parametrize(("version", "word"), [(99, "a newer"), (1, "an older")])
+def test_a_journal_of_another_version(path: Path, version: int, word: str) -> None:
+    """It is not touched."""
     make(path)
     with sqlite3.connect(path) as database:
-        database.execute("PRAGMA user_version = 99")
+        database.execute(f"PRAGMA user_version = {version}")
     database.close()
 
     assert refusal(path).startswith(
-        "The journal PATH was written by a newer version of datagym-async; use that one"
+        f"The journal PATH was written by {word} version of datagym-async; use that one"
     )
     assert show_job(path).problem == "It has another version."
 

@@ -160,6 +160,24 @@ async def test_streams_and_bytes_are_numbered_too(service: FakeService) -> None:
     assert service.stored["frame (300).jpg"] == SOUND_JPEG + b"299"
 
 
+async def test_a_link_is_not_numbered(service: FakeService) -> None:
+    """The service takes its name from its address; the reason is that of any clash."""
+    sources: Source = [
+        UploadItem("a.jpg", SOUND_JPEG),
+        "http://h/a.jpg",
+        UploadItem("A.jpg", SOUND_JPEG),
+    ]
+
+    found, report = await run(service, sources, on_clash="rename")
+
+    assert (report.uploaded, report.rejected) == (2, 1)
+    assert (sorted(service.stored), service.urls) == (["A (2).jpg", "a.jpg"], [])
+    warnings = {each.name: each.warnings for each in found}
+    assert warnings["A (2).jpg"] == ("It is named 'A (2).jpg', since a.jpg has the name 'A.jpg'.",)
+    (clash,) = (each.reason for each in report.problems)
+    assert clash.startswith("http://h/a.jpg clashes with a.jpg: both would be named 'a.jpg', and")
+
+
 async def test_a_path_named_twice_is_not_numbered(service: FakeService, folder: Path) -> None:
     """It is one image, and one item."""
     path = folder / "d/y.jpg"

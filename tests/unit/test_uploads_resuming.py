@@ -437,6 +437,29 @@ async def test_bytes_in_memory_resume_by_their_hash(service: FakeService, journa
     assert counts(third) == (6, 0, 6, 0, 0, 5)
 
 
+async def test_what_was_refused_and_is_repaired_is_known_as_it_is_now(
+    service: FakeService, journal: Path
+) -> None:
+    """Bytes in memory by their new hash: the third run finds them done."""
+    await upload(service, [UploadItem("a.jpg", b"no image")], journal)
+    runs = [await upload(service, [UploadItem("a.jpg", JPEG)], journal) for _ in range(2)]
+
+    assert [counts(each) for each in runs] == [(1, 1, 0, 0, 0, 0), (1, 0, 1, 0, 0, 1)]
+
+
+async def test_what_was_skipped_and_is_gone_is_sent(
+    service: FakeService, photos: Path, journal: Path
+) -> None:
+    """Somebody deletes what had been there before the first run."""
+    service.hold("3.jpg")
+    first = await upload(service, photos, journal)
+    service.drop("3.jpg")
+    again = await upload(service, photos, journal)
+
+    assert (counts(first), counts(again)) == ((12, 9, 1, 2, 0, 0), (12, 1, 9, 2, 0, 9))
+    assert service.stored["3.jpg"] == JPEG
+
+
 async def test_bytes_in_memory_that_arrived_are_known_when_they_are_named_again(
     service: FakeService, journal: Path
 ) -> None:
