@@ -264,9 +264,6 @@ DECODED_NAMES: Mapping[str, str] = {"name": "stored_name", "media_name": "stored
 def wire_names(cls: type[Any], field: str) -> tuple[str, ...]:
     """Return the service's names of a model's field, the current one first."""
     fields = _FIELDS.get(cls, {})
-    stored = DECODED_NAMES.get(field)
-    if stored is not None and stored in fields:
-        return fields[stored]
     first, *rest = field.split("_")
     return fields.get(field) or (first + "".join(word.capitalize() for word in rest),)
 
