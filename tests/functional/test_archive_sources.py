@@ -21,8 +21,9 @@ import zstandard
 from datagym_async import DataGymClient
 from datagym_async._runs import Stores
 from datagym_async.server import Server
-from datagym_async.uploads import UploadConfig, UploadReport, failed_items
+from datagym_async.uploads import UploadConfig, Uploader, UploadReport, failed_items
 from datagym_async.uploads.sources import Candidate, Filters, Naming, Rules, leaves
+from tests.helpers.fake_service import DATASET_ID, FakeService
 from tests.helpers.photos import jpeg
 from tests.helpers.sentinel import TOKEN
 from tests.helpers.stores import BrokenStore, opened
@@ -198,6 +199,30 @@ async def test_members_are_known_by_their_bytes(
     path.write_bytes(zip_of(PHOTOS | {"cam 0/0.jpg": jpeg(2000, seed=5), "new.jpg": jpeg(2000)}))
     report = await client.upload(dataset_id, path, config=config)
     assert (report.uploaded, report.resumed, report.skipped) == (1, 8, 9)
+
+
+async def test_a_member_that_changes_before_it_is_read_is_rejected(tmp_path: Path) -> None:
+    """Its name was looked at with other bytes; what is still the same is sent."""
+    folder, path = tmp_path / "first", tmp_path / "a.zip"
+    folder.mkdir()
+    for at in range(30):  # more than is read ahead
+        (folder / f"first {at}.jpg").write_bytes(jpeg(600_000, seed=at))
+    path.write_bytes(zip_of(PHOTOS))
+    (tmp_path / "b.zip").write_bytes(zip_of(PHOTOS | {"cam 0/0.jpg": jpeg(2000, seed=5)}))
+    service = FakeService()
+
+    async def before(_: str) -> None:
+        if len(service.stored) == 1:
+            await asyncio.to_thread((tmp_path / "b.zip").replace, path)
+
+    service.before = before
+    config = UploadConfig(name="relative", concurrency=1)
+    async with Uploader(service, service, DATASET_ID, [folder, path], config=config) as run:
+        report = await run.finish()
+
+    assert (report.uploaded, report.rejected, report.complete) == (30 + len(PHOTOS) - 1, 1, True)
+    assert report.problems[0].reason == f"{path}!//cam 0/0.jpg has changed since it was listed."
+    assert "cam 0/0.jpg" not in service.stored
 
 
 async def test_failed_members_are_found_again(
