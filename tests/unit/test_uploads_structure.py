@@ -51,6 +51,7 @@ HEAD = b"\x89PNG\r\n\x1a\n"
         encoded("PNG", "P"),
         JPEG[:20] + b"garbage between segments" + JPEG[20:],
         JPEG[:20] + b"\xff\xff\xff" + JPEG[20:],
+        JPEG[:20] + b"\xff\xd0\xff\x01" + JPEG[20:],  # markers without a length
         HEAD + IHDR + chunk(b"tEXt", b"a\0b", flip=1) + IDAT + IEND,  # no part that matters
         HEAD + IHDR + IDAT,  # no end
         HEAD + IHDR + IDAT + IEND + b"trailing",
@@ -80,6 +81,7 @@ def test_what_the_service_may_take_is_sound(data: bytes) -> None:
         (photos.broken_jpeg(3000), "corrupt"),
         (PNG[:10], "does not begin with its size"),
         (PNG[: len(PNG) // 2], "cut off"),
+        (HEAD + IHDR + chunk(b"IDAT", b"no zlib")[:-2], "cut off"),
         (photos.broken_png(3000), "checksum"),
         (HEAD + IDAT + IEND, "does not begin with its size"),
         (HEAD + IHDR + chunk(b"IDAT", b"1", flip=1) + IEND, "checksum"),
