@@ -90,6 +90,23 @@ def test_a_configuration_is_shown(labelled: Cli) -> None:
     assert LabelConfig.from_yaml(labelled("config", "show", PROJECT, "--yaml").out) == present()
 
 
+def test_an_empty_configuration_is_said_to_be_so(labelled: Cli, service: ServerThread) -> None:
+    """Not a table of nothing; JSON and YAML are those of none."""
+
+    async def clear() -> None:
+        async with DataGymClient(TOKEN, service.base_url) as client:
+            project = await client.projects.find(PROJECT)
+            assert project is not None
+            await client.label_configs.clear(project.label_configuration_id)
+
+    asyncio.run(clear())
+    shown = labelled("config", "show", PROJECT)
+    assert (shown.status, shown.out) == (0, "")
+    assert shown.err == f"The label configuration of {PROJECT!r} is empty.\n"
+    assert len(LabelConfig.from_json(labelled("config", "show", PROJECT, "--json").out)) == 0
+    assert len(LabelConfig.from_yaml(labelled("config", "show", PROJECT, "--yaml").out)) == 0
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -109,6 +109,14 @@ def test_a_file_is_imported(bench: Bench) -> None:
     assert bench.boxes() == [2, 1, 1]
 
 
+def test_a_long_file_says_how_far_it_is(bench: Bench) -> None:
+    """A line for each thousand, and none of it on standard output."""
+    file = bench.file("a.jsonl", "\n".join([json.dumps(bench.item())] * 2001))
+    ran = bench.run(file, "--append", "--check")
+    assert (ran.status, ran.out) == (0, "2,001 predictions: 2,001 checked.\n")
+    assert ran.err == "1,000 predictions\n2,000 predictions\n"
+
+
 def test_replacing(bench: Bench) -> None:
     """The images that the file names have its labels alone, however often it is imported."""
     file = bench.file("a.json", [bench.item()])
