@@ -71,6 +71,7 @@ async def test_a_large_file_is_streamed(tmp_path: Path) -> None:
     (request,) = session.requests
     assert request.body is not None
     assert (request.body.size, request.body.data) == (1024 * 1024 + 1, None)
+    assert request.headers == {"X-filename": "b.jpg"}
 
 
 async def test_bytes_without_a_name_are_refused() -> None:
@@ -280,6 +281,8 @@ DOWNLOADS: dict[str, tuple[bytes, str, bytes, list[str]]] = {
     "other bytes": (JPEG, "application/octet-stream", JPEG, []),
     "long text": (LONG, TEXT, LONG, []),
     "another scheme": (b"file:///etc/passwd", TEXT, b"file:///etc/passwd", []),
+    "a scheme with a host": (b"s3://bucket.test/v.mp4", TEXT, b"s3://bucket.test/v.mp4", []),
+    "unprintable": (b"http://a.test/\x07.mp4", TEXT, b"http://a.test/\x07.mp4", []),
     "no host": (b"http:///x", TEXT, b"http:///x", []),
     "two urls": (b"http://a.test/ http://b.test/", TEXT, b"http://a.test/ http://b.test/", []),
     "image that looks like a url": (SIGNED.encode(), "image/png", SIGNED.encode(), []),
@@ -295,6 +298,19 @@ async def test_downloads(body: bytes, kind: str, content: bytes, urls: list[str]
     assert await media(whole).download("M") == content
     assert await read_all(media(streamed)) == content
     assert (whole.urls, streamed.urls, streamed.streams_open) == (urls, urls, 0)
+
+
+@pytest.mark.parametrize(
+    "more", [{}, {"content-length": "3", "content-encoding": "gzip"}], ids=["none", "encoded"]
+)
+async def test_a_length_that_says_nothing_of_the_bytes_is_not_compared(
+    more: dict[str, str],
+) -> None:
+    """It is not announced, or is that of the compressed bytes."""
+    video = Response(200, {"content-type": "video/mp4", **more}, b"video")
+    for read in (lambda of: of.download("M"), read_all):
+        session = FakeSession([answer(SIGNED.encode())], elsewhere={SIGNED: video})
+        assert await read(media(session)) == b"video"
 
 
 async def test_a_web_page_is_no_media() -> None:

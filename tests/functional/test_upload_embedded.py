@@ -23,7 +23,7 @@ from datagym_async.exceptions import (
 from datagym_async.server import Server
 from datagym_async.testing import FaultPlan
 from datagym_async.uploads import UploadConfig, UploadItem
-from tests.helpers.photos import jpeg, png, write_photos
+from tests.helpers.photos import SOUND_JPEG, jpeg, png, write_photos
 from tests.helpers.sentinel import TOKEN
 
 if TYPE_CHECKING:
@@ -83,6 +83,18 @@ async def test_runs_of_one_client_store_no_name_twice(
     assert sum(report.skipped for report in reports) == 20
     names = [media.name.lower() for media in (await client.datasets.get(dataset_id)).media]
     assert sorted(names) == [item.name for item in lower]
+
+
+async def test_of_calls_with_one_name_each_has_its_turn(
+    client: DataGymClient, dataset_id: str
+) -> None:
+    """However many wait for the first: it stores the image, and the others are told so."""
+    calls = (client.media.upload_file(dataset_id, SOUND_JPEG, name="a.jpg") for _ in range(4))
+    async with asyncio.timeout(30):
+        results = await asyncio.gather(*calls, return_exceptions=True)
+
+    assert [type(each).__name__ for each in results].count("AlreadyExistsError") == 3
+    assert [media.name for media in (await client.datasets.get(dataset_id)).media] == ["a.jpg"]
 
 
 async def test_calls_of_one_client_send_no_link_at_the_same_time(
