@@ -30,6 +30,7 @@ from datagym_async.labels import Annotation, Segmentation
 from datagym_async.server import SeedMedia
 from datagym_async.testing import Delay, Drop, Hang, RefuseToken, Status
 from tests.helpers.photos import jpeg
+from tests.helpers.raw_server import raw_server, read_head
 from tests.helpers.service import until
 from tests.helpers.world import World, world
 
@@ -351,3 +352,28 @@ def test_bitmaps_are_as_many_at_once_as_in_a_download() -> None:
     parameters = inspect.signature(DataGymClient.download_bitmaps).parameters
 
     assert parameters["concurrency"].default == CONCURRENCY
+
+
+async def test_bitmaps_of_links_have_the_size_of_what_they_lead_to(tmp_path: Path) -> None:
+    """The service knows no size of a link: it looks, and a link that is gone has no bitmap."""
+    is_there, photo = True, jpeg(2000)
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_head(reader)
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n"
+        writer.write((head % len(photo) + photo) if is_there else b"HTTP/1.1 404 No\r\n\r\n")
+        await writer.drain()
+
+    async with raw_server(talk) as site, world(SeedMedia("l.jpg", url=f"{site}l.jpg")) as here:
+        tasks, client = here.project.task_ids, here.client
+        await client.label_configs.upload(here.project.label_configuration_id, ENTRIES)
+        await client.values.write(tasks["l.jpg"], [SEGMENT])
+        await client.tasks.complete(tasks["l.jpg"])
+        report = await client.download_bitmaps(here.project_id, tmp_path)
+        is_there = False
+        gone = await client.download_bitmaps(here.project_id, tmp_path / "gone")
+
+    assert (report.ok, files(tmp_path)) == (True, ["seg/l.png"])
+    with Image.open(tmp_path / "seg/l.png") as image, Image.open(io.BytesIO(photo)) as source:
+        assert image.size == source.size
+    assert (gone.ok, len(gone.failed), files(tmp_path / "gone")) == (False, 1, [])

@@ -185,6 +185,8 @@ async def test_predictions_are_compared(here: World, tmp_path: Path) -> None:
     )
 
     assert (gallery.missed, gallery.false) == (2, 1)
+    words = "3 images with 3 objects: open {}. Without a partner: 2 here, 1 in the other labels."
+    assert str(gallery) == words.format(gallery.path)
     assert gallery.notes == ("1 image of p.json not found here.",)
     row = data(gallery, "page")[0]
     assert [mark[5] for mark in row["m"]] == [-1, 0]
