@@ -413,6 +413,23 @@ async def test_reads_are_one_request_and_bounded(
     ]
 
 
+async def test_a_list_in_a_store_that_cannot_be_read_is_no_empty_one(
+    client: DataGymClient, dataset_id: str, broken: BrokenStore, tmp_path: Path
+) -> None:
+    """It is named with its reason, others are uploaded, and the next run reads it."""
+    broken.objects["list.txt"] = b"".join(f"s3://b/p/{at:02}.jpg\n".encode() for at in range(12))
+    broken.fault = lambda key, asked: "403" if key == "list.txt" and asked > 1 else ""
+    (tmp_path / "a.jpg").write_bytes(jpeg(2000))
+    config = UploadConfig(store_options=broken.options)
+    sources = [tmp_path / "a.jpg", "s3://b/list.txt"]
+    report = await client.upload(dataset_id, sources, config=config)
+    assert (report.uploaded, report.rejected, report.ok) == (1, 1, False)
+    assert "s3://b/list.txt: access is denied" in report.problems[0].reason
+    broken.fault = lambda key, _: ""
+    again = await client.upload(dataset_id, sources, config=config)
+    assert (again.uploaded, again.skipped, again.ok) == (12, 1, True)
+
+
 @pytest.mark.parametrize("number", [2, 3, 4])
 async def test_an_object_that_comes_short_is_not_stored(
     client: DataGymClient, dataset_id: str, broken: BrokenStore, number: int
