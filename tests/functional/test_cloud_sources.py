@@ -421,7 +421,7 @@ async def test_a_list_in_a_store_that_cannot_be_read_is_no_empty_one(
     broken.fault = lambda key, asked: "403" if key == "list.txt" and asked > 1 else ""
     (tmp_path / "a.jpg").write_bytes(jpeg(2000))
     config = UploadConfig(store_options=broken.options)
-    sources = [tmp_path / "a.jpg", "s3://b/list.txt"]
+    sources: list[Source] = [tmp_path / "a.jpg", "s3://b/list.txt"]
     report = await client.upload(dataset_id, sources, config=config)
     assert (report.uploaded, report.rejected, report.ok) == (1, 1, False)
     assert "s3://b/list.txt: access is denied" in report.problems[0].reason
