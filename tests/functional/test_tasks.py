@@ -110,7 +110,10 @@ async def test_a_refused_task_does_not_stop_the_others(here: World) -> None:
     predicted = {"internal_media_ID": media_id, "global_classifications": {"kind": ["a"]}}
     await client.labels.import_predictions(here.project_id, [predicted], keep_data=False)
     report = await client.tasks.complete_many([*ids_of(here)[:3], "nope"])
-    assert {outcome.task_id for outcome in report.outcomes if outcome.ok} == {good}
+    assert {outcome.task_id: outcome.reason for outcome in report.outcomes if outcome.ok} == {
+        good: ""
+    }
+    assert all(outcome.reason == str(outcome.error) for outcome in report.problems)
     keys = sorted(getattr(outcome.error, "key", "") for outcome in report.problems)
     assert keys == ["ex_gen_entry_value_validation"] * 2 + ["ex_notfound"]
 
@@ -120,6 +123,9 @@ async def test_tasks_of_a_newer_configuration_are_left_alone(here: World) -> Non
     known = (await here.client.tasks.get(ids_of(here)[0])).last_changed_config
     report = await here.client.tasks.complete_many(ids_of(here)[:2], last_changed_config=known - 1)
     assert [outcome.verdict for outcome in report.outcomes] == ["config_changed"] * 2
+    assert {outcome.reason for outcome in report.problems} == {
+        "The label configuration was being changed; try again."
+    }
     assert (await states_of(here))[:2] == ["WAITING", "COMPLETED"]
 
 
