@@ -354,6 +354,25 @@ def test_the_uploads_of_the_last_run_are_waited_for(
     assert waits == [0.0, 0.0, wait, wait], "a heartbeat of ours is not one of theirs"
 
 
+@pytest.mark.parametrize("is_file", [False, True])
+def test_the_copy_of_another_names_it(tmp_path: Path, *, is_file: bool) -> None:
+    """By its source, or by its name if it was in memory."""
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"same")
+    first = UploadItem(None, path) if is_file else UploadItem("a.jpg", b"same")
+    plan = Plan(dedupe="skip")
+    plan.open()
+    with closing(plan):
+        found = planned(plan, first, UploadItem("b.jpg", b"same"))
+
+    assert found[1].verdict == Verdict(
+        Outcome.SKIPPED,
+        f"It is equal to {path if is_file else 'a.jpg'}, byte for byte, so it was skipped "
+        '(dedupe="skip").',
+    )
+    assert plan.duplicates == 1
+
+
 def test_an_address_in_other_case_is_said_to_be_one(plan: Plan) -> None:
     """They may be two files elsewhere, but the service stores one of them."""
     found = planned(plan, UploadItem(None, "http://h/a.jpg"), UploadItem(None, "http://h/A.jpg"))
