@@ -15,6 +15,7 @@ from datagym_async._extras import require_modules
 from datagym_async._files import write_private
 from datagym_async._runs._engine import BulkRun
 from datagym_async._runs._text import RESUMED, BulkReport, counted, size
+from datagym_async._threads import first_of
 from datagym_async.cli._errors import (
     SOME_FAILED,
     WELL,
@@ -22,10 +23,11 @@ from datagym_async.cli._errors import (
     advice_in_shell_words,
     hint_in_shell_words,
     in_shell_words,
+    sentence_of,
 )
 from datagym_async.cli._screen import Output
 from datagym_async.cli._signals import STOPPING, run_in_loop
-from datagym_async.exceptions import TransferError
+from datagym_async.exceptions import DataGymError, TransferError
 from datagym_async.uploads import Outcome, UploadReport, UploadResult
 
 if TYPE_CHECKING:
@@ -74,6 +76,13 @@ class Account(Generic[R]):
                 self.write(self.report)
             self.output.warning(RESUME)
             raise  # its sentence holds the summary
+        except Exception as error:
+            cause = first_of(error)
+            is_known = isinstance(cause, DataGymError | CommandError)
+            if is_known or self.report is None or not self.report.planned:
+                raise
+            self.write(self.report)  # it had begun: no thread can be started any more, say
+            raise CommandError(sentence_of(cause), status=SOME_FAILED) from error
 
     def write(self, report: R) -> bool:
         """Write the report to its files and standard output; if one fails, say so: False."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import signal
 import subprocess
@@ -10,7 +11,7 @@ import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -19,6 +20,7 @@ from datagym_async._extras import how_to_install
 from datagym_async.cli import sentence_of
 from datagym_async.server import SeedDataset
 from datagym_async.testing import Hang, RefuseToken
+from datagym_async.uploads import Uploader
 from tests.cli.conftest import Result
 from tests.helpers.sentinel import TOKEN
 
@@ -488,6 +490,30 @@ def test_an_unexpected_error(
     ran = at_service(*command)
     one_sentence(ran, "ZeroDivisionError", "--debug")
     assert "Traceback" in at_service(*command, "--debug").err
+
+
+def test_an_unexpected_error_in_a_run_that_began(
+    at_service: Cli, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Status 1 and a report, as for any other end of it; the same command completes it."""
+    command = ("upload", photos, "-d", "Photos", "--create", "--report", "r.json")
+    note = Uploader._note
+
+    def noted(run: Uploader, *result: Any) -> None:
+        if run.progress.uploaded:
+            raise RuntimeError("can't start new thread")
+        note(run, *result)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Uploader, "_note", noted)
+        ran = at_service(*command, "--concurrency", "1")
+    report = json.loads(Path("r.json").read_text("utf-8"))
+
+    assert (ran.status, ran.out) == (1, "")
+    assert "too many threads, for the limits of this shell" in ran.err
+    assert (report["planned"], report["uploaded"], report["complete"]) == (4, 1, False)
+    assert at_service(*command).status == 0
+    assert len(at_service("media", "list", "Photos", "--json").documents) == 4
 
 
 MISSING = [
