@@ -154,7 +154,7 @@ _NOT_READ: Final = {
     "Ultralytics' platform": r'"type"\s*:\s*"dataset"',
     "Dataloop": r'"itemMetadata"\s*:',
     "OIDv4 ToolKit": r"\A[A-Z][A-Za-z ]*(?: \d+\.\d+){4}\s",
-    "Hasty": r'"label_classes"\s*:',
+    "Hasty": r'\A\{[^{\[]*"label_classes"\s*:',  # lists of the service have them, too
     "OpenPose": r'"pose_keypoints_2d"\s*:',
     "CrowdHuman": r'"gtboxes"\s*:',
     "PaddleOCR": r'"transcription"\s*:',

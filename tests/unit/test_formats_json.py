@@ -19,6 +19,7 @@ from PIL import Image
 from datagym_async import formats
 from datagym_async.formats import FormatError, LossKind
 from datagym_async.formats._table import open_dataset
+from tests.helpers.examples import example
 from tests.helpers.label_files import box, picture, read, rings, text, told
 
 
@@ -614,6 +615,14 @@ async def test_the_tool_of_a_file_that_is_not_read(tmp_path: Path, tool: str) ->
     for path in (file, tmp_path):
         with pytest.raises(FormatError, match=f"{file.name} is {what}, which is not supported"):
             [each async for each in formats.PredictionFile(path)]
+
+
+@pytest.mark.parametrize("name", ["01_export_image", "02_export_image_old_names"])
+def test_a_list_of_the_service_is_that_of_no_tool(tmp_path: Path, name: str) -> None:
+    """An export of the service has members that files of other tools have, too."""
+    file = text(tmp_path / "a.json", json.dumps(example(name)))
+    with pytest.raises(FormatError, match="has no known format"):
+        formats.sniff(file)
 
 
 @pytest.mark.parametrize(
