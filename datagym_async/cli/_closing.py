@@ -79,7 +79,7 @@ class Account(Generic[R]):
         except Exception as error:
             cause = first_of(error)
             is_known = isinstance(cause, DataGymError | CommandError)
-            if is_known or self.report is None or not self.report.planned:
+            if is_known or self.report is None or not self.report.to_dict()["planned"]:
                 raise
             self.write(self.report)  # it had begun: no thread can be started any more, say
             raise CommandError(sentence_of(cause), status=SOME_FAILED) from error
