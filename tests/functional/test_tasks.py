@@ -118,6 +118,14 @@ async def test_a_refused_task_does_not_stop_the_others(here: World) -> None:
     assert keys == ["ex_gen_entry_value_validation"] * 2 + ["ex_notfound"]
 
 
+async def test_a_task_that_somebody_works_on_is_at_stake(here: World) -> None:
+    """It may have labels that no export has; one that waits has none."""
+    await here.server.set_task_state(ids_of(here)[0], "IN_PROGRESS")
+    stakes = await here.client.label_configs.at_stake(here.project_id)
+
+    assert (stakes.tasks, stakes.finished, stakes.unfinished) == (6, 2, 1)
+
+
 async def test_tasks_of_a_newer_configuration_are_left_alone(here: World) -> None:
     """With the time of the caller's view, what has changed since is reported and not touched."""
     known = (await here.client.tasks.get(ids_of(here)[0])).last_changed_config
