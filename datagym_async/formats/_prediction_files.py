@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncGenerator, Generator, Iterable, Mapping
-from contextlib import closing, suppress
+from contextlib import closing
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
@@ -165,14 +165,17 @@ class PredictionFile:
             FormatError: The file is broken; the text says where.
             OSError: It cannot be read.
         """
-        items = self._items()
+        items, is_read = self._items(), True
         try:
             while batch := await asyncio.to_thread(list, islice(items, _AT_ONCE)):
+                is_read = False
                 for item in batch:
                     yield item
+                is_read = True
         finally:
-            # After a cancellation its thread may still use the file, and closes it when it ends.
-            with suppress(ValueError):
+            # After a cancellation its thread may still be in the generator, and closes it when it
+            # ends: CPython 3.11 may crash if a generator is closed while another thread is in it.
+            if not is_read:
                 items.close()
 
     def _items(self) -> Generator[Item, None, None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import threading
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -113,12 +114,36 @@ async def test_left_early_it_is_closed(tmp_path: Path) -> None:
         assert await anext(items) == ITEMS[0]
 
 
-async def test_cancelled_while_it_reads(tmp_path: Path) -> None:
-    """A cancellation gets through, whatever the thread is doing."""
-    path = tmp_path / "a.json"
-    path.write_text(json.dumps(ITEMS))
+class Reading:
+    """Items that a thread waits for, and that nobody else may close meanwhile."""
+
+    def __init__(self) -> None:
+        self.has_begun, self.may_end = threading.Event(), threading.Event()
+        self.was_closed_while_read = self.is_read = False
+
+    def __iter__(self) -> Reading:
+        return self
+
+    def __next__(self) -> object:
+        self.is_read = True
+        self.has_begun.set()
+        self.may_end.wait(30)
+        self.is_read = False
+        raise StopIteration
+
+    def close(self) -> None:
+        self.was_closed_while_read |= self.is_read
+
+
+async def test_cancelled_while_it_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cancellation gets through, whatever the thread is doing, and leaves the generator to it."""
+    reading = Reading()
+    monkeypatch.setattr(PredictionFile, "_items", lambda _: reading)
     async with asyncio.TaskGroup() as group:
-        task = group.create_task(read(PredictionFile(path)))
-        await asyncio.sleep(0)
+        task = group.create_task(read(PredictionFile("a.json")))
+        await asyncio.to_thread(reading.has_begun.wait)
         task.cancel()
     assert task.cancelled()
+    assert reading.is_read
+    assert not reading.was_closed_while_read
+    reading.may_end.set()
