@@ -17,7 +17,7 @@ import orjson
 from datagym_async._checks import by_annotation, checked, listed, shown
 from datagym_async._files import regular_only
 from datagym_async._json import BOM, in_utf8, loads, why_no_json
-from datagym_async._printable import printable
+from datagym_async._printable import counted, printable
 from datagym_async._wire import _routes as routes
 from datagym_async._wire._codec import decode_value
 from datagym_async._wire._cutting import BrokenTextError, ElementCutter
@@ -258,16 +258,16 @@ class Matching:
     unannotated: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        parts = [f"{len(self.images):,} images have a media"]
-        for names, what in (
-            (self.unmatched, "have none"),
-            (self.ambiguous, "have several"),
-            (self.doubled, "have the media of another image"),
-            (self.unannotated, "have no labels and stay as they are"),
+        parts = [counted(len(self.images), "image has a media", "images have a media")]
+        for names, one, many in (
+            (self.unmatched, "has none", "have none"),
+            (self.ambiguous, "has several", "have several"),
+            (self.doubled, "has the media of another image", "have the media of other images"),
+            (self.unannotated, "has no labels and stays", "have no labels and stay"),
         ):
             if names:
                 few = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-                parts.append(f"{len(names):,} {what} ({few})")
+                parts.append(f"{counted(len(names), one, many)} ({few})")
         return printable("; ".join(parts) + ".")
 
 

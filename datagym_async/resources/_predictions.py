@@ -36,7 +36,7 @@ from uuid import UUID
 import attrs
 
 from datagym_async._json import ShapeError
-from datagym_async._printable import Shown, logger, printable, tally, told
+from datagym_async._printable import Shown, counted, logger, printable, tally, told
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import (
     APIError,
@@ -51,7 +51,7 @@ from datagym_async.labels import EntryLike, Finding, LabeledImage, parse_image, 
 from datagym_async.labels._check_parts import kind_of
 from datagym_async.labels._geometry import Fitted, InShares, fitted
 from datagym_async.models import Dataset
-from datagym_async.models._basics import count as counted
+from datagym_async.models._basics import count as how_many
 from datagym_async.models._names import MediaIndex, decode_name
 from datagym_async.resources._base import ApiSession, first_few, for_each, in_batches, one_by_one
 from datagym_async.resources._datasets import DatasetsResource
@@ -142,7 +142,7 @@ def said_of_import(counts: Mapping[ImportOutcome, int], left_out: int) -> str:
 class ImportReport(Shown):
     """What happened to all predictions of an import."""
 
-    results: tuple[ImportResult, ...] = attrs.field(default=(), repr=counted)
+    results: tuple[ImportResult, ...] = attrs.field(default=(), repr=how_many)
     """One result for each prediction, in their order."""
 
     def count(self, outcome: ImportOutcome) -> int:
@@ -280,7 +280,7 @@ class Importer:
                             raise verdict.stop
         except (Exception, asyncio.CancelledError) as error:
             # An error of the service or of the predictions, or a cancellation.
-            note = f"{self._stored} predictions had been stored before"
+            note = f"{counted(self._stored, 'prediction')} had been stored before"
             if self._in_flight:
                 begin, end = self._in_flight[0].result.index, self._in_flight[-1].result.index
                 note += (

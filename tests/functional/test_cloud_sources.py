@@ -170,7 +170,7 @@ async def test_clashes_of_objects_are_seen_before_anything_is_sent(
 ) -> None:
     """They are told by their names: nothing is read for it."""
     opened(memory[0]).put("p/cam 1/0.jpg", jpeg(2000))
-    with pytest.raises(ConfigurationError, match=r"1 images have the same name .*0\.jpg"):
+    with pytest.raises(ConfigurationError, match=r"1 image has the same name .*0\.jpg"):
         await client.upload(dataset_id, f"{memory[0]}/p", config=UploadConfig(on_clash="error"))
 
 

@@ -311,7 +311,7 @@ async def test_a_source_that_was_cancelled_is_an_error() -> None:
         await LabelsResource(session).import_predictions(
             "P", source(), keep_data=False, config=None, batch_size=1
         )
-    assert caught.value.__notes__ == ["1 predictions had been stored before"]
+    assert caught.value.__notes__ == ["1 prediction had been stored before"]
 
 
 async def test_the_results_before_a_stop_are_given() -> None:

@@ -240,7 +240,7 @@ async def test_an_error_looks_at_what_an_earlier_run_sent(
     await run(service, folder, **options)
     write(folder, "b/x.jpg")
 
-    with pytest.raises(ConfigurationError, match="since 1 images have the same name"):
+    with pytest.raises(ConfigurationError, match="since 1 image has the same name"):
         await run(service, folder, **options)
 
 

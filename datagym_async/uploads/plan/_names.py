@@ -27,7 +27,7 @@ from unicodedata import normalize
 import attrs
 
 from datagym_async._files import regular_only
-from datagym_async._printable import printable, quoted
+from datagym_async._printable import counted, printable, quoted
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.models._names import fold_written
 from datagym_async.uploads._screening import HEAD_SIZE, IMAGE_ENDINGS, Screening, screen_name
@@ -292,7 +292,8 @@ def refuse_clashes(
     if count:
         more = f", and {count - SHOWN:,} more" if count > SHOWN else ""
         raise ConfigurationError(
-            f"Nothing was sent, since {count:,} images have the same name as another one: "
+            f"Nothing was sent, since {counted(count, 'image has', 'images have')} the same "
+            "name as another one: "
             f'{"; ".join(shown)}{more}. Upload with name="relative" or a name template, with '
             'on_clash="rename", or exclude some of them.'
         )
