@@ -311,8 +311,13 @@ def by_annotation(cls: type, fields: list[attrs.Attribute[Any]]) -> list[attrs.A
     return [with_rule(field) for field in fields]
 
 
+_PLAIN: Final = frozenset({int, float, str, NoneType})
+
+
 def plain(value: object) -> Any:
     """Return a number as one of Python's, and anything else as it is."""
+    if type(value) in _PLAIN:  # at once: objects of files have millions
+        return value
     if is_whole(value):
         return operator.index(cast("SupportsIndex", value))
     return float(cast("float", value)) if is_number(value) else value

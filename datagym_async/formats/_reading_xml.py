@@ -113,6 +113,7 @@ class _Builder(ContentHandler):
         self._levels = self._inside = self._kept = 0
         self.root = ""
         self.tags = 0
+        self.blank = 0  # lines before the declaration, which expat does not take
         self.done: list[Element] = []
 
     def startElement(self, name: str, attrs: Any) -> None:  # noqa: N802 -- the names of SAX
@@ -126,7 +127,7 @@ class _Builder(ContentHandler):
             self._kept = self._kept if self._open else 1
             if self._inside > _MOST_INSIDE:
                 raise BrokenError(f"more than {_MOST_INSIDE:,} tags in one <{self._open[0].tag}>")
-            self._open.append(Element(name, self._line(), dict(attrs.items())))
+            self._open.append(Element(name, self._line() + self.blank, dict(attrs.items())))
             self._texts.append([])
 
     def characters(self, content: str) -> None:
@@ -159,15 +160,14 @@ def elements(path: Path, root: str, wanted: Collection[str]) -> Iterator[Element
     """
     refused = extra_module("defusedxml", FormatError).DefusedXmlException
     parser = extra_module("defusedxml.sax", FormatError).make_parser()
-    blank = 0  # lines before the declaration, which expat does not take
-    builder = _Builder(wanted, lambda: parser.getLineNumber() + blank)
+    builder = _Builder(wanted, parser.getLineNumber)
     parser.setContentHandler(builder)
 
     tags, since = 0, 0
     try:
         with open(path, "rb", opener=regular_only) as file:
             while not (line := file.readline(_PIECE)).strip() and line:
-                blank += 1
+                builder.blank += 1
             file.seek(-len(checked_start(line.lstrip())), os.SEEK_CUR)
             while piece := file.read(_PIECE):
                 parser.feed(piece)
@@ -185,7 +185,7 @@ def elements(path: Path, root: str, wanted: Collection[str]) -> Iterator[Element
         yield from builder.done
     except SAXParseException as error:
         yield from builder.done
-        text = f"line {(error.getLineNumber() or 1) + blank}: it is not XML: {error.getMessage()}"
+        text = f"line {(error.getLineNumber() or 1) + builder.blank}: it is not XML: {error.getMessage()}"
         raise BrokenError(text) from None
     except refused as error:
         text = f"it declares entities, which are not read ({type(error).__name__})"

@@ -61,9 +61,14 @@ def split_of(key: str, shares: Mapping[str, float]) -> str:
         key: The id of a media, or the name of a group that stays together.
         shares: The share of each part, adding up to 1, as `shares_of` returns them.
     """
+    return part_of(key, _checked(shares))
+
+
+def part_of(key: str, shares: Mapping[str, float]) -> str:
+    """Return the part of a key as `split_of` does, for shares of `parts_of`."""
     digest = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     at, below = int.from_bytes(digest) / 2**64, 0.0
-    for name, share in _checked(shares).items():
+    for name, share in shares.items():
         below += share
         if at < below:
             return name

@@ -37,7 +37,7 @@ from datagym_async.formats._losses import (
 )
 from datagym_async.formats._mapping import LabelMapping
 from datagym_async.formats._reading import ON_ITS_SIDE, image_suffix, is_there, upright_size
-from datagym_async.formats._splits import parts_of, split_of
+from datagym_async.formats._splits import part_of, parts_of
 from datagym_async.formats._written import COVERING, Fixed, classes_of, finite, within_edges
 from datagym_async.formats.coco._writing import document_of, save
 from datagym_async.labels import LabeledImage, LabeledTask
@@ -245,7 +245,7 @@ def write(
             continue
         # COCO keeps shapes beyond an image unchanged, and counts them itself.
         inside = within_edges(sized, losses, clip=clip) if clip or layout.text else sized
-        part = split_of(key_of(image), shares) if split else ""
+        part = part_of(key_of(image), shares) if split else ""
         sheets.append(
             Sheet(image=inside, name=name, source=source, part=part, number=len(sheets), run=run)
         )

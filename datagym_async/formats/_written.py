@@ -483,7 +483,10 @@ def finite(image: LabeledImage) -> LabeledImage:
         shape = annotation.shape
         return [shape if is_finite(shape) else Incomplete(shape.type, None)]
 
-    if all(is_finite(each.shape) for each in image.walk()):
+    for each in image.walk():
+        if not is_finite(each.shape):
+            break
+    else:
         return image
     annotations = [each for root in image.annotations for each in reshaped(root, checked)]
     return attrs.evolve(image, annotations=annotations)
@@ -498,7 +501,10 @@ def within_edges(image: LabeledImage, losses: Losses, *, clip: bool) -> LabeledI
     width, height = image.width, image.height
     if not width or not height:
         return image
-    if not any(sticks_out(each.shape, width, height) for each in image.walk()):
+    for each in image.walk():
+        if sticks_out(each.shape, width, height):
+            break
+    else:
         return image
 
     def snap(x: float, y: float) -> Point:
