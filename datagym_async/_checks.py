@@ -291,6 +291,9 @@ def _checking(function: Any) -> Any:
     return called
 
 
+_USUAL: Final = frozenset({int, float, str, NoneType})
+
+
 def by_annotation(cls: type, fields: list[attrs.Attribute[Any]]) -> list[attrs.Attribute[Any]]:
     """Make a class check its fields as `checked` does, unless they have a rule of their own.
 
@@ -302,7 +305,12 @@ def by_annotation(cls: type, fields: list[attrs.Attribute[Any]]) -> list[attrs.A
         if field.converter is not None:
             return field
         if re.search(r"\b(int|float)\b", str(here.get(str(field.type), field.type))):
-            field = field.evolve(converter=plain)
+
+            def plainly(value: Any) -> Any:
+                return value if type(value) in _USUAL else plain(value)  # of each class in a file
+
+            plainly.__annotations__["value"] = field.type  # what signatures show
+            field = field.evolve(converter=plainly)
         kind = _kind_of(str(field.type), here)
         if kind is None or field.validator is not None:
             return field
@@ -311,13 +319,8 @@ def by_annotation(cls: type, fields: list[attrs.Attribute[Any]]) -> list[attrs.A
     return [with_rule(field) for field in fields]
 
 
-_PLAIN: Final = frozenset({int, float, str, NoneType})
-
-
 def plain(value: object) -> Any:
     """Return a number as one of Python's, and anything else as it is."""
-    if type(value) in _PLAIN:  # at once: objects of files have millions
-        return value
     if is_whole(value):
         return operator.index(cast("SupportsIndex", value))
     return float(cast("float", value)) if is_number(value) else value

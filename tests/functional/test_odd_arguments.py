@@ -361,6 +361,13 @@ def test_options_that_are_numbers_of_numpy_are_numbers() -> None:
     assert json.dumps([*chosen, loader.shuffle, loader.batch_size]) == "[4, 1000, 90.0, 3, 2]"
 
 
+def test_signatures_show_the_types_of_options() -> None:
+    """`help` and notebooks show them, also of options that may be numbers of numpy."""
+    upload, loader = (inspect.signature(each).parameters for each in (UploadConfig, LoaderConfig))
+    assert str(upload["max_files"]) == "max_files: 'int | None' = None"
+    assert str(loader["shuffle"]) == "shuffle: 'int | None' = None"
+
+
 @pytest.mark.parametrize(
     "wrong", [{"token": 5}, {"host": None}, {"port": "80"}, {"max_allowed_packet": 1.5}]
 )
