@@ -185,8 +185,8 @@ def elements(path: Path, root: str, wanted: Collection[str]) -> Iterator[Element
         yield from builder.done
     except SAXParseException as error:
         yield from builder.done
-        line = (error.getLineNumber() or 1) + builder.blank
-        text = f"line {line}: it is not XML: {error.getMessage()}"
+        number = (error.getLineNumber() or 1) + builder.blank
+        text = f"line {number}: it is not XML: {error.getMessage()}"
         raise BrokenError(text) from None
     except refused as error:
         text = f"it declares entities, which are not read ({type(error).__name__})"
