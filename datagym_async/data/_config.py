@@ -6,7 +6,7 @@ import inspect
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, TypeAlias, TypedDict, get_args
+from typing import Any, Literal, TypeAlias, TypedDict, get_args
 
 import attrs
 
@@ -33,6 +33,11 @@ OnError: TypeAlias = Literal["raise", "skip"] | Callable[[DatasetMedia, Exceptio
 
 _MIB = 1 << 20
 _MODULES = {"bytes": (), "pillow": ("PIL",), "numpy": ("PIL", "numpy")}
+
+
+def _seed(_: object, __: object, value: Any) -> None:
+    if value is not None and not is_whole(value):
+        raise ConfigurationError(f"shuffle is {shown(value)}; give a seed, for example shuffle=0")
 
 
 def _to_path(value: str | os.PathLike[str] | None) -> Path | None:
@@ -90,7 +95,7 @@ class LoaderConfig:
     prefetch_bytes: int = attrs.field(default=256 * _MIB, validator=one_or_more)
     max_bytes: int = attrs.field(default=MAX_IN_MEMORY, validator=one_or_more)
     ordered: bool = True
-    shuffle: int | None = None
+    shuffle: int | None = attrs.field(default=None, validator=_seed)
     shard: tuple[int, int] = (0, 1)
     even: Even | None = attrs.field(default=None, validator=one_of(*get_args(Even), None))
     decode: Decode = attrs.field(default="bytes", validator=one_of(*get_args(Decode)))

@@ -200,7 +200,7 @@ async def test_a_consumer_that_blocks_lets_others_run() -> None:
         ({"prefetch": 0}, "prefetch is 0; it must be 1 or more"),
         ({"batch_size": 0}, "batch_size is 0"),
         ({"shard": (2, 2)}, "shard is (2, 2)"),
-        ({"shuffle": True}, "shuffle is True; it must be a whole number or None"),
+        ({"shuffle": True}, "shuffle is True; give a seed, for example shuffle=0"),
         ({"decode": "jpg"}, "decode is 'jpg'"),
         ({"on_error": "ignore"}, "on_error is 'ignore'"),
         ({"links": "fetch"}, "links is 'fetch'"),
