@@ -25,6 +25,7 @@ from datagym_async._checks import (
     shown,
 )
 from datagym_async._extras import extra_module
+from datagym_async._json import LARGEST
 from datagym_async._printable import Shown
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.models import EntryType, MediaId, TaskState
@@ -459,7 +460,7 @@ class LabeledImage(Shown):
         check_is("media_name", self.media_name, str)
         for name in ("width", "height"):
             value: Any = getattr(self, name)
-            if type(value) not in (int, NoneType):
+            if not (value is None or (type(value) is int and -LARGEST <= value <= LARGEST)):
                 if not is_number(value) or float(value) % 1:
                     rule = "it must be a whole number or None."
                     raise ConfigurationError(f"{name} is {shown(value)}; {rule}")

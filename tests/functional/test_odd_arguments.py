@@ -287,6 +287,16 @@ def test_the_size_of_labels_is_one_or_unknown(odd: int) -> None:
     assert 'viewBox="0 0 1 2"' in look.svg(labels)
 
 
+@pytest.mark.parametrize("wrong", [1.5, float("nan"), float("inf"), 10**400, True, "4"])
+def test_the_size_of_labels_is_whole(wrong: Any) -> None:
+    """Writers divide by it, which a number beyond all floats would end."""
+    with pytest.raises(
+        ConfigurationError, match=r"^height is .*; it must be a whole number or None"
+    ):
+        LabeledImage(width=np.int16(4), height=wrong)  # type: ignore[arg-type]
+    assert json.dumps(LabeledImage(width=np.int16(4), height=3.0).width) == "4"  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("name", ["format", "images"])
 async def test_an_array_is_no_word_of_an_export(tmp_path: Path, name: str) -> None:
     """It has several truths, which is not said in Python's words."""
