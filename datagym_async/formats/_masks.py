@@ -17,13 +17,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from datagym_async._extras import extra_module
 from datagym_async.formats._losses import BrokenError, FormatError, Losses, LossKind
 from datagym_async.formats._raw import RawObject
 from datagym_async.labels import Point, Polygon, Rectangle, Shape
+from datagym_async.labels._geometry import clip_ring
 
 if TYPE_CHECKING:
     import numpy as np
@@ -141,6 +142,7 @@ def _segments(filled: NDArray[np.bool_], rings: list[Ring], left: int, top: int)
 # --- Run-length encoded masks, by pycocotools (extra ``formats``) ---------------------------------
 
 MOST_PIXELS: Final = 1 << 28
+_FAR: Final = 1 << 20
 """Pixels of the largest mask: a few bytes of a file or an answer could ask for any size."""
 
 
@@ -219,7 +221,10 @@ def encode(
     import numpy as np
 
     def filled(rings: Sequence[Sequence[Point]]) -> NDArray[np.uint8]:
-        flat = [[number for point in ring for number in (point.x, point.y)] for ring in rings]
+        near = [found for ring in rings if (found := _near(ring, height, width))]
+        if not near:
+            return np.zeros_like(mask)
+        flat = [[*chain.from_iterable(ring)] for ring in near]
         whole: NDArray[np.uint8] = masks.decode(masks.merge(masks.frPyObjects(flat, height, width)))
         return whole
 
@@ -228,6 +233,16 @@ def encode(
         mask |= filled([outline]) & (1 - filled(holes) if holes else 1)
     found = compress(mask)
     return found if compressed else {**found, "counts": _plain(found["counts"]).tolist()}
+
+
+def _near(ring: Sequence[Point], height: int, width: int) -> list[tuple[float, float]]:
+    """Return an outline; if it goes far, only the part within the image.
+
+    pycocotools takes memory for each pixel of an edge, and crashes at numbers beyond 32 bits.
+    """
+    found = [(point.x, point.y) for point in ring]
+    is_far = any(abs(number) > _FAR for pair in found for number in pair)
+    return clip_ring(found, width, height) if is_far else found
 
 
 def compress(mask: NDArray[np.uint8]) -> dict[str, Any]:

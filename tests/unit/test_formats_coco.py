@@ -170,6 +170,26 @@ def test_holes() -> None:
     assert boxed.losses.count(LossKind.OUTLINE) == 1
 
 
+@pytest.mark.parametrize("far", [1e9, 2.0**53 - 1])
+def test_a_mask_of_a_segment_that_goes_far_beyond_its_image(far: float) -> None:
+    """It is what the image shows of it; pycocotools crashes at such numbers, without an error."""
+
+    def mask(right: float, hole: float) -> Any:
+        ring = [(4, 0), (right, 0), (right, 5), (4, 5)]
+        inner = [(hole, 1), (hole + 2, 1), (hole + 2, 3)]
+        image = LabeledImage(
+            media_name="a.jpg",
+            annotations=[Annotation("car", Segmentation([ring, inner]))],
+            width=20,
+            height=10,
+        )
+        (found,) = coco.to_document([image], mapping=SEGMENTS).instances["annotations"]
+        return found["segmentation"]
+
+    assert mask(far, 8) == mask(30, 8) != mask(30, 6)
+    assert mask(far, far - 4) == mask(30, 24)
+
+
 def test_a_document_may_have_what_programs_have_in_memory() -> None:
     """Masks as pycocotools encodes them, numbers and arrays of numpy, any mapping; no sets."""
     image = LabeledImage(
