@@ -304,7 +304,9 @@ class SampleLoader:
         self, cache: DiskCache, media: DatasetMedia, index: int, epoch: int
     ) -> Loaded | None:
         data = cache.get(media.id)
-        return None if data is None else self._make(media, index, epoch, data)
+        if data is None or len(data) > self._config.max_bytes:  # the download says what is wrong
+            return None
+        return self._make(media, index, epoch, data)
 
     def _keep_and_make(self, media: DatasetMedia, index: int, epoch: int, data: bytes) -> Loaded:
         if self._cache is not None:

@@ -29,6 +29,8 @@ from tests.helpers.service import until
 from tests.helpers.world import World, world
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from datagym_async.models import DatasetMedia
 
 COUNT = 23
@@ -324,6 +326,17 @@ async def test_what_cannot_be_loaded_is_skipped_or_replaced(full: World) -> None
 
     assert skipped == [each for each in media if each not in {media[3], media[7]}]
     assert (len(replaced), replaced[3]) == (COUNT - 1, "instead")
+
+
+async def test_what_is_too_large_is_not_taken_from_the_cache(full: World, tmp_path: Path) -> None:
+    """The limit is that of this loader, whatever an earlier one has kept."""
+    load = full.client.loader
+    first = [s.media.name async for s in load(full.dataset_id, cache=tmp_path)]
+    most = {"cache": tmp_path, "max_bytes": 1510}
+    small = [s.media.name async for s in load(full.dataset_id, on_error="skip", **most)]
+
+    assert sorted(first) == sorted(PHOTOS)
+    assert sorted(small) == [name for name, photo in PHOTOS.items() if len(photo) <= 1510]
 
 
 async def test_what_a_transform_raises_is_an_error_like_others(full: World) -> None:
