@@ -332,8 +332,8 @@ async def test_what_is_too_large_is_not_taken_from_the_cache(full: World, tmp_pa
     """The limit is that of this loader, whatever an earlier one has kept."""
     load = full.client.loader
     first = [s.media.name async for s in load(full.dataset_id, cache=tmp_path)]
-    most = {"cache": tmp_path, "max_bytes": 1510}
-    small = [s.media.name async for s in load(full.dataset_id, on_error="skip", **most)]
+    bounded = load(full.dataset_id, cache=tmp_path, max_bytes=1510, on_error="skip")
+    small = [sample.media.name async for sample in bounded]
 
     assert sorted(first) == sorted(PHOTOS)
     assert sorted(small) == [name for name, photo in PHOTOS.items() if len(photo) <= 1510]
