@@ -59,7 +59,10 @@ def split_of(key: str, shares: Mapping[str, float]) -> str:
 
     Args:
         key: The id of a media, or the name of a group that stays together.
-        shares: The share of each part, adding up to 1, as `shares_of` returns them.
+        shares: The share of each part, as `shares_of` returns them.
+
+    Raises:
+        FormatError: There are other parts, no ``train``, or shares that are not above 0.
     """
     return part_of(key, _checked(shares))
 
