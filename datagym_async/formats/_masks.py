@@ -142,8 +142,9 @@ def _segments(filled: NDArray[np.bool_], rings: list[Ring], left: int, top: int)
 # --- Run-length encoded masks, by pycocotools (extra ``formats``) ---------------------------------
 
 MOST_PIXELS: Final = 1 << 28
-_FAR: Final = 1 << 20
 """Pixels of the largest mask: a few bytes of a file or an answer could ask for any size."""
+_FAR: Final = 1 << 20
+"""Pixels from which an outline is cut at the edges of its image first."""
 
 
 def check_mask(

@@ -51,7 +51,7 @@ class Options:
     """Whether images of unknown size are given in shares of it (`RawImage.in_shares`)."""
 
 
-_POINTER: Final = b"version https://git-lfs."
+POINTER: Final = b"version https://git-lfs."
 IS_POINTER: Final = "a pointer of Git LFS; `git lfs pull` fetches the file itself"
 
 
@@ -71,7 +71,7 @@ def bytes_of(path: Path, most: int = MOST_BYTES) -> bytes:
 
 def checked_start(data: bytes) -> bytes:
     """Return the beginning of a file; `BrokenError` if it stands for a file that is elsewhere."""
-    if data.startswith(_POINTER):
+    if data.startswith(POINTER):
         raise _PointerError(f"it is {IS_POINTER}")
     return data
 
@@ -270,7 +270,7 @@ def upright_size(path: Path) -> tuple[int, int, int]:
     or an `OSError`.
     """
     with open(path, "rb", opener=regular_only) as file:
-        start = checked_start(file.read(len(_POINTER)))
+        start = checked_start(file.read(len(POINTER)))
         file.seek(0)
         if not (kind := _kind_of(start)):
             raise BrokenError("it is not an image that can be read")

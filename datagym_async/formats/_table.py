@@ -21,6 +21,7 @@ from datagym_async.formats._mapping import LabelMapping, config_of
 from datagym_async.formats._raw import Category, RawDataset, RawImage
 from datagym_async.formats._reading import (
     IS_POINTER,
+    POINTER,
     Options,
     files_below,
     first_words,
@@ -207,7 +208,7 @@ def not_read(path: Path) -> str:
     what = _NEVER_READ.get(path.suffix.lower(), "")
     if not what:
         _, head = head_of(path)
-        if head.startswith("version https://git-lfs."):
+        if head.startswith(POINTER.decode()):
             return f"{path} is {IS_POINTER}"
         tools = (f"a file of {tool}" for tool, mark in _NOT_READ.items() if re.search(mark, head))
         what = next(tools, "")

@@ -19,7 +19,7 @@ from typing import Any, TypeAlias, Union, cast
 import attrs
 
 from datagym_async._checks import checked
-from datagym_async._files import read_whole
+from datagym_async._files import read_whole, regular_only
 from datagym_async._json import check_depth
 from datagym_async._printable import printable
 from datagym_async._runs._disk import bytes_in, given_path, look
@@ -216,7 +216,7 @@ def _of_path(path: str, rules: Rules) -> Leaf:
 
 
 def _is_image(path: str) -> bool:
-    with contextlib.suppress(OSError), Path(path).open("rb") as file:
+    with contextlib.suppress(OSError), open(path, "rb", opener=regular_only) as file:
         return file.read(len(PNG)).startswith((JPEG, PNG))
     return False
 
