@@ -493,10 +493,11 @@ def test_an_unexpected_error(
 
 
 def test_an_unexpected_error_in_a_run_that_began(
-    at_service: Cli, photos: Path, monkeypatch: pytest.MonkeyPatch
+    at_service: Cli, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Status 1 and a report, as for any other end of it; the same command completes it."""
-    command = ("upload", photos, "-d", "Photos", "--create", "--report", "r.json")
+    file = tmp_path / "r.json"
+    command = ("upload", photos, "-d", "Photos", "--create", "--report", file)
     note = Uploader._note
 
     def noted(run: Uploader, *result: Any) -> None:
@@ -507,7 +508,7 @@ def test_an_unexpected_error_in_a_run_that_began(
     with monkeypatch.context() as patch:
         patch.setattr(Uploader, "_note", noted)
         ran = at_service(*command, "--concurrency", "1")
-    report = json.loads(Path("r.json").read_text("utf-8"))
+    report = json.loads(file.read_text("utf-8"))
 
     assert (ran.status, ran.out) == (1, "")
     assert "too many threads, for the limits of this shell" in ran.err
