@@ -49,22 +49,10 @@ from typing import BinaryIO, Final, Protocol, Self, TypeVar
 import attrs
 
 from datagym_async._checks import MAX_NAME, PATH, check
+from datagym_async._locks import lock
 from datagym_async._printable import printable
 from datagym_async._threads import in_thread, opened_in_thread
 from datagym_async.exceptions import ConfigurationError, DataGymError, FileWriteError
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _lock(descriptor: int) -> None:
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-else:
-    import fcntl
-
-    def _lock(descriptor: int) -> None:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
 
 READ_FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 """For `os.open`: it does not wait for the other end of a pipe. Check the mode afterwards."""
@@ -129,7 +117,6 @@ _OPEN: Final = os.O_RDWR | getattr(os, "O_CLOEXEC", 0)
 _NEW: Final = _OPEN | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 # Without following a link of somebody else, or waiting for the other end of a pipe.
 _FOUND: Final = _OPEN | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-_HELD: Final = frozenset({errno.EAGAIN, errno.EACCES, errno.EDEADLK})
 
 
 def from_home(
@@ -157,15 +144,6 @@ def usual_folder(own: str, windows: str, xdg: str, usual: str) -> Path:
     is_windows = sys.platform == "win32"
     known = os.environ.get(other := windows if is_windows else xdg)
     return from_home(known or ("~" if is_windows else usual), f"set {own}", other) / "datagym-async"
-
-
-def lock(descriptor: int) -> bool | None:
-    """Lock an open file until it is closed or its process ends, and return whether it worked."""
-    try:
-        _lock(descriptor)
-    except OSError as error:
-        return False if error.errno in _HELD else None  # None: there are no locks
-    return True
 
 
 def is_open_at(descriptor: int, path: Path) -> bool:

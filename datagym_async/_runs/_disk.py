@@ -37,10 +37,10 @@ from datagym_async._files import (
     from_home,
     is_open_at,
     kind_of,
-    lock,
     private_folder,
     usual_folder,
 )
+from datagym_async._locks import LockFile, lock
 from datagym_async._printable import printable, quoted
 from datagym_async.exceptions import (
     RAISE_OPEN_FILES,
@@ -157,7 +157,7 @@ _MOMENT: Final = 0.02  # seconds
 class JournalLock:
     """The lock of one journal, until `release` or any end of the process."""
 
-    _descriptor: int  # -1 once it is released
+    _file: LockFile
     _path: Path
 
     @classmethod
@@ -171,36 +171,32 @@ class JournalLock:
                 f"{printable(str(journal))} is {kind}, and not a file; give another path."
             )
         while True:
-            flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
-            descriptor = os.open(lock_path(journal), flags, PRIVATE)
-            if not lock(descriptor):
+            file = LockFile(lock_path(journal))
+            if not lock(file.fileno()):
                 # Who only asks whether it is taken (`is_locked`) has it for a moment.
                 time.sleep(_MOMENT)
-                if not lock(descriptor):
-                    os.close(descriptor)
+                if not lock(file.fileno()):
+                    file.close()
                     return None
-            if is_open_at(descriptor, lock_path(journal)):
-                return cls(descriptor, lock_path(journal))
-            os.close(descriptor)  # another process has deleted the file in between
+            if is_open_at(file.fileno(), lock_path(journal)):
+                return cls(file, lock_path(journal))
+            file.close()  # another process has deleted the file in between
 
     def read(self) -> str:
-        os.lseek(self._descriptor, 0, os.SEEK_SET)
-        return os.read(self._descriptor, _NOTE).decode("ascii", "replace")
+        self._file.seek(0)
+        return self._file.read(_NOTE).decode("ascii", "replace")
 
     def write(self, note: str) -> None:
-        os.ftruncate(self._descriptor, 0)
-        os.lseek(self._descriptor, 0, os.SEEK_SET)
-        os.write(self._descriptor, note.encode("ascii"))
+        self._file.truncate(0)
+        self._file.seek(0)
+        self._file.write(note.encode("ascii"))
 
     def release(self, *, delete: bool = False) -> None:
         """Release it, and with `delete` its file too, if there is no journal any more."""
-        descriptor, self._descriptor = self._descriptor, -1
-        if descriptor < 0:
-            return
-        if delete:
+        if delete and not self._file.closed:
             with contextlib.suppress(OSError):  # Windows keeps what is open
                 self._path.unlink()
-        os.close(descriptor)
+        self._file.close()
 
 
 def is_locked(journal: Path) -> bool:

@@ -25,13 +25,13 @@ from datagym_async._client_jobs import BASE_URL_VARIABLE, DEFAULT_BASE_URL, chec
 from datagym_async._extras import extra_module
 from datagym_async._files import (
     PRIVATE,
-    lock,
     private_folder,
     regular_only,
     telling,
     usual_folder,
     write_private,
 )
+from datagym_async._locks import LockFile, lock
 from datagym_async._printable import quoted
 from datagym_async._retry import RetryPolicy
 from datagym_async._runs._text import counted
@@ -260,7 +260,7 @@ def change_profiles(change: Callable[[Profiles], Profiles]) -> None:
 @contextlib.contextmanager
 def _alone(file: Path) -> Iterator[None]:
     """Lock the file against other commands while the block runs."""
-    with os.fdopen(os.open(file, os.O_RDWR | os.O_CREAT, PRIVATE), "rb") as held:
+    with LockFile(file) as held:
         until = time.monotonic() + _LOCK_SECONDS
         while lock(held.fileno()) is False and time.monotonic() < until:
             time.sleep(0.01)

@@ -19,13 +19,14 @@ from functools import partial
 from importlib.resources import files
 from math import sqrt
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 from urllib.parse import quote
 
 import attrs
 
 from datagym_async._checks import by_annotation, check, within
-from datagym_async._files import is_open_at, lock, telling, to_path, write_file
+from datagym_async._files import USUAL, is_open_at, telling, to_path, write_file
+from datagym_async._locks import LockFile, lock
 from datagym_async._printable import Shown, counted, printable
 from datagym_async._runs._engine import Patience, check_reachable
 from datagym_async._threads import in_thread, opened_in_thread
@@ -155,7 +156,7 @@ async def build_gallery(looked: ImageSet, folder: Path, options: GalleryOptions)
             raise
 
 
-def _prepared(folder: Path) -> BinaryIO:
+def _prepared(folder: Path) -> LockFile:
     """Make the folder, delete the files of an earlier gallery, and return the locked marker."""
     if folder.exists() and not folder.is_dir():
         raise ConfigurationError(f"{folder} is not a folder; name a new one")
@@ -165,7 +166,7 @@ def _prepared(folder: Path) -> BinaryIO:
         )
     with telling(folder), ExitStack() as opened:
         folder.mkdir(parents=True, exist_ok=True)
-        marker = opened.enter_context((folder / MARKER).open("ab"))
+        marker = opened.enter_context(LockFile(folder / MARKER, USUAL))
         if lock(marker.fileno()) is False:
             raise ConfigurationError(
                 f"Another run is making a gallery in {folder}; wait for its end, or name another "
@@ -178,7 +179,7 @@ def _prepared(folder: Path) -> BinaryIO:
     return marker
 
 
-def _check_place(folder: Path, marker: BinaryIO) -> None:
+def _check_place(folder: Path, marker: LockFile) -> None:
     """Refuse to go on in another folder than the one that was prepared, or in none."""
     if not is_open_at(marker.fileno(), folder / MARKER):
         words = "it was deleted or replaced while the gallery was made"
@@ -308,7 +309,7 @@ class _Making:
             rows.append(row)
         return rows
 
-    def finish(self, notes: tuple[str, ...], marker: BinaryIO) -> Gallery:
+    def finish(self, notes: tuple[str, ...], marker: LockFile) -> Gallery:
         """Write the index and then the page, so that it shows complete galleries."""
         is_compared = self._options.compare is not None
         for first in range(0, len(self._index), _CHUNK):

@@ -16,7 +16,6 @@ import os
 import secrets
 import shutil
 import struct
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Container
 from pathlib import Path
@@ -26,6 +25,7 @@ import attrs
 from aiohttp import StreamReader
 from PIL.PngImagePlugin import PngImageFile
 
+from datagym_async._locks import LockFile, lock
 from datagym_async._threads import in_thread
 from datagym_async.server._store import StoreError
 
@@ -41,7 +41,7 @@ class DataFolder:
     """A data folder, locked while it is open. All methods block; call them in a thread."""
 
     path: Path
-    _lock: int = attrs.field(repr=False)
+    _lock: LockFile = attrs.field(repr=False)
     temporary: bool = False  # whether it is deleted when it is closed
 
     @classmethod
@@ -115,12 +115,12 @@ class DataFolder:
     def close(self) -> None:
         """Unlock the folder, and remove a temporary one."""
         # The file of the lock stays, or two servers could lock two files of one name.
-        os.close(self._lock)
+        self._lock.close()
         if self.temporary:
             shutil.rmtree(self.path, ignore_errors=True)
 
 
-def _locked(folder: Path) -> int:
+def _locked(folder: Path) -> LockFile:
     try:
         folder.mkdir(0o700, parents=True, exist_ok=True)
         # The database is made first. What is in our folders without it is not ours to delete.
@@ -130,18 +130,16 @@ def _locked(folder: Path) -> int:
                 f"The folder {folder} has a folder named {found[0]} and no {_DATABASE}, so it is"
                 " not a data folder of this service: use another one."
             )
-        lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        file = LockFile(folder / "lock")
     except OSError as error:
         raise _unusable(folder, error) from None
-    try:
-        _lock(lock)
-    except OSError:
-        os.close(lock)
+    if not lock(file.fileno()):
+        file.close()
         raise StoreError(
             f"Another server already uses the data folder {folder}:"
             " stop it, or give this one its own folder."
-        ) from None
-    return lock
+        )
+    return file
 
 
 def _unusable(folder: Path, error: OSError) -> StoreError:
@@ -152,17 +150,6 @@ def _write_private(path: Path, content: bytes | bytearray, how: int = os.O_TRUNC
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | how, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
-
-
-def _lock(descriptor: int) -> None:
-    if sys.platform == "win32":
-        import msvcrt
-
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-    else:
-        import fcntl
-
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 @attrs.define

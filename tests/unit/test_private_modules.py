@@ -96,7 +96,7 @@ SUBJECTS: Final = {
     "unit/test_uploads_advice.py": {"uploads._advice"},
     "unit/test_uploads_events.py": {"uploads._tally"},
     "unit/test_uploads_holdings.py": {"uploads._target"},
-    "unit/test_uploads_journal.py": {"_files", "_runs._disk", "uploads.plan._journal"},
+    "unit/test_uploads_journal.py": {"_locks", "_runs._disk", "uploads.plan._journal"},
     "unit/test_uploads_open_files.py": {"uploads._reading"},
     "unit/test_uploads_prepare.py": {"_runs._images", "uploads._reading", "uploads._screening"},
     "unit/test_uploads_reading.py": {"uploads._reading"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import sqlite3
 import subprocess
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from datagym_async._files import lock
+from datagym_async._locks import lock
 from datagym_async._runs import _disk, lock_path
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.uploads import UploadItem
@@ -118,6 +119,16 @@ def test_the_lock_ends_with_its_process(path: Path) -> None:
         holder.kill()
         holder.wait()
         make(path)
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_the_lock_ends_with_what_is_left_of_a_run(path: Path) -> None:
+    """A run whose event loop was closed in its midst closes nothing: it is deleted, in the end."""
+    store = opened(path)
+    del store
+    gc.collect()
+
+    make(path)
 
 
 def test_a_journal_may_be_deleted_while_its_lock_is_taken(

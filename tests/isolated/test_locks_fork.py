@@ -1,0 +1,80 @@
+"""Locks after a fork: a process that was forked in between keeps nobody from what was locked."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = """
+import asyncio, os, sys
+from pathlib import Path
+from datagym_async import DataGymClient, UploadConfig
+from datagym_async._locks import LockFile, lock
+from datagym_async.server import SeedDataset, SeedProject, Server
+from tests.helpers.photos import jpeg
+
+home = Path(sys.argv[1])
+(photos := home / "photos").mkdir()
+for number in range(5):
+    (photos / f"{number}.jpg").write_bytes(jpeg(2000, seed=number))
+
+
+def client_of(server):
+    return DataGymClient(server.token, server.base_url)
+
+
+async def main():
+    config = UploadConfig(journal=home / "a.journal")
+    async with Server(home / "service") as server, client_of(server) as client:
+        (project,) = await server.seed(SeedProject("P", datasets=[SeedDataset("D")]))
+        dataset_id = project.datasets[0].id
+        await client.upload(dataset_id, photos / "0.jpg")
+        async with (
+            client.uploader(dataset_id, photos, config=config) as upload,
+            client.downloader(dataset_id, home / "out") as download,
+        ):
+            with LockFile(home / "lock") as file:
+                print(lock(file.fileno()))
+                ends, goes_on = os.pipe()
+                if not (child := os.fork()):
+                    os.close(goes_on)
+                    os.read(ends, 1)  # until the parent goes on, or has ended
+                    os._exit(0)
+            print((await upload.finish()).complete, (await download.finish()).complete)
+
+        # All of it again, while the other process lives.
+        report = await client.upload(dataset_id, photos, config=config)
+        print(report.skipped, report.uploaded)
+        print((await client.download_dataset(dataset_id, home / "out")).complete)
+        with LockFile(home / "lock") as file:
+            print(lock(file.fileno()))
+    async with Server(home / "service") as server, client_of(server) as client:
+        print(len((await client.datasets.get(dataset_id)).media))
+    print(os.waitpid(child, os.WNOHANG) == (0, 0))
+    os.close(goes_on)
+    os.waitpid(child, 0)
+
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork on Windows")
+def test_a_process_that_was_forked_keeps_no_lock(tmp_path: Path) -> None:
+    """Such as a worker of a pool, which lives on: journal, folder and server are free at once."""
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, tmp_path],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["True"] * 3 + ["5", "0", "True", "True", "5", "True"]
