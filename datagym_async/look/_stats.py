@@ -54,7 +54,6 @@ _OTHERS: Final = "(others)"
 _LONGEST_OPTION: Final = 60
 _TEXT: Final = "(text)"
 _GATHERED: Final = 2_000
-_UNSET: Final = (None,)
 _FREETEXT: Final = EntryType.FREETEXT  # reading a member of an enum is slow
 _FAR: Final = 1e9  # pixels; no image is larger
 _EXTENT: Final = 1e-9  # the least side of a box; lines and points may have 0
@@ -225,7 +224,7 @@ class StatisticsTally:
         state = image.state if isinstance(image, LabeledTask) else None
         if state is not None:
             self.states[state.value] += 1
-        if found or any(answer.is_set for answer in image.classifications):
+        if found or any(any(answer.values) for answer in image.classifications):
             self._labelled += 1
         elif state is not TaskState.SKIPPED:
             self._find("unlabelled", image)
@@ -244,8 +243,7 @@ class StatisticsTally:
         self._points += kind is Point
         if min(wide, high) + _ROUNDING <= self.tiny and kind not in _THIN:
             self._find("tiny", image, each)
-        is_over = right < _FAR and (left + wide >= right or top + high >= bottom)
-        if left <= _ROUNDING or top <= _ROUNDING or is_over:
+        if min(left, top) <= _ROUNDING or left + wide >= right or top + high >= bottom:
             self._find("edge", image, each)
         return True
 
@@ -253,11 +251,12 @@ class StatisticsTally:
         for each in answers:
             if each.children:
                 answers += each.children  # which this loop goes through as well
-            is_text = each.type is _FREETEXT and each.is_set
+            is_text = each.type is _FREETEXT and any(each.values)
             self._given.append((each.key, (_TEXT,) if is_text else each.values))
         if len(self._unanswered) < _EXAMPLES:
-            unset = (each.key for each in answers if each.values == _UNSET)
-            self._unanswered += (printable(f"{image.media_name}: {key}") for key in unset)
+            unset = (each.key for each in answers if not any(each.values))
+            name = image.media_name or image.media_id
+            self._unanswered += (printable(f"{name}: {key}") for key in unset)
             del self._unanswered[_EXAMPLES:]
 
     def _gather(self) -> None:
@@ -272,8 +271,8 @@ class StatisticsTally:
                 areas.clear()
         for (key, values), times in Counter(self._given).items():
             known = self._answers[key]
-            options = [value for value in values if value is not None]
-            if values and not options:
+            options = [value for value in values if value]
+            if not options:
                 known[""] += times
                 self._counts["unanswered"] += times
             for option in options:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import pickle
 import random
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -88,6 +89,7 @@ def test_classes_and_sizes() -> None:
         ("edge", [Rectangle(5e-5, 5, 9, 9), Rectangle(90, 5, 9.99995, 9)], 2),
         ("edge", [Rectangle(0, 5, 9, 9), Rectangle(5, 5, 95, 9), Rectangle(5, 5, 9, 75)], 3),
         ("edge", [Polygon([(5, 5), (120, 9), (9, 9)]), Rectangle(1, 1, 98, 78)], 1),
+        ("edge", [Rectangle(5, 0, 9, 9), Rectangle(5, 5, 2, 2), Point(5, 5), Point(5, 80)], 2),
         ("double", [Rectangle(5, 5, 40, 40), Rectangle(5, 5.5, 40, 40)], 1),
         ("double", [Rectangle(5, 5, 40, 40), Rectangle(5, 9, 40, 40)], 0),
         ("double", [Polygon(SQUARE), Segmentation([SQUARE]), Polygon(SQUARE)], 2),
@@ -95,12 +97,14 @@ def test_classes_and_sizes() -> None:
         ("double", [Polygon(SQUARE), Polygon([*SQUARE[:3]])], 0),
         ("double", [Point(5, 5), Point(5, 5), Point(6, 5)], 1),
         ("double", [Line([(1, 1), (50, 1)]), Line([(50, 1), (1, 1)])], 0),
+        ("double", [Line([(1, 1), (50, 40)]), Line([(1, 40), (50, 1)])], 0),
         ("double", [Rectangle(5, 5, 40, 40)] * 5, 4),
         # The third one covers both others, which do not cover one another.
         ("double", [Rectangle(10 + 2 * n, 10, 80, 40) for n in (0, 2, 1)], 2),
         ("incomplete", [Incomplete(EntryType.POINT, [{}]), Polygon([]), Segmentation([])], 3),
         ("incomplete", [Rectangle(float("nan"), 1, 1, 1), Point(float("inf"), 1)], 2),
         ("incomplete", [Rectangle(1, 1, -5, 5), Rectangle(1, 1, 1e300, 5)], 2),
+        ("incomplete", [Rectangle(1, 1, 5, -5), Rectangle(1, 1, 5, 1e300)], 2),
     ],
 )
 def test_what_to_look_at(kind: FindingKind, shapes: list[object], count: int) -> None:
@@ -110,6 +114,14 @@ def test_what_to_look_at(kind: FindingKind, shapes: list[object], count: int) ->
     assert found.count == count
     assert len(found.examples) == count
     assert all(each.startswith("a.jpg: car") for each in found.examples)
+
+
+def test_examples_say_where_to_look() -> None:
+    """Image, class and place; what has no place is named without one."""
+    found = counted(image(Rectangle(5.5, 6, 3, 50), Polygon([])))
+
+    assert found.finding("tiny").examples == ("a.jpg: car at 5.5, 6 (3 x 50)",)
+    assert found.finding("incomplete").examples == ("a.jpg: car",)
 
 
 def test_points_have_no_size() -> None:
@@ -230,30 +242,43 @@ def test_answers() -> None:
         for kind, text in zip(kinds, texts, strict=True)
     ]
 
-    found = counted(LabeledImage(media_name="a", annotations=cars))
+    # As the service writes it, and as others do: nothing, and a text without a character.
+    empty = [(None,), (), ("",)]
+    roots = [Classification("note", each, type=EntryType.FREETEXT) for each in empty]
+    roots += [Classification("kind", each) for each in empty]
+    found = counted(
+        LabeledImage(media_name="a", annotations=cars, classifications=roots),
+        LabeledImage(media_id="b", classifications=roots),
+    )
 
     assert [(each.key, each.answers, each.unanswered) for each in found.answers] == [
         ("damage", {"dent": 1, "rust": 1}, 0),
-        ("kind", {"bus": 1}, 1),
-        ("note", {"(text)": 2}, 0),
+        ("kind", {"bus": 1}, 7),
+        ("note", {"(text)": 2}, 6),
     ]
-    assert found.finding("unanswered").count == 1
-    assert found.finding("unanswered").examples == ("a: kind",)
+    assert found.finding("unanswered").count == 13
+    assert found.finding("unanswered").examples[:5] == ("a: note",) * 3 + ("a: kind",) * 2
+    assert found.finding("unanswered").examples[7:] == ("b: note",) * 3 + ("b: kind",) * 3
+    assert (found.labelled, found.finding("unlabelled").examples) == (1, ("b",))
 
 
 def test_memory_does_not_grow_with_what_is_counted() -> None:
-    """Answers, sizes and examples are kept up to a number, and all of them are counted."""
-    tally = StatisticsTally("test")
+    """Answers, sizes and examples are kept up to a number, and all of them are counted once."""
+    tally, most = StatisticsTally("test"), 0
     for n in range(30_000):
-        answer = Classification.select("kind", f"option {n}")
-        tally.add(LabeledImage(media_name=str(n), classifications=[answer], width=n + 1, height=1))
+        answer = Classification.select("kind", f"option {n % 250}")
+        car = Annotation("car", Rectangle(0.2, 0.2, 0.3, 0.3), [answer])
+        tally.add(LabeledImage(media_name=str(n), annotations=[car], width=n + 1, height=1))
+        most = max(most, 0 if n % 999 else len(pickle.dumps(tally)))
     found = tally.statistics()
 
     (kind,) = found.answers
-    assert len(kind.answers) == 201
-    assert sum(kind.answers.values()) == 30_000
+    assert kind.answers == {f"option {n}": 120 for n in range(200)} | {"(others)": 50 * 120}
     assert len(found.image_sizes) == 201
     assert sum(count for _, count in found.image_sizes) == 30_000
+    assert (found.objects, found.sizes) == (30_000, (("0 to 1 px", 30_000),))
+    assert found == tally.statistics()  # nothing is counted again
+    assert 10_000 < most < 100_000
 
 
 def test_pages_and_charts_are_well_formed_and_escaped() -> None:
