@@ -206,7 +206,7 @@ def _prepared(
         if path.exists() and not path.is_file():
             raise ConfigurationError(f"{path} is not a regular file; use another path")
     else:
-        check_target(path, wanted, overwrite=options.overwrite)
+        check_target(path, overwrite=options.overwrite)
     if (images := options.images_from) is not None:
         if images.resolve().is_relative_to(path.resolve()):
             raise ConfigurationError(

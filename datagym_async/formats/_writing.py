@@ -128,17 +128,8 @@ _LAYOUTS: Final[Mapping[str, _Layout]] = {
 }
 
 
-def _layout(format: str) -> _Layout:  # noqa: A002 - as for `write`
-    check_is("format", format, str)
-    if format not in _LAYOUTS:
-        known = ", ".join(get_args(WrittenFormat))
-        raise FormatError(f"Nothing writes a format {format!r}; use one of {known}")
-    return _LAYOUTS[format]
-
-
-def check_target(path: Path, format: str, *, overwrite: bool) -> None:  # noqa: A002 - as for `write`
+def check_target(path: Path, *, overwrite: bool) -> None:
     """Check that a folder can be written, before anything is downloaded; errors as in `write`."""
-    _layout(format)
     if path.name in {"", ".."}:  # which cannot be replaced
         raise FormatError(f"The folder {path} cannot be replaced as a whole; use a folder in it")
     if path.exists() and not path.is_dir():
@@ -151,7 +142,6 @@ def _is_other(format: str, path: Path) -> bool:  # noqa: A002 - as for `write`
     """Return whether a file or folder in the folder of a format is not of the format."""
     layout = _LAYOUTS[format]
     own = {each.partition("/")[0] for each in (layout.labels, layout.images, layout.sets)}
-    own |= {"data.yaml"} if format.startswith("yolo") else set()
     return path.name not in own and not (layout.own_file and (path / layout.own_file).exists())
 
 
@@ -215,10 +205,13 @@ def write(
     """
     if not callable(images_from):
         check_is("images_from", images_from, Mapping, NoneType)
-    path, every, layout = Path(path), listed("images", images, LabeledImage), _layout(format)
+    if format not in _LAYOUTS:
+        known = ", ".join(get_args(WrittenFormat))
+        raise FormatError(f"Nothing writes a format {format!r}; use one of {known}")
+    path, every, layout = Path(path), listed("images", images, LabeledImage), _LAYOUTS[format]
     is_file = format == "coco" and images_from is None and split is None
     if not is_file:
-        check_target(path, format, overwrite=overwrite)
+        check_target(path, overwrite=overwrite)
     shares, key_of = parts_of(split, group)
     run = Run(
         format=format,
@@ -277,7 +270,7 @@ def write(
                 folder = whole.filled / layout.images.format(part=each.part or layout.only_part)
                 _put(each.source, folder / each.name, placing, path)
         _fill(run, whole.filled, sheets, [*shares] if split else [""])
-        check_target(path, format, overwrite=overwrite)  # somebody may have filled it meanwhile
+        check_target(path, overwrite=overwrite)  # somebody may have filled it meanwhile
     return losses.report()
 
 
