@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 from xml.etree import ElementTree
 
+import attrs
 import pytest
 import yaml
 from labelformat.formats import (
@@ -20,6 +21,7 @@ from labelformat.formats import (
 from PIL import Image
 
 from datagym_async import formats
+from datagym_async.exceptions import ConfigurationError
 from datagym_async.formats import (
     Category,
     FormatError,
@@ -673,6 +675,28 @@ def test_parts_of_a_dataset(tmp_path: Path, name: WrittenFormat) -> None:
         assert {each.stem for each in (root / "labels/val").iterdir()} == sets["val"]
 
 
+def test_parts_are_those_of_media(tmp_path: Path) -> None:
+    """The id of a media decides, or its name if it has none; COCO has parts without images, too."""
+    caption = [Classification.freetext("caption", "A car.")]
+    given = [
+        image(f"{at}.png", media_id=f"id {at}" if at % 2 else "", classifications=caption)
+        for at in range(20)
+    ]
+    shares = {"train": 0.5, "val": 0.5}
+    assert not formats.write(given, tmp_path / "out", "coco", split=shares)
+    for part in shares:
+        expected = [
+            each.media_name
+            for each in given
+            if formats.split_of(each.media_id or each.media_name, shares) == part
+        ]
+        for file, texts in (("instances", 0), ("captions", len(expected))):
+            path = tmp_path / "out" / "annotations" / f"{file}_{part}.json"
+            document = json.loads(path.read_text())
+            assert [each["file_name"] for each in document["images"]] == expected
+            assert len(document["annotations"]) == texts
+
+
 @pytest.mark.parametrize("name", ["yolo", "voc", "kitti", "cvat"])
 def test_others_read_what_is_written(tmp_path: Path, name: WrittenFormat) -> None:
     """labelformat, which knows the formats from elsewhere, reads classes and boxes as they are."""
@@ -732,12 +756,13 @@ def test_scenes_stay_together(tmp_path: Path, group: str) -> None:
         ({"group": "folder"}, "no effect without parts"),
         ({"format": "tfrecord"}, "use one of coco"),
         ({"classes": ["a", "a"]}, "twice"),
+        ({"images_from": ["a.png"]}, r"images_from is \['a\.png'\]; it must be .* Mapping"),
     ],
 )
 def test_wrong_arguments(tmp_path: Path, wrong: dict[str, Any], said: str) -> None:
     """Each is said with what would be right, and nothing is written."""
     more = {"format": "yolo", **wrong}
-    with pytest.raises(FormatError, match=said):
+    with pytest.raises(ConfigurationError, match=said):
         formats.write(IMAGES, tmp_path / "out", **more)
     assert not list(tmp_path.iterdir())
 
@@ -774,21 +799,29 @@ def test_what_boxes_cannot_hold(tmp_path: Path) -> None:
         segmentations=("http://x/1",),
     )
     video = LabeledTask(media_name="v.mp4", state=TaskState.COMPLETED, task_export_url="http://x/")
-    unknown = LabeledImage(media_name="u.jpg", annotations=[car(BOX)])
-    lost = formats.write([task, video, unknown, image("A.png")], tmp_path / "yolo", "yolo")
+    outlined = attrs.evolve(
+        task, media_name="b.jpg", annotations=[Annotation("roof", Segmentation([OUTLINE.points]))]
+    )
+    unknown = [
+        image(f"{width} {height}.jpg", car(BOX), width=width, height=height)
+        for width, height in ((None, None), (WIDTH, None), (None, HEIGHT))
+    ]
+    given = [task, outlined, video, *unknown, image("A.png")]
+    lost = formats.write(given, tmp_path / "yolo", "yolo")
     assert counts(lost) == {
         "video": 1,
-        "no_size": 1,
+        "no_size": 3,
         "same_file": 1,
         "bitmap": 1,
         "point": 2,
         "line": 1,
         "incomplete": 2,
-        "outline": 1,
-        "classification": 2,
+        "outline": 2,
+        "classification": 3,
         "nesting": 1,
     }
-    assert [each.name for each in (tmp_path / "yolo/labels/train").iterdir()] == ["a.txt"]
+    names = {each.name for each in (tmp_path / "yolo/labels/train").iterdir()}
+    assert names == {"a.txt", "b.txt"}
 
 
 @pytest.mark.parametrize("name", ["../../evil.jpg", "/etc/evil.jpg", "a/b.jpg", "..", "c:\\d.jpg"])
@@ -817,9 +850,14 @@ def test_what_comes_into_the_folder_meanwhile_stays(tmp_path: Path) -> None:
 def test_a_folder_is_whole_or_not_there(tmp_path: Path) -> None:
     """What is in a folder is not touched unless asked for, nor when writing fails."""
     (tmp_path / "voc").mkdir()
+    formats.write(IMAGES[1:], tmp_path / "voc", "voc")  # an empty one is filled
+    (tmp_path / "voc" / "Annotations" / "b.xml").rename(tmp_path / "voc" / "mine.txt")
+    (tmp_path / "voc" / "Annotations").rmdir()
     (tmp_path / "voc" / "mine.txt").write_text("mine")
+    asked: list[LabeledImage] = []
     with pytest.raises(FormatError, match="not empty"):
-        formats.write(IMAGES, tmp_path / "voc", "voc")
+        formats.write(IMAGES, tmp_path / "voc", "voc", images_from=asked.append)
+    assert not asked  # nothing was read for it
     (tmp_path / "a.png").write_bytes(b"")
 
     def fail(one: LabeledImage) -> Path:
