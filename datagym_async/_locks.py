@@ -49,6 +49,13 @@ class LockFile(FileIO):
         super().__init__(str(path), "r+", opener=made)
         _OPEN.add(self)
 
+    def lock(self) -> bool:
+        """Lock it, and return whether it worked; if its disk has no locks, close it and raise."""
+        if (is_locked := lock(self.fileno())) is None:
+            self.close()
+            raise OSError(errno.ENOLCK, "its disk has no locks for files", self.name)
+        return is_locked
+
 
 _OPEN: Final[WeakSet[LockFile]] = WeakSet()
 

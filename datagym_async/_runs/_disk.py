@@ -40,7 +40,7 @@ from datagym_async._files import (
     private_folder,
     usual_folder,
 )
-from datagym_async._locks import LockFile, lock
+from datagym_async._locks import LockFile
 from datagym_async._printable import printable, quoted
 from datagym_async.exceptions import (
     RAISE_OPEN_FILES,
@@ -172,10 +172,10 @@ class JournalLock:
             )
         while True:
             file = LockFile(lock_path(journal))
-            if not lock(file.fileno()):
+            if not file.lock():
                 # Who only asks whether it is taken (`is_locked`) has it for a moment.
                 time.sleep(_MOMENT)
-                if not lock(file.fileno()):
+                if not file.lock():
                     file.close()
                     return None
             if is_open_at(file.fileno(), lock_path(journal)):
@@ -407,6 +407,8 @@ def remedy(error: Exception, usual: str = "free some space on its disk") -> str:
         return "move the file that is in the way of its folder"
     if getattr(error, "errno", 0) in TOO_MANY_OPEN:
         return RAISE_OPEN_FILES
+    if getattr(error, "errno", 0) == errno.ENOLCK:
+        return "mount it with locks"
     if code == sqlite3.SQLITE_CANTOPEN:  # SQLite does not say why
         return "check the permissions of its folder, and the limit of open files (`ulimit -n`)"
     is_denied = code == sqlite3.SQLITE_READONLY or isinstance(error, PermissionError)

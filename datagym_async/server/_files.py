@@ -25,7 +25,7 @@ import attrs
 from aiohttp import StreamReader
 from PIL.PngImagePlugin import PngImageFile
 
-from datagym_async._locks import LockFile, lock
+from datagym_async._locks import LockFile
 from datagym_async._threads import in_thread
 from datagym_async.server._store import StoreError
 
@@ -131,9 +131,10 @@ def _locked(folder: Path) -> LockFile:
                 " not a data folder of this service: use another one."
             )
         file = LockFile(folder / "lock")
+        is_free = file.lock()
     except OSError as error:
         raise _unusable(folder, error) from None
-    if not lock(file.fileno()):
+    if not is_free:
         file.close()
         raise StoreError(
             f"Another server already uses the data folder {folder}:"

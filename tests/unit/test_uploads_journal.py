@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from datagym_async._locks import lock
+from datagym_async._locks import LockFile, lock
 from datagym_async._runs import _disk, lock_path
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.uploads import UploadItem
@@ -429,7 +429,9 @@ def test_who_only_looks_at_a_journal_keeps_nobody_from_it(
 ) -> None:
     """`jobs list` has the lock for a moment; an upload that begins just then waits that long."""
     others = [False]
-    monkeypatch.setattr(_disk, "lock", lambda file: others.pop() if others else lock(file))
+    monkeypatch.setattr(
+        LockFile, "lock", lambda file: others.pop() if others else lock(file.fileno())
+    )
 
     opened(path).close()
 
