@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from heapq import heapify, heappop, heappush
 from itertools import chain
-from math import inf, isfinite
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 import attrs
@@ -32,17 +31,15 @@ _EDGE: Final = 3
 """Width in pixels of the strip along an edge that a shape covers on some grids only."""
 _MANY: Final = 8  # pairs for each object, from which painting each object once is faster
 _GRID: Final = 256  # pixels of the longer side, if two shapes are painted to compare their areas
+_LEAST: Final = 1e-9  # the least side of a grid; in a smaller one all shapes are a point
 
 
 def box_overlap(a: Bounds, b: Bounds) -> float:
     """Return intersection over union of two boxes, from 0 to 1."""
-    width = min(a.right, b.right) - max(a.left, b.left)
-    height = min(a.bottom, b.bottom) - max(a.top, b.top)
-    if width <= 0 or height <= 0:
-        return 0.0
-    both = width * height
-    union = a.width * a.height + b.width * b.height - both
-    return both / union if isfinite(union) else 0.0
+    width = max(0.0, min(a.right, b.right) - max(a.left, b.left))
+    height = max(0.0, min(a.bottom, b.bottom) - max(a.top, b.top))
+    both = width * height  # also 0 if the sides are so small that it cannot be expressed
+    return both / (a.width * a.height + b.width * b.height - both) if both else 0.0
 
 
 def has_area(shape: Shape) -> bool:
@@ -90,13 +87,11 @@ class Covers:
         lefts, tops, rights, bottoms = zip(*boxes, strict=True)
         self._left, self._top = min(lefts), min(tops)
         side = max(max(rights) - self._left, max(bottoms) - self._top)
-        self._scale = (_GRID - 1) / side if 0 < side < inf else 0
+        self._scale = (_GRID - 1) / max(side, _LEAST)
         self._bits: dict[int, tuple[int, int]] = {}
 
     def most(self, a: Shape, b: Shape) -> float:
         """Return a share that the overlap of two shapes with an area does not exceed."""
-        if not self._scale:
-            return 1
         (sure, maybe), (other_sure, other_maybe) = map(self._painted, (a, b))
         least = (sure | other_sure).bit_count()
         most = (maybe & other_maybe).bit_count()
