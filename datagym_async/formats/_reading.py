@@ -200,6 +200,14 @@ def is_there(path: Path, *, as_file: bool = False) -> bool:
     return (os.path.isfile if as_file else os.path.exists)(path)
 
 
+def relative(image: str | Path | None, root: str | Path) -> str:
+    """Return the path of a file below a folder, with slashes; empty if it is none, or elsewhere."""
+    path = ""
+    with suppress(ValueError):  # on Windows: of another drive
+        path = Path(os.path.relpath(image, root)).as_posix() if image else ""  # without any ../
+    return "" if path.startswith("../") else path
+
+
 def files_below(folder: Path, suffixes: Collection[str]) -> list[Path]:
     """Return the files below a folder with one of these suffixes, in order of their names.
 

@@ -34,6 +34,7 @@ from datagym_async.formats._reading import (
     may_be_labels,
     names_of,
     of_part,
+    relative,
     stem_of,
     text_of,
 )
@@ -563,15 +564,8 @@ def _in_list(path: Path, roots: Sequence[Path]) -> Iterator[Labelled]:
         files = [each.with_suffix(".txt") for each in both]
         labels = next((each for each in files if is_there(each, as_file=True)), files[0])
         behind = _behind_images(value)
-        name = behind if behind != value else _relative(image, roots[-1]) or value
+        name = behind if behind != value else relative(image, roots[-1]) or value
         yield Labelled(name, image, labels)
-
-
-def _relative(image: str | Path | None, root: str | Path) -> str:
-    path = ""
-    with suppress(ValueError):  # on Windows: of another drive
-        path = Path(os.path.relpath(image, root)).as_posix() if image else ""  # without any ../
-    return "" if path.startswith("../") else path
 
 
 def _named_apart(found: list[Labelled], root: Path) -> list[Labelled]:
@@ -584,10 +578,10 @@ def _named_apart(found: list[Labelled], root: Path) -> list[Labelled]:
     names = Counter(each.name for each in once.values())
     whole: str | Path = root
     same = [way for way, each in once.items() if names[each.name] > 1]
-    if not all(_relative(way, root) for way in same):
+    if not all(relative(way, root) for way in same):
         with suppress(ValueError):
             whole = os.path.commonpath(same)
     for way in same:
         stem = way if once[way].image else way.removesuffix(".txt")
-        once[way] = attrs.evolve(once[way], name=_relative(stem, whole) or once[way].name)
+        once[way] = attrs.evolve(once[way], name=relative(stem, whole) or once[way].name)
     return [*reversed(once.values())]

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from datagym_async import formats
+from datagym_async.exceptions import ConfigurationError
 from datagym_async.formats import FormatError, LabelMapping, LossKind, LossReport, coco
 from datagym_async.formats import _table as formats_table
 from datagym_async.formats._losses import Losses
@@ -262,6 +263,9 @@ def test_categories_whose_ids_are_no_numbers() -> None:
     assert {each.category.keypoints for each in found} == {("0", "1")}
     assert counts(losses) == {"unknown_category": 1}
     assert [each.id for each in categories_of(given)] == [1, 2, 3, 7]
+    for bad in (3, None, {"id": 3}):
+        with pytest.raises(FormatError, match=r"document: categories\[0\]: it needs id and name"):
+            categories_of({"categories": [bad]})
     given["categories"].append({"id": "b", "name": "bee"})
     assert counts(opened(given)[1]) == {"unknown_category": 1, "ambiguous": 1}
 
@@ -505,6 +509,11 @@ def test_a_caption_beside_a_box() -> None:
     (image,), losses = opened(document(annotation(caption="A car."), alone))
     assert (image.captions, len(image.objects)) == (["A car.", "A dog."], 1)
     assert not losses
+    drawn: Any = [{"segmentation": [RING]}, {"category_id": 5, "keypoints": [1, 2, 2, 0, 0, 0]}]
+    beside = [{**annotation(caption="", **each), "bbox": None} for each in drawn]
+    found, losses = objects(document(*beside, categories=[CAR, PERSON]))
+    assert ([len(each.parts) for each in found], found[1].keypoints) == ([1, 0], [(1, 2, 2), None])
+    assert not losses
 
 
 @pytest.mark.parametrize(
@@ -566,6 +575,9 @@ def test_two_images_of_one_name(other: int) -> None:
     given = document(annotation(), annotation(image_id=other), images=images)
     (found,), losses = opened(given)
     assert (found.width, len(found.objects), counts(losses)) == (20, 2, {"doubled": 1})
+    bare = {"id": 8, "file_name": "a.jpg"}
+    assert [each.width for each in opened(given, document(images=[bare]))[0]] == [20]
+    assert counts(opened(document(), document(images=[IMAGE, bare]))[1]) == {"doubled": 1}
     images.append({**IMAGE, "id": 7, "width": 99})
     with pytest.raises(FormatError, match="listed with two sizes, 20 by 10 and 99 by 10"):
         opened({**given, "images": images})
@@ -582,6 +594,32 @@ def test_two_categories_of_one_id() -> None:
     assert found.category.name == "dog"
     assert counts(losses) == {"doubled_class": 1, "ambiguous": 1}
     assert "a.jpg: annotations[0]: id 3 is that of car and of dog" in str(losses)
+
+
+def test_three_categories_of_one_id() -> None:
+    """All three are named."""
+    given = document(
+        annotation(), categories=[CAR, {**DOG, "id": 3}, {**DOG, "id": 3, "name": "x"}]
+    )
+    found, losses = objects(given)
+    assert (found, counts(losses)) == ([], {"ambiguous": 1})
+    assert "id 3 is that of car and of dog and of x" in str(losses)
+
+
+def test_a_category_that_names_its_keypoints_later() -> None:
+    """Listed twice, it has the keypoints of the one that names them."""
+    bare = {"id": 5, "name": "person"}
+    given = annotation(category_id=5, keypoints=[1, 2, 2, 3, 4, 1])
+    for categories in ([bare, PERSON], [PERSON, bare]):
+        (found,), losses = objects(document(given, categories=categories))
+        assert (found.keypoints, counts(losses)) == ([(1, 2, 2), (3, 4, 1)], {"doubled_class": 1})
+    # Of two orders the first counts in its file; another file has its own.
+    swapped = {**PERSON, "keypoints": ["eye", "nose"]}
+    sources = [document({**given, "id": 1}, categories=[PERSON, swapped])]
+    sources.append(document({**given, "id": 2}, categories=[swapped]))
+    assert [each.keypoints for each in objects(*sources)[0]] == [
+        [(1, 2, 2), (3, 4, 1)], [(3, 4, 1), (1, 2, 2)]
+    ]  # fmt: skip
 
 
 def test_two_ids_of_one_category() -> None:
@@ -607,6 +645,13 @@ def test_two_annotations_of_one_id() -> None:
     assert [each.number for each in found] == [1, "annotations[1]", 2]
     assert counts(losses) == {"same_number": 1}
     assert not losses.is_loss
+
+
+def test_annotations_without_ids() -> None:
+    """Each is an object of its own, also in two files, and is known by its place."""
+    given = document(annotation(), annotation(id=None))
+    assert [each.number for each in objects(given)[0]] == ["annotations[0]", "annotations[1]"]
+    assert len({str(each.number) for each in objects(given, given)[0]}) == 2
 
 
 def test_files_are_joined_by_number_and_name() -> None:
@@ -643,6 +688,13 @@ def test_files_that_each_count_from_1() -> None:
     ]  # fmt: skip
     assert len({str(each.number) for each in image.objects}) == len(image.objects) == 5
     assert counts(losses.report()) == {"same_number": 2}
+    # One has the outline and the other the box, or both have the same outline: one object.
+    for more in ({"bbox": BOX, "segmentation": None}, outline):
+        sources = [document(annotation(id=3, **each)) for each in (outline, more)]
+        for given in (sources, sources[::-1]):
+            (found,), _ = objects(*given)
+            assert (found.box, found.number) == (more["bbox"] and (1, 2, 3, 4), 3)
+            assert found.parts == [[[(1, 2), (4, 2), (4, 6)]]]
 
 
 # --- Results of a model ---------------------------------------------------------------------------
@@ -658,6 +710,11 @@ def test_results_by_number(tmp_path: Path) -> None:
         (found,), losses = objects(source, images=listed)
         assert (found.box, found.score, found.category.name) == ((1, 2, 3, 4), 0.75, "car")
         assert counts(losses) == {"broken": 1, "unknown_image": 1, "unknown_category": 1}
+        assert "results[3]: it is not an object" in str(losses)
+        assert "a.jpg: results[2]: 9" in str(losses)
+    listed["images"].append(5)
+    said = str(objects(results, images=saved(tmp_path / "listed.json", listed))[1])
+    assert "listed.json: images[1]: it is not an object" in said
 
 
 @pytest.mark.parametrize("name", ["sub/a.jpg", "a.jpg", "a"])
@@ -669,6 +726,14 @@ def test_results_by_name(name: str) -> None:
     two = [{**IMAGE, "file_name": "x/a.jpg"}, {**IMAGE, "id": 2, "file_name": "y/a.jpg"}]
     found, losses = objects([{**RESULT, "image_id": "a.jpg"}], images=document(images=two))
     assert (found, counts(losses)) == ([], {"ambiguous": 1})
+
+
+def test_members_of_results_that_say_nothing() -> None:
+    """Their ids are not those of objects, and their segments are none: results have no PNGs."""
+    results = [{**RESULT, "id": 1}, {**RESULT, "id": 1}, {"image_id": 1, "segments_info": []}]
+    found, losses = objects(results, images=document())
+    assert [each.number for each in found] == ["results[0]", "results[1]"]
+    assert counts(losses) == {"unknown_category": 1}
 
 
 def test_results_need_the_file_that_lists_images() -> None:
@@ -736,6 +801,14 @@ def test_segments(tmp_path: Path) -> None:
     assert counts(losses) == {"part": 1, "broken": 1, "unknown_category": 1}
     assert "its segment 8 has no pixel in a.png" in str(losses)
     assert "a.jpg: annotations[0], segment 500" in str(losses)
+    # A box beside the segments is an object, too; a group is a class, since segments may have it.
+    whole = json.loads(path.read_text())
+    whole["annotations"].append(annotation(category_id=9))
+    whole["categories"].append({"id": 9, "name": "vehicle", "supercategory": "none"})
+    found, _ = objects(saved(path, whole))
+    assert (found[-1].category.name, found[-1].box, len(found)) == ("vehicle", (1, 2, 3, 4), 4)
+    whole["annotations"].pop()
+    assert len(open_dataset(saved(path, whole)).categories) == 3
 
 
 def test_bad_segments(tmp_path: Path) -> None:
@@ -746,6 +819,10 @@ def test_bad_segments(tmp_path: Path) -> None:
     assert counts(losses) == {"broken": 2}
     Image.new("RGB", (5, 5)).save(tmp_path / "panoptic" / "a.png")
     assert "a.png has 5 by 5 pixels" in str(objects(path)[1])
+    whole = json.loads(path.read_text())
+    for nothing in (5, "ab", (), None):  # one annotation is lost, however long that is
+        whole["annotations"][0]["segments_info"] = nothing
+        assert counts(objects(saved(tmp_path / "twice.json", whole))[1]) == {"broken": 1}
     path = path.rename(tmp_path / "other.json")
     (tmp_path / "panoptic").rename(tmp_path / "masks")
     assert "a.png has 5 by 5 pixels" in str(objects(path)[1])
@@ -774,6 +851,8 @@ def test_lvis() -> None:
     """Images of LVIS have a URL in place of a name."""
     image = {"id": 1, "coco_url": "http://images.cocodataset.org/val2017/000000397133.jpg"}
     assert [each.name for each in opened(document(images=[image]))[0]] == ["000000397133.jpg"]
+    own = {**image, "file_name": "val/1.jpg"}
+    assert [each.name for each in opened(document(images=[own]))[0]] == ["val/1.jpg"]
 
 
 def test_kinds_of_losses() -> None:
@@ -798,6 +877,16 @@ def test_a_folder_goes_on_without_a_file_that_cannot_be_read(tmp_path: Path) -> 
     assert counts(losses.report()) == {"broken": 2}
     assert losses.report().is_loss
     assert "b.json is not JSON" in str(losses.report())
+    # What it says wrongly of an image of another file is gone, too.
+    cut = json.dumps(document(images=[{**IMAGE, "width": 99}, {**IMAGE, "file_name": "b.jpg"}]))
+    (tmp_path / "b.json").write_text(cut[:-3])
+    losses = Losses()
+    (image,) = formats_table.open_dataset(tmp_path).images(losses)
+    assert (image.width, len(image.objects), counts(losses.report())) == (20, 1, {"broken": 2})
+    for files in (("a.json", "b.json"), ("a.json", "d.json"), ("",)):  # named, not found
+        with pytest.raises((ConfigurationError, FileNotFoundError)) as caught:
+            coco.read(*(tmp_path / each if each else each for each in files))
+        assert isinstance(caught.value, FormatError) == ("b.json" in files)
     for name in "ab":
         (tmp_path / f"{name}.json").write_text('{"images": [')
     with pytest.raises(FormatError, match=r"no image.*3 x .*a\.json is not JSON"):

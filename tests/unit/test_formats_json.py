@@ -799,6 +799,37 @@ def test_images_of_one_name_beside_several_files_of_coco(tmp_path: Path) -> None
     assert not lost
 
 
+@pytest.mark.parametrize(
+    ("files", "name", "names"),
+    [
+        (["a/a.json", "a/b.json"], "1.png", ["1.png"]),
+        (["a/a.json", "z/b.json"], "1.png", ["1.png"]),
+        (["a/a.json", "b/b.json"], "1.png", ["a/1.png", "b/1.png"]),
+        (["b/a.json", "a/b.json"], "../b/1.png", ["../b/1.png"]),
+        (["a/a.json", "b/b.json"], "{outside}", ["{outside}"]),
+    ],
+    ids=["one folder", "one beside it", "two folders", "one image", "an image elsewhere"],
+)
+def test_images_of_coco_told_apart_only_if_they_are_two(
+    tmp_path: Path, files: list[str], name: str, names: list[str]
+) -> None:
+    """An image of two files keeps its name, unless each file has its own image beside it."""
+    home, outside = tmp_path / "set", str(tmp_path / "1.png")
+    for each in (home / "a" / "1.png", home / "b" / "1.png", tmp_path / "1.png"):
+        picture(each)
+    for listed in (files, files[::-1]):
+        for at, file in enumerate(listed):
+            image = {"id": 1, "file_name": name.format(outside=outside)}
+            shown = [{"id": 1, "image_id": 1, "caption": str(at)}]
+            text(home / file, orjson.dumps({"images": [image], "annotations": shown}))
+        images, _ = read(open_dataset(home, "coco"))
+        assert [each.name for each in images] == [each.format(outside=outside) for each in names]
+    alone = {"images": [{"id": 1, "file_name": "1.png"}], "annotations": []}
+    text(home / files[0], orjson.dumps(alone))
+    text(home / files[1], orjson.dumps({**alone, "images": []}))
+    assert [each.name for each in read(open_dataset(home, "coco"))[0]] == ["1.png"]
+
+
 def test_values_and_configuration_in_one_call(tmp_path: Path) -> None:
     """Outlines become polygons where nothing is said; a mapping says otherwise."""
     labelme(tmp_path / "a.json", shape("Traffic Light", TRIANGLE))

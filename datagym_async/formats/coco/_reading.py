@@ -34,7 +34,7 @@ from datagym_async.formats._labelled import images_of
 from datagym_async.formats._losses import BrokenError, Conversion, FormatError, Losses, LossKind
 from datagym_async.formats._mapping import LabelMapping, config_of
 from datagym_async.formats._raw import Category, RawDataset, RawImage, room_on_disk
-from datagym_async.formats._reading import is_there, pixels_of
+from datagym_async.formats._reading import is_there, pixels_of, relative
 from datagym_async.formats.coco._objects import (
     category_of,
     folder_of_pngs,
@@ -158,13 +158,22 @@ def open_dataset(
     and errors are those of `read`. If one of several files of a folder cannot be read, this is a
     loss, and the others are read.
     """
-    opened = _Opened(len(sources) > 1, folder)
-    add = opened.add_if_readable if folder and len(sources) > 1 else opened.add
+    several, readable, broken = len(sources) > 1, list[Source](), Losses()
+    folder = folder if several else None
     with room_on_disk():
-        if images is not None:
-            opened.add_images(images)
+        opened = _Opened(several, folder, images, Losses())
         for source in sources:
-            add(source)
+            try:
+                opened.add(source)
+                readable.append(source)
+            except (FormatError, OSError) as error:
+                if folder is None:
+                    raise
+                broken.add(LossKind.BROKEN, str(error))
+        if len(readable) < len(sources):  # once more: broken ones may say wrong sizes, too
+            opened = _Opened(several, folder, images, broken)
+            for source in readable:
+                opened.add(source)
         return opened.dataset()
 
 
@@ -216,7 +225,7 @@ class _File:
                 for member, part in members:
                     if isinstance(part, list):
                         yield member, part
-                    elif part is not None or member == "images":
+                    elif part is not None:
                         text = f"the member {member} must be a list of objects"
                         raise FormatError(f"{self.where}: {text}")
             except (BrokenTextError, UnicodeDecodeError) as error:
@@ -257,24 +266,28 @@ class _Found:
 class _Opened:
     """Stores the content of files in the database, and yields it by image."""
 
-    def __init__(self, several: bool, folder: Path | None) -> None:
+    def __init__(
+        self, several: bool, folder: Path | None, images: Source | None, losses: Losses
+    ) -> None:
         self._several = several  # whether places need the names of files
-        self._folder = folder  # that holds them all, if one was given
+        self._folder = folder  # that holds them all, if one was given, and several are in it
         self._repeated: set[str] = set()  # names that images in several folders have
         self.files: list[_File] = []
-        self._losses = Losses()
+        self._losses = losses
         self._known: dict[tuple[str, str], Category] = {}
         self._lists_images = False  # whether the first file lists the images of results
         self._boxes = self._outlines = 0  # objects with a box, and with only an outline
         self._database = sqlite3.connect("", check_same_thread=False, isolation_level=None)
         weakref.finalize(self, self._database.close)
         self._database.executescript(_TABLES)
+        if images is not None:
+            self._add_images(images)
 
     @property
     def where(self) -> str:
-        return ", ".join(each.where for each in self.files)
+        return str(self._folder or ", ".join(each.where for each in self.files))
 
-    def add_images(self, source: Source) -> None:
+    def _add_images(self, source: Source) -> None:
         """Read the images of results: by number, or by name, also without folder or suffix."""
         self.add(source, _MEMBERS[:2])
         self._lists_images = True
@@ -290,7 +303,7 @@ class _Opened:
         self.files.append(file)
         counts: dict[str, int] = {}
         for member, part in file.parts(wanted):
-            if member == _RESULTS and not file.has_results:
+            if member == _RESULTS:
                 if not self._lists_images:
                     raise FormatError(
                         f"{file.where} has results, which name images and categories by their "
@@ -333,17 +346,6 @@ class _Opened:
         if not file.has_results and "images" not in counts:
             raise FormatError(f"{file.where} is not a COCO file: it has no member images")
 
-    def add_if_readable(self, source: Source) -> None:
-        """Read a file, or count it as lost with its whole content."""
-        known, space = dict(self._known), len(self.files)
-        try:
-            self.add(source)
-        except (FormatError, OSError) as error:
-            self._losses.add(LossKind.BROKEN, str(error))
-            self._known, self.files[space] = known, _File(source)
-            for place in ("objects WHERE file", "numbers WHERE space", "images WHERE file"):
-                self._database.execute(f"DELETE FROM {place} = ?", (space,))  # noqa: S608 -- ours
-
     def _add_image(self, space: int, raw: Mapping[str, Any], index: int) -> None:
         name, number = text(raw.get("file_name")), identifier(raw.get("id"))
         if name is None and (url := text(raw.get("coco_url"))):  # LVIS has only this
@@ -353,7 +355,7 @@ class _Opened:
             self._losses.add(LossKind.RECORD, f"{at}: it needs id and file_name")
             return
         size = [pixels_of(raw.get(each)) for each in ("width", "height")]
-        name = self._told_apart(space, name) if self._folder and self._several else name
+        name = self._told_apart(space, name) if self._folder else name
         names, execute = (name, text(raw.get("media_id")) or ""), self._database.execute
         found = execute(
             "SELECT row, latest, width, height FROM images WHERE name = ? AND media_id = ?", names
@@ -382,7 +384,7 @@ class _Opened:
         """
         execute = self._database.execute
         first = execute("SELECT row, file FROM images WHERE name = ?", (name,)).fetchone()
-        if first and first[1] != space:
+        if first:
             own, other = (self._beside(each, name) for each in (space, first[1]))
             if own and other and own != other:
                 self._repeated.add(name)
@@ -392,9 +394,8 @@ class _Opened:
     def _beside(self, space: int, name: str) -> str:
         """Return the path of an image below the folder if it lies beside its file, else nothing."""
         place = Path(self.files[space].where).parent / name
-        if self._folder and place.is_relative_to(self._folder) and is_there(place, as_file=True):
-            return place.relative_to(self._folder).as_posix()
-        return ""
+        there = place if is_there(place, as_file=True) else None
+        return relative(there, self._folder) if self._folder else ""
 
     def _assign(self, space: int, number: int | str, row: int | None) -> int | None:
         """Assign a number to an image; if another image has it, to none, and return that one."""
@@ -432,16 +433,14 @@ class _Opened:
         if isinstance(other, str) or other.names != category.names:
             both = other if isinstance(other, str) else f"id {number} is that of {other.name}"
             categories[number] = f"{both} and of {category.name}"
-        elif category.keypoints and not other.keypoints:
+        elif not other.keypoints:
             categories[number] = category
         self._know(category)
 
     def _know(self, category: Category) -> None:
         """Give a category all keypoints that any file names."""
         known = self._known.setdefault(category.names, category)
-        if not known.keypoints:
-            self._known[category.names] = attrs.evolve(category, id=known.id)
-        elif new := [each for each in category.keypoints if each not in known.keypoints]:
+        if new := [each for each in category.keypoints if each not in known.keypoints]:
             every = (*known.keypoints, *new)
             self._known[category.names] = attrs.evolve(known, keypoints=every)
 
@@ -518,7 +517,7 @@ class _Opened:
         for file, raw, number, at in self._records(image, rows, losses):
             if isinstance(caption := raw.get("caption"), str):
                 image.captions.append(caption)
-                if not (raw.get("bbox") or raw.get("segmentation")):
+                if not any(map(raw.get, ("bbox", "segmentation", "keypoints"))):
                     continue
             category = file.categories.get(identifier(raw.get("category_id")))
             if not isinstance(category, Category):
@@ -539,7 +538,8 @@ class _Opened:
                 known.number, found[known.at] = known.at, known
                 found[key] = _Found(category, raw, at, file, key[1])
             else:
-                known.fields, known.latest = {**known.fields, **raw}, file
+                said = {one: raw[one] for one in raw if raw[one] not in (None, "", [], {})}
+                known.fields, known.latest = {**known.fields, **said}, file
                 if raw.get("keypoints"):
                     known.category = category
         if len(begun) > 1:
