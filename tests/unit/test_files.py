@@ -16,20 +16,23 @@ from pathlib import Path
 
 import pytest
 
-from datagym_async import FileWriteError
+from datagym_async import FileWriteError, _files
 from datagym_async._files import (
     PRIVATE,
     FolderPart,
+    NotRegularError,
     Part,
     placed,
     placed_beside_the_loop,
     private_folder,
+    regular_only,
     replaced_file,
     sweep,
     telling,
     write_file,
     write_private,
 )
+from datagym_async._locks import lock
 from tests.helpers.cancelling import cancelled_at
 from tests.helpers.full_device import NEEDS_FULL_DEVICE
 
@@ -126,6 +129,78 @@ def test_a_dead_part_of_the_same_place_is_swept_and_no_other(tmp_path: Path) -> 
     assert names(tmp_path) == ["a.json"]
 
 
+def test_a_part_that_was_put_is_not_deleted_any_more(tmp_path: Path) -> None:
+    """Its name may be that of the next part, which another run has begun."""
+    first = Part.beside(tmp_path / "a.json")
+    first.put()
+    second = Part.beside(tmp_path / "a.json")
+    assert second.path == first.path
+
+    first.drop()
+    second.file.write(b"second")
+    second.put()
+
+    assert (tmp_path / "a.json").read_bytes() == b"second"
+
+
+@posix
+@pytest.mark.parametrize("is_put", [True, False])
+def test_a_part_that_others_began_or_deleted_meanwhile_is_theirs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_put: bool
+) -> None:
+    """Between the opening and the lock: its name leads to the part of another run, or nowhere."""
+    target = tmp_path / "a.json"
+    first = Part.beside(target)
+    if not is_put:
+        first.drop()
+    others: list[Part] = []
+
+    def lock_late(descriptor: int) -> bool | None:
+        monkeypatch.undo()
+        if is_put:  # the other run ends, and another one begins
+            first.put()
+        else:  # it has found our part without a lock
+            first.path.unlink()
+        others.append(Part.beside(target))
+        return lock(descriptor)
+
+    monkeypatch.setattr(_files, "lock", lock_late)
+    ours = Part.beside(target)
+
+    assert ours.path != others[0].path
+    for part in (ours, *others):
+        part.file.write(part.path.name.encode())
+        part.put()
+        assert target.read_bytes() == part.path.name.encode()
+    assert names(tmp_path) == ["a.json"]
+
+
+def test_a_dead_folder_is_swept_by_its_mark(tmp_path: Path) -> None:
+    """As a backup, which has another name each time."""
+    script = "part = FolderPart.beside(place / 'old', mark=place / 'backup of 7')"
+    assert len(killed_in(tmp_path, script)) == 2
+
+    with placed(
+        partial(FolderPart.beside, tmp_path / "new", mark=tmp_path / "backup of 7"),
+        tmp_path / "new",
+    ) as part:
+        (part.filled / "a.json").touch()
+
+    assert (names(tmp_path), names(tmp_path / "new")) == (["new"], ["a.json"])
+
+
+def test_a_file_of_ours_is_replaced_and_not_written_through(tmp_path: Path) -> None:
+    """Who has it open reads the old one to its end; folders above a user's file are made."""
+    write_private(tmp_path / "state", b"old")
+    with (tmp_path / "state").open("rb") as old:
+        write_private(tmp_path / "state", b"new")
+        assert old.read() == b"old"
+    write_file(tmp_path / "far" / "away" / "labels", b"new")
+
+    assert (tmp_path / "state").read_bytes() == b"new"
+    assert (tmp_path / "far" / "away" / "labels").read_bytes() == b"new"
+
+
 def test_a_dead_folder_is_swept_and_what_it_was_about_to_replace_comes_back(
     tmp_path: Path,
 ) -> None:
@@ -197,14 +272,14 @@ def test_what_somebody_else_has_laid_is_neither_followed_nor_deleted(tmp_path: P
     victim = tmp_path / "victim"
     victim.write_bytes(b"mine")
     first.path.symlink_to(victim)
-    os.mkfifo(str(first.path).replace("-0.", "-1."))
+    os.mkfifo(pipe := Path(str(first.path).replace("-0.", "-1.")))
 
     part = Part.beside(tmp_path / "a.json")
     part.file.write(b"labels")
     part.put()
 
     assert victim.read_bytes() == b"mine"
-    assert first.path.is_symlink()
+    assert (first.path.is_symlink(), pipe.is_fifo()) == (True, True)
     assert (tmp_path / "a.json").read_bytes() == b"labels"
 
 
@@ -213,20 +288,23 @@ def test_what_was_asked_for_has_the_usual_mode_and_what_is_ours_is_private(
     tmp_path: Path, umask: int
 ) -> None:
     """On its way a file is private in any case; one that is replaced keeps its mode."""
-    asked, kept, ours = tmp_path / "a", tmp_path / "kept", tmp_path / "ours"
-    kept.touch()
-    kept.chmod(0o640)
-    for place in (asked, kept):
+    asked, kept, lost = tmp_path / "a", tmp_path / "kept", tmp_path / "lost"
+    for place in (kept, lost):
+        place.touch()
+        place.chmod(0o640)
+    for place in (asked, kept, lost):
         part = Part.beside(place)
         assert mode(part.path) == 0o600
+        if place == lost:  # it had less than the usual mode, and so has the new one
+            lost.unlink()
         part.put()
-    write_private(ours / "x" if ours.exists() else ours, b"")
+    write_private(tmp_path / "ours", b"")
     private_folder(tmp_path / "folder")
     inner = Part.within(tmp_path / "folder", tmp_path / "cached", mode=PRIVATE)
     inner.put()
 
-    found = [mode(tmp_path / name) for name in ("a", "kept", "ours", "cached", "folder")]
-    assert found == [0o666 & ~umask, 0o640, 0o600, 0o600, 0o700]
+    found = [mode(tmp_path / name) for name in ("a", "kept", "lost", "ours", "cached", "folder")]
+    assert found == [0o666 & ~umask, 0o640, 0o640 & ~umask, 0o600, 0o600, 0o700]
 
 
 @posix
@@ -339,6 +417,23 @@ async def test_a_pipe_is_not_replaced(tmp_path: Path, place: str) -> None:
             pytest.fail("it has begun")
     assert (tmp_path / "pipe").is_fifo()
     assert names(tmp_path) == ["link", "pipe"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+def test_a_pipe_that_takes_the_place_of_a_file_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look at its path and its opening; it does not stay open."""
+    os.mkfifo(tmp_path / "a.jpg")
+    free = os.dup(0)
+    os.close(free)
+    monkeypatch.setattr(_files, "check_regular", lambda *_: monkeypatch.undo())
+
+    with pytest.raises(NotRegularError, match=r"a\.jpg is a pipe, and only regular files"):
+        regular_only(str(tmp_path / "a.jpg"), os.O_RDONLY)
+
+    os.close(again := os.dup(0))
+    assert again == free
 
 
 @pytest.mark.parametrize("error", [RuntimeError, asyncio.CancelledError])

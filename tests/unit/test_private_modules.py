@@ -49,7 +49,7 @@ SUBJECTS: Final = {
     "unit/test_download_plan.py": {"downloads._manifest"},
     "unit/test_exports_tasks.py": {"exports._tasks"},
     "unit/test_extras.py": {"_extras"},
-    "unit/test_files.py": {"_files"},
+    "unit/test_files.py": {"_files", "_locks"},
     "unit/test_formats_coco_files.py": {
         "formats._losses",
         "formats._masks",

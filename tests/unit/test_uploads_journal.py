@@ -379,6 +379,11 @@ def test_a_set_of_sources_is_one_job_in_any_order() -> None:
 
 def test_where_journals_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The state folder can be set; a path of one's own is taken as it is."""
+    monkeypatch.delenv("DATAGYM_STATE_DIR", raising=False)
+    if sys.platform != "win32":
+        monkeypatch.setenv("HOME", str(tmp_path / "home"))
+        monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+        assert jobs_folder() == tmp_path / "home" / ".local" / "state" / "datagym-async"
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "xdg"))
     assert jobs_folder() == tmp_path / "xdg" / "datagym-async"
     monkeypatch.setenv("DATAGYM_STATE_DIR", str(tmp_path / "own"))
