@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import sys
 from pathlib import Path
 from typing import Any, get_args
 from xml.etree import ElementTree
@@ -108,6 +109,8 @@ def test_yolo(tmp_path: Path) -> None:
         "val": "images/train",
         "names": {0: "car"},
     }
+    assert not formats.write([], tmp_path / "none", "yolo")  # trainers want both folders
+    assert all((tmp_path / "none" / each / "train").is_dir() for each in ("images", "labels"))
 
 
 def test_classes_of_the_configuration(tmp_path: Path) -> None:
@@ -573,30 +576,68 @@ def test_images_beside_labels(tmp_path: Path, placing: formats.Placing) -> None:
     """Files come by id or name or a function; two that one label file would have are told apart."""
     for name in ("one.png", "two.jpg"):
         (tmp_path / name).write_bytes(name.encode())
-    files = {"id-1": tmp_path / "one.png", "sub/a.jpg": tmp_path / "two.jpg"}
+    files = {
+        "id-1": tmp_path / "one.png",
+        "sub/a.jpg": tmp_path / "two.jpg",
+        "gone.png": tmp_path / "gone.png",
+        "folder.png": tmp_path,
+    }
     given = [
         image("sub/a.png", car(BOX), media_id="id-1"),
         image("sub/a.jpg", car(BOX)),
         image("images/plain", media_id="id-1"),
+        image("up/../b.png", media_id="id-1"),
         image("none.png"),
+        image("gone.png"),
+        image("folder.png"),
     ]
     lost = formats.write(given, tmp_path / "yolo", "yolo", images_from=files, placing=placing)
-    assert counts(lost) == {"renamed": 2, "no_file": 1}
+    assert counts(lost) == {"renamed": 3, "no_file": 3}
     images, labels = (tmp_path / "yolo" / each / "train" for each in ("images", "labels"))
     found = {str(e.relative_to(images)): e.read_text() for e in images.rglob("*") if e.is_file()}
     assert found == {
         "sub/a.png": "one.png",
         "sub/a (2).jpg": "two.jpg",
         "images_/plain.png": "one.png",  # trainers replace the last `images` of a path
+        "up/b.png": "one.png",
     }
     assert sorted(str(each.relative_to(labels)) for each in labels.rglob("*.txt")) == [
+        "folder.txt",
+        "gone.txt",
         "images_/plain.txt",
         "none.txt",
         "sub/a (2).txt",
         "sub/a.txt",
+        "up/b.txt",
     ]
     same = (images / "sub/a.png").samefile(tmp_path / "one.png")
     assert same == (placing == "link")
+
+
+@pytest.mark.parametrize(
+    ("name", "folder", "second"),
+    [
+        ("kitti", "training/image_2", "a (2).jpg"),
+        ("voc", "JPEGImages", "a (2).jpg"),
+        ("cvat", "images", "a.jpg"),
+        ("imagefolder", "train", "a.jpg"),
+        ("coco", "images", "a.jpg"),
+    ],
+)
+def test_names_change_only_where_they_must(
+    tmp_path: Path, name: WrittenFormat, folder: str, second: str
+) -> None:
+    """A folder `images` is fine but for YOLO, and one stem but for a label file for each image."""
+    (tmp_path / "a.png").write_bytes(b"")
+    given = [image("images/a.png", car(BOX)), image("images/a.jpg")]
+    lost = formats.write(given, tmp_path / "out", name, images_from=lambda _: tmp_path / "a.png")
+    assert counts(lost) == ({} if second == "a.jpg" else {"renamed": 1})
+    found = (tmp_path / "out" / folder / "images").iterdir()
+    assert {each.name for each in found} == {"a.png", second}
+    if name == "coco":
+        document = json.loads((tmp_path / "out/annotations/instances.json").read_text())
+        names = [each["file_name"] for each in document["images"]]
+        assert names == ["images/a.png", "images/a.jpg"]
 
 
 def test_images_of_the_folder_that_is_replaced(
@@ -630,13 +671,29 @@ def test_sizes_of_files(tmp_path: Path) -> None:
         image("plain.png", car(BOX), width=None, height=None),
         image("turned.jpg", car(BOX)),
         image("other.png", car(BOX), width=400),
+        image("wide.png", car(BOX), width=None),
+        image("high.png", car(BOX), height=None),
     ]
-    files = {each.media_name: tmp_path / each.media_name for each in given}
-    files["other.png"] = tmp_path / "plain.png"
+    files = dict.fromkeys((each.media_name for each in given), tmp_path / "plain.png")
+    files["turned.jpg"] = tmp_path / "turned.jpg"
     lost = formats.write(given, tmp_path / "yolo", "yolo", images_from=files)
     assert counts(lost) == {"exif": 1, "resized": 1}
-    text = (tmp_path / "yolo" / "labels" / "train" / "plain.txt").read_text()
-    assert text == "0 0.25 0.3 0.3 0.4\n"
+    for stem in ("plain", "wide", "high"):
+        text = (tmp_path / "yolo" / "labels" / "train" / f"{stem}.txt").read_text()
+        assert text == "0 0.25 0.3 0.3 0.4\n"
+
+
+def test_sizes_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A size that is known needs none; another one names the extra by which it can be read."""
+    source = tmp_path / "a.png"
+    Image.new("L", (WIDTH, HEIGHT)).save(source)
+    monkeypatch.setitem(sys.modules, "PIL.PngImagePlugin", None)
+    formats.write(IMAGES[:1], tmp_path / "yolo", "yolo", images_from={"a.png": source})
+    assert (tmp_path / "yolo/labels/train/a.txt").read_text().startswith("0 0.25 0.3 0.3 0.4\n")
+    for known in ({"width": None}, {"height": None}):
+        given = [image("a.png", car(BOX), **known)]
+        with pytest.raises(FormatError, match=r"install .*\[formats\]"):
+            formats.write(given, tmp_path / "out", "yolo", images_from={"a.png": source})
 
 
 @pytest.mark.parametrize("name", ["yolo", "voc", "kitti", "cvat", "imagefolder", "coco"])
@@ -824,13 +881,21 @@ def test_what_boxes_cannot_hold(tmp_path: Path) -> None:
     assert names == {"a.txt", "b.txt"}
 
 
-@pytest.mark.parametrize("name", ["../../evil.jpg", "/etc/evil.jpg", "a/b.jpg", "..", "c:\\d.jpg"])
-def test_names_are_no_paths(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("../../evil.jpg", "evil.xml"),
+        ("/etc/evil.jpg", "etc/evil.xml"),
+        ("a/b.jpg", "a/b.xml"),
+        ("..", "_.xml"),
+        ("c:\\d.jpg", "c_/d.xml"),
+    ],
+)
+def test_names_are_no_paths(tmp_path: Path, name: str, file: str) -> None:
     """Whatever a media is called, its label file lies in the folder."""
     formats.write([image(name, car(BOX))], tmp_path / "in" / "voc", "voc")
     (found,) = tmp_path.rglob("*.xml")
-    assert found.is_relative_to(tmp_path / "in" / "voc" / "Annotations")
-    assert ".." not in found.parts
+    assert found == tmp_path / "in" / "voc" / "Annotations" / file
 
 
 def test_what_comes_into_the_folder_meanwhile_stays(tmp_path: Path) -> None:
