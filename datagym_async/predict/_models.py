@@ -143,7 +143,7 @@ async def predict_chunk(
     client: Loading,
     media: Sequence[DatasetMedia],
     job: Job,
-    model: LoadedModel,
+    predict: Callable[[list[Sample]], list[Predicted]],  # blocks
     executor: Executor | None,
 ) -> list[Predicted]:
     """Return the model's answer for each media, once and in any order."""
@@ -159,7 +159,7 @@ async def predict_chunk(
     )
     async with loader:
         async for samples in loader:
-            answers = await loop.run_in_executor(executor, model.predict, samples)
+            answers = await loop.run_in_executor(executor, predict, samples)
             if job.loader.get("orientation") == "apply":
                 answers = [*map(_as_stored, answers, samples)]
             found += answers
@@ -193,6 +193,6 @@ def run_chunk(job: Job, media: Sequence[DatasetMedia]) -> list[Predicted]:
                     f"A worker has a client of {client.base_url}, and the caller uses "
                     f"{job.base_url}; set DATAGYM_BASE_URL there, or pass what makes its client"
                 )
-            return await predict_chunk(client, media, job, model, None)
+            return await predict_chunk(client, media, job, model.predict, None)
 
     return asyncio.run(run())

@@ -30,6 +30,7 @@ from collections.abc import (
 )
 from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, aclosing
+from contextvars import copy_context
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -50,7 +51,7 @@ from datagym_async._runs._disk import (
 )
 from datagym_async._runs._text import counted, said_counts
 from datagym_async._threads import in_thread, together
-from datagym_async.data import LoaderConfig
+from datagym_async.data import LoaderConfig, Sample
 from datagym_async.data._listing import Library, Listing, list_media, pack
 from datagym_async.exceptions import (
     ConfigurationError,
@@ -205,9 +206,13 @@ class PredictOptions:
 async def in_this_process(client: Loading, job: Job) -> AsyncIterator[tuple[Runner, int]]:
     """Give a runner whose model runs in a thread of this process."""
     model, executor = LoadedModel(job.model, job.setup), ThreadPoolExecutor(1, "datagym-model")
+    context = copy_context()  # for all batches: the model sees what the caller and `setup` have set
+
+    def answers_of(samples: Sequence[Sample]) -> list[Predicted]:
+        return context.run(model.predict, samples)
 
     async def run(media: Sequence[DatasetMedia]) -> list[Predicted]:
-        return await predict_chunk(client, media, job, model, executor)
+        return await predict_chunk(client, media, job, answers_of, executor)
 
     try:
         yield run, 1

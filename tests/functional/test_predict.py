@@ -11,6 +11,7 @@ import re
 import sqlite3
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -165,6 +166,22 @@ async def test_setup_runs_once_and_the_model_gets_what_it_gave() -> None:
     async with bench(20) as there:
         report = await there.predict(model, setup=setup, batch_size=2)
     assert (report.ok, loaded) == (True, ["once"])
+
+
+async def test_the_model_sees_context_variables() -> None:
+    """Those of the caller, and what `setup` has set, at each batch."""
+    asked, loaded = ContextVar("asked", default=0), ContextVar("loaded", default=0)
+    seen: list[tuple[int, int]] = []
+
+    def model(samples: Sequence[Sample], _: object) -> list[object]:
+        seen.append((asked.get(), loaded.get()))
+        return [None] * len(samples)
+
+    asked.set(1)
+    async with bench(6) as there:
+        report = await there.predict(model, setup=lambda: loaded.set(2), batch_size=2)
+    assert report.ok
+    assert set(seen) == {(1, 2)}
 
 
 class UnspeakableError(Exception):
