@@ -113,15 +113,25 @@ _BY_OTHERS = (
 def only_cancelled_by_us() -> Generator[None, None, None]:
     """Turn a `CancelledError` of something awaited, but not of this task, into an error.
 
-    A group takes a task that ends with one as done, and the rest of its work would be missing.
+    A group takes a task that ends with one as done, and the rest of its work would be missing. A
+    `StopAsyncIteration` would end an iteration of the caller.
     """
     try:
         yield
+    except StopAsyncIteration as error:
+        raise RuntimeError("StopAsyncIteration was raised in a task") from error
     except asyncio.CancelledError as error:
         task = asyncio.current_task()
         if task is None or task.cancelling():
             raise
         raise RuntimeError("CancelledError was raised in a task that is not cancelled") from error
+
+
+class _EndError(Exception):
+    """Carries a `KeyboardInterrupt` or `SystemExit` out of a task to who waits for the group.
+
+    In a task they stop the event loop at once, and all that is open stays so.
+    """
 
 
 @attrs.define
@@ -142,9 +152,13 @@ class TaskGroup:
                 with only_cancelled_by_us():
                     return await work
             except asyncio.CancelledError as error:
-                if self.is_ending or (self._waiting is not None and self._waiting.cancelling()):
+                waiting = self._waiting
+                if self.is_ending or (waiting and (waiting.done() or waiting.cancelling())):
                     raise
                 raise RuntimeError(_BY_OTHERS) from error
+            except (KeyboardInterrupt, SystemExit) as end:
+                self.is_ending = True
+                raise _EndError(end) from None
             except BaseException:
                 self.is_ending = True
                 raise
@@ -161,6 +175,9 @@ def ungrouped() -> Generator[None, None, None]:
         yield
     except BaseExceptionGroup as errors:
         first = errors.exceptions[0]
+        for each in errors.exceptions:
+            if isinstance(each, _EndError):
+                first = each.args[0]
     else:
         return
     context = first.__context__

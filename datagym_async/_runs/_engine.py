@@ -30,7 +30,7 @@ import attrs
 from datagym_async._public import NotCopied
 from datagym_async._retry import SEEMS_DOWN, is_outage
 from datagym_async._runs._options import Stops
-from datagym_async._threads import in_thread, together, ungrouped
+from datagym_async._threads import TaskGroup, in_thread, together, ungrouped
 from datagym_async._wire._messages import Body
 from datagym_async.exceptions import (
     APIError,
@@ -168,13 +168,15 @@ class BulkRun(NotCopied, ABC, Generic[Work, Result, Report]):
             if isinstance(error, sqlite3.Error) and (said := self._outcome_of(error)) is not error:
                 raise said from error
             raise
-        self._running = self._group.create_task(self._run())
+        self._tasks = TaskGroup(self._group, asyncio.current_task())
+        self._running = self._tasks.create_task(self._run())
         return self
 
     async def _leave(self) -> None:
         """Cancel all running tasks, wait for their end, and close everything."""
         try:
             if self._running is not None:
+                self._tasks.is_ending = True
                 self._running.cancel()
             # Without the body's error, which the group would wrap; it is raised as it is, and so is
             # what is no `Exception`.

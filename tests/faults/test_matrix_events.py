@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+import attrs
 import pytest
 
 from datagym_async import DataGymClient
@@ -353,6 +354,29 @@ async def test_a_run_cancelled_under_lost_answers_doubles_nothing(tmp_path: Path
         await check_report(found, report)
         again = await check_resumed(found)
         assert again.doubles == ()
+
+
+@pytest.mark.parametrize("end", [SystemExit, KeyboardInterrupt])
+async def test_a_run_whose_caller_ends_the_program_is_gone_on_with(
+    tmp_path: Path, end: type[BaseException]
+) -> None:
+    """`sys.exit()` in a callback is raised where the run is awaited, and closes all of it."""
+    async with job(tmp_path) as found:
+        seen: list[object] = []
+
+        def leave(event: object) -> None:
+            seen.append(event)
+            if len(seen) == 8:
+                raise end(3)
+
+        config = attrs.evolve(found.config, on_event=leave)
+        run = found.here.client.uploader(found.here.dataset_id, found.folder, config=config)
+        with pytest.raises(end):
+            await run_to_its_end(run)
+
+        assert 0 < run.report.uploaded < COUNT
+        await check_report(found, run.report)
+        await check_resumed(found)
 
 
 async def run_to_its_end(run: Uploader) -> None:

@@ -373,6 +373,9 @@ async def test_no_error_of_a_function_given_leaves_the_consumer_waiting(full: Wo
     def cancelled(media_: DatasetMedia, error: Exception) -> object:
         raise asyncio.CancelledError
 
+    def exhausted(media_: DatasetMedia, error: Exception) -> object:
+        raise StopAsyncIteration
+
     def ended(sample: Sample) -> Sample:
         if sample.media.id == media[1]:
             raise _Outcome
@@ -382,6 +385,7 @@ async def test_no_error_of_a_function_given_leaves_the_consumer_waiting(full: Wo
     wrong: list[tuple[DatasetLoader[object], type[BaseException]]] = [
         (load(full.dataset_id, on_error=lambda *_: _Unsized()), BufferError),
         (load(full.dataset_id, on_error=cancelled), RuntimeError),
+        (load(full.dataset_id, on_error=exhausted), RuntimeError),
     ]
     for loader, kind in wrong:
         await anext(loader)

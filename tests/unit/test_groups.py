@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 
 import pytest
 
@@ -27,6 +28,32 @@ async def test_an_error_keeps_its_context() -> None:
     with pytest.raises(ZeroDivisionError, match="slip") as caught:
         await work()
     assert caught.value.__context__ is before
+
+
+@pytest.mark.parametrize("end", [SystemExit, KeyboardInterrupt])
+async def test_the_end_of_a_program_comes_out_where_a_group_is_waited_for(
+    end: type[BaseException],
+) -> None:
+    """In a task it would stop the event loop, and nothing else would be closed."""
+    closed: list[str] = []
+
+    async def work(name: str, inner: Coroutine[None, None, None]) -> None:
+        try:
+            async with together() as group:
+                group.create_task(inner)
+                group.create_task(asyncio.sleep(100))
+                await asyncio.sleep(100)
+        finally:
+            closed.append(name)
+
+    async def exits() -> None:
+        raise end(3)
+
+    with pytest.raises(end) as caught:
+        await work("outer", work("inner", exits()))
+    assert caught.value.args == (3,)
+    assert closed == ["inner", "outer"]
+    assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 async def test_tasks_that_never_began_leave_no_warning() -> None:
