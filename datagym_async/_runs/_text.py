@@ -15,7 +15,7 @@ import json
 import os
 import re
 from abc import ABC, abstractmethod
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
@@ -105,12 +105,13 @@ class BulkTally(Generic[R]):
     max_problems: int  # that are kept
     planned: int = 0
     in_flight: int = 0
-    outcomes: Counter[enum.StrEnum] = attrs.Factory(Counter)
+    # A subclass of dict that is written in Python, as Counter, takes several times as long.
+    outcomes: defaultdict[enum.StrEnum, int] = attrs.Factory(lambda: defaultdict(int))
     problems: list[R] = attrs.Factory(list)
 
     @property
     def done(self) -> int:
-        return self.outcomes.total()
+        return sum(self.outcomes.values())
 
     def counts(self, *outcomes: enum.StrEnum) -> dict[str, Any]:
         return {each.value: self.outcomes[each] for each in outcomes}

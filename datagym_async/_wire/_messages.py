@@ -19,7 +19,7 @@ MAX_DOCUMENT: Final = 256 << 20  # bytes of a whole export or listing; read in p
 MAX_IN_MEMORY: Final = 1 << 30  # bytes of a media in memory, by default
 MAX_BITMAP: Final = 1_000_000_000  # bytes of a bitmap, and about as many pixels
 MAX_IN_PIECES: Final = 16 << 30  # bytes of a media in pieces, or of an export into a file
-_NONE: Final[Mapping[str, str]] = MappingProxyType({})
+NONE: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class Replay(enum.Enum):
@@ -56,7 +56,8 @@ class Body:
 
     @classmethod
     def of_bytes(cls, data: bytes, *, content_type: str = BINARY_TYPE) -> Body:
-        return cls(size=len(data), content_type=content_type, data=data)
+        # By position, since this is called for each file: a name makes a dict for the call.
+        return cls(len(data), content_type, None, data)
 
 
 @attrs.define  # as above
@@ -65,8 +66,8 @@ class Request:
 
     method: str
     path: str  # below ``api/v1/``, quoted, without query
-    query: Mapping[str, str] = _NONE  # unquoted
-    headers: Mapping[str, str] = _NONE  # of this call alone
+    query: Mapping[str, str] = NONE  # unquoted
+    headers: Mapping[str, str] = NONE  # of this call alone
     body: Body | None = None
     replay: Replay = Replay.SAFE
     lane: Lane = Lane.CALL

@@ -6,6 +6,7 @@ servers.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal, TypeAlias
@@ -20,6 +21,7 @@ from datagym_async._wire._messages import (
     MAX_BITMAP,
     MAX_DOCUMENT,
     MAX_IN_MEMORY,
+    NONE,
     Body,
     Lane,
     Replay,
@@ -142,14 +144,16 @@ def create_dataset(name: str, short_description: str) -> Request:
 
 def upload_file(dataset_id: ids.DatasetId, name: str, body: Body, *, dialect: Dialect) -> Request:
     """POST media/…/file: raw bytes, with the name in a header."""
-    return Request(
-        "POST",
-        f"{dialect}/{segment(dataset_id, 'dataset id')}/file",
-        headers={"X-filename": encode_name(name)},
-        body=body,
-        replay=_SETTLE,
-        lane=_UPLOAD,
-    )
+    # Called for each file: so the path is kept, and the fields are given by position, since names
+    # make a dict for the call.
+    path = _file_path(dialect, ids.id_of(dataset_id, "dataset id"))
+    headers = {"X-filename": encode_name(name)}
+    return Request("POST", path, NONE, headers, body, _SETTLE, _UPLOAD)
+
+
+@functools.lru_cache(64)
+def _file_path(dialect: Dialect, dataset_id: str) -> str:
+    return f"{dialect}/{segment(dataset_id, 'dataset id')}/file"
 
 
 def upload_urls(dataset_id: ids.DatasetId, urls: Sequence[str], *, dialect: Dialect) -> Request:

@@ -68,16 +68,17 @@ class _Generation:
     asking: asyncio.Lock = attrs.Factory(asyncio.Lock)
 
 
-class _Turns(dict[tuple[str, str], asyncio.Event | None]):
-    """Uploads of one name into one dataset, one after the other: the service stores two at once.
+_Turns: TypeAlias = dict[tuple[str, str], asyncio.Event | None]
+"""Uploads of one name into one dataset, one after the other: the service stores two at once.
 
-    The keys are path (ids have no case) and folded name, or link, of those in flight. There is an
-    event only if somebody waits for the end.
-    """
+The keys are path (ids have no case) and folded name, or link, of those in flight. There is an event
+only if somebody waits for the end.
+"""
 
-    async def end_of(self, turn: tuple[str, str]) -> None:
-        ended = self[turn] = self[turn] or asyncio.Event()
-        await ended.wait()
+
+async def _end_of(turn: tuple[str, str], turns: _Turns) -> None:
+    ended = turns[turn] = turns[turn] or asyncio.Event()
+    await ended.wait()
 
 
 @checked
@@ -100,7 +101,7 @@ class MediaResource(Resource):
                 f"The dialect {shown(dialect)} is unknown; use 'auto', 'media' or 'image'"
             )
         self._generation = _Generation(None if dialect == "auto" else dialect)
-        self._turns = _Turns()
+        self._turns: _Turns = {}
 
     def _over(self, session: ApiSession) -> MediaResource:
         """Return the same over another session to this service, whose generation is asked once."""
@@ -189,7 +190,7 @@ class MediaResource(Resource):
         request = routes.upload_file(dataset_id, name, body, dialect=dialect)
         turn, turns = (request.path.lower(), fold_name(request.headers["X-filename"])), self._turns
         while turn in turns:
-            await turns.end_of(turn)
+            await _end_of(turn, turns)
         turns[turn] = None
         try:
             answer = await self._session.request_or_settle(request, settle)
@@ -224,7 +225,7 @@ class MediaResource(Resource):
             request = routes.upload_urls(dataset_id, batch, dialect=await self._dialect())
             turns = {(request.path.lower(), fold_link(url)) for url in batch}
             while others := turns & self._turns.keys():
-                await self._turns.end_of(others.pop())
+                await _end_of(others.pop(), self._turns)
             self._turns.update(dict.fromkeys(turns))
             try:
                 return await self._fetch_or_settle(request, tuple[UrlResult, ...])

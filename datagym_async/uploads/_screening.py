@@ -143,8 +143,9 @@ def _screen_jpeg(data: bytes) -> tuple[str, bool]:
         at += 1
         if marker in _BARE:
             continue
-        start = at + 2
-        end = max(start, at + (data[at] << 8 | data[at + 1])) if start <= size else start
+        start = end = at + 2
+        if start <= size and (length := data[at] << 8 | data[at + 1]) > 2:
+            end = at + length
         if marker == _END_OF_IMAGE or end > size:
             return _CUT, is_turned or (marker == _EXIF_SEGMENT and _is_turned_jpeg(data, start))
         if marker in _FRAMES:

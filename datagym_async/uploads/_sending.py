@@ -9,7 +9,7 @@ import asyncio
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final, TypeAlias
 
 import attrs
 
@@ -30,10 +30,11 @@ from datagym_async.uploads.plan._plan import Planned
 _UPLOADED: Final = Outcome.UPLOADED  # looking up a member of an enum costs as much as a call
 
 
-class Sent(NamedTuple):
-    seq: int  # its number in the plan
-    result: UploadResult
-    is_lost: bool = False  # whether its answer was lost, and could not be looked up
+Sent: TypeAlias = tuple[int, UploadResult, bool]
+"""An item's number in the plan, its result, and whether its answer was lost and not found again.
+
+A plain tuple, as it is made for each file: a named one takes several times as long.
+"""
 
 
 @attrs.define
@@ -101,7 +102,7 @@ class Sender:
             raise
         else:
             self._judge(None)
-            sent = Sent(
+            sent = (
                 seq,
                 UploadResult(
                     item=item,
@@ -113,6 +114,7 @@ class Sender:
                     attempts=1,
                     warnings=work.warnings,
                 ),
+                False,
             )
         finally:
             self._tally.in_flight -= 1
@@ -126,7 +128,7 @@ class Sender:
         skips = self._config.skip_existing
         result = of_error(work, error, dataset_id, seconds=seconds, skip_existing=skips)
         is_lost = work.body is not None and isinstance(error, APIError) and error.unknown
-        return Sent(work.seq, result, is_lost)
+        return work.seq, result, is_lost
 
     async def send_links(self, links: tuple[Planned, ...]) -> list[Sent]:
         """Send links, each to its dataset, except dead ones."""
@@ -179,8 +181,8 @@ class Sender:
                     is_ours = said.status is UrlStatus.DUPLICATE and not link.is_held
                     answer = attrs.evolve(said, status=UrlStatus.SUCCESS) if is_ours else said
                     result = of_url(link.item, answer, dataset_id=dataset_id, seconds=seconds)
-                    sent.append(Sent(link.seq, result))
-                room.kept = sum(each.result.outcome is Outcome.UPLOADED for each in sent)
+                    sent.append((link.seq, result, False))
+                room.kept = sum(result.outcome is Outcome.UPLOADED for _, result, _ in sent)
             finally:
                 room.leave()
         except NoDatasetError as error:
@@ -197,7 +199,7 @@ def _rejected(link: Planned, reason: str, dataset_id: str, seconds: float = 0.0)
     result = UploadResult(
         item=link.item, outcome=outcome, dataset_id=dataset_id, seconds=seconds, reason=reason
     )
-    return Sent(link.seq, result)
+    return link.seq, result, False
 
 
 WORKERS = 16  # links of one batch that are requested at once; the prober limits all batches

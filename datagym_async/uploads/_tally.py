@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -50,7 +50,7 @@ class Tally(BulkTally[UploadResult]):
     total_known: bool = False
     streamed: bool = False  # a watched folder, or another source that goes on, was waited for
     bytes_uploaded: int = 0
-    stored: Counter[str] = attrs.Factory(Counter)  # uploaded items by dataset
+    stored: defaultdict[str, int] = attrs.Factory(lambda: defaultdict(int))  # by dataset
     reading_seconds: float = 0.0  # in which files were being read ahead
     preparing_seconds: float = 0.0  # in which images were being prepared
     disk_seconds: float = 0.0  # in which workers had nothing to send meanwhile, summed over them

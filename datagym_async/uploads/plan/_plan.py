@@ -64,11 +64,11 @@ class Planned:
     size: int | None = None
     verdict: Verdict | None = None  # the verdict against sending it
     seq: int = 0  # in the plan; 0 if its outcome is not recorded
+    mtime: int | None = None  # in nanoseconds, if a journal needs it
     doubt: bool = False  # an attempt of an earlier run may have arrived since
     is_held: bool = False  # the target had its name before the first run
     warnings: tuple[str, ...] = ()  # warnings, whatever its outcome
     there: tuple[str, str] = NOWHERE  # the dataset and media of its name, for one that is skipped
-    mtime: int | None = None  # in nanoseconds, if a journal needs it
     # Once it is read:
     body: Body | None = None  # what to send; None for links and items that are not sent
     source: ByteSource | None = None  # of the body's bytes, if the body is not a file
@@ -108,6 +108,7 @@ class Plan:
         self._resuming: Resuming | None = None
         self._added = self._settled = 0  # items
         self._keys = 0  # names and addresses that they are about to claim
+        self._links = 0  # addresses among them
         self._may_clash = False  # whether two items may want the same of these
         self._turned = self._taken = 0  # turns
         self._use(Database(None, journal_file.WHAT))
@@ -220,7 +221,9 @@ class Plan:
             else:
                 rows, added = self._resuming.sort_out(database, rows, self._in_memory)
             database.executemany(sql.ADD_ITEM, [row.bound() for row in rows])
-        self._keys += sum((row.name_key is not None) + (row.link_key is not None) for row in rows)
+        links = sum(row.link_key is not None for row in rows)
+        self._links += links
+        self._keys += links + sum(row.name_key is not None for row in rows)
         return attrs.evolve(added, repeated=repeated) if repeated else added
 
     def settle(self, *, renames: bool = False) -> Added:
@@ -231,8 +234,10 @@ class Plan:
         added = Added()
         with self._database.writing() as database:
             database.execute(sql.SORT, (self._settled,))
-            for statement in (sql.CLAIM_NAMES, sql.CLAIM_LINKS):
-                self._keys -= database.execute(statement, (self._turned,)).rowcount
+            self._keys -= database.execute(sql.CLAIM_NAMES, (self._turned,)).rowcount
+            if self._links:
+                self._keys -= database.execute(sql.CLAIM_LINKS, (self._turned,)).rowcount
+                self._links = 0
             if self._resuming is not None and self._resuming.last:
                 # Names of items that the sources no longer have go to the items that want them now.
                 last = self._resuming.last
@@ -291,20 +296,23 @@ class Plan:
         return found
 
     def _planned(self, database: sqlite3.Connection, row: tuple[Any, ...]) -> Planned:
-        _, kind, seq, name, content, origin, size, mtime, doubt, reason, is_held, *claim = row
+        _, seq, name, content, origin, size, mtime, refusal, is_link = row[:9]
         item = self._in_memory.pop(seq, None) if self._in_memory else None
         if item is None:
             item = item_of(name, content, origin)
         elif item.name != text(name):  # it was numbered
             item = attrs.evolve(item, name=text(name))
-        planned = Planned(item, size, None, seq, bool(doubt), bool(is_held), mtime=mtime)
-        if kind:  # nearly always it is `NORMAL`, which is 0
+        planned = Planned(item, size, None, seq, mtime)
+        claim: tuple[Any, ...] = (seq, 0, None, 0, None)
+        if len(row) > 9:
+            kind, reason, doubt, is_held = row[9:13]
+            claim = row[13:]
             if kind == Kind.CHANGED:
                 return Planned(item, size, _CHANGED)  # without a number: it stays uploaded
             if kind == Kind.RENAMED:
                 planned.warnings = (reason,)
-
-        refusal, is_link, holder, holder_is_link, link_holder, is_there, key = claim
+            planned.doubt, planned.is_held = bool(doubt), bool(is_held)
+        holder, holder_is_link, link_holder, is_there, key = claim
         if not (refusal or is_link or is_there) and holder == seq:
             return planned  # no other item has its name, the usual case
         wanted = Claim(

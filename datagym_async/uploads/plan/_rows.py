@@ -53,7 +53,7 @@ class Row(NamedTuple):
     link_key: bytes | None
     mtime: int | None = None
     sha: bytes | None = None
-    mark: int | None = None
+    mark: int = 0  # see `mark_of`
 
     def bound(self) -> tuple[object, ...]:
         """Return it as `ADD_ITEM` takes it.
@@ -166,21 +166,13 @@ def row_of(seq: int, part: int, candidate: Candidate, known_by: KnownBy = "") ->
                 pass  # reading it says what is wrong
     name = item.name.encode("utf-8", "surrogatepass")
     where = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else None
-    return Row(
-        seq,
-        part,
-        candidate.place.encode("utf-8", "surrogatepass"),
-        name,
-        where,
+    values = (
+        *(seq, part, candidate.place.encode("utf-8", "surrogatepass"), name, where),
         item.origin.encode("utf-8", "surrogatepass"),
-        size,
-        refusal,
-        key,
-        link,
-        mtime,
-        sha,
-        mark_of(name, where),
+        *(size, refusal, key, link, mtime, sha),
+        mark_of(name, where) if known_by else 0,  # only journals compare it
     )
+    return tuple.__new__(Row, values)  # its own constructor takes three times as long
 
 
 @attrs.frozen

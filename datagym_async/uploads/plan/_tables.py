@@ -247,17 +247,19 @@ DROP_ITEM = ("DELETE FROM item WHERE seq = ?", "DELETE FROM turn WHERE seq = ?")
 
 # Items are handed out.
 
-TAKE = """SELECT turn, kind, item.seq, name, content, origin, size, mtime, doubt, reason,
-       held.key IS NOT NULL, refusal, link_key IS NOT NULL, by_name.seq, by_name.is_link,
-       by_link.seq, EXISTS (SELECT 1 FROM listed WHERE listed.key = name_key), name_key
+TAKE = """SELECT turn, item.seq, name, content, origin, size, mtime, refusal,
+       link_key IS NOT NULL, kind, reason, doubt, held.key IS NOT NULL,
+       by_name.seq, by_name.is_link, by_link.seq,
+       EXISTS (SELECT 1 FROM listed WHERE listed.key = name_key), name_key
 FROM turn JOIN item USING (seq)
 LEFT JOIN claimed AS by_name ON by_name.key = name_key
 LEFT JOIN claimed AS by_link ON by_link.key = link_key
 LEFT JOIN held ON held.key = name_key
 WHERE turn > ? ORDER BY turn LIMIT ?"""
-# The same where each item has claimed what it wanted, and the target had no name.
-TAKE_ALONE = """SELECT turn, kind, item.seq, name, content, origin, size, mtime, doubt, reason,
-       0, refusal, link_key IS NOT NULL, item.seq, 0, NULL, 0, NULL
+# The beginning of that, where each item is new and has claimed what it wanted, and the target had
+# no name: each column of a row costs about as much as a call.
+TAKE_ALONE = """SELECT turn, item.seq, name, content, origin, size, mtime, refusal,
+       link_key IS NOT NULL
 FROM turn JOIN item USING (seq) WHERE turn > ? ORDER BY turn LIMIT ?"""
 IS_HELD = "SELECT EXISTS (SELECT 1 FROM listed) OR EXISTS (SELECT 1 FROM held)"
 SENDING = stated("""UPDATE item SET state = $SENDING
