@@ -82,7 +82,11 @@ class FakeService:
     def _dataset(self) -> Dataset:
         names = [(self._id(name), name) for name in self.stored]
         names += [(media_id, name) for media_id, (name, _) in self.copies.items()]
-        listed = (DatasetMedia(each, 0, MediaSourceType.LOCAL, name) for each, name in names)
+        listed = [DatasetMedia(each, 0, MediaSourceType.LOCAL, name) for each, name in names]
+        listed += [
+            DatasetMedia(f"u-{number}", 0, MediaSourceType.SHAREABLE_LINK, url.rpartition("/")[2])
+            for number, url in enumerate(self.urls, 1)
+        ]
         return Dataset(DATASET_ID, "Photos", 0, media=tuple(listed))
 
     def _id(self, stored_name: str) -> str:

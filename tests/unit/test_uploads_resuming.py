@@ -14,6 +14,7 @@ import pytest
 from datagym_async.exceptions import (
     APIConnectionError,
     AuthenticationError,
+    BadRequestError,
     ConfigurationError,
     InternalServerError,
     TransferError,
@@ -447,6 +448,18 @@ async def test_what_was_refused_and_is_repaired_is_known_as_it_is_now(
     assert [counts(each) for each in runs] == [(1, 1, 0, 0, 0, 0), (1, 0, 1, 0, 0, 1)]
 
 
+async def test_what_was_refused_is_looked_at_again_though_its_name_is_there_now(
+    service: FakeService, journal: Path
+) -> None:
+    """Somebody else has stored that image: it has a result, and is not one that we have done."""
+    await upload(service, [UploadItem("a.jpg", b"no image")], journal)
+    service.hold("a.jpg")
+
+    again = await upload(service, [UploadItem("a.jpg", b"no image")], journal)
+
+    assert counts(again) == (1, 0, 1, 0, 0, 0)
+
+
 async def test_what_was_skipped_and_is_gone_is_sent(
     service: FakeService, photos: Path, journal: Path
 ) -> None:
@@ -488,7 +501,6 @@ async def test_links_resume(service: FakeService, journal: Path) -> None:
     """What an interrupted batch had stored is uploaded, since the target did not hold it before."""
     links = [f"http://h/{number}.jpg" for number in range(6)]
     service.urls = ["http://h/0.jpg"]
-    service.hold("0.jpg")
 
     begun = asyncio.Event()
 
@@ -507,6 +519,29 @@ async def test_links_resume(service: FakeService, journal: Path) -> None:
     assert counts(again) == (6, 5, 1, 0, 0, 0)
     assert counts(third) == (6, 0, 6, 0, 0, 6)
     assert len(service.urls) == 6
+
+
+async def test_a_link_that_somebody_deleted_is_sent_again(
+    service: FakeService, journal: Path
+) -> None:
+    """As a file; one that failed, too, although the dataset holds its name for another address."""
+    links = [f"http://h/{number}/{number % 2}.jpg" for number in range(4)]
+    service.urls = links[:1]
+
+    async def refused(_: str) -> None:
+        raise BadRequestError("no", status=400)
+
+    service.before = refused
+    first = await upload(service, links[1:], journal)
+    service.before = None
+    second = await upload(service, links[1:], journal)
+    service.urls = [links[0], links[2]]
+    third = await upload(service, links[1:], journal)
+
+    assert counts(first) == (3, 0, 0, 0, 3, 0)
+    assert counts(second) == (3, 3, 0, 0, 0, 0)
+    assert counts(third) == (3, 2, 1, 0, 0, 1)
+    assert sorted(service.urls) == links
 
 
 async def test_fresh_forgets(service: FakeService, photos: Path, journal: Path) -> None:

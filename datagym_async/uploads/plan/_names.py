@@ -55,14 +55,13 @@ class _Known(NamedTuple):
 
     def kind(self, row: Row) -> Kind | None:
         """Return the kind of its turn, or None if it is done."""
-        there = bool(self.is_listed) or row.link_key is not None
-        if self.state == State.SKIPPED and there:
+        if self.state == State.SKIPPED and self.is_listed:
             return None
         if row.sha is not None and self.sha is not None:
             unchanged = row.sha == self.sha
         else:
             unchanged = (row.size, row.mtime) == (self.size, self.mtime)
-        if self.state == State.UPLOADED and there:
+        if self.state == State.UPLOADED and self.is_listed:
             return None if unchanged else Kind.CHANGED
         return Kind.NORMAL  # what was rejected is checked again: the file may be repaired
 
