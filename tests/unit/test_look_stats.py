@@ -27,6 +27,7 @@ from datagym_async.labels import (
     Polygon,
     Rectangle,
     Segmentation,
+    Shape,
     to_payload,
 )
 from datagym_async.look import _overlap
@@ -144,9 +145,9 @@ def test_many_objects_in_a_row_take_no_time(way: tuple[int, int]) -> None:
     assert look.compare(page, page).disagreement == 0
 
 
-def crowd(count: int, seed: int) -> list[Polygon | Segmentation]:
+def crowd(count: int, seed: int) -> list[Shape]:
     """Return large stars over one another, some with a hole, some several times."""
-    rng, found = random.Random(seed), list[Polygon | Segmentation]()
+    rng, found = random.Random(seed), list[Shape]()
     for number in range(count):
         x, y = rng.uniform(40, 60), rng.uniform(30, 50)
         turns = [(math.tau * each / 12, rng.uniform(8, 35)) for each in range(12)]
@@ -157,11 +158,17 @@ def crowd(count: int, seed: int) -> list[Polygon | Segmentation]:
     return found
 
 
+BOXES: list[Shape] = [Rectangle(28 + at / 2, 20, 40, 40) for at in range(20)]
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [(crowd(20, 1), [*crowd(18, 2), *crowd(2, 1)]), (crowd(20, 1), BOXES), (BOXES, crowd(20, 1))],
+)
 def test_a_crowd_is_compared_as_if_each_was_with_each_other(
-    monkeypatch: pytest.MonkeyPatch,
+    ours: list[Shape], theirs: list[Shape], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The best pairs are found without painting all of them."""
-    ours, theirs = crowd(20, 1), [*crowd(18, 2), *crowd(2, 1)]
+    """The best pairs are found without painting all of them; with boxes, boxes are compared."""
     every = sorted(
         ((-overlap(a, b), i, j) for i, a in enumerate(ours) for j, b in enumerate(theirs)),
     )
