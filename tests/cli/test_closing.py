@@ -79,6 +79,11 @@ def test_the_outcomes() -> None:
         ("pending", "3", ""),
         ("unsettled", "2", ""),
     ]
+    nothing = attrs.evolve(GOOD, uploaded=0, skipped=10, bytes=0)
+    assert list(outcome_rows(nothing, dict.fromkeys(Outcome, 0))) == [
+        ("uploaded", "0", ""),
+        ("skipped", "10", ""),
+    ]
 
 
 def test_the_datasets() -> None:
@@ -105,6 +110,8 @@ def test_the_remarks() -> None:
     assert said[2:7] == ["differs: b.jpg: Other."] * 5
     assert said[7] == "... and 2 further mismatches"
     assert said[8].startswith("1 item has a warning")
+    cleaned = attrs.evolve(GOOD, doubles=(attrs.evolve(DOUBLE, removed=DOUBLE.extras),))
+    assert list(remarks(cleaned)) == ["doubled: a.jpg: 2 extra copies, removed; kept is 1"]
     assert list(remarks(GOOD)) == []
 
 

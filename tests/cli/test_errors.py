@@ -464,16 +464,26 @@ def test_several_datasets_of_one_name(at_service: Cli, service: ServerThread) ->
 
 
 def test_a_token_that_is_refused_on_the_way(
-    at_service: Cli, faults: FaultPlan, photos: Path
+    at_service: Cli, faults: FaultPlan, photos: Path, tmp_path: Path
 ) -> None:
-    """A run that has to stop says what it did, and why it stopped; items are left, so it is 1."""
+    """A run that has to stop says what it did, and why it stopped; items are left, so it is 1.
+
+    Its reports are written, and it can be resumed.
+    """
     at_service("datasets", "create", "Photos")
     faults.add(RefuseToken(), method="POST", path="/file")
-    ran = at_service("upload", photos, "-d", "Photos", "--concurrency", "1")
+    report = tmp_path / "r.json"
+    argv = "upload", photos, "-d", "Photos", "--concurrency", "1", "--report", report
+    ran = at_service(*argv)
     assert (ran.status, ran.out) == (1, "")
-    last = ran.err.splitlines()[-1]
+    written, resume, last = ran.err.splitlines()[-3:]
+    assert written == f"The report is in {report}."
+    assert resume == "The same command resumes where this one stopped."
     assert last.startswith("Error: The upload stopped")
     assert "1 failed, 3 pending" in last
+    found = json.loads(report.read_text())
+    assert (found["failed"], found["pending"], found["complete"]) == (1, 3, False)
+    assert at_service(*argv, "--json").document["pending"] == 3
 
 
 def test_an_unexpected_error(
@@ -523,6 +533,7 @@ MISSING = [
     ("aiosqlite", "server", ["serve"]),
     ("PIL", "server", ["demo"]),
     ("skimage", "demo", ["demo"]),
+    ("jinja2", "look", ["upload", "x", "-d", "y", "--report", "r.html"]),
 ]
 
 
