@@ -374,13 +374,13 @@ def covered(rings: Iterable[_Pairs], size: tuple[int, int]) -> Image:
     """Return the area of rings as a mask; where two overlap is a hole (even-odd, as in SVG)."""
     from PIL import Image, ImageChops, ImageDraw
 
-    mask: Image.Image | None = None
+    mask = Image.new("1", size)
     for ring in rings:
         one = Image.new("1", size)
         if len(ring) > 1:
             ImageDraw.Draw(one).polygon(ring, fill=1)
-        mask = one if mask is None else ImageChops.logical_xor(mask, one)
-    return mask or Image.new("1", size)
+        mask = ImageChops.logical_xor(mask, one)
+    return mask
 
 
 def _paint(canvas: Image, mark: Mark, rings: list[_Pairs], color: str, wide: float) -> None:

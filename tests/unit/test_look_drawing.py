@@ -10,9 +10,17 @@ from typing import Any
 import attrs
 import numpy as np
 import pytest
-from PIL import Image, ImageChops, ImageDraw, ImageFont, ImageStat
+from PIL import Image, ImageChops, ImageColor, ImageDraw, ImageFont, ImageStat
 
-from datagym_async import DatasetMedia, LabeledTask, MediaSourceType, Sample, TaskState, look
+from datagym_async import (
+    ConfigurationError,
+    DatasetMedia,
+    LabeledTask,
+    MediaSourceType,
+    Sample,
+    TaskState,
+    look,
+)
 from datagym_async.downloads import DownloadOutcome, DownloadReport, DownloadResult
 from datagym_async.labels import (
     Annotation,
@@ -109,6 +117,49 @@ def test_every_kind_of_image_is_drawn_on(mode: str) -> None:
     assert given.tobytes() == before
 
 
+def test_what_images_are_as_rgb() -> None:
+    """The upper 8 of 16 bits, and white where nothing is."""
+    deep = Image.fromarray(np.full((30, 40), 0x80FF, np.uint16))
+    clear = Image.new("RGBA", (40, 30), (255, 0, 0, 0))
+
+    drawn = [look.draw(each, LabeledImage()) for each in (deep, clear)]
+
+    assert [each.getpixel((9, 9)) for each in drawn] == [(128, 128, 128), (255, 255, 255)]
+
+
+@pytest.mark.parametrize("color", ["#000080", "#ffff00"])
+def test_a_point_is_a_dot_with_an_edge_and_a_readable_caption(color: str) -> None:
+    """Its class is written in white on dark colours and in black on light ones."""
+    labels = LabeledImage(annotations=[Annotation("car", Point(100, 100))])
+    grey = Image.new("RGB", (200, 150), "#808080")
+
+    plain = look.draw(grey, labels, colors={"car": color}, text=False)
+    written = look.draw(grey, labels, colors={"car": color}, pen=4)
+    plain_too = look.draw(grey, labels, colors={"car": color}, pen=4, text=False)
+
+    across = [plain.getpixel((x, 100)) for x in range(100, 110)]
+    dot, edge = ImageColor.getrgb(color), (0, 0, 0)
+    assert across[0] == dot
+    assert list(dict.fromkeys(across)) == [dot, edge, (128, 128, 128)]
+    x, y, right, bottom = ImageChops.difference(plain_too, written).getbbox() or (0, 0, 0, 0)
+    inks = {written.getpixel((at, row)) for at in range(x, right) for row in range(y, bottom)}
+    assert {(0, 0, 0), (255, 255, 255)} & inks == {edge if color == "#ffff00" else (255,) * 3}
+
+
+def test_what_cannot_be_drawn_is_refused() -> None:
+    """Things that are no image and no labels, and numbers that are not above 0."""
+    image, labels = ground("light"), LabeledImage()
+    wrong: list[tuple[Any, Any, dict[str, Any], str]] = [
+        (42, labels, {}, "image is 42; give a path"),
+        (image, [], {}, "labels is"),
+        (image, labels, {"scale": 0}, "scale is 0"),
+        (image, labels, {"pen": -1}, "pen is -1"),
+    ]
+    for given, drawn, options, words in wrong:
+        with pytest.raises(ConfigurationError, match=words):
+            look.draw(given, drawn, **options)
+
+
 def test_an_image_may_be_a_path_bytes_or_an_array(tmp_path: Path) -> None:
     """All of them give the same drawing."""
     image, buffer = ground("shaded"), io.BytesIO()
@@ -140,6 +191,17 @@ def test_names_that_are_not_ascii_are_written_as_far_as_a_font_has_them(
 
     assert "DejaVuSans.ttf" in asked
     assert written.tobytes() != plain.tobytes()
+
+
+@pytest.mark.parametrize("at", [(-90, 50), (250, 50), (50, -90), (50, 250)])
+def test_what_lies_beside_an_image_is_not_seen(at: tuple[int, int]) -> None:
+    """On whichever side it is."""
+    shapes = Rectangle(*at, 40, 40), Polygon([(x + at[0], y) for x, y in ((0, at[1]), (9, at[1]))])
+    labels = LabeledImage(annotations=[Annotation("car", each) for each in shapes])
+
+    drawn = look.draw(ground("light"), labels, text=False)
+
+    assert drawn.tobytes() == ground("light").tobytes()
 
 
 @pytest.mark.parametrize("far", [1e9, -1e9, 1e300])

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ET
 
+import attrs
 import pytest
 
-from datagym_async import look
+from datagym_async import ConfigurationError, look
 from datagym_async.labels import (
     Annotation,
     Classification,
@@ -57,6 +58,10 @@ def test_the_geometry_is_that_of_the_labels() -> None:
     assert numbers(marks[1]) == [1, 2, 3.000000000000001, 4, 5, 6]
     assert numbers(marks[2]) == [7, 8, 9, 1e-7]
     assert numbers(marks[3]) == [11, 12.5, 0]
+    ends = [(mark.find(f"{_SVG}path").get("d") or "").count("Z") for mark in (mask, *marks)]  # type: ignore[union-attr]  # all have one
+    assert ends == [2, 1, 1, 0, 0]  # closed, but for lines and points
+    lines = [float(mark.findall(f"{_SVG}path")[1].get("stroke-width") or 0) for mark in marks]
+    assert lines == [1.5, 1.5, 1.5, 7.5]  # a point is a dot
     assert mask.get("data-kind") == "mask"  # below all else
     assert numbers(mask) == [*(x for pair in (*outline, *hole) for x in pair)]
     assert mask.findall(f"{_SVG}path")[1].get("fill-rule") == "evenodd"
@@ -101,6 +106,10 @@ def test_colours() -> None:
     assert found[0] == "#3333FF"
     assert found[1] == again[1]
     assert again[0] != again[1]
+    (short,) = drawn(
+        attrs.evolve(labels, annotations=labels.annotations[:1]), colors={"car": "#3AF"}
+    )
+    assert short.findall(f"{_SVG}path")[1].get("stroke") == "#33AAFF"
     assert look.colors_of(None) == {}
 
 
@@ -119,12 +128,38 @@ def test_nested_shapes_and_answers() -> None:
     assert drawn(labels, text=False)[0].find(f"{_SVG}text") is None
 
 
-@pytest.mark.parametrize(("size", "expected"), [((640, 480), "0 0 640 480"), (None, "0 0 30 20")])
-def test_the_size_of_an_image(size: tuple[int, int] | None, expected: str) -> None:
+def test_long_captions_are_cut() -> None:
+    """At 80 characters, the last of which says so."""
+    labels = LabeledImage(annotations=[Annotation(key * 40, Point(1, 2)) for key in ("ab", "abc")])
+
+    captions = [mark.findtext(f"{_SVG}text") for mark in drawn(labels)]
+
+    assert captions == ["ab" * 40, ("abc" * 40)[:79] + "…"]
+
+
+@pytest.mark.parametrize(
+    ("known", "given", "expected"),
+    [
+        ((640, 480), (None, None), "0 0 640 480"),
+        ((640, 480), (320, 240), "0 0 320 240"),
+        ((640, 480), (None, 240), "0 0 640 240"),
+        ((None, None), (None, None), "0 0 30 20"),
+        ((640, None), (None, None), "0 0 30 20"),
+        ((0, 480), (None, None), "0 0 30 20"),
+    ],
+)
+def test_the_size_of_an_image(
+    known: tuple[int | None, int | None], given: tuple[int | None, int | None], expected: str
+) -> None:
     """The view is that of the image; where nobody knows it, as large as the labels go."""
-    width, height = size or (None, None)
     box = Annotation("car", Rectangle(10, 10, 20, 10))
+    labels = LabeledImage(annotations=[box], width=known[0], height=known[1])
 
-    text = look.svg(LabeledImage(annotations=[box], width=width, height=height))
+    document = ET.fromstring(look.svg(labels, *given))
 
-    assert ET.fromstring(text).get("viewBox") == expected
+    assert (document.get("viewBox"), document.get("aria-label")) == (expected, "labels")
+    named = look.svg(attrs.evolve(labels, media_name="a.jpg"), *given)
+    assert ET.fromstring(named).get("aria-label") == "a.jpg"
+    for wrong in ({"width": 0}, {"height": -1}):
+        with pytest.raises(ConfigurationError, match="above 0"):
+            look.svg(labels, **wrong)
