@@ -116,8 +116,7 @@ class ClientReading(ClientJobs):
     ) -> Gallery:
         """Make a gallery: a page that a browser opens from the disk, without a server or a network.
 
-        It shows all images with the labels of finished tasks. Each image is downloaded once; tasks
-        with segments are read as well, because an export has these only as bitmaps. Needs
+        It shows all images with the labels of finished tasks. Each image is downloaded once. Needs
         ``datagym-async[look]``.
 
         Args:

@@ -213,31 +213,25 @@ class _Making:
         thumb = f"thumbs/{index // 1000:03}/{index:06}.webp"
         target, original = self._folder / thumb, ""
         try:
-            content, labels = await self._looked.load(subject)
+            content = await self._looked.load(subject)
         except (APIError, OSError) as error:
             check_reachable(error, self._patience)
             words = getattr(error, "strerror", None) or str(error)
-            made, labels = Thumbnail(problem=printable(words)), subject.labels
+            made = Thumbnail(problem=printable(words))
         else:
             self._patience.in_a_row = 0
             made = await maker(content, target)
             if isinstance(content, Path) and made.is_upright and not made.problem:
                 original = await in_thread(lambda: content.resolve().as_uri())
         async with self._turn:
-            await in_thread(self._keep, index, subject, labels, made, thumb, original)
+            await in_thread(self._keep, index, subject, made, thumb, original)
         self._done += 1
         self._options.on_progress(self._done)
 
     def _keep(
-        self,
-        index: int,
-        subject: Subject,
-        labels: LabeledImage | None,
-        made: Thumbnail,
-        thumb: str,
-        original: str,
+        self, index: int, subject: Subject, made: Thumbnail, thumb: str, original: str
     ) -> None:
-        ours = labels or LabeledImage()
+        ours = subject.labels or LabeledImage()
         width, height = made.width or ours.width or 0, made.height or ours.height or 0
         ours = attrs.evolve(ours, width=width or None, height=height or None)
         theirs = self._others.get(subject.id, LabeledImage())

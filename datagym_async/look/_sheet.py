@@ -121,15 +121,14 @@ async def build_sheet(
 
     async def load(index: int) -> None:
         subject = looked.subjects[index]
-        content: bytes | Path | None
+        content: bytes | Path | None = None
         try:
-            content, labels = await looked.load(subject)
+            content = await looked.load(subject)
         except (APIError, OSError) as error:
             check_reachable(error, patience)
-            content, labels = None, None
         else:
             patience.in_a_row = 0
-        cell = partial(_cell, content, labels, subject.name, colors, text)
+        cell = partial(_cell, content, subject.labels, subject.name, colors, text)
         cells[index], is_read = await in_thread(cell)
         if not is_read:
             broken.add(index)

@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from contextlib import aclosing, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import attrs
 
@@ -32,7 +32,6 @@ from datagym_async.labels import (
     Annotation,
     LabelConfig,
     LabeledImage,
-    LabeledTask,
     Polygon,
     Rectangle,
     Segmentation,
@@ -81,17 +80,13 @@ class Subject:
         return self.media_id or self.name
 
 
-Loaded: TypeAlias = tuple[bytes | Path, LabeledImage | None]
-"""The bytes of an image or its file, and its labels."""
-
-
 @attrs.frozen
 class ImageSet:
     """Images with their labels."""
 
     title: str
     subjects: Sequence[Subject]
-    load: Callable[[Subject], Awaitable[Loaded]]  # with labels that need a request, too
+    load: Callable[[Subject], Awaitable[bytes | Path]]  # gives an image or its file
     config: LabelConfig | None = None
     editor: str = ""  # address of the service's editor of tasks, without the id
     notes: tuple[str, ...] = ()  # sentences for the user
@@ -277,8 +272,7 @@ async def of_service(
 ) -> ImageSet:
     """Return the images of a project or dataset, with their labels as exported."""
     name, projects = await _found(sources, project_id, dataset_id)
-    only = project_id if dataset_id is None else None
-    listing = await list_media(sources.library, dataset_id, only, links="service")
+    listing = await list_media(sources.library, dataset_id, project_id, links="service")
     if not projects:
         listed = _Listed(listing)
         return ImageSet(name, listed, partial(_load, sources), notes=listed.notes)
@@ -346,13 +340,8 @@ class _Listed(Sequence[Subject]):
         )
 
 
-async def _load(sources: LookSources, subject: Subject) -> Loaded:
-    content = await sources.library.media.download(subject.media_id, link=subject.is_link)
-    labels = subject.labels
-    if isinstance(labels, LabeledTask) and labels.segmentations and subject.task_id:
-        # An export has segments only as bitmaps; the task has their outlines.
-        labels = labels_of(await sources.tasks.get(subject.task_id))
-    return content, labels
+async def _load(sources: LookSources, subject: Subject) -> bytes:
+    return await sources.library.media.download(subject.media_id, link=subject.is_link)
 
 
 _NAME_IMAGES: Final = re.compile(r"; name (?:its|the) folder [^,;)]*images=\.\.\.")
@@ -372,8 +361,8 @@ async def of_folder(
     subjects = [Subject(name=each.relative_to(folder).as_posix(), path=each) for each in files]
     path = labels if labels is not None else await in_thread(_labels_below, folder)
 
-    async def load(subject: Subject) -> Loaded:
-        return subject.path or b"", subject.labels
+    async def load(subject: Subject) -> bytes | Path:
+        return subject.path or b""
 
     place = None if labels is None else folder  # those beside labels are found without it
     looked = ImageSet(

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import attrs
+import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
@@ -38,6 +39,7 @@ from datagym_async.look import GalleryOptions
 from datagym_async.server import SeedDataset, SeedMedia, SeedProject, SeedVideo
 from datagym_async.testing import Status
 from tests.helpers.full_device import NEEDS_FULL_DEVICE
+from tests.helpers.label_files import text
 from tests.helpers.photos import jpeg
 from tests.helpers.world import World, world
 
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from blockbuster import BlockBuster
 
 MEDIA = ("a.jpg", "b.jpg", "new.jpg")
+CAR = Annotation("car", Rectangle(2, 3, 10, 8), [Classification.select("kind", "bus")])
 HOLED = Segmentation([[(0, 0), (20, 0), (20, 20), (0, 20)], [(5, 5), (9, 5), (9, 9), (5, 9)]])
 
 
@@ -63,9 +66,8 @@ async def here() -> AsyncIterator[World]:
     async with world(*(SeedMedia(name, jpeg(3000)) for name in MEDIA)) as made:
         tasks, client = made.project.task_ids, made.client
         await client.label_configs.upload(made.project.label_configuration_id, config())
-        car = Annotation("car", Rectangle(2, 3, 10, 8), [Classification.select("kind", "bus")])
-        await client.values.write(tasks["a.jpg"], [car, Annotation("road", HOLED)])
-        await client.values.write(tasks["b.jpg"], [car])
+        await client.values.write(tasks["a.jpg"], [CAR, Annotation("road", HOLED)])
+        await client.values.write(tasks["b.jpg"], [CAR])
         await client.tasks.complete_many([tasks["a.jpg"], tasks["b.jpg"]])
         yield made
 
@@ -82,7 +84,15 @@ async def test_a_preview_shows_the_labels_of_a_task(here: World) -> None:
     assert drawn.getpixel((7, 3)) == (0, 255, 0)  # the upper edge of the car
     assert drawn.getpixel((15, 15)) != plain.getpixel((15, 15))  # half covered by the road
     assert drawn.getpixel((15, 25)) == plain.getpixel((15, 25))
-    assert untouched.tobytes() == (await here.client.preview(media["new.jpg"])).tobytes()
+    plain = await here.client.preview(media["new.jpg"])
+    assert untouched.tobytes() == plain.tobytes()
+    new = here.project.task_ids["new.jpg"]
+    read = f"/api/v1/task/{new}"  # which would create its values
+    assert read not in {each.path for each in here.plan.requests}
+    begun = LabeledImage(media_id=media["new.jpg"], annotations=[CAR])
+    await here.client.labels.import_predictions(project.id, [begun], keep_data=False)
+    drawn = await here.client.preview(media["new.jpg"], project_id=project.id)
+    assert drawn.tobytes() != plain.tobytes()
 
 
 async def test_previews_of_what_is_not_there(here: World) -> None:
@@ -110,13 +120,19 @@ def data(gallery: look.Gallery, kind: str, number: int = 0) -> Any:
 
 
 async def test_a_gallery_of_a_project(here: World, tmp_path: Path) -> None:
-    """All images are there with their states; segments have their outlines, tasks their editor."""
+    """All images are there with their states; segments have their outlines, tasks their editor.
+
+    All of it is in the export: of the tasks only one is read, for the label configuration.
+    """
+    before = len(here.plan.requests)
     gallery = await here.client.gallery(
         tmp_path / "site", project_id=here.project.id, options=IN_THREADS
     )
 
     rows, meta = data(gallery, "page"), data(gallery, "meta")
-    assert (gallery.images, gallery.objects, gallery.failed) == (3, 3, 0)
+    read = {f"/api/v1/task/{task_id}" for task_id in here.project.task_ids.values()}
+    assert sum(each.path in read for each in here.plan.requests[before:]) == 1
+    assert (gallery.images, gallery.objects, gallery.failed, gallery.notes) == (3, 3, 0, ())
     assert [row["n"] for row in rows] == sorted(MEDIA)
     assert [[mark[1] for mark in row["m"]] for row in rows] == [["mask", "box"], ["box"], []]
     assert [mark[3] for mark in rows[0]["m"]] == ["", "kind bus"]
@@ -145,7 +161,8 @@ async def test_a_gallery_of_a_dataset(here: World, tmp_path: Path) -> None:
 
 async def test_a_dataset_of_several_projects(here: World, tmp_path: Path) -> None:
     """Statistics count the labels of all its projects; a gallery says whose labels it shows."""
-    client, theirs = here.client, SeedDataset("Theirs", (SeedMedia("x.jpg", jpeg(3000)),))
+    images = [SeedMedia(name, jpeg(3000)) for name in ("x.jpg", "y.jpg")]
+    client, theirs = here.client, SeedDataset("Theirs", images)
     (other,) = await here.server.seed(SeedProject("Zoo", datasets=(theirs,)))
     await client.projects.add_dataset(other.id, here.dataset_id)
     await client.label_configs.upload(other.label_configuration_id, config())
@@ -159,7 +176,10 @@ async def test_a_dataset_of_several_projects(here: World, tmp_path: Path) -> Non
     gallery = await client.gallery(tmp_path, dataset_id=here.dataset_id, options=IN_THREADS)
 
     assert (counted.objects, counted.notes) == (4, ("3 media; labels of 2 projects.",))
+    assert counted.states == {"COMPLETED": 3, "BACKLOG": 3}
     assert (of_one.objects, of_one.images) == (1, 1)
+    assert of_one.states == {"COMPLETED": 1, "BACKLOG": 2}
+    assert counted.name == of_one.name == here.project.datasets[0].name
     words = "The labels are those of the project {}, not of {}."
     assert (gallery.objects, *gallery.notes) in (
         (1, words.format("Zoo", "Street scenes")),
@@ -224,10 +244,15 @@ async def test_a_project_without_a_finished_task(tmp_path: Path) -> None:
         of_both = await made.client.stats(dataset_id=project.datasets[0].id)
         (bare,) = await made.server.seed_datasets(attrs.evolve(seed, name="Of no project"))
         alone = await made.client.stats(dataset_id=bare.id)
+        shown = await made.client.gallery(tmp_path, dataset_id=bare.id, options=IN_THREADS)
+        (empty,) = await made.server.seed(SeedProject("Empty"))
+        nothing = await made.client.gallery(tmp_path, project_id=empty.id, options=IN_THREADS)
     assert gallery.notes[0].startswith("No task is finished")
     assert counted.notes[0].startswith("No task is finished")
     assert of_both.notes[0] == "1 media; labels of 1 project."
     assert alone.notes == ("1 media; the dataset is in no project, so they have no labels.",)
+    assert (alone.name, shown.images, shown.objects, shown.notes) == (bare.id, 1, 0, ())
+    assert (nothing.images, nothing.notes) == (0, ())
 
 
 async def test_paths_of_jobs_may_begin_at_home(
@@ -326,6 +351,53 @@ async def test_a_gallery_of_a_folder(tmp_path: Path) -> None:
     assert rows[1]["m"][0][1:3] == ["box", "M1 2H31V11H1Z"]
     assert gallery.problems == ("broken.png: It is not an image that can be read.",)
     assert gallery.notes == ("1 image of labels.json not found here.",)
+
+
+async def test_shapes_of_files_are_shown_as_they_are(tmp_path: Path) -> None:
+    """Points and lines, polygons and boxes, and masks with their holes."""
+    photos(tmp_path / "in", "a.jpg", "b.jpg")
+    corners = {"point": 1, "linestrip": 2, "polygon": 3}
+    shapes = [
+        {"label": kind, "shape_type": kind, "points": [[5, 5], [15, 5], [9, 15]][:count]}
+        for kind, count in corners.items()
+    ]
+    mask = np.zeros((48, 64), int)
+    mask[2:18, 2:18], mask[8:12, 8:12] = 1, 0
+    changes = np.flatnonzero(np.diff(mask.T.ravel(), prepend=0, append=0))
+    counts = np.diff(changes, prepend=0, append=mask.size).tolist()
+    document = {
+        "images": [{"id": 1, "file_name": "b.jpg", "width": 64, "height": 48}],
+        "categories": [{"id": 1, "name": "car"}],
+        "annotations": [
+            {
+                "id": 1,
+                "image_id": 1,
+                "category_id": 1,
+                "bbox": [2, 2, 16, 16],
+                "segmentation": {"size": [48, 64], "counts": counts},
+                "iscrowd": 0,
+            }
+        ],
+    }
+    files = {"labelme/a.json": {"imagePath": "a.jpg", "shapes": shapes}, "coco.json": document}
+    for name, content in files.items():
+        text(tmp_path / name, json.dumps(content))
+
+    kinds = []
+    for name in ("labelme", "coco.json"):
+        gallery = await look.gallery(
+            tmp_path / "in", tmp_path / "site", labels=tmp_path / name, options=IN_THREADS
+        )
+        kinds += [[mark[1:3] for mark in row["m"]] for row in data(gallery, "page")]
+
+    assert kinds[0] == [
+        ["point", "M5 5h0"],
+        ["line", "M5 5L15 5"],
+        ["polygon", "M5 5L15 5L9 15Z"],
+    ]
+    assert kinds[1:3] == [[], []]
+    (((kind, path),)) = kinds[3]
+    assert (kind, path.count("M"), path.count("Z")) == ("mask", 2, 2)
 
 
 async def test_labels_that_name_an_image_twice_are_said(tmp_path: Path) -> None:

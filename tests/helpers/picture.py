@@ -14,7 +14,7 @@ from PIL import Image
 from datagym_async.cli import LABELS, photographs
 from datagym_async.labels import LabeledImage
 from datagym_async.look import Choice, build_sheet
-from datagym_async.look._subjects import ImageSet, Loaded, Subject
+from datagym_async.look._subjects import ImageSet, Subject
 
 
 async def draw(path: Path) -> None:
@@ -25,8 +25,8 @@ async def draw(path: Path) -> None:
         if file.name in LABELS and file.name != "rocket.jpg"
     ]
 
-    async def load(subject: Subject) -> Loaded:
-        return subject.path or b"", subject.labels
+    async def load(subject: Subject) -> bytes | Path:
+        return subject.path or b""
 
     await build_sheet(ImageSet("photographs", subjects, load), path, Choice(count=6))
 

@@ -160,6 +160,6 @@ def test_the_size_of_an_image(
     assert (document.get("viewBox"), document.get("aria-label")) == (expected, "labels")
     named = look.svg(attrs.evolve(labels, media_name="a.jpg"), *given)
     assert ET.fromstring(named).get("aria-label") == "a.jpg"
-    for wrong in ({"width": 0}, {"height": -1}):
+    for width, height in ((0, None), (None, -1)):
         with pytest.raises(ConfigurationError, match="above 0"):
-            look.svg(labels, **wrong)
+            look.svg(labels, width, height)
