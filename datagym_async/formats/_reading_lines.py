@@ -79,10 +79,14 @@ def dota_marks(words: Sequence[str]) -> tuple[str, str]:
     return " ".join(words[8 : -1 if mark else None]), mark
 
 
+def has_labels(each: Labelled) -> bool:
+    return is_there(each.labels) and each.labels.stat().st_size > 0
+
+
 def says_something(each: Labelled) -> bool:
     """Return whether there is an image, or at least its name or some of its labels."""
     is_named = each.image is not None or Path(each.name).suffix.lower() in IMAGE_SUFFIXES
-    return is_named or (is_there(each.labels) and each.labels.stat().st_size > 0)
+    return is_named or has_labels(each)
 
 
 def read_labels(each: Labelled, yolo: Yolo, in_shares: bool, losses: Losses) -> Iterator[RawImage]:

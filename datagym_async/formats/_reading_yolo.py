@@ -42,6 +42,7 @@ from datagym_async.formats._reading_lines import (
     Labelled,
     Yolo,
     dota_marks,
+    has_labels,
     is_dota,
     is_yolo,
     read_labels,
@@ -144,8 +145,8 @@ def yolo_kind(path: Path) -> YoloName:
 
 
 def _first_lines(found: Sequence[Labelled]) -> Iterator[list[str]]:
-    """Yield the words of the lines of the first existing label files."""
-    for each in islice((each for each in found if is_there(each.labels)), _FIRST):
+    """Yield the words of the lines of the first label files that are not empty."""
+    for each in islice(filter(has_labels, found), _FIRST):
         with suppress(BrokenError, OSError):
             yield from (words for _, words in lines_of(each.labels))
 
@@ -382,7 +383,7 @@ def _tried(roots: Sequence[Path], value: str, least: int = 2) -> list[Path]:
 def _place(roots: Sequence[Path], value: str) -> Path | None:
     """Return the place of a path; without a folder of images, one of labels is enough."""
     tried = _tried(roots, value)
-    labelled = (each for each in tried if _labels_of(each) != each and is_there(_labels_of(each)))
+    labelled = (each for each in tried if is_there(_labels_of(each)))
     return next(chain(filter(is_there, tried), labelled), None)
 
 
@@ -409,13 +410,13 @@ def _yolo_of(path: Path, content: Mapping[str, Any], classes: Sequence[str]) -> 
             raise BrokenError("kpt_shape must be the number of keypoints, and 2 or 3")
     except (BrokenError, TypeError, ValueError) as error:
         raise FormatError(f"{path} cannot be read as yolo: {error}") from None
-    named = content.get("kpt_names") or {}
+    named = content.get("kpt_names")
     categories = {}
     for number, name in by_number.items():
         # Names of keypoints: a list for all classes, or a list for each by its number.
         own = named.get(str(number), ()) if isinstance(named, dict) else named
         points = [each for each in own if isinstance(each, str)] if isinstance(own, list) else []
-        points = _point_names(points, count)[: count or None]
+        points = _point_names(points, count)[:count]
         categories[number] = Category(number, name.strip(), keypoints=points)
     return Yolo(categories, count, dimensions)
 
@@ -556,8 +557,7 @@ def _in_list(path: Path, roots: Sequence[Path]) -> Iterator[Labelled]:
             tried = _tried([path.parent, *roots, path.parent.parent], value)
             every = [*dict.fromkeys(each.parent for each in tried), path.parent]
             pairs = ((each, _labels_of(each / last).parent) for each in every)
-            there = [pair[0] for pair in pairs if any(map(os.path.isdir, pair))]
-            folders[before] = there or every[:1]
+            folders[before] = [pair[0] for pair in pairs if any(map(os.path.isdir, pair))]
         tried = [each / last for each in folders[before]]
         image = next((each for each in tried if is_there(each, as_file=True)), None)
         both = (way for each in ([image] if image else tried) for way in (_labels_of(each), each))
@@ -582,6 +582,6 @@ def _named_apart(found: list[Labelled], root: Path) -> list[Labelled]:
         with suppress(ValueError):
             whole = os.path.commonpath(same)
     for way in same:
-        stem = way if once[way].image else way.removesuffix(".txt")
-        once[way] = attrs.evolve(once[way], name=relative(stem, whole) or once[way].name)
+        name = relative(way.removesuffix(".txt"), whole) or once[way].name
+        once[way] = attrs.evolve(once[way], name=name)
     return [*reversed(once.values())]

@@ -167,6 +167,31 @@ def test_shapes_by_the_number_of_columns(tmp_path: Path) -> None:
     assert (scored.score, scored.parts) == (0.25, turned.parts)
 
 
+@pytest.mark.parametrize(
+    ("lines", "kind", "extra"),
+    [
+        ("0 .1 .1 .9 .1 .5 .9\n0 .1 .1 .8 .1 .5 .8", "yolo-seg", {}),  # no score and track
+        ("0 .1 .1 .9 .1 .9 .9 .5 .9 .1 .5 7", "yolo-seg", {"track": "7"}),
+        ("0 .5 .5 1 1 .9 7", "yolo", {"track": "7"}),  # a box as large as its image
+        ("0 .5 .5 1 1 .9 1\n0 .1 .1 .9 .1 .5 .9", "yolo-seg", {}),
+    ],
+)
+def test_tracks_and_corners(tmp_path: Path, lines: str, kind: str, extra: dict[str, str]) -> None:
+    """All lines tell whether seven columns are three corners; so do those behind empty files."""
+    text(tmp_path / "data.yaml", "train: images\nnames: [car]\n")
+    for number in range(30):  # images without objects
+        picture(tmp_path / "images" / f"{number:02}.png")
+        text(tmp_path / "labels" / f"{number:02}.txt", lines if number == 29 else "")
+    (*_, image), lost = read(dataset := open_dataset(tmp_path))
+    assert (sniff(tmp_path), sniff(tmp_path / "data.yaml")) == (kind, kind)
+    found = image.objects[-1]
+    assert (dataset.outlines, bool(found.parts)) == (kind == "yolo-seg", kind == "yolo-seg")
+    assert (found.extra, lost) == (extra, {})
+    if "\n" in lines:
+        (ring,) = rings(found)[0]
+        assert len(ring) == 3
+
+
 POSE = "names: [person]\nkpt_shape: [2, {d}]\n"
 
 
@@ -193,6 +218,18 @@ def test_keypoints_have_their_names(tmp_path: Path) -> None:
     found = only(tmp_path, "0 0.5 0.5 0.5 0.5 0.1 0.2 1 0.3 0.4 2.0", yaml)
     assert found.category.keypoints == ("nose", "tail")
     assert found.keypoints == [(20, 20, 1), (60, 40, 2)]
+    # Or one list for all; those that are missing have numbers, and those beyond are left out.
+    for given, names in (
+        ("[nose, tail, wing]", ("nose", "tail")), ("{0: [nose]}", ("nose", "keypoint_2")),
+        ("{0: nose}", ("keypoint_1", "keypoint_2")),
+    ):  # fmt: skip
+        yaml = POSE.format(d=3) + f"kpt_names: {given}\n"
+        found = only(tmp_path, "0 0.5 0.5 0.5 0.5 0.1 0.2 1 0.3 0.4 2.0", yaml)
+        assert found.category.keypoints == names
+    # One at the edge is not the number of a track.
+    yaml = "names: [person]\nkpt_shape: [1, 2]\nkpt_names: {0: [nose]}\n"
+    found = only(tmp_path, "0 0.5 0.5 0.5 0.5 0.1 1", yaml)
+    assert (found.category.keypoints, found.keypoints) == (("nose",), [(20, 100, 2)])
 
 
 WRONG = [
@@ -384,6 +421,18 @@ def test_images_elsewhere(tmp_path: Path) -> None:
     bare(tmp_path, "labels/classes.txt", "photos", "labels")
     (image,), lost = read(open_dataset(tmp_path / "labels", "yolo", images=tmp_path / "photos"))
     assert (box(image.objects[0]), lost) == ((50, 25, 100, 50), {})
+    # Of one name they go by their folders, as their labels do.
+    for folder in ("set/labels", "bare"):
+        for number, part in enumerate(("x", "y")):
+            text(tmp_path / folder / part / "a.txt", f"{number} 0.5 0.5 0.5 0.5")
+            picture(tmp_path / "originals" / part / "a.png")
+        home = tmp_path / folder.removesuffix("/labels")
+        text(home / "classes.txt", "x\ny")
+        images, lost = read(open_dataset(home, "yolo", images=tmp_path / "originals"))
+        assert [(each.name, each.objects[0].category.name) for each in images] == [
+            ("x/a.png", "x"), ("y/a.png", "y")
+        ]  # fmt: skip
+        assert not lost
 
 
 def test_images_in_the_folder_of_the_dataset(tmp_path: Path) -> None:
@@ -512,12 +561,17 @@ def test_a_line_without_a_name_is_the_number_of_no_class(tmp_path: Path, names: 
 
 def test_a_part_of_another_machine(tmp_path: Path) -> None:
     """The name of a part is enough of its path; that of any other folder is not."""
-    text(tmp_path / "data.yaml", "train: /home/me/set/train\nval: /home/me/set/other\nnames: [a]")
-    for part in ("train", "other"):
+    yaml = "train: /home/me/set/train\nval: /home/me/set/other\ntest: ../more\nnames: [a]"
+    text(tmp_path / "data.yaml", yaml)
+    for part in ("train", "other", "more"):
         picture(tmp_path / part / "images" / f"{part}.png")
         text(tmp_path / part / "labels" / f"{part}.txt", "0 0.5 0.5 0.5 0.5")
-    (image,), lost = read(open_dataset(tmp_path))
-    assert (image.name, len(image.objects), lost) == ("train.png", 1, {"broken": 1})
+    images, lost = read(open_dataset(tmp_path))
+    assert [(each.name, len(each.objects)) for each in images] == [
+        ("train.png", 1),
+        ("more.png", 1),
+    ]
+    assert lost == {"broken": 1}
 
 
 @pytest.mark.parametrize("folder", [
@@ -575,6 +629,39 @@ def test_files_of_several_datasets(tmp_path: Path) -> None:
     assert open_dataset(tmp_path).categories[0].name == "of_data"
 
 
+def test_files_beside_a_dataset(tmp_path: Path) -> None:
+    """Settings, and files that cannot be read, are no datasets; nor is what archives add."""
+    home = tmp_path / "archive" / "cars"
+    bare(home, "classes.txt", "images", "labels")
+    for folder in ("__MACOSX", ".cache"):
+        picture(home.parent / folder / "images" / "._b.png")
+    text(home / "compose.yaml", "a: [")
+    text(home / "args.yaml", "train: elsewhere\nepochs: 3")
+
+    def classes() -> list[str]:
+        (image,), lost = read(open_dataset(home.parent))
+        assert (Path(image.name).name, lost) == ("a.png", {})
+        return [each.category.name for each in image.objects]
+
+    assert classes() == ["Traffic Light"]
+    picture(home / "images" / "b.png")
+    text(home / "list.txt", "images/a.png\n")
+    text(home / "any.data", "names = classes.txt\ntrain = list.txt\n")
+    assert classes() == ["Traffic Light"]
+    text(home / "own.yaml", "names: [a, b]\ntrain: list.txt")
+    text(home / "more.yaml", "names: [c, d]")  # it says of no image whose classes these are
+    assert classes() == ["b"]
+    # With an image or a list of classes a folder is a dataset, whatever its only folder is.
+    for outer, names, place in (
+        (tmp_path / "x", "more/a.names", "."),
+        (tmp_path / "y", "", "more"),
+    ):
+        bare(outer, names or "classes.txt", place, "more")
+        text(outer / "more" / "data.yaml", "names: [c, d]\ntrain: nowhere")
+        (image,), _ = read(open_dataset(outer, "yolo"))
+        assert [each.category.name for each in image.objects] == ["Traffic Light"]
+
+
 @pytest.mark.parametrize(
     ("train", "val", "other"),
     [
@@ -599,6 +686,30 @@ def test_parts_that_the_file_leaves_out(tmp_path: Path, train: str, val: str, ot
     part = "test" if "test" in other else "val"
     found = {each.name for each in read(open_dataset(tmp_path, split=part))[0]}
     assert f"{sorted({*given, other}).index(other)}.png" in found
+
+
+def test_what_is_no_part_of_a_dataset(tmp_path: Path) -> None:
+    """Folders above a dataset, or elsewhere, may be called anything; a part has labels."""
+    home = tmp_path / "train" / "set"
+    for place in ("train/set", "far/off/train"):
+        for folder in (tmp_path / place, tmp_path / place.replace("train", "val")):
+            for name in ("a", "b"):
+                picture(folder / "images" / f"{name}.png")
+                text(folder / "labels" / f"{name}.txt", "0 0.5 0.5 0.5 0.5\n")
+        text(home / "data.yaml", f"train: {tmp_path / place / 'images'}\nnames: [a]")
+        images, lost = read(open_dataset(home / "data.yaml"))
+        assert ([each.name for each in images], lost) == (["a.png", "b.png"], {})
+    # One image may be all of a part; images that nobody has labelled are none.
+    (home / "images").rename(home / "train")
+    (home / "labels").rename(tmp_path / "labels")
+    text(home / "train" / "b.txt", "0 0.5 0.5 0.5 0.5\n")
+    picture(home / "test" / "c.png")
+    text(home / "data.yaml", "train: train/b.png\nval: train/b.png\nnames: [a]")
+    images, lost = read(open_dataset(home))
+    assert ([each.name for each in images], lost) == (["train/b.png"], {})
+    text(home / "data.yaml", "train: train\nnames: [a]")
+    images, lost = read(open_dataset(home))
+    assert ([each.name for each in images], lost) == (["a.png", "b.png"], {})
 
 
 @pytest.mark.parametrize("yaml", ["path: cars\ntrain: images\n", "train: ../cars/images\n"])
@@ -780,6 +891,9 @@ def test_parts_beside_images_and_labels(tmp_path: Path) -> None:
     bare(tmp_path, "classes.names", "images", "labels")
     bare(tmp_path, "classes.txt", "train/images", "train/labels")
     bare(tmp_path, "classes.txt", ".trash/images", ".trash/labels")
+    picture(tmp_path / "plots" / "curve.png")  # nor are other folders parts, with one of both
+    picture(tmp_path / "old" / "images" / "b.png")
+    text(tmp_path / "older" / "labels" / "c.txt", "0 0.5 0.5 0.5 0.5")
     images, lost = read(open_dataset(tmp_path, "yolo"))
     assert [each.name for each in images] == ["images/a.png", "train/images/a.png"]
     assert ([len(each.objects) for each in images], lost) == ([1, 1], {})
@@ -787,6 +901,24 @@ def test_parts_beside_images_and_labels(tmp_path: Path) -> None:
     assert (image.name, len(image.objects), lost) == ("train/images/a.png", 1, {})
     with pytest.raises(FormatError, match=r"has no part 'val'; looked for a folder val"):
         open_dataset(tmp_path, "yolo", split="val")
+
+
+def test_labels_of_the_name_of_two_images(tmp_path: Path) -> None:
+    """Labels elsewhere are for the image that has none; those beside an image are its own."""
+    bare(tmp_path, "classes.txt", "images/x", "labels/x")
+    picture(tmp_path / "images" / "y" / "a.png")
+    text(tmp_path / "labels" / "z" / "a.txt", "0 0.5 0.5 0.5 0.5\n")
+    images, lost = read(open_dataset(tmp_path))
+    assert [(each.name, each.objects[0].category.name) for each in images] == [
+        ("x/a.png", "Traffic Light"), ("y/a.png", "car")
+    ]  # fmt: skip
+    assert not lost
+    # A list beside other labels of the name: those of the image count.
+    text(tmp_path / "lists" / "train.txt", "images/x/a.png\n")
+    text(tmp_path / "lists" / "labels" / "x" / "a.txt", "0 0.5 0.5 0.5 0.5\n")
+    text(tmp_path / "data.yaml", "names: [car, bus]\ntrain: lists/train.txt\n")
+    (image,), lost = read(open_dataset(tmp_path))
+    assert ([each.category.name for each in image.objects], lost) == (["bus"], {})
 
 
 def test_lists_of_another_machine(tmp_path: Path) -> None:
@@ -895,6 +1027,9 @@ NOTHING = [
     ("train: images", "names must be a list"),
     ("names: {a: b}\ntrain: images", "cannot be read as yolo"),
     ("names: [[a]]\ntrain: images", "names must be a list"),
+    ("names: [' ']\ntrain: images", "names must be a list"),
+    ("kpt_shape: [-1, 3]\nnames: [a]\ntrain: images", "number of keypoints, and 2 or 3"),
+    ("kpt_shape: [1001, 3]\nnames: [a]\ntrain: images", "number of keypoints, and 2 or 3"),
     ("kpt_shape: [3]\nnames: [a]\ntrain: images", "cannot be read as yolo"),
     ("kpt_shape: [3, 4]\nnames: [a]\ntrain: images", "number of keypoints, and 2 or 3"),
     ("train: [[images]]\nnames: [a]", "leads to no images.*a list in the list is not a path"),
@@ -1357,6 +1492,8 @@ def test_lists_of_classes_by_other_names_and_with_numbers(
     last = 2 if "2,dog" in listed else 1
     text(tmp_path / "labels" / "a.txt", f"0 0.5 0.5 0.5 0.5\n{last} 0.5 0.5 0.2 0.2\n")
     text(tmp_path / name, listed)
+    for other in ("one.names", "two.names"):  # one of them would be the list
+        text(tmp_path / other, f"{other}\n")
     (image,), lost = read(open_dataset(tmp_path))
     expected = names.split("," if "," in names else None)
     assert [each.category.name for each in image.objects] == expected
