@@ -365,7 +365,7 @@ def cvat_head(classes: Classes) -> str:
     root = Element("annotations")
     _add(root, "version", "1.1")
     labels = _add(_add(_add(root, "meta"), "task"), "labels")
-    points = (name for each in classes.all for name in each.category.keypoints)
+    points = (name for each in classes.all for name in each.keypoints)
     for name in dict.fromkeys([*(each.text for each in classes.all), *points]):
         _add(_add(labels, "label"), "name", name)
     indent(root)

@@ -293,7 +293,7 @@ def _fill(run: Run, root: Path, sheets: Sequence[Sheet], parts: Sequence[str]) -
     caption = run.mapping.caption_key(1)
     run.captioned = any(each.image.classification(caption) for each in sheets)
     if run.format == "yolo-pose":  # which has one list of keypoints for all classes
-        every = (name for each in run.classes.all for name in each.category.keypoints)
+        every = (name for each in run.classes.all for name in each.keypoints)
         run.joints = tuple(dict.fromkeys(every))
         if not run.joints:
             raise FormatError("There are no keypoints for yolo-pose; use yolo instead")

@@ -129,10 +129,11 @@ class WrittenClass:
     at: int  # its place among all classes, from 0: its number in YOLO
     category: Category  # as COCO has it
     text: str  # for files with names alone: with the group before it if needed
-    points: Mapping[str, int]  # keys of its keypoints, to their places in `category`
+    keypoints: tuple[str, ...]  # their names, each once
+    points: Mapping[str, int]  # keys of keypoints, to their places among these
 
     def point(self, key: str) -> str:
-        return self.category.keypoints[self.points[key]]
+        return self.keypoints[self.points[key]]
 
 
 @attrs.define
@@ -222,9 +223,16 @@ def classes_of(
         if sum(numbers[key] >= len(category.keypoints) for key in new) > 1:
             losses.add(LossKind.ORDER, category.name)
         whole = attrs.evolve(category, keypoints=names)
-        every.append(WrittenClass(at=len(every), category=whole, text=text, points=numbers))
+        one = WrittenClass(
+            at=len(every),
+            category=whole,
+            text=text,
+            keypoints=keypoint_names(whole),
+            points=numbers,
+        )
+        every.append(one)
         if place:
-            of[place] = every[-1]
+            of[place] = one
     return Classes(tuple(every), mapping, of, known)
 
 
@@ -269,7 +277,7 @@ def _place_of(
     answers = annotation.classifications
     asked = (each.value for each in answers if each.key == mapping.select_key)
     option = next(asked, None) or ""
-    if not option and mapping.by == "category" and (inner, key, "") not in known:
+    if not option and (inner, key, "") not in known:
         option = next((at[2] for at in known if at[:2] == (inner, key)), "")
     return inner, key, option
 
@@ -315,7 +323,7 @@ def _placed(
         ([name for name, _ in pairs], {at: each.names[0] for at, each in known.items()}),
     ]
     means: dict[int, _Place] = {}
-    for theirs, ours in ways if fixed else ():
+    for theirs, ours in ways:
         taken = {*means.values()}
         left = grouped((value, n) for n, value in enumerate(theirs) if n not in means)
         free = grouped((value, at) for at, value in ours.items() if at not in taken)
@@ -367,12 +375,12 @@ def _keypoints(
     names by key. `by_key` has the places that are sure.
     """
     names = [*category.keypoints]
-    by_name = {composed(name): number for number, name in enumerate(names)}
-    likely = {service_key(name): number for number, name in enumerate(names)}
-    numbers = {}
+    by_name = {name: number for number, name in enumerate(keypoint_names(category))}
+    likely = {service_key(name): number for name, number in by_name.items()}
+    numbers = dict[str, int]()
     for key, name in drawn.items():
         number = by_key.get(key, by_name.get(composed(name), likely.get(key)))
-        if number is None:
+        if number is None or number in numbers.values():  # two points may have one text
             number = len(names)
             names.append(name)
         numbers[key] = number

@@ -261,6 +261,19 @@ def test_keypoints_without_names_keep_their_order() -> None:
         assert back.losses.count(LossKind.ORDER) == 1
 
 
+def test_keypoints_of_one_name_come_back() -> None:
+    """Names that are there twice, or differ in case only, are places of their own."""
+    names = ["Eye", "eye", "eye", "tail"]
+    points = [1, 1, 2, 2, 2, 2, 3, 3, 1, 4, 4, 2]
+    car = {"id": 3, "name": "car", "keypoints": names}
+    given = document(annotation(bbox=[1, 1, 9, 8], keypoints=points), categories=[car])
+    back = coco.to_document(coco.read(given).images, categories=given)
+    assert back.instances["annotations"][0]["keypoints"] == points
+    assert back.instances["annotations"][0]["num_keypoints"] == 4
+    assert back.instances["categories"][0]["keypoints"] == names
+    assert not back.losses
+
+
 def test_keypoints_and_instances_are_joined() -> None:
     """An object that is in two files under one number is one object."""
     instances = document(annotation(bbox=[1, 1, 9, 9]), categories=[{"id": 3, "name": "person"}])

@@ -228,7 +228,7 @@ class _Writer:
         return {"segmentation": flat, "iscrowd": 0}
 
     def _keypoints(self, shown: Shown) -> dict[str, Any]:
-        names = shown.kind.category.keypoints
+        names = shown.kind.keypoints
         drawn = shown.joints(self._losses)
         if not names:
             return {}
