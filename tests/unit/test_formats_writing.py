@@ -35,6 +35,7 @@ from datagym_async.formats._label_texts import flipped, smallest_box
 from datagym_async.labels import (
     Annotation,
     Classification,
+    ConfigEntry,
     Incomplete,
     LabelConfig,
     LabeledImage,
@@ -158,6 +159,75 @@ def test_supercategories_as_answers(tmp_path: Path) -> None:
     formats.write(images, tmp_path / "coco.json", "coco", config=given, mapping=mapping)
     (category,) = json.loads((tmp_path / "coco.json").read_text())["categories"]
     assert (category["name"], category["supercategory"]) == ("Car", "Toy")
+    document = coco.to_document(images[1:], mapping=mapping)  # without texts
+    assert document.instances["categories"] == [{"id": 1, "name": "car", "supercategory": "toy"}]
+
+
+def categories_of(document: coco.CocoDocument) -> list[tuple[str, str | None, list[str]]]:
+    """The name, the group and the keypoints of each category."""
+    return [
+        (each["name"], each.get("supercategory"), each.get("keypoints", []))
+        for each in document.instances["categories"]
+    ]
+
+
+def test_entries_as_classes() -> None:
+    """With ``by="category"`` an entry without answers, or with several of them, has its text."""
+    given = LabelConfig()
+    given.add_rectangle("car", "Car")
+    given.add_rectangle("bus", "Bus").add_select("supercategory", "Group", {"a": "A", "b": "B"})
+    images = [image("a.png", Annotation("car", BOX), Annotation("bus", BOX))]
+    document = coco.to_document(images, config=given, mapping=LabelMapping(by="category"))
+    names = [each[:2] for each in categories_of(document)]
+    assert names == [("Car", None), ("Bus", "A"), ("Bus", "B"), ("Bus", None)]
+    assert [each["category_id"] for each in document.instances["annotations"]] == [1, 4]
+
+
+@pytest.mark.parametrize("has_texts", [True, False])
+def test_texts_of_entries(has_texts: bool) -> None:
+    """All that a configuration names has its text, or its key where that is empty."""
+
+    def text(wanted: str) -> str:
+        return wanted if has_texts else ""
+
+    def named(wanted: str) -> str:
+        return wanted if has_texts else wanted.lower()
+
+    eye = ConfigEntry("eye", text("Eye"), EntryType.POINT)
+    door = ConfigEntry("door", text("Door"), EntryType.RECTANGLE)
+    kind = ConfigEntry("subcategory", "Kind", EntryType.SELECT, options={"car": text("Car")})
+    config = [
+        ConfigEntry("person", text("Person"), EntryType.RECTANGLE, children=[eye, door]),
+        ConfigEntry("vehicle", text("Vehicle"), EntryType.RECTANGLE, children=[kind, door]),
+    ]
+    document = coco.to_document([image("a.png", Annotation("vehicle", BOX))], config=config)
+    assert categories_of(document) == [
+        (named("Person"), None, [named("Eye")]),
+        (named("Door"), named("Person"), []),
+        (named("Car"), named("Vehicle"), []),
+        (named("Door"), named("Vehicle"), []),
+        (named("Vehicle"), None, []),
+    ]
+    assert document.instances["annotations"][0]["category_id"] == 5
+
+
+def test_fixed_keypoints_beside_those_of_the_configuration() -> None:
+    """A given class has its own and those that are drawn; the others have all of their entry."""
+    config = LabelConfig()
+    for name, other in (("Man", "Eye"), ("Dog", "Tail")):
+        entry = config.add_rectangle(name.lower(), name)
+        for point in ("Nose", other):
+            entry.add_point(point.lower(), point)
+    man, dog = (
+        Annotation(key, BOX, nested=[Annotation(point, Point(30, 20))])
+        for key, point in (("man", "eye"), ("dog", "tail"))
+    )
+    fixed = [Category(4, "Man", "", ("Nose",))]
+    for drawn, points in (([dog], ["Nose"]), ([man, dog], ["Nose", "Eye"])):
+        document = coco.to_document([image("a.png", *drawn)], categories=fixed, config=config)
+        assert categories_of(document) == [("Man", None, points), ("Dog", None, ["Nose", "Tail"])]
+        found = [each["keypoints"] for each in document.instances["annotations"]]
+        assert found == [[0, 0, 0, 30, 20, 2]] * len(drawn)
 
 
 def test_entries_of_one_text(tmp_path: Path) -> None:
@@ -208,6 +278,17 @@ def test_numbers_can_be_fixed(tmp_path: Path, kind: str) -> None:
     assert [each["id"] for each in categories[:4]] == numbers
 
 
+def test_fixed_classes_are_found_as_by_an_import(tmp_path: Path) -> None:
+    """In another case or with other separators, an entry as well as an option; else by the key."""
+    given = [image("a.png", car(BOX), Annotation("traffic_light", BOX))]
+    fixed = ["TRAFFIC-LIGHT", "CAT", "car"]
+    formats.write(given, tmp_path / "yolo", "yolo", config=config(), classes=fixed)
+    texts = [*fixed, "Vehicle other", "Animal other"]
+    assert names_in(tmp_path / "yolo") == dict(enumerate(texts))
+    lines = (tmp_path / "yolo" / "labels" / "train" / "a.txt").read_text().splitlines()
+    assert [line.split()[0] for line in lines] == ["2", "0"]
+
+
 @pytest.mark.parametrize("text", ["", "names: 3\n", "names: [a, a]\n", "{", "\xff"])
 def test_files_without_classes(tmp_path: Path, text: str) -> None:
     """A file that lists none, or one twice, is refused with its name."""
@@ -215,8 +296,30 @@ def test_files_without_classes(tmp_path: Path, text: str) -> None:
     path.write_bytes(text.encode("latin-1"))
     with pytest.raises(FormatError, match=r"data\.yaml"):
         formats.classes_from(path)
-    with pytest.raises(FormatError, match="cannot be read"):
+    with pytest.raises(FormatError, match=r"none\.txt cannot be read: No such file"):
         formats.classes_from(tmp_path / "none.txt")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("names.txt", "\n", "lists no classes; what is read of it"),
+        ("coco.json", '{"categories": []}', "lists no classes; what is read of it"),
+        ("data.yaml", "names: {100001: cat}", "counts to 100001"),
+    ],
+)
+def test_files_of_no_classes_or_too_many(tmp_path: Path, name: str, text: str, said: str) -> None:
+    """One without any class has none to keep; numbers without names would take memory."""
+    (tmp_path / name).write_text(text)
+    with pytest.raises(FormatError, match=said):
+        formats.classes_from(tmp_path / name)
+
+
+@pytest.mark.parametrize("wrong", [5, [5], [["car"]], "", "a\0b"])
+def test_what_names_no_classes(wrong: Any) -> None:
+    """It is refused by its name, before a file is looked for."""
+    with pytest.raises(ConfigurationError, match=r"^(one of the )?classes is .*; it must be"):
+        formats.classes_from(wrong)
 
 
 def test_yolo_outlines(tmp_path: Path) -> None:
@@ -230,6 +333,15 @@ def test_yolo_outlines(tmp_path: Path) -> None:
     assert lines[0] == "0 0.1 0.1 0.4 0.1 0.4 0.5"
     formats.write([image("a.png", *parts)], tmp_path / "box", "yolo")
     assert len((tmp_path / "box/labels/train/a.txt").read_text().splitlines()) == 1
+    boxes = [
+        Annotation("dog", Rectangle(at, at, 10, 10), extra={"coco": {"id": 4}}) for at in (10, 60)
+    ]
+    lost = formats.write([image("a.png", *boxes)], tmp_path / "boxes", "yolo")
+    assert counts(lost) == {"outline": 1}  # the box around both
+    text = (tmp_path / "boxes" / "labels" / "train" / "a.txt").read_text()
+    assert text == "0 0.2 0.4 0.3 0.6\n"
+    (found,) = coco.to_document([image("a.png", *boxes)]).instances["annotations"]
+    assert (found["id"], found["bbox"], found["area"]) == (4, [10, 10, 60, 60], 200)
 
 
 def test_yolo_pose(tmp_path: Path) -> None:
@@ -252,11 +364,36 @@ def test_yolo_pose(tmp_path: Path) -> None:
         "0 0.25 0.3 0.3 0.4 0.005 0.02 2 0 0 0 0.1 0.1 1",
         "1 0.25 0.3 0.3 0.4 0 0 0 0 0 0 0 0 0",
     ]
+    # Fixed numbers without keypoints say nothing about these.
+    formats.write(images, tmp_path / "fixed", "yolo-pose", config=given, classes=["Dog", "Person"])
+    fixed = (tmp_path / "fixed" / "labels" / "train" / "a.txt").read_text().splitlines()
+    assert [line[1:] for line in fixed] == [line[1:] for line in lines]
+    assert [line[0] for line in fixed] == ["1", "0"]
     document = coco.to_document(images, config=given).instances
     assert document["categories"][0]["keypoints"] == ["nose", "left_eye", "right_eye"]
     assert document["annotations"][0]["keypoints"] == [1, 2, 2, 0, 0, 0, 20, 10, 1]
     with pytest.raises(FormatError, match="no keypoints"):
         formats.write(IMAGES, tmp_path / "none", "yolo-pose")
+
+
+@pytest.mark.parametrize("fixed", [[], [Category(1, "Man", "", ("Eye",))]])
+def test_keypoints_of_one_text(tmp_path: Path, fixed: list[Category]) -> None:
+    """Two points of the configuration may have one: each keeps its own place."""
+    config = LabelConfig()
+    man = config.add_rectangle("man", "Man")
+    man.add_point("eye_1", "Eye")
+    man.add_point("eye_2", "Eye")
+    nested = [Annotation("eye_2", Point(40, 20)), Annotation("eye_1", Point(20, 10))]
+    given = [image("a.png", Annotation("man", BOX, nested=nested))]
+    document = coco.to_document(given, config=config, categories=fixed)
+    assert document.instances["annotations"][0]["keypoints"] == [20, 10, 2, 40, 20, 2]
+    assert not document.losses
+    lost = formats.write(given, tmp_path / "pose", "yolo-pose", config=config, classes=fixed)
+    assert counts(lost) == {"flip": 1}
+    said = yaml.safe_load((tmp_path / "pose" / "data.yaml").read_text())
+    assert said["kpt_names"] == {0: ["Eye", "Eye 2"]}
+    text = (tmp_path / "pose" / "labels" / "train" / "a.txt").read_text()
+    assert text == "0 0.25 0.3 0.3 0.4 0.1 0.1 2 0.2 0.2 2\n"
 
 
 def test_keypoints_of_fixed_categories() -> None:
@@ -409,6 +546,7 @@ def test_keypoints_of_a_shape_that_is_not_there(tmp_path: Path) -> None:
         assert [each.text for each in root.iterfind("*//label/name")] == ["person", "eye"]
     lost = formats.write([image("a.png", lost_box)], tmp_path / "yolo", "yolo")
     assert counts(lost) == {"incomplete": 1, "point": 1}
+    assert not names_in(tmp_path / "yolo")  # its class has nothing there
 
 
 @pytest.mark.parametrize("texts", [{"caption": ""}, {"caption_3": "Third."}])
@@ -487,6 +625,22 @@ def test_cvat(tmp_path: Path) -> None:
     assert labels == {"car", "lane", "plate", "spot", "tree"}
 
 
+def test_labels_of_cvat(tmp_path: Path) -> None:
+    """Points and lines of the configuration are labels, and keypoints are, once each, no class."""
+    config = LabelConfig()
+    config.add_rectangle("man", "Man").add_point("nose", "Nose")
+    config.add_rectangle("dog", "Dog").add_point("nose", "Nose")
+    config.add_point("tree", "Tree")
+    config.add_line("lane", "Lane")
+    man = Annotation("man", BOX, nested=[Annotation("nose", Point(30, 20))])
+    given = [image("a.png", man, Annotation("tree", Point(1, 2)))]
+    formats.write(given, tmp_path / "cvat", "cvat", config=config)
+    root = ElementTree.parse(tmp_path / "cvat" / "annotations.xml").getroot()
+    assert [each.text for each in root.iter("name")] == ["Man", "Dog", "Tree", "Lane", "Nose"]
+    (found,) = root.iter("image")
+    assert [each.get("label") for each in found] == ["Man", "Nose", "Tree"]
+
+
 @pytest.mark.parametrize("name", ["voc", "kitti", "cvat"])
 def test_marks_come_back(tmp_path: Path, name: Any) -> None:
     """What the service does not know of an object is there again in a file of the same format."""
@@ -527,6 +681,8 @@ def test_beyond_the_image(tmp_path: Path) -> None:
     """What goes beyond is told; on request it is cut off, or left out, and both are counted."""
     given = [image("a.png", car(Rectangle(190, 50, 100, 40)), car(Rectangle(300, 0, 5, 5)))]
     assert counts(formats.write(given, tmp_path / "as", "yolo")) == {"outside": 2}
+    text = (tmp_path / "as" / "labels" / "train" / "a.txt").read_text()
+    assert text == "0 1.2 0.7 0.5 0.4\n0 1.5125 0.025 0.025 0.05\n"
     assert counts(formats.write(given, tmp_path / "a.json", "coco")) == {"outside": 2}
     assert counts(formats.write(given, tmp_path / "b.json", "coco", clip=True)) == {
         "clipped": 1, "empty": 1
@@ -542,6 +698,16 @@ def test_beyond_the_image(tmp_path: Path) -> None:
     joints = [Annotation("vehicle", BOX, nested=[Annotation("nose", Point(-5, 0))])]
     lost = formats.write([image("a.png", *joints)], tmp_path / "c.json", "coco", clip=True)
     assert counts(lost) == {"empty": 1}
+
+
+@pytest.mark.parametrize("known", ["width", "height"])
+@pytest.mark.parametrize(("name", "told"), [("coco", 1), ("voc", 1), ("cvat", 1), ("kitti", 0)])
+def test_half_of_a_size(tmp_path: Path, name: WrittenFormat, told: int, known: str) -> None:
+    """It is none: no shape is beyond an edge, and none is cut off at the one that is known."""
+    sizes = {"width": None, "height": None, known: 50}
+    given = [image("a.png", car(BOX), **sizes)]
+    path = tmp_path / ("a.json" if name == "coco" else "out")
+    assert counts(formats.write(given, path, name, clip=True)) == ({"size": 1} if told else {})
 
 
 ABSURD = (
@@ -993,7 +1159,8 @@ def test_each_small_loss_is_counted(tmp_path: Path) -> None:
 
     config = LabelConfig()
     body = config.add_rectangle("body", "Body")
-    body.add_point("nose", "Nose").add_point("tail", "Tail")
+    body.add_point("nose", "Nose")
+    body.add_point("tail", "Tail")
     joints = [Annotation("nose", Point(30, 20)), Annotation("nose", Point(31, 20))]
     twice = [image("a.png", Annotation("body", BOX, (), joints))]
     lost = formats.write(twice, tmp_path / "a.json", "coco", config=config)
