@@ -47,8 +47,19 @@ _ORIENTATION = 0x0112
 UPRIGHT = 1
 _MOST_TURNED = 8  # what EXIF counts to
 _LARGE_PIXELS = 32_000_000
-_one_large = threading.Lock()
-"""Held while a large PNG is decoded: several at once would take gigabytes."""
+
+
+class _Turns:
+    one_large = threading.Lock()
+    """Held while a large PNG is decoded: several at once would take gigabytes."""
+
+    @classmethod
+    def begin(cls) -> None:
+        cls.one_large = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):  # in a child nobody would ever release a lock that is held
+    os.register_at_fork(after_in_child=_Turns.begin)
 
 
 @attrs.frozen
@@ -100,7 +111,7 @@ def in_turn(image: Image) -> contextlib.AbstractContextManager[object]:
     """
     is_light = image.format == "JPEG" and "progressive" not in image.info
     is_light = is_light or image.width * image.height <= _LARGE_PIXELS
-    return contextlib.nullcontext() if is_light else _one_large
+    return contextlib.nullcontext() if is_light else _Turns.one_large
 
 
 def _decoded(stream: BinaryIO) -> Findings:

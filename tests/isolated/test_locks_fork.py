@@ -62,19 +62,45 @@ async def main():
 asyncio.run(main())
 """
 
+WHILE_DECODING = """
+import os, signal
+from types import SimpleNamespace
+from datagym_async._runs._images import in_turn
 
-@pytest.mark.slow
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork on Windows")
+large = SimpleNamespace(format="PNG", width=9000, height=9000, info={})
+with in_turn(large):
+    if not (child := os.fork()):
+        signal.alarm(30)  # ends it
+        with in_turn(large):
+            os._exit(7)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="there is no fork on Windows"),
+]
+
+
 def test_a_process_that_was_forked_keeps_no_lock(tmp_path: Path) -> None:
     """Such as a worker of a pool, which lives on: journal, folder and server are free at once."""
+    assert printed(SCRIPT, tmp_path) == ["True"] * 3 + ["5", "0", "True", "True", "5", "True"]
+
+
+def test_large_images_are_decoded_in_a_process_that_was_forked_meanwhile() -> None:
+    """One at a time there, too, and not after one of the parent that ends elsewhere."""
+    assert printed(WHILE_DECODING) == ["7"]
+
+
+def printed(script: str, *arguments: Path) -> list[str]:
+    """Return the words that a script prints."""
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, tmp_path],
+        [sys.executable, "-c", script, *arguments],
         cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=100,
         check=False,
     )
-
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["True"] * 3 + ["5", "0", "True", "True", "5", "True"]
+    return done.stdout.split()
