@@ -361,7 +361,7 @@ class Manifest(Planning):
         self, name: str, size: int, sha256: str, samples: Sequence[tuple[str, int, str, str]]
     ) -> None:
         """Record a shard that is in its place, and its media: ids, sizes, hashes and members."""
-        number = int(name[6:12])
+        number = int(PurePosixPath(name).stem.removeprefix("shard-"))
         with self.using() as database:
             shard = (number, name, size, sha256)
             database.execute("INSERT INTO shard VALUES (?, ?, ?, ?)", shard)

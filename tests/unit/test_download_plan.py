@@ -141,6 +141,21 @@ def test_each_sample_of_a_shard_has_a_key_of_its_own(tmp_path: Path) -> None:
         manifest.close()
 
 
+def test_each_shard_has_a_number_of_its_own(tmp_path: Path) -> None:
+    """The first that is free is the next, and names may have more digits than six."""
+    numbers = [0, 2, 999_999, 1_000_000, 1_000_001]
+    manifest = Manifest.open(tmp_path, JOB)
+    try:
+        for number in numbers:
+            manifest.note_shard(f"shard-{number:06}.tar", 1, "", [])
+        with manifest.using() as database:
+            found = database.execute("SELECT number, shard FROM shard").fetchall()
+        assert found == [(number, f"shard-{number:06}.tar") for number in numbers]
+        assert manifest.next_shard() == "shard-000001.tar"
+    finally:
+        manifest.close()
+
+
 def test_a_plan_that_was_cut_off_is_gone_on_with(tmp_path: Path) -> None:
     """Between two portions, when there are no indexes yet."""
     manifest = Manifest.open(tmp_path, JOB)
