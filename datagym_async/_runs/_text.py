@@ -17,12 +17,11 @@ import re
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 import attrs
 
-from datagym_async._files import write_private
+from datagym_async._files import from_home, write_private
 from datagym_async._printable import Shown, printable
 from datagym_async._printable import counted as counted
 
@@ -196,5 +195,5 @@ def plain_cell(cell: str) -> str:
 
 def _written(text: str, path: str | os.PathLike[str] | None) -> str:
     if path is not None:
-        write_private(Path(path), text.encode())
+        write_private(from_home(path), text.encode())
     return text

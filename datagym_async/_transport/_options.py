@@ -184,7 +184,7 @@ def tls_context(ca_file: str | os.PathLike[str] | None) -> ssl.SSLContext | bool
     check(PATH, ca_file=ca_file)
     context = ssl.create_default_context()
     try:
-        context.load_verify_locations(cafile=ca_file)
+        context.load_verify_locations(cafile=os.path.expanduser(ca_file))  # noqa: PTH111
     except OSError as error:
         is_read = isinstance(error, ssl.SSLError)
         reason = "it holds no certificate in PEM" if is_read else error.strerror

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, TypeAlias
 import attrs
 
 from datagym_async._checks import checked
-from datagym_async._files import NotRegularError, regular_only
+from datagym_async._files import NotRegularError, from_home, regular_only
 from datagym_async.formats._labelled import images_of
 from datagym_async.formats._losses import Conversion, FormatError, Losses, LossKind
 from datagym_async.formats._mapping import LabelMapping, config_of
@@ -190,7 +190,7 @@ def sniff(path: str | Path) -> FormatName:
             was found.
         OSError: It cannot be read.
     """
-    place = Path(path).absolute()
+    place = from_home(path).absolute()
     found = _of_folder(place) if place.is_dir() else _of_file(place)
     if found is None:
         if not place.stat().st_size:
@@ -316,7 +316,7 @@ def open_dataset(
     **options: Any,
 ) -> RawDataset:
     """Open a file or folder of any format by `Options`, without objects below `min_score`."""
-    place = Path(path).absolute()  # readers look at names of folders, which "." does not have
+    place = from_home(path).absolute()  # readers look at names of folders, which "." does not have
     given = Options(**options)
     try:
         found = format_info(format or sniff(place)).open(place, given)

@@ -19,6 +19,7 @@ from datagym_async._checks import check_is, checked, listed
 from datagym_async._files import (
     FolderPart,
     folded_name,
+    from_home,
     numbered_file,
     placed,
     safe_name,
@@ -208,7 +209,7 @@ def write(
     if format not in _LAYOUTS:
         known = ", ".join(get_args(WrittenFormat))
         raise FormatError(f"Nothing writes a format {format!r}; use one of {known}")
-    path, every, layout = Path(path), listed("images", images, LabeledImage), _LAYOUTS[format]
+    path, every, layout = from_home(path), listed("images", images, LabeledImage), _LAYOUTS[format]
     is_file = format == "coco" and images_from is None and split is None
     if not is_file:
         check_target(path, overwrite=overwrite)

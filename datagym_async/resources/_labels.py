@@ -6,11 +6,10 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from pathlib import Path
 from typing import Literal, TypeAlias, TypedDict
 
 from datagym_async._checks import checked
-from datagym_async._files import replaced_file
+from datagym_async._files import from_home, replaced_file
 from datagym_async._threads import in_thread
 from datagym_async._wire import _routes as routes
 from datagym_async._wire._codec import ImportAnswer, check_image
@@ -128,7 +127,7 @@ class LabelsResource(Resource):
         written = 0
         async with (
             aclosing(whole_chunks(self._session, routes.export_labels(project_id))) as chunks,
-            replaced_file(Path(path)) as file,
+            replaced_file(from_home(path)) as file,
         ):
             async for chunk in chunks:
                 written += await in_thread(file.write, chunk)

@@ -30,7 +30,7 @@ import attrs
 from aiofiles.threadpool import wrap
 
 from datagym_async._checks import PATH, check, checked, of_each_file, shown
-from datagym_async._files import regular_only, replaced_file
+from datagym_async._files import from_home, regular_only, replaced_file
 from datagym_async._printable import logger
 from datagym_async._threads import in_thread
 from datagym_async._wire import _routes as routes
@@ -288,7 +288,7 @@ class MediaResource(Resource):
         written = 0
         async with (
             self.stream(media_id, link=link, max_bytes=max_bytes) as chunks,
-            replaced_file(Path(path)) as file,
+            replaced_file(from_home(path)) as file,
         ):
             async for chunk in chunks:
                 written += await in_thread(file.write, chunk)

@@ -193,7 +193,7 @@ class Server:
                     raise TypeError(f"{text}; it must be of the type {kind.__name__}.")
         if not 0 <= port <= 65_535:
             raise ValueError("port must be from 0 to 65535.")
-        self._data = None if data is None else Path(data)
+        self._data = None if data is None else Path(data).expanduser()
         self._host = host
         self._port = port
         self._token = token

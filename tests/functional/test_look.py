@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import json
 import shutil
@@ -21,10 +22,18 @@ from datagym_async import (
     APIConnectionError,
     AuthenticationError,
     ConfigurationError,
+    DataGymClient,
     FileWriteError,
     NotFoundError,
     PermissionDeniedError,
+    UploadConfig,
+    UploadItem,
+    clean_jobs,
+    failed_items,
+    formats,
+    list_jobs,
     look,
+    show_job,
 )
 from datagym_async.formats import FormatError, LossKind
 from datagym_async.labels import (
@@ -36,7 +45,7 @@ from datagym_async.labels import (
     Segmentation,
 )
 from datagym_async.look import GalleryOptions
-from datagym_async.server import SeedDataset, SeedMedia, SeedProject, SeedVideo
+from datagym_async.server import SeedDataset, SeedMedia, SeedProject, SeedVideo, Server
 from datagym_async.testing import Status
 from tests.helpers.full_device import NEEDS_FULL_DEVICE
 from tests.helpers.label_files import text
@@ -279,6 +288,42 @@ async def test_paths_of_jobs_may_begin_at_home(
     assert (bitmaps.folder, gallery.path.parent) == (tmp_path / "bitmaps", tmp_path / "gallery")
     assert (counted.name, counted.images) == ("labels.json", 2)
     assert len(imported.report.results) == 2
+    assert list((tmp_path / "here").iterdir()) == []
+
+
+async def test_paths_of_files_may_begin_at_home(
+    here: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also those of single calls, reports, journals, formats and the service's own folder."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    client, media = here.client, await here.media()
+    config = UploadConfig(journal="~/jobs/a.journal")
+
+    report = await client.upload(here.dataset_id, UploadItem("x.jpg", b"no image"), config=config)
+    await client.media.download_to(media[0].id, "~/a.jpg")
+    await client.labels.export_to(here.project_id, "~/export.json")
+    async with Server("~/service"):
+        pass
+
+    def blocking() -> None:
+        report.to_csv("~/report.csv")
+        report.to_json("~/report.json")
+        assert len(list(failed_items("~/report.json", rejected=True))) == 1
+        images = [LabeledImage(media_name="a.jpg", width=8, height=8)]
+        formats.write(images, "~/coco.json", "coco")
+        assert len(formats.read("~/coco.json").images) == 1
+        with pytest.raises(ConfigurationError, match="holds no certificate"):
+            DataGymClient("token", ca_file="~/report.csv")
+        assert show_job("~/jobs/a.journal").counts["rejected"] == 1
+        assert list_jobs("~/jobs") == clean_jobs("~/jobs", unfinished=True) != []
+
+    await asyncio.to_thread(blocking)
+
+    made = {"a.jpg", "coco.json", "export.json", "jobs", "report.csv", "report.json", "service"}
+    assert {each.name for each in tmp_path.iterdir()} == made | {"here"}
     assert list((tmp_path / "here").iterdir()) == []
 
 

@@ -344,7 +344,7 @@ def list_jobs(folder: str | os.PathLike[str] | None = None) -> list[JobSummary]:
     Raises:
         ConfigurationError: The folder cannot be read.
     """
-    where = jobs_folder() if folder is None else Path(folder)
+    where = jobs_folder() if folder is None else from_home(folder, what="folder")
     jobs = []
     try:
         for path in sorted(each for each in where.iterdir() if each.suffix == SUFFIX):
@@ -370,7 +370,7 @@ def show_job(path: str | os.PathLike[str]) -> JobSummary:
         ConfigurationError: There is no such file.
     """
     try:
-        return _read(Path(path))
+        return _read(from_home(path))
     except FileNotFoundError as error:
         msg = f"There is no journal {printable(str(path))} ({error.strerror})."
         raise ConfigurationError(msg) from error

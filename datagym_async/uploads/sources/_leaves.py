@@ -19,7 +19,7 @@ from typing import Any, TypeAlias, Union, cast
 import attrs
 
 from datagym_async._checks import checked
-from datagym_async._files import read_whole, regular_only
+from datagym_async._files import from_home, read_whole, regular_only
 from datagym_async._json import check_depth
 from datagym_async._printable import printable
 from datagym_async._runs._disk import bytes_in, given_path, look
@@ -255,7 +255,7 @@ class _FailedItems(Collection["Source"]):
             rows = [(each.outcome.value, _as_before(each.item)) for each in self.report.problems]
             omitted = self.report.problems_omitted
         else:
-            document = read_report(Path(self.report))
+            document = read_report(from_home(self.report, what="report"))
             try:
                 rows = [(Outcome(row["outcome"]), _of_row(row)) for row in document["problems"]]
                 omitted = int(document.get("problems_omitted", 0))
