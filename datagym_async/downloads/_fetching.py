@@ -83,14 +83,14 @@ class _BadImageError(Exception):
 class _Incoming:
     """The arriving bytes of one media; writing blocks."""
 
-    state: Path
+    parts: Path  # the folder that it is written in
     target: Path
     part: HashedPart | None = None
     held: list[bytes] = attrs.Factory(list)
     held_bytes: int = 0
 
     def write(self) -> HashedPart:
-        part = self.part = self.part or HashedPart.within(self.state / PARTS, self.target)
+        part = self.part = self.part or HashedPart.within(self.parts, self.target)
         part.write(self.held)
         self.held, self.held_bytes = [], 0
         return part
@@ -120,9 +120,11 @@ class Fetcher:
     _prefix: Prefix | None = None  # their final place: a store
     shards: Shards | None = None  # or shards, in a folder or a store
     _links: LinkFetcher = attrs.field(init=False)
+    _parts: Path = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._links = LinkFetcher(allow_private=self._config.allow_private_links)
+        self._parts = self._root / STATE_FOLDER / PARTS
 
     async def aclose(self) -> None:
         await self._links.aclose()
@@ -140,7 +142,7 @@ class Fetcher:
         began, attempts = clock(), 0
         while True:
             attempts += 1
-            incoming, is_open = _Incoming(self._root / STATE_FOLDER, target), False
+            incoming, is_open = _Incoming(self._parts, target), False
             try:
                 async with self._bytes_of(wanted, is_link=is_link) as chunks:
                     is_open = True
