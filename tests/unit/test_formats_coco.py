@@ -207,9 +207,23 @@ def test_a_document_may_have_what_programs_have_in_memory() -> None:
         coco.read(written)
 
 
-def test_holes_need_the_size() -> None:
+def test_what_is_written_unchanged() -> None:
+    """A box has its own numbers, without rounding; an image has the id of its media, if any."""
+    box = Rectangle(0.1, 0.2, 0.3, 0.7)
+    images = [
+        LabeledImage(media_name="a.jpg", media_id="m-1", annotations=[Annotation("car", box)]),
+        LabeledImage(media_name="b.jpg"),
+    ]
+    written = coco.to_document(images).instances
+    assert written["annotations"][0]["bbox"] == [0.1, 0.2, 0.3, 0.7]
+    assert [each.get("media_id", "none") for each in written["images"]] == ["m-1", "none"]
+    assert [each.media_id for each in coco.read(written).images] == ["m-1", ""]
+
+
+@pytest.mark.parametrize("known", [{}, {"width": 20}, {"height": 10}])
+def test_holes_need_the_size(known: dict[str, int]) -> None:
     """Without width and height a hole is filled, and that is said."""
-    image = LabeledImage(media_name="a.jpg", annotations=[Annotation("car", HOLED)])
+    image = LabeledImage(media_name="a.jpg", annotations=[Annotation("car", HOLED)], **known)
     written = coco.to_document([image])
     assert written.instances["annotations"][0]["segmentation"] == [[1, 1, 7, 1, 7, 7, 1, 7]]
     assert written.losses.count(LossKind.HOLES) == 1
@@ -225,6 +239,12 @@ def test_crowds() -> None:
     back = coco.to_document(read.images, mapping=POLYGON, compressed=False)
     (crowd,) = back.instances["annotations"]
     assert (crowd["iscrowd"], crowd["segmentation"]) == (1, rle)
+    # Of an image without a size no mask can be made, and only a mask is a crowd.
+    unsized = attrs.evolve(only(read.images), width=None, height=None)
+    back = coco.to_document([unsized], mapping=POLYGON)
+    (found,) = back.instances["annotations"]
+    assert (found["iscrowd"], len(found["segmentation"])) == (0, 1)
+    assert (back.losses.count(LossKind.CROWD), back.losses.count(LossKind.SIZE)) == (1, 1)
 
 
 PERSON = {"id": 3, "name": "person", "keypoints": ["nose", "left eye"], "skeleton": [[1, 2]]}
@@ -291,6 +311,12 @@ def test_doubled_numbers_are_kept_apart() -> None:
     assert len(only(read.images).annotations) == 2
     back = coco.to_document(read.images).instances["annotations"]
     assert sorted(each["id"] for each in back) == [1, 2]
+    # Those of two files as well, and one that is new.
+    two = [*read.images, *coco.read(document(annotation(id=7, bbox=[3, 3, 3, 3]))).images] * 2
+    drawn = LabeledImage(media_name="b.jpg", annotations=[Annotation("car", Rectangle(1, 1, 1, 1))])
+    back = coco.to_document([*two, drawn]).instances["annotations"]
+    assert [each["id"] for each in back] == [1, 8, 7, 9, 10, 11, 12]
+    assert not any("keypoints" in each for each in back)  # which their class does not have
 
 
 def test_captions() -> None:
@@ -443,6 +469,7 @@ def test_files(tmp_path: Path) -> None:
     lost = coco.write(read.images, tmp_path / "i.json", categories=tmp_path / "i.json")
     assert lost.count(LossKind.CAPTION) == len(captions["annotations"])
     both = (tmp_path / "i.json", tmp_path / "c.json")
+    both[1].unlink()
     assert not coco.write(read.images, both[0], captions=both[1], categories=both[0])
     again = coco.read(tmp_path / "i.json", tmp_path / "c.json")
     assert [each.classifications for each in again.images] == [
