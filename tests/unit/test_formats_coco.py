@@ -221,7 +221,7 @@ def test_what_is_written_unchanged() -> None:
 
 
 @pytest.mark.parametrize("known", [{}, {"width": 20}, {"height": 10}])
-def test_holes_need_the_size(known: dict[str, int]) -> None:
+def test_holes_need_the_size(known: dict[str, Any]) -> None:
     """Without width and height a hole is filled, and that is said."""
     image = LabeledImage(media_name="a.jpg", annotations=[Annotation("car", HOLED)], **known)
     written = coco.to_document([image])
