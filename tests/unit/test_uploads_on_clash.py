@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -129,6 +130,40 @@ async def test_a_journal_remembers_the_last_name_that_it_gave(
     assert service.stored.items() >= before.items()
     assert (report.planned, report.uploaded, report.skipped, report.resumed) == (3, 1, 2, 2)
     assert report.pending == 0
+
+
+@pytest.mark.parametrize("kept", ["equal bytes", "open files", "paths named twice"])
+async def test_what_looks_the_same_to_a_journal_is_stored_once_each(
+    service: FakeService, tmp_path: Path, kept: str
+) -> None:
+    """Their names are given again in the order of the run, however often it is repeated."""
+    folder = write(tmp_path, "1.jpg", "2.jpg", "3.jpg")
+    given = {  # with the name that each gets
+        "equal bytes": [("x", 1, "x"), ("x", 2, "x (2)"), ("x", 2, "x (3)"), ("x", 2, "x (4)")],
+        "open files": [("x", 1, "x"), ("x", 2, "x (2)"), ("x", 3, "x (3)"), ("y", 1, "y")],
+        "paths named twice": [("x", 1, "x"), ("y", 1, "y"), ("x", 2, "x (2)"), ("y", 2, "y (2)")],
+    }[kept]
+
+    def items() -> Iterator[UploadItem]:
+        for name, number, _ in given:
+            path, content = folder / f"{number}.jpg", (folder / f"{number}.jpg").read_bytes()
+            kinds: dict[str, Any] = {"equal bytes": content, "open files": io.BytesIO(content)}
+            yield UploadItem(f"{name}.jpg", kinds.get(kept, path))
+
+    options = {"on_clash": "rename", "journal": tmp_path / "run.journal", "concurrency": 1}
+    await run(service, list(items()), **options, max_files=2)
+    stopped = len(service.stored)
+    runs = [(await run(service, list(items()), **options))[1] for _ in range(3)]
+
+    assert stopped == 2
+    assert [(each.planned, each.uploaded, each.resumed) for each in runs] == [
+        (4, 2, 2),
+        (4, 0, 4),
+        (4, 0, 4),
+    ]
+    assert service.stored == {
+        f"{name}.jpg": (folder / f"{number}.jpg").read_bytes() for _, number, name in given
+    }
 
 
 async def test_a_name_that_was_given_and_not_sent_counts_once(

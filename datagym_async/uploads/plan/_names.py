@@ -198,21 +198,24 @@ SHOWN = 3  # clashes in the error message of a run
 
 
 class _Clash(NamedTuple):
-    """An item whose name another one has; a journal identifies it by its path or hash."""
+    """An item whose name another one has."""
 
     turn: int
     holder: str  # safe to print
     row: Row
-    identity: bytes | None
+    identity: bytes  # by which a journal knows it
 
 
 def _clashes(database: sqlite3.Connection, after_turn: int) -> Iterator[_Clash]:
     while found := database.execute(sql.CLASHES, (after_turn, PORTION)).fetchall():
         for after_turn, name, content, origin, *values in found:
             row = Row(*values)
-            identity = None if row.sha is None else b"h" + row.sha
             if row.content is not None:
                 identity = b"p" + row.content
+            elif row.sha is not None:
+                identity = b"h" + row.sha
+            else:  # an open file
+                identity = b"f%d " % (row.size or 0) + row.name
             holder = printable(text(content or origin or name))
             yield _Clash(after_turn, holder, row, identity)
 
@@ -237,24 +240,27 @@ def number_clashes(
     for clash in _clashes(database, after_turn):
         if clash.row.link_key is not None:
             continue
-        known = None
-        if resuming is not None and clash.identity is not None:
-            known = database.execute(sql.RENAMED_BEFORE, (clash.identity,)).fetchone()
-        if resuming is not None and known is not None and known[0] <= resuming.last:
-            row = clash.row._replace(name=known[1], name_key=known[2])
-            new, added = resuming.sort_out(database, [row], in_memory)
-            if not new:
-                for statement in sql.DROP_ITEM:
-                    database.execute(statement, (clash.row.seq,))
-                count += added.count - 1
-                size += added.bytes - (clash.row.size or 0)
-                resumed += added.resumed
-                resumed_bytes += added.resumed_bytes
-                continue
+        identity = None
+        if resuming is not None:
+            # Several may have the same: equal bytes, or a file under several names.
+            (number,) = database.execute(sql.NEXT_NUMBER, (clash.identity,)).fetchone()
+            database.execute(sql.SET_NUMBER, (clash.identity, number + 1))
+            identity = clash.identity + (b"\0%d" % number if number > 2 else b"")
+            known = database.execute(sql.RENAMED_BEFORE, (identity,)).fetchone()
+            if known is not None and known[0] <= resuming.last:
+                row = clash.row._replace(name=known[1], name_key=known[2])
+                new, added = resuming.sort_out(database, [row], in_memory)
+                if not new:
+                    for statement in sql.DROP_ITEM:
+                        database.execute(statement, (clash.row.seq,))
+                    count += added.count - 1
+                    size += added.bytes - (clash.row.size or 0)
+                    resumed += added.resumed
+                    resumed_bytes += added.resumed_bytes
+                    continue
         # The first name with a number that no item has claimed.
         row, name = clash.row, text(clash.row.name)
-        found = database.execute(sql.NEXT_NUMBER, (row.name_key,)).fetchone()
-        number = found[0] if found else 2
+        (number,) = database.execute(sql.NEXT_NUMBER, (row.name_key,)).fetchone()
         while database.execute(
             sql.IS_CLAIMED, (key := blob(f"n{fold_written(numbered(name, number))}"),)
         ).fetchone():
@@ -268,8 +274,8 @@ def number_clashes(
         database.execute(sql.CLAIM, (key, row.seq))
         database.execute(sql.SET_NUMBER, (row.name_key, number + 1))
         database.execute(sql.SET_KIND, (Kind.RENAMED, clash.turn))
-        if clash.identity is not None:
-            database.execute(sql.KEEP_RENAMED, (clash.identity, row.seq))
+        if identity is not None:
+            database.execute(sql.KEEP_RENAMED, (identity, row.seq))
     return Added(count, size, resumed, resumed_bytes)
 
 

@@ -8,7 +8,7 @@ One schema for temporary files and journals. Tables that outlive a run:
 * ``item``: every item with its identity, its state and its outcome; ``doubt`` says that an attempt
   which was not found may arrive late.
 * ``claimed``: which item has a name (or a link's address).
-* ``renamed``: which items were given another name, by their path or hash.
+* ``renamed``: which items were given another name, by their path, hash, or name and size.
 * ``held``: the names that the target had before the first run.
 
 Temporary tables, for one run:
@@ -17,7 +17,7 @@ Temporary tables, for one run:
 * ``seen``: items of earlier runs that this one has seen: 0 handed out from the journal, 1 yielded
   by the sources.
 * ``path``: files whose names depend on their source, by their paths.
-* ``number``: the number for the next clash of a name.
+* ``number``: the number for the next clash of a name, or of an item with the same identity.
 * ``lost``: items whose answers are to be looked up.
 * ``content``: which item has which bytes, if duplicates are looked for.
 * ``sent``: hashes of prepared images in memory.
@@ -233,7 +233,7 @@ JOIN item AS holder ON holder.seq = claimed.seq
 WHERE turn > ? AND turn.kind = 0 AND holder.seq <> item.seq
 AND (item.link_key IS NULL OR claimed.is_link = 0)
 ORDER BY turn LIMIT ?"""
-NEXT_NUMBER = "SELECT next FROM number WHERE key = ?"
+NEXT_NUMBER = "SELECT coalesce(max(next), 2) FROM number WHERE key = ?"
 SET_NUMBER = "INSERT OR REPLACE INTO number VALUES (?, ?)"
 IS_CLAIMED = "SELECT 1 FROM claimed WHERE key = ?"
 CLAIM = "INSERT INTO claimed VALUES (?, ?, 0)"
