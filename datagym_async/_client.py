@@ -62,7 +62,8 @@ class RawAnswer:
     @classmethod
     def of(cls, request: Request, response: Response) -> RawAnswer:
         """Return what a request was answered with."""
-        return cls(request.method, request.path, response.status, response.headers, response.body)
+        headers = {name.lower(): response.headers[name] for name in response.headers}
+        return cls(request.method, request.path, response.status, headers, response.body)
 
     def json(self) -> Any:
         """Return the parsed body.

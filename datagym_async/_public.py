@@ -126,4 +126,4 @@ class NotCopied:
 
     def __reduce_ex__(self, _: SupportsIndex) -> NoReturn:
         kind = type(self).__name__
-        raise TypeError(f"a {kind} cannot be copied or pickled; create one where it is needed")
+        raise TypeError(f"{kind} cannot be copied or pickled; create one where it is needed")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import pickle
 import re
 import socket
 import ssl
@@ -690,6 +692,8 @@ async def test_any_other_route_goes_through_the_same_rings() -> None:
             {},
             "application/json",
         )
+        assert [*raw.headers] == [name.lower() for name in raw.headers]
+        assert pickle.loads(pickle.dumps(raw)) == copy.deepcopy(raw) == raw
         assert client.statistics().requests == 1
         for method, path in (("GET", "../admin"), ("GET", "a//b"), ("G T", "a"), ("GET", "a?b=c")):
             with pytest.raises(ConfigurationError):

@@ -231,7 +231,7 @@ async def test_a_client_and_its_jobs_cannot_be_copied_or_pickled(tmp_path: Path)
             client.loader("d"),
         )
         for each in (client, *jobs):
-            words = f"a {type(each).__name__} cannot be copied or pickled; create one where"
+            words = f"{type(each).__name__} cannot be copied or pickled; create one where"
             for use in (copy.copy, copy.deepcopy, pickle.dumps):
                 with pytest.raises(TypeError, match=words):
                     use(each)
