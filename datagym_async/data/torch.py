@@ -148,7 +148,7 @@ class LoaderDataset(IterableDataset[object]):
 
     def __iter__(self) -> Iterator[object]:
         # A new worker belongs to the calls before it was made, however late it begins.
-        if get_worker_info() is not None and self._process == os.getpid():
+        if self._process == os.getpid():
             self._sync()
         self._process = os.getpid()
         return self._iterate(self._calls)
@@ -222,9 +222,8 @@ class LoaderDataset(IterableDataset[object]):
                 "The workers iterate, and this process has no state; call states_after(batches), "
                 "or take the state of torchdata's StatefulDataLoader"
             )
-        if self._last is not None and self._calls == self._board.calls:
-            return self._last
-        return self._position().state(None).as_dict()
+        position = self._position()  # after a later call of set_epoch nothing is left of the last
+        return self._last or position.state(None).as_dict()
 
     def states_after(self, batches: int) -> list[State]:
         """Return the states of all workers after a DataLoader has returned so many batches.
@@ -328,12 +327,11 @@ class LoaderDataset(IterableDataset[object]):
         if self._calls != calls:
             if self._is_used or (start is not None and _epoch_of(start) != epoch):
                 self._start = None
-            self._calls, self._is_used = calls, False
+            self._calls, self._is_used, self._last = calls, False, None
 
     def _position(self, shard: tuple[int, int] | None = None, *, resumes: bool = True) -> Position:
         """Return the position where a shard begins, by default that of this process."""
-        if get_worker_info() is not None:
-            self._sync()
+        self._sync()
         position = Position(attrs.evolve(self._config, shard=shard or self._shard()))
         if resumes and self._start is not None:
             position.load(self._start)

@@ -84,7 +84,7 @@ def index_of(sample: Sample) -> int:
 
 
 def dataset_of(
-    service: tuple[str, str], config: LoaderConfig, **options: int | None
+    service: tuple[str, str], config: LoaderConfig | None = None, **options: int | None
 ) -> LoaderDataset:
     """Return a dataset whose workers open clients of their own."""
     module = importlib.import_module("datagym_async.data.torch")
@@ -309,7 +309,17 @@ def test_without_workers_there_is_one_state(service: tuple[str, str], torch: Sta
     resumed.load_state_dict(states)
 
     assert len(states) == 1
-    assert indexes([*seen, *resumed]) == list(range(COUNT))
+    assert resumed.states_after(0) == states
+    iteration = iter(resumed)
+    seen.append(next(iteration))
+    states = resumed.states_after(1)
+    cast("types.GeneratorType[object, None, None]", iteration).close()
+    (state,) = resumed.states_after(1)
+    again = dataset_of(service, LoaderConfig(shuffle=3, batch_size=2))
+    assert again.states_after(0) == [again.state_dict()]
+    again.load_state_dict(state)
+    assert states == again.states_after(0) == [state]
+    assert indexes([*seen, *again]) == list(range(COUNT))
 
 
 def test_what_would_repeat_an_epoch_is_an_error(service: tuple[str, str], torch: Standing) -> None:
@@ -340,7 +350,9 @@ def test_states_that_would_not_be_true_are_errors(
         dataset.state_dict()
     with pytest.raises(ConfigurationError, match="that takes batch_size"):
         dataset.states_after(1)
-    dataset.load_state_dict(dataset_of(service, LoaderConfig(shuffle=1)).state_dict())
+    state = dataset_of(service, LoaderConfig(shuffle=1)).state_dict()
+    dataset.load_state_dict(state)
+    assert dataset.state_dict() == state
     with pytest.raises(ConfigurationError, match="before the first epoch"):
         given(torch, [worker])
     torch.worker = Worker(0, 1)
@@ -372,6 +384,29 @@ def test_a_state_of_an_epoch_that_has_ended_begins_the_next(
     assert state["passed"] == 1
 
 
+@pytest.mark.parametrize("before", ["nothing", "the epoch is set", "another epoch was given here"])
+@pytest.mark.parametrize("epoch", [0, 2])
+def test_a_worker_resumes_a_state_of_its_epoch(
+    service: tuple[str, str], torch: Standing, epoch: int, before: str
+) -> None:
+    """Also where nobody called set_epoch: the state says which epoch it is."""
+    first = dataset_of(service, LoaderConfig(shuffle=1))
+    first.set_epoch(epoch)
+    iteration = iter(first)
+    seen = [next(iteration) for _ in range(5)]
+    state = first.state_dict()
+    dataset = dataset_of(service, LoaderConfig(shuffle=1))
+    if before == "the epoch is set":
+        dataset.set_epoch(epoch)
+    elif before != "nothing":
+        assert len(list(dataset)) == COUNT
+    worker = forked(dataset)
+    torch.worker = Worker(0, 1)
+    worker.load_state_dict(state)
+
+    assert sorted([*seen, *given(torch, [worker])]) == list(range(COUNT))  # type: ignore[type-var]  # numbers
+
+
 def test_a_worker_tells_where_it_resumes(service: tuple[str, str], torch: Standing) -> None:
     """As torchdata's loader asks: before the first sample, and after the last one of the epoch."""
     torch.worker = Worker(0, 1)
@@ -389,6 +424,57 @@ def test_a_worker_tells_where_it_resumes(service: tuple[str, str], torch: Standi
     ended = dataset_of(service, LoaderConfig(shuffle=1))
     ended.load_state_dict(other.state_dict())
     assert (ended.epoch, list(ended)) == (0, [])
+
+    torch.worker = None
+    told = dataset_of(service, LoaderConfig(shuffle=1))
+    worker = forked(told)
+    assert len(given(torch, [worker])) == COUNT
+    told.set_epoch(1)
+    torch.worker = Worker(0, 1)
+    assert (worker.state_dict()["epoch"], worker.state_dict()["passed"]) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("config", "is_known"),
+    [
+        (LoaderConfig(batch_size=2, ordered=False), False),
+        (LoaderConfig(batch_size=2, on_error="skip"), False),
+        (LoaderConfig(batch_size=2, on_error=lambda *_: 0), False),
+        (LoaderConfig(batch_size=2, on_error=lambda *_: 0, even="pad"), True),
+        (LoaderConfig(batch_size=2), True),
+        (LoaderConfig(), False),
+    ],
+)
+def test_batches_count_where_they_tell_what_was_yielded(
+    service: tuple[str, str], torch: Standing, config: LoaderConfig, is_known: bool
+) -> None:
+    """Without order, or if one that is skipped makes a shard shorter, they do not."""
+    dataset = dataset_of(service, config)
+    given(torch, [forked(dataset) for _ in range(2)])
+
+    if is_known:
+        assert [state["passed"] for state in dataset.states_after(3)] == [4, 2]
+    else:
+        with pytest.raises(ConfigurationError, match="that takes batch_size"):
+            dataset.states_after(3)
+
+
+def test_last_batches_that_are_dropped_are_not_counted(
+    service: tuple[str, str], torch: Standing
+) -> None:
+    """Of 17 media, 3 workers give 3, 3 and 2 batches of 2; what is left of them is dropped."""
+    config = LoaderConfig(batch_size=2, drop_last=True)
+    dataset = dataset_of(service, config)
+    assert len(given(torch, [forked(dataset) for _ in range(3)])) == 8
+
+    assert [state["passed"] for state in dataset.states_after(8)] == [6, 6, 4]
+    with pytest.raises(ConfigurationError, match="1 batches more than there are"):
+        dataset.states_after(9)
+
+
+def test_the_usual_options_are_those_without_any(service: tuple[str, str], torch: Standing) -> None:
+    """All media in order, of one training."""
+    assert list(dataset_of(service)) == list(range(COUNT))
 
 
 @pytest.mark.parametrize("even", ["pad", "drop"])
@@ -420,6 +506,9 @@ def test_lengths_are_known_or_said_to_be_unknown(service: tuple[str, str], torch
     assert len(dataset_of(service, LoaderConfig(), num_workers=0)) == COUNT
     uneven = dataset_of(service, LoaderConfig(), rank=0, world_size=3, num_workers=2)
     assert len(uneven) == len(given(torch, [forked(uneven) for _ in range(2)])) == 6
+    begun = dataset_of(service, rank=0, world_size=3)
+    given(torch, [forked(begun) for _ in range(2)])
+    assert len(begun) == 6
     with pytest.raises(ConfigurationError, match="num_workers is 2, and the DataLoader has 1"):
         given(torch, [forked(uneven)])
 
