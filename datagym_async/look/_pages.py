@@ -171,7 +171,7 @@ def _chart(
     title: str, unit: str, seconds: Sequence[float], *lines: Sequence[float]
 ) -> dict[str, Any]:
     """Return a chart of lines over time: their paths, and the texts at its corners."""
-    most, end = max(map(max, lines)) or 1.0, seconds[-1] or 1.0
+    most, end = max(map(max, lines)) or 1.0, seconds[-1]
     across = [f"{_WIDE * at / end:.1f}" for at in seconds]
     down = [[f"{_HIGH * (1 - value / most):.1f}" for value in line] for line in lines]
     paths = ["M" + "L".join(map(" ".join, zip(across, line, strict=True))) for line in down]

@@ -407,6 +407,28 @@ def test_a_worker_resumes_a_state_of_its_epoch(
     assert sorted([*seen, *given(torch, [worker])]) == list(range(COUNT))  # type: ignore[type-var]  # numbers
 
 
+@pytest.mark.parametrize("begins", ["nowhere", "here", "in a worker"])
+@pytest.mark.parametrize("epoch", [0, 1])
+def test_a_loaded_state_is_used_once_and_for_its_epoch(
+    service: tuple[str, str], torch: Standing, epoch: int, begins: str
+) -> None:
+    """When set_epoch is called again, or for another epoch, that comes from its beginning."""
+    first = dataset_of(service, LoaderConfig(shuffle=1))
+    iteration = iter(first)
+    for _ in range(5):
+        next(iteration)
+    dataset = dataset_of(service, LoaderConfig(shuffle=1))
+    dataset.load_state_dict(first.state_dict())
+    if begins == "here":
+        next(iter(dataset))
+    elif begins == "in a worker":
+        assert len(given(torch, [forked(dataset)])) == COUNT - 5
+    dataset.set_epoch(epoch)
+    resumes = begins == "nowhere" and epoch == 0
+
+    assert len(given(torch, [forked(dataset)])) == (COUNT - 5 if resumes else COUNT)
+
+
 def test_a_worker_tells_where_it_resumes(service: tuple[str, str], torch: Standing) -> None:
     """As torchdata's loader asks: before the first sample, and after the last one of the epoch."""
     torch.worker = Worker(0, 1)

@@ -73,6 +73,17 @@ def test_charts_show_what_was_noted() -> None:
     assert "64 to 128 ms 3;" in page
 
 
+def test_all_of_a_run_is_on_its_page() -> None:
+    """But what is empty, and what is shown above."""
+    page = run_page(report(failed=1, uploaded=2, stopped_by="max_files", advice="More."))
+
+    facts = dict(re.findall(r'<th scope="row">([^<]*)</th><td>([^<]*)</td>', page))
+    assert facts["dataset name"] == "Photos"
+    assert (facts["uploaded"], facts["stopped by"], facts["complete"]) == ("2", "max_files", "True")
+    assert not {"skipped", "schema", "summary", "advice", "problems", "notes"} & facts.keys()
+    assert set(facts.values()).isdisjoint(("", "0", "[]", "{}", "None"))
+
+
 @pytest.mark.parametrize("record", [None, RunRecord()])
 def test_a_run_without_moments_has_a_page_too(record: RunRecord | None) -> None:
     """It has its counts, and says that there are no problems."""

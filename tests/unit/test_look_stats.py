@@ -315,6 +315,30 @@ def test_pages_and_charts_are_well_formed_and_escaped() -> None:
     assert json.loads(json.dumps(found.to_dict()))["classes"][0]["key"] == hostile
 
 
+@pytest.mark.parametrize(("classes", "others"), [(24, 0), (25, 1), (30, 6)])
+def test_charts_have_a_row_for_each_of_the_first(classes: int, others: int) -> None:
+    """Of more than 24 classes the rest is one row; none lies on another chart."""
+    cars = [Annotation(f"class {n:02}", Rectangle(5, 5, 9, 9)) for n in range(classes)]
+
+    charts = ET.fromstring(statistics_svg(counted(LabeledImage(annotations=cars, width=9))))
+
+    whole = [each for each in charts if each.get("x") == "16"]
+    rows = [[text.text for text in each.iter() if text.tag.endswith("}text")] for each in whole]
+    assert [each[0] for each in rows] == [
+        "Objects by class",
+        "Objects by size",
+        "Images by number of objects",
+    ]
+    assert [each for each in rows[0] if (each or "").startswith("class")] == [
+        f"class {n:02}" for n in range(min(classes, 24))
+    ]
+    assert ("others" in rows[0]) == bool(others)
+    assert not others or rows[0][rows[0].index("others") + 1] == str(others)
+    ends = [float(each.get("y") or 0) + float(each.get("height") or 0) for each in whole]
+    starts = [float(each.get("y") or 0) for each in whole[1:]] + [float(charts.get("height") or 0)]
+    assert all(end < start for end, start in zip(ends, starts, strict=True))
+
+
 @pytest.mark.parametrize("suffix", ["json", "jsonl"])
 async def test_files(tmp_path: Path, suffix: str) -> None:
     """An export is read as it comes, with the states of its tasks."""
