@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         CommandError,
         advice_in_shell_words,
         hint_in_shell_words,
+        in_shell_words,
         sentence_of,
         status_of,
     )
@@ -61,7 +62,8 @@ else:
         _command="arguments_of own_parameters",
         _demo="LABELS photographs",
         _download="download",
-        _errors="CommandError advice_in_shell_words hint_in_shell_words sentence_of status_of",
+        _errors="CommandError advice_in_shell_words hint_in_shell_words in_shell_words sentence_of "
+        "status_of",
         _job_options="DOWNLOAD UPLOAD",
         _jobs="SHOWN command_of how_to_resume quoted_for_display",
         _lookup="choose",

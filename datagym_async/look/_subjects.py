@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from array import array
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from functools import partial
 from pathlib import Path
@@ -41,7 +41,7 @@ from datagym_async.labels import (
 )
 from datagym_async.look._marks import Colors, colors_of, require_look
 from datagym_async.look._stats import LabelStatistics, StatisticsTally
-from datagym_async.models import MediaSourceType, Project
+from datagym_async.models import Dataset, MediaSourceType, Project
 from datagym_async.models._names import IMAGE_SUFFIXES, MediaIndex
 from datagym_async.resources import LabelConfigsResource, TasksResource
 from datagym_async.resources._projects import chosen
@@ -166,7 +166,13 @@ async def _found(
         raise NotFoundError(
             f"The dataset is not attached to the project {quoted(projects[0].name)}", status=404
         )
-    return attached[0][1].name if attached else str(dataset_id), [each for each, _ in attached]
+    if not attached:
+        return await sources.library.datasets.read_parts(_name_of, dataset_id), []
+    return attached[0][1].name, [each for each, _ in attached]
+
+
+async def _name_of(parts: AsyncIterator[Dataset]) -> str:
+    return (await anext(parts)).name
 
 
 @checked

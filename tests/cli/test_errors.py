@@ -85,6 +85,7 @@ def test_a_current_folder_that_was_deleted(
         (["upload", "x", "-d", "y", "--rate", "-1"], ["--rate"]),
         (["export", "p", "-o", "x", "-f", "png"], ["--format' / '-f': 'png' is not one of"]),
         (["export", "p", "-o", ""], ["--output", "not empty"]),
+        (["import", "no.json", "-p", "x", "-n"], ["There is no file or folder no.json."]),
         (["bitmaps", "p", ""], ["FOLDER", "not empty"]),
         (["stats", "c.json", "--images", LONG], ["--images", "at most 255 bytes"]),
         (["upload", "x", "-d", "y", "--report", "r.json", "--report", LONG], ["--report", "bytes"]),

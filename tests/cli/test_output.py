@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from datagym_async.cli import (
     LogHandler,
     Output,
     choose,
+    in_shell_words,
     local_time,
     sentence_of,
     status_of,
@@ -182,8 +184,42 @@ def test_a_question_steers_no_terminal(
 def test_a_refused_token_in_words_of_a_shell() -> None:
     """The client's errors speak of code; the two on tokens are said in words of a shell."""
     error = PermissionDeniedError("Pass it as DataGymClient(token=...)", status=403)
-    assert "--token-file" in sentence_of(error)
-    assert "DataGymClient" not in sentence_of(error)
+    said = sentence_of(error)
+    assert said.endswith("check DATAGYM_TOKEN or --token-file, and --base-url.")
+    assert "DataGymClient" not in said
+    page = PermissionDeniedError("Pass it. A web page answered: Login", status=403)
+    assert sentence_of(page) == f"{said} A web page answered: Login."
+
+
+def test_an_extra_that_is_missing_is_named() -> None:
+    """By the module that cannot be imported."""
+    said = sentence_of(ModuleNotFoundError("No module named 'PIL.Image'", name="PIL.Image"))
+    assert said.startswith("This needs the extra 'server' (no module PIL here): ")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
+def test_names_that_the_locale_cannot_write(monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
+    """Where names of files have all characters, what cannot be encoded is another text."""
+    monkeypatch.setattr(sys, "getfilesystemencoding", lambda: encoding)
+    error = UnicodeEncodeError("ascii", "ö", 0, 1, "ordinal not in range(128)")
+    assert ("set the variable PYTHONUTF8 to 1" in sentence_of(error)) == (encoding == "ascii")
+    assert ("PYTHONUTF8" in sentence_of(ValueError("odd"))) is False
+
+
+def test_only_sentences_of_a_document_are_in_words_of_a_shell() -> None:
+    """Names and paths stay what they are; advice, which names no file, has more words."""
+    whole = {
+        "name": 'name="relative"',
+        "advice": "a higher max_uploads would help",
+        "problems": [{"reason": 'Give name="relative"', "path": 'name="relative"'}],
+        "notes": ("max_uploads/rate_limit.jpg is empty",),
+    }
+    assert in_shell_words(whole) == {
+        "name": 'name="relative"',
+        "advice": "a higher --max-concurrency would help",
+        "problems": [{"reason": "Give --name relative", "path": 'name="relative"'}],
+        "notes": ["max_uploads/rate_limit.jpg is empty"],
+    }
 
 
 @pytest.mark.parametrize(
@@ -197,6 +233,12 @@ def test_a_refused_token_in_words_of_a_shell() -> None:
             2,
         ),
         (TransferError("Stopped."), "Stopped.", 2),
+        (OSError("odd"), "Unexpected error (OSError: odd); add --debug for details.", 2),
+        (
+            ModuleNotFoundError("no nope", name="nope"),
+            "Unexpected error (ModuleNotFoundError: no nope); add --debug for details.",
+            2,
+        ),
     ],
 )
 def test_sentences(error: Exception, sentence: str, status: int) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import pytest
+
     from datagym_async.testing import FaultPlan
     from tests.cli.conftest import Cli
 
@@ -49,6 +51,34 @@ def test_unknown_names(at_service: Cli, faults: FaultPlan) -> None:
     at_service("datasets", "create", "Photos")
     ran = at_service("projects", "attach", "Photos", "Demo image")
     assert (ran.status, "Did you mean 'Demo images'?" in ran.err) == (2, True)
+
+
+def test_an_id_is_asked_for_alone(
+    at_service: Cli, faults: FaultPlan, photos: Path, tmp_path: Path
+) -> None:
+    """A listing has the media of all datasets; it is read for an unknown id only."""
+    made = at_service("datasets", "create", "Photos", "--json").document["id"]
+    before = faults.count("GET", r"/dataset$")
+    shown = at_service("datasets", "show", made, "--json")
+    assert (shown.status, shown.document["id"]) == (0, made)
+    assert at_service("download", tmp_path / "out", "-d", made).status == 0
+    assert at_service("upload", photos, "-d", made, "--dry-run").status == 0
+    assert faults.count("GET", r"/dataset$") == before
+    ran = at_service("upload", photos, "-d", "0" * 8 + str(made)[8:])
+    assert ran.status == 2
+    assert " ".join(ran.err.split()) == (
+        f"Error: There is no dataset with the id '00000000{str(made)[8:]}'. `datagym-async "
+        "datasets list` shows what there is; --create creates it."
+    )
+
+
+def test_an_id_is_no_path(at_service: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even if there is a file of that name."""
+    made = str(at_service("datasets", "create", "Photos", "--json").document["id"])
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / made).write_text("[]")
+    ran = at_service("stats", made, "--json")
+    assert (ran.status, ran.document["name"]) == (0, "Photos")
 
 
 def test_datasets_are_created_and_listed(at_service: Cli) -> None:

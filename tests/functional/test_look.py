@@ -260,7 +260,7 @@ async def test_a_project_without_a_finished_task(tmp_path: Path) -> None:
     assert counted.notes[0].startswith("No task is finished")
     assert of_both.notes[0] == "1 media; labels of 1 project."
     assert alone.notes == ("1 media; the dataset is in no project, so they have no labels.",)
-    assert (alone.name, shown.images, shown.objects, shown.notes) == (bare.id, 1, 0, ())
+    assert (alone.name, shown.images, shown.objects, shown.notes) == ("Of no project", 1, 0, ())
     assert (nothing.images, nothing.notes) == (0, ())
 
 
