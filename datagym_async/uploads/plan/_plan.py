@@ -108,7 +108,6 @@ class Plan:
         self._resuming: Resuming | None = None
         self._added = self._settled = 0  # items
         self._keys = 0  # names and addresses that they are about to claim
-        self._links = 0  # addresses among them
         self._may_clash = False  # whether two items may want the same of these
         self._turned = self._taken = 0  # turns
         self._use(Database(None, journal_file.WHAT))
@@ -221,9 +220,7 @@ class Plan:
             else:
                 rows, added = self._resuming.sort_out(database, rows, self._in_memory)
             database.executemany(sql.ADD_ITEM, [row.bound() for row in rows])
-        links = sum(row.link_key is not None for row in rows)
-        self._links += links
-        self._keys += links + sum(row.name_key is not None for row in rows)
+        self._keys += sum((row.name_key is not None) + (row.link_key is not None) for row in rows)
         return attrs.evolve(added, repeated=repeated) if repeated else added
 
     def settle(self, *, renames: bool = False) -> Added:
@@ -234,10 +231,8 @@ class Plan:
         added = Added()
         with self._database.writing() as database:
             database.execute(sql.SORT, (self._settled,))
-            self._keys -= database.execute(sql.CLAIM_NAMES, (self._turned,)).rowcount
-            if self._links:
-                self._keys -= database.execute(sql.CLAIM_LINKS, (self._turned,)).rowcount
-                self._links = 0
+            for statement in (sql.CLAIM_NAMES, sql.CLAIM_LINKS):
+                self._keys -= database.execute(statement, (self._turned,)).rowcount
             if self._resuming is not None and self._resuming.last:
                 # Names of items that the sources no longer have go to the items that want them now.
                 last = self._resuming.last
