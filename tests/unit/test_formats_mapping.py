@@ -196,6 +196,17 @@ def test_names_with_their_group_before_them_are_found() -> None:
     assert mapped(dataset(found(named("other"), box=BOX)), config)[1] == {"no_entry": 1}
 
 
+def test_a_group_and_a_name_are_not_another_name() -> None:
+    """Where nothing can be nested, both classes have a text that is not taken for the other."""
+    mapping = LabelMapping(shape="segmentation")
+    classes = (named("car", "sports"), named("sports car"))
+    config = config_of(dataset(classes=classes), mapping)
+    assert [each.value for each in config.entries] == ["sports car de87932b", "sports car"]
+    for each, entry in zip(classes, config.entries, strict=True):
+        image, _, _ = mapped(dataset(found(each, parts=[[RING]])), config, mapping)
+        assert keys(image) == [entry.key]
+
+
 def test_names_in_other_letters_are_told() -> None:
     """A configuration says which names labellers will see in other letters, and which met."""
     losses = Losses()
@@ -208,6 +219,33 @@ def test_names_in_other_letters_are_told() -> None:
         "1 x names in letters that an entry cannot have, now in other letters"
         " ('кошка' is 'koshka')"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "text"),
+    [
+        ("Käfer (100 %)", "kafer_100_987d579b", "Käfer (100 %)"),  # a text may have these signs
+        ("C++", "c_f1deb75f", "C f1deb75f"),
+        ("cpp_0123abcd", "cpp_0123abcd_5c3082e6", "cpp_0123abcd"),  # as if it had a hash
+        ("+++", "unnamed_29f5099b", "unnamed 29f5099b"),
+        ("caf\ue000", "caf_05f1527f", "caf 05f1527f"),  # a letter in no alphabet is lost
+        ("ca\u200dr", "car", "car"),  # nobody sees this one
+    ],
+)
+def test_keys_and_texts(name: str, key: str, text: str) -> None:
+    """They have a hash if something is lost that may tell names apart, and only then."""
+    (entry,) = config_of(dataset(classes=(named(name),)), LabelMapping()).entries
+    assert (entry.key, entry.value) == (key, text)
+
+
+def test_keys_that_cannot_be_had() -> None:
+    """A reserved key of full length gives way to a hash; two names may share even that."""
+    long = "x" * 30
+    config = config_of(dataset(classes=(named(long),)), LabelMapping(select=long))
+    assert [each.key for each in config.entries] == ["x" * 21 + "_666a596d"]
+    same = [named(f"{long}{number}") for number in (20969, 22322)]  # found by trying
+    with pytest.raises(FormatError, match=r"x22322' and 'x+20969' cannot be told apart"):
+        config_of(dataset(classes=(*same,)), LabelMapping())
 
 
 def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -245,6 +283,8 @@ def test_what_is_sure_comes_before_what_is_likely() -> None:
     assert (keys(image), lost) == ([("vehicle", "auto")], {})
     image, lost, _ = mapped(dataset(found(named("CAR"), box=BOX)), config)
     assert (keys(image), lost) == (["car"], {})
+    config.add_rectangle("dash", "-")  # nothing else is like a name of separators alone
+    assert mapped(dataset(found(named("_"), box=BOX)), config)[1] == {"no_entry": 1}
 
 
 def test_what_is_lacking_is_added() -> None:
