@@ -179,8 +179,7 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
             if isinstance(work, tuple) or (verdict := work.verdict) is None:
                 self._hand_over(work)
                 continue
-            is_skipped = verdict.outcome is Outcome.SKIPPED
-            dataset_id, media_id = work.there if is_skipped else ("", "")
+            dataset_id, media_id = work.there
             result = UploadResult(
                 item=work.item,
                 outcome=verdict.outcome,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import gc
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from datagym_async._runs import _disk, lock_path
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.uploads import UploadItem
 from datagym_async.uploads.plan import (
+    SCHEMA,
     Job,
     Plan,
     State,
@@ -37,6 +39,7 @@ from datagym_async.uploads.sources import Candidate
 if TYPE_CHECKING:
     from datagym_async._runs import Database
 
+TABLES = re.findall(r"CREATE TABLE (\w+)", SCHEMA)
 JOB = Job("https://a.example", "d-1", "photos", "digest-1")
 
 
@@ -423,7 +426,8 @@ def test_what_lies_among_journals_hides_none(tmp_path: Path) -> None:
     found = {job.path.stem: job.problem for job in list_jobs(tmp_path)}
 
     assert (set(found), found["a"]) == ({"a", "folder", "pipe"}, "")
-    assert found["pipe"].startswith("It cannot be read: ")
+    assert found["folder"].startswith(f"It cannot be read: {tmp_path}/folder.journal is a folder")
+    assert found["pipe"].startswith(f"It cannot be read: {tmp_path}/pipe.journal is a pipe")
     assert [job.path.stem for job in clean_jobs(tmp_path, unfinished=True)] == ["a"]
     with pytest.raises(ConfigurationError, match=r"pipe\.journal cannot be read \(Not a dir"):
         list_jobs(tmp_path / "pipe.journal")
@@ -455,6 +459,30 @@ def test_a_journal_that_is_open_elsewhere(tmp_path: Path) -> None:
             ours.execute("BEGIN IMMEDIATE")
 
     assert "close it in the other program" in unusable(path, locked.value)
+
+
+def test_what_a_kill_at_the_very_beginning_leaves_is_listed_and_cleaned(path: Path) -> None:
+    """Without tables, or without a run; the same upload makes a whole one of it."""
+    make(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.executescript(f"DROP TABLE {'; DROP TABLE '.join(TABLES)}")
+        database.execute("PRAGMA user_version = 0")
+    lock_path(path).unlink()
+    assert show_job(path).problem == "It is empty."
+
+    make(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.execute("DELETE FROM run")
+        database.execute("DELETE FROM meta WHERE name IN ('words', 'count', 'options')")
+    job = show_job(path)
+    assert (job.problem, job.sources, job.runs, job.complete) == ("", "photos", 0, False)
+    assert (job.started, job.last_active, job.words, job.count, job.options) == (
+        *(None, None, None),
+        *(0, {}),
+    )
+    assert clean_jobs(path.parent) == []
+    assert clean_jobs(path.parent, older_than=timedelta(days=9), unfinished=True) == [job]
+    assert [*path.parent.iterdir()] == []
 
 
 def test_a_job_that_is_not_there(tmp_path: Path) -> None:

@@ -53,9 +53,6 @@ _CHANGED = Verdict(
 )
 
 
-NOWHERE = ("", "")  # ids of an unknown dataset and media
-
-
 @attrs.define
 class Planned:
     """One item of the plan in flight, and later its bytes."""
@@ -68,7 +65,7 @@ class Planned:
     doubt: bool = False  # an attempt of an earlier run may have arrived since
     is_held: bool = False  # the target had its name before the first run
     warnings: tuple[str, ...] = ()  # warnings, whatever its outcome
-    there: tuple[str, str] = NOWHERE  # the dataset and media of its name, for one that is skipped
+    there: tuple[str, str] = ("", "")  # of one that is skipped, the dataset and media of its name
     # Once it is read:
     body: Body | None = None  # what to send; None for links and items that are not sent
     source: ByteSource | None = None  # of the body's bytes, if the body is not a file
@@ -320,7 +317,7 @@ class Plan:
 
         planned.verdict = judge(item, wanted, of)
         if planned.verdict is not None and planned.verdict.outcome is Outcome.SKIPPED:
-            planned.there = database.execute(sql.LISTED_AT, (key,)).fetchone() or NOWHERE
+            planned.there = database.execute(sql.LISTED_AT, (key,)).fetchone()
         return planned
 
     def note_prepared(self, sent: Iterable[tuple[int, bytes]]) -> None:
