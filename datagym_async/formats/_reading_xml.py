@@ -254,7 +254,7 @@ class _Voc:
         )
         if not (name and image.width and image.height):
             picture = self._pictures.of(stem) or self._pictures.of(Path(name).stem)
-            image.name = name or (picture.name if picture else file.stem)
+            image.name = picture.name if picture else file.stem
             measure(image, picture, self._losses)
         if name:
             image.name = named_as_found(name, stem, self._pictures, str(file), self._losses)

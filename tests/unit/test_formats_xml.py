@@ -62,6 +62,29 @@ def test_files_that_count_from_zero_are_told(tmp_path: Path) -> None:
     text(tmp_path / "a.xml", voc(bndbox(0, 0, 10, 10)))
     (image,), lost = read(open_dataset(tmp_path))
     assert (box(image.objects[0]), lost) == ((0, 0, 10, 10), {"zero_based": 1})
+    (image,), lost = read(open_dataset(tmp_path, zero_based=True))
+    assert (box(image.objects[0]), lost) == ((0, 0, 10, 10), {})
+    # Farther out it is no matter of counting, and stays where it is.
+    text(tmp_path / "a.xml", voc(bndbox(-5, 3, 10, 10)))
+    (image,), lost = read(open_dataset(tmp_path))
+    assert (box(image.objects[0]), lost) == ((-6, 2, 16, 8), {})
+
+
+def test_noise_beyond_the_edge_in_voc(tmp_path: Path) -> None:
+    """Rounded edges are those of the image; more than noise is not changed."""
+    text(tmp_path / "a.xml", voc(bndbox(0.995, 1, 200.005, 100.005), bndbox(1, 1, 201, 101)))
+    (image,), lost = read(open_dataset(tmp_path))
+    assert [box(each) for each in image.objects] == [(0, 0, 200, 100), (0, 0, 201, 101)]
+    assert lost == {"zero_based": 1}
+
+
+def test_one_file_of_voc(tmp_path: Path) -> None:
+    """It is read alone; the image that it names has its size, if it is called otherwise."""
+    for name in ("a", "b"):
+        text(tmp_path / f"{name}.xml", voc(CAR, name="c.png", size=""))
+    picture(tmp_path / "c.png")
+    (image,), lost = read(open_dataset(tmp_path / "b.xml"))
+    assert (image.name, image.width, len(image.objects), lost) == ("c.png", 200, 1, {})
 
 
 SIZES: list[tuple[str, tuple[int, int], dict[str, int]]] = [
@@ -70,6 +93,8 @@ SIZES: list[tuple[str, tuple[int, int], dict[str, int]]] = [
     ("", (200, 100), {}),
     ("<width>0</width><height>0</height>", (200, 100), {}),
     ("<width>x</width>", (200, 100), {}),
+    ("<width>640</width>", (200, 100), {}),
+    ("<height>480</height>", (200, 100), {}),
 ]
 
 
@@ -81,7 +106,7 @@ def test_a_size_that_is_missing_is_that_of_the_image(
     text(tmp_path / "Annotations" / "a.xml", voc(CAR, size=size))
     if found == (200, 100):
         (image,), without = read(open_dataset(tmp_path))
-        assert (image.width, image.height, without) == (None, None, {"size": 1})
+        assert (None in (image.width, image.height), without) == (True, {"size": 1})
     picture(tmp_path / "JPEGImages" / "a.png")
     (image,), told_now = read(open_dataset(tmp_path))
     assert ((image.width, image.height), told_now) == (found, lost)
@@ -126,6 +151,13 @@ def test_turned_boxes_of_cvat_in_voc(tmp_path: Path) -> None:
     ((ring,),) = rings(image.objects[0])
     assert [(round(x, 6), round(y, 6)) for x, y in ring] == [(40, 10), (40, 50), (20, 50), (20, 10)]
     assert (image.objects[0].box, box(image.objects[1]), lost) == (None, (10, 20, 40, 20), {})
+    # An outline is what it is; a turned box may well begin beyond the edge.
+    outline = "<polygon><x1>1</x1><y1>2</y1><x2>9</x2><y2>2</y2><x3>9</x3><y3>7</y3></polygon>"
+    turned = turn.format(90)
+    text(tmp_path / "a.xml", voc(f"{CAR}{outline}{turned}", f"{bndbox(0, 0, 10, 10)}{turned}"))
+    (image,), lost = read(open_dataset(tmp_path))
+    assert (rings(image.objects[0]), lost) == ([[[(1, 2), (9, 2), (9, 7)]]], {})
+    assert min(x for x, _ in rings(image.objects[1])[0][0]) == pytest.approx(-1)
 
 
 def test_images_of_voc_that_were_renamed(tmp_path: Path) -> None:
@@ -176,10 +208,14 @@ def test_what_voc_does_not_know_is_counted(tmp_path: Path) -> None:
     """Actions and points of VOC2012, and what other tools add; an empty outline costs no box."""
     actions = f"{CAR}<actions><jumping>1</jumping></actions><point><x>1</x><y>2</y></point>"
     objects = [actions, f"{CAR}<distance>5</distance>", f"{CAR}<polygon></polygon><type>box</type>"]
+    objects += [f"{CAR}<id>5</id>", f"{CAR}<more><x><y>5</y></x></more>"]
+    objects += [f"{CAR}<difficult>1</difficult><distance>5</distance>"]
     text(tmp_path / "a.xml", voc(*objects))
     (image,), lost = read(open_dataset(tmp_path))
-    assert [box(each) for each in image.objects] == [(0, 10, 200, 90)] * 3
-    assert lost == {"extra": 2, "part": 1}
+    assert [box(each) for each in image.objects] == [(0, 10, 200, 90)] * 6
+    assert lost == {"extra": 4, "part": 1}
+    counted = formats.read(tmp_path).losses.count(LossKind.EXTRA)
+    assert counted == 5  # each object once, also if it has marks besides
 
 
 def test_turned_boxes_beside_voc(tmp_path: Path) -> None:
@@ -196,6 +232,7 @@ BAD_OBJECTS = [
     (bndbox(1, 2, 3, name="car"), "'' is not a number for <ymax>"),
     (bndbox(1, 2, "nan", 4), "'nan' is not a number for <xmax>"),
     (bndbox(10, 2, 3, 4), "its box ends before it begins"),
+    (bndbox(1, 20, 3, 4), "its box ends before it begins"),
     (bndbox(1, 2, 3, 4, name=""), "it has no class"),
     ("", "it has no class"),
     ("<name>a</name><polygon><x1>1</x1><y1>2</y1></polygon>", "x and y of 3 points"),
@@ -350,6 +387,32 @@ def test_tags_of_one_image_are_bounded(tmp_path: Path, monkeypatch: pytest.Monke
     assert "b.xml: more than 1,000 tags in one <annotation>" in str(losses.report())
 
 
+def test_tags_of_one_file_are_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many images, and many shapes of a track, are not held together; points of skeletons are."""
+    for name, value in (("_MOST_INSIDE", 10), ("_PIECE", 100), ("_MOST_OF_ONE", 1000)):
+        monkeypatch.setattr(f"datagym_async.formats._reading_xml.{name}", value)
+    shape = '<box label="car" xtl="1" ytl="2" xbr="3" ybr="4">{}<attribute name="a"/></box>'
+    images = "".join(
+        f'<image name="{each}">{shape * 4}</image>'.replace("{}", "") for each in "abc"
+    )
+    path = text(tmp_path / "a.xml", f"<annotations>{images}</annotations>")
+    found, lost = read(open_dataset(path))
+    assert ([len(each.objects) for each in found], lost) == ([4] * 3, {"size": 3})
+    shapes = "".join(shape.replace("label", f'frame="{at}" label').format("") for at in range(30))
+    points = f'<track label="nose">{shape.format("") * 2}</track>'
+    tracks = f'<track label="car">{points}{shapes}</track>'
+    found, lost = read(open_dataset(text(path, f"<annotations>{tracks}</annotations>")))
+    assert (len(found), lost) == (30, {"track": 1})
+    full = points.replace("</track>", '<box frame="1"/>' * 3 + "</track>")
+    more = f'<track label="car">{full}</track><track label="car">{shapes}</track>'
+    found, lost = read(open_dataset(text(path, f"<annotations>{more}</annotations>")))
+    assert (len(found), lost) == (30, {"track": 1})
+    more = f'<track label="car">{points}{shapes}{points}</track>'
+    found, losses = told(open_dataset(text(path, f"<annotations>{more}</annotations>")))
+    assert len(found) == 30  # what stands before it is read
+    assert "more than 10 tags in one <track>" in str(losses.report())
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])
 def test_marks_in_front_are_taken(tmp_path: Path, encoding: str) -> None:
     """A mark of order, and UTF-16 with or without it, are XML."""
@@ -423,6 +486,11 @@ def test_parts_of_voc(tmp_path: Path) -> None:
     text(tmp_path / "ImageSets" / "Main" / "train.txt", "b\n")
     (image,), _ = read(open_dataset(tmp_path, split="train"))
     assert image.name == "b.png"
+    text(tmp_path / "bare" / "ImageSets" / "Main" / "train.txt", "c\n")  # beside its files
+    for name in ("c", "d"):
+        text(tmp_path / "bare" / f"{name}.xml", voc(CAR, name=f"{name}.png"))
+    (image,), _ = read(open_dataset(tmp_path / "bare", split="train"))
+    assert image.name == "c.png"
     text(tmp_path / "Annotations" / "val" / "c.xml", voc(CAR, name="c.png"))
     (image,), _ = read(open_dataset(tmp_path, split="val"))
     assert image.name == "val/c.png"
@@ -498,7 +566,7 @@ def test_cvat_turned_boxes(tmp_path: Path) -> None:
 
 def test_cvat_outlines_lines_and_points(tmp_path: Path) -> None:
     """Each is what it is; several points are told apart, and noise beyond the edge is snapped."""
-    found, _ = one(tmp_path, '<polygon label="car" points="-0.001,0;200.004,0.5;3,100.00"/>')
+    found, _ = one(tmp_path, '<polygon label="car" points="-0.001,0;200.004,0.5;3,100.004"/>')
     assert rings(found) == [[[(0, 0), (200, 0.5), (3, 100)]]]
     found, _ = one(tmp_path, '<polyline label="car" points="1,2;3.5,4"/>')
     assert found.line == [(1, 2), (3.5, 4)]
@@ -591,7 +659,9 @@ BAD_SHAPES = [
     ('<box xtl="1" ytl="2" xbr="3" ybr="4"/>', "no class"),
     ('<polygon label="car" points="1,2;3,4"/>', "x and y of 3 points"),
     ('<polygon label="car" points="1,2;3,4;5"/>', "5 numbers"),
+    ('<polygon label="car" points="1,2;3,4;5,6;7"/>', "7 numbers"),
     ('<polygon label="car" points="1,2;3,4;a,b"/>', "'a' is not a number"),
+    ('<mask label="car" rle="1,3" left="0" top="0" width="-2" height="-2"/>', "is not read"),
     ('<polyline label="car"/>', "x and y of 2 points"),
     ('<mask label="car" rle="1,2" left="0" top="0" width="2" height="2"/>', "covers 3 pixels of 4"),
     ('<mask label="car" rle="-1,5" left="0" top="0" width="2" height="2"/>', "covers"),
@@ -629,13 +699,24 @@ def test_images_of_cvat(tmp_path: Path) -> None:
         ("b.png", 640, 1), ("c.png", None, 0), ("a.png", 200, 2)
     ]  # fmt: skip
     assert lost == {"broken": 2, "doubled": 1, "size": 1}
+    assert [each.is_labelled for each in images] == [True, False, True]
     assert [each.name for each in dataset.categories] == ["car", "person", "unused", "dog"]
+    # An image whose shapes are all lost is not one without labels; a label needs a name.
+    bare = cvat(
+        '<cuboid label="car"/>', meta="<label><name/></label>", more='<image name="b.png"/>'
+    )
+    found = formats.read(text(tmp_path / "annotations.xml", bare))
+    assert [each.media_name for each in found.images] == ["b.png"]
+    assert {each.kind: each.count for each in found.losses.items} == {
+        LossKind.CUBOID: 1, LossKind.SIZE: 1
+    }  # fmt: skip
 
 
 def test_projects_of_cvat(tmp_path: Path) -> None:
     """Its images lie in a folder for each subset, where several may have one name."""
     images = "".join(f'<image name="a.png" subset="{part}"/>' for part in ("Train", "Test"))
-    text(tmp_path / "p.xml", f"<annotations><meta><project/></meta>{images}</annotations>")
+    meta = "<meta><project/><dumped>2024-01-01</dumped></meta>"
+    text(tmp_path / "jobs" / "1" / "p.xml", f"<annotations>{meta}{images}</annotations>")
     found, _ = read(open_dataset(tmp_path))
     assert [each.name for each in found] == ["Train/a.png", "Test/a.png"]
 
@@ -692,6 +773,13 @@ def test_cvat_for_video(tmp_path: Path) -> None:
     assert images[0].objects[1].where == f"{tmp_path}/annotations.xml, line 11"
     assert lost == {"track": 1, "broken": 1}
     assert [each.name for each in dataset.categories] == ["car", "dog"]
+    # Without a project there is one task; a frame whose shapes are lost is not one without labels.
+    wrong = '<track label="car" task_id="5"><box frame="7" xtl="1"/></track></annotations>'
+    text(tmp_path / "annotations.xml", VIDEO.replace("</annotations>", wrong))
+    images, _ = read(open_dataset(tmp_path))
+    assert images[1].name == "frame_000007"
+    names = [each.media_name for each in formats.read(tmp_path).images]
+    assert names == ["frame_000002", "frame_000010.jpg"]
 
 
 def test_a_full_disk_under_long_tracks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
