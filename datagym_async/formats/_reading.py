@@ -246,7 +246,7 @@ def of_part(files: list[Path], folder: Path, listed: Path | None, options: Optio
         names |= {each.rpartition(" ")[0].strip() for each in names if each.endswith(_MARKS)}
         names |= {_SUFFIX.sub("", each) for each in names}
         stems = ((each, {composed(each.stem), composed(stem_of(each, folder))}) for each in files)
-        found = [each for each, own in stems if own & names] if names else []
+        found = [each for each, own in stems if own & names]
     if not found:
         inner = ((each, Path(os.path.relpath(each, folder)).parts[:-1]) for each in files)
         found = [each for each, way in inner if usual_part(part) in map(usual_part, way)]
@@ -362,7 +362,7 @@ class Pictures:
         if self._known is None:
             self._known = {}
             for folder in self._folders:
-                for path in files_below(folder, IMAGE_SUFFIXES) if folder.is_dir() else ():
+                for path in files_below(folder, IMAGE_SUFFIXES):
                     self._known.setdefault(composed(stem_of(path, folder)), path)
             last = {name: name.rpartition("/")[2] for name in self._known}
             often = Counter(last.values() if self._is_asked_for else ())
@@ -525,7 +525,7 @@ def gathered(
         each_once = every(ReadClasses(), losses)
         if doubled & owned:
             each_once = _apart(each_once, names, owned, losses)
-        return joined(each_once, doubled, losses) if doubled else each_once
+        return joined(each_once, doubled, losses)
 
     return RawDataset(where=str(where), categories=found.all(), images=images, outlines=outlines)
 

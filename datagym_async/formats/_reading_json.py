@@ -199,7 +199,7 @@ def _mask(text: object, left: float, top: float) -> list[list[Ring]]:
     numpy = extra_module("numpy", FormatError)
     plugin = extra_module("PIL.PngImagePlugin", FormatError, "formats")
     try:
-        data = base64.b64decode(text if isinstance(text, str) else "", validate=True)
+        data = base64.b64decode(str(text), validate=True)
         with plugin.PngImageFile(io.BytesIO(data)) as image:
             if image.width * image.height > MOST_PIXELS:
                 raise BrokenError(f"a mask of {image.width} by {image.height} pixels is too large")
@@ -279,7 +279,8 @@ def _labelbox(row: Mapping[str, Any], where: str, classes: ReadClasses, losses: 
             said = _members(label, "annotations")
             objects = said.get("objects")
             objects = objects if isinstance(objects, list) else []
-            image.is_labelled = image.is_labelled or bool(objects)
+            drawn = any(map(said.get, ("objects", "classifications", "frames")))
+            image.is_labelled = image.is_labelled or drawn
             if "frames" in said:
                 losses.add(LossKind.VIDEO, where)
             elif index:  # by another person, for the same image

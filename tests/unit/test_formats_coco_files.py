@@ -348,6 +348,7 @@ def test_the_parts_of_a_category() -> None:
         ({"bbox": [1, 2, 3]}, "it has no box of four numbers"),
         ({"bbox": [1, 2, -3, 4]}, "its box has a width or height below 0"),
         ({"bbox": "1 2 3 4"}, "it has no box of four numbers"),
+        ({"bbox": [True, 2, 3, 4]}, "it has no box of four numbers"),
         ({"bbox": [5, 6, 3, 4], "bbox_mode": 0}, "its box has a width or height below 0"),
         ({"bbox": [1, 2, 3, 4], "bbox_mode": 2}, "its bbox_mode is neither 0 (two corners)"),
         ({"bbox": [1, 2, 3, 4], "bbox_mode": [0]}, "its bbox_mode is neither 0 (two corners)"),

@@ -71,6 +71,12 @@ def test_labelme_shapes(tmp_path: Path) -> None:
         assert (made.line, lost) == ([(x, y) for x, y in points], {})
     made, _ = one(tmp_path, shape("car", [[1.5, 2]], "point"))
     assert made.point == (1.5, 2)
+    made, _ = one(tmp_path, shape("car", [[0, 0], [9, 0], [9, 9]], "rectangle"))  # half of one
+    assert (made.box, rings(made)) == (None, [[[(0, 0), (9, 0), (9, 9)]]])
+    labelme(tmp_path / "a.json", shape("car", [[1, 2], [3, 4]], "points"))
+    (image,), lost = read(dataset := open_dataset(tmp_path))
+    assert ([each.point for each in image.objects], lost) == ([(1, 2), (3, 4)], {"parts": 1})
+    assert not dataset.outlines
     made, _ = one(tmp_path, shape("car", [[0, 5], [5, 0], [10, 5], [5, 10]], "rotation"))
     assert len(rings(made)[0][0]) == 4
 
@@ -88,6 +94,16 @@ def test_labelme_masks(tmp_path: Path) -> None:
     outline, hole = rings(made)[0]
     assert (outline, hole) == ([(5, 6), (8, 6), (8, 9), (5, 9)], [(6, 7), (7, 7), (7, 8), (6, 8)])
     assert not lost
+
+
+def test_large_masks_of_labelme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small file may hold one of any size, which is not unpacked."""
+    monkeypatch.setattr("datagym_async.formats._reading_json.MOST_PIXELS", 8)
+    mask = shape("car", [[5, 6], [7, 8]], "mask", mask=png(np.ones((3, 3))))
+    labelme(tmp_path / "a.json", mask)
+    (image,), losses = told(open_dataset(tmp_path))
+    assert image.is_labelled
+    assert "shapes[0]: a mask of 3 by 3 pixels is too large" in str(losses.report())
 
 
 def test_labelme_groups_are_one_object(tmp_path: Path) -> None:
@@ -113,7 +129,7 @@ def test_labelme_groups_are_one_object(tmp_path: Path) -> None:
 def test_marks_of_later_parts_of_labelme(tmp_path: Path) -> None:
     """Scores and other members of any part are those of the object."""
     more: dict[str, Any] = {"score": 0.5, "difficult": True}
-    parts = [shape("car", TRIANGLE, group_id=1, **each) for each in ({}, more)]
+    parts = [shape("car", TRIANGLE, group_id=1, **each) for each in ({}, more, {"score": 0.25})]
     labelme(tmp_path / "a.json", *parts)
     (image,), _ = read(open_dataset(tmp_path))
     (found,) = image.objects
@@ -214,6 +230,10 @@ def test_names_and_sizes_of_labelme(tmp_path: Path) -> None:
     assert not lost
     (image,), lost = read(open_dataset(tmp_path / "s" / "b.json"))
     assert image.name == "b.png"
+    labelme(tmp_path / "one" / "d.json", imagePath="e.png", imageWidth=None)
+    picture(tmp_path / "one" / "e.png", 30, 20)
+    (image,), lost = read(open_dataset(tmp_path / "one"))
+    assert (image.name, image.width, image.is_labelled, lost) == ("e.png", 30, False, {})
 
 
 BAD_SHAPES = [
@@ -222,6 +242,10 @@ BAD_SHAPES = [
     (shape("car", TRIANGLE[:2]), "a polygon of 2 points"),
     (shape("car", None), "points must be a list"),
     (shape("car", [[1, 2, 3]] * 3), "must be x and y"),
+    (shape("car", [{"x": 1, "y": 2}] * 3), "must be x and y"),
+    (shape("car", [5] * 3), "must be x and y"),
+    (shape("car", TRIANGLE, ["polygon"]), "['polygon']\" is not a known type of shape"),  # type: ignore[arg-type]
+    (shape("car", [[1, 1]], "mask", mask=5), "not a PNG in base64"),
     (shape("car", [["a", 2]] * 3), "'a' is not a number"),
     (shape("car", [[None, 2]] * 3), "is not a number"),
     (shape("car", [[True, 2]] * 3), "is not a number"),
@@ -312,6 +336,8 @@ def test_labelbox(tmp_path: Path) -> None:
         {"name": "spot", "point": points[0]},
         {"name": "mask", "annotation_kind": "ImageSegmentationMask", "mask": {"url": "https://x"}},
         {"name": "car", "bounding_box": {**sides, "left": None}},
+        {"name": "car", "bounding_box": {**sides, "width": -1}},
+        {"name": "car", "bounding_box": {**sides, "height": -1}},
         None,
         {"name": "roof", "polygon": points[:2]},
         {"name": "lane", "line": points[:1]},
@@ -334,11 +360,39 @@ def test_labelbox(tmp_path: Path) -> None:
     assert (box(car), rings(roof)) == ((1, 2, 3.5, 4), [[[(1, 2), (3, 4), (5, 0)]]])
     assert (lane.line, spot.point) == ([(1, 2), (3, 4), (5, 0)], (1, 2))
     assert {each.kind.value: each.count for each in losses.report().items} == {
-        "classification": 2, "broken": 8, "video": 1
+        "classification": 2, "broken": 10, "video": 1
     }  # fmt: skip
     broken = next(each for each in losses.report().items if each.kind is LossKind.BROKEN)
     assert broken.examples[0].startswith(f"{path}, line 1: an object of the kind ImageSegm")
     assert [each.name for each in dataset.categories] == ["car", "roof", "lane", "spot", "mask"]
+
+
+def test_rows_of_labelbox_that_are_not_as_they_should_be(tmp_path: Path) -> None:
+    """What is of another kind is nothing; an image whose labels are lost is left out."""
+    row = orjson.loads(labelbox(row={"external_id": 5, "global_key": "", "id": "x"}))
+    rows = [row | {"media_attributes": [], "projects": {"p": 5}}]
+    wrong: list[Any] = [5, [5], [{"annotations": 5}], [{"annotations": {"objects": 5}}]]
+    rows += [row | {"projects": {"p": {"labels": each}}} for each in wrong]
+    rows += [row | {"projects": []}, {"data_row": [], "projects": {}}]
+    (image,), lost = read(open_dataset(text(tmp_path / "a.ndjson", _lines(rows))))
+    assert (image.name, image.width, image.objects) == ("x", 200, [])
+    assert lost == {"size": 1, "doubled": 5, "broken": 1}
+    lists = dict.fromkeys(("classifications", "relationships"), 5)
+    path = text(tmp_path / "a.ndjson", labelbox({"name": "car"}, **lists))
+    more = [{"classifications": [{"name": "a"}]}, {"frames": {"1": {}}}, {}]
+    for number, said in enumerate(more):
+        with path.open("ab") as file:
+            row = {"external_id": f"{number}.png"}
+            file.write(labelbox(row=row, **said))  # type: ignore[arg-type]
+    found = formats.read(path)
+    assert [each.media_name for each in found.images] == ["2.png"]
+    assert {each.kind.value: each.count for each in found.losses.items} == {
+        "broken": 1, "classification": 1, "video": 1
+    }  # fmt: skip
+
+
+def _lines(rows: list[Any]) -> bytes:
+    return b"\n".join(map(orjson.dumps, rows))
 
 
 def test_labelbox_as_a_list(tmp_path: Path) -> None:
@@ -388,10 +442,12 @@ def test_a_line_without_end_is_one_loss(tmp_path: Path) -> None:
         file.truncate(20 * 2**20)
         file.seek(0, os.SEEK_END)
         file.write(b"\n" + labelbox(row={"external_id": "b.png"}))
-    images, losses = told(open_dataset(path, "labelbox"))
-    assert [each.name for each in images] == ["a.png", "b.png"]
-    (lost,) = losses.report().items
-    assert lost.examples == (f"{path}, line 2: it has more than 16 MB",)
+    for _ in range(2):
+        images, losses = told(open_dataset(path, "labelbox"))
+        assert [each.name for each in images] == ["a.png", "b.png"]
+        (lost, *_) = losses.report().items
+        assert lost.examples[0] == f"{path}, line 2: it has more than 16 MB"
+        os.truncate(path, 2**20 * 40)  # the end of the file is the end of a line, too
 
 
 @pytest.mark.parametrize(

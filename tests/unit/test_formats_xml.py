@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sqlite3
 import tracemalloc
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +95,8 @@ SIZES: list[tuple[str, tuple[int, int], dict[str, int]]] = [
     ("", (200, 100), {}),
     ("<width>0</width><height>0</height>", (200, 100), {}),
     ("<width>x</width>", (200, 100), {}),
+    ("<width>640.5</width><height>480</height>", (200, 100), {}),
+    ("<width>-640</width><height>480</height>", (200, 100), {}),
     ("<width>640</width>", (200, 100), {}),
     ("<height>480</height>", (200, 100), {}),
 ]
@@ -107,6 +111,9 @@ def test_a_size_that_is_missing_is_that_of_the_image(
     if found == (200, 100):
         (image,), without = read(open_dataset(tmp_path))
         assert (None in (image.width, image.height), without) == (True, {"size": 1})
+        text(tmp_path / "JPEGImages" / "a.png", "no image")
+        (image,), without = read(open_dataset(tmp_path))
+        assert (image.width, image.height, without) == (None, None, {"size": 1})
     picture(tmp_path / "JPEGImages" / "a.png")
     (image,), told_now = read(open_dataset(tmp_path))
     assert ((image.width, image.height), told_now) == (found, lost)
@@ -140,6 +147,7 @@ def test_outlines_beside_voc(tmp_path: Path, points: str) -> None:
     assert rings(second.objects[0]) == rings(first.objects[0])
     assert box(second.objects[0]) == (0, 10, 200, 90)
     assert (lost, dataset.outlines) == ({}, True)
+    assert not open_dataset(tmp_path / "b.xml").outlines  # there is a box for each
 
 
 def test_turned_boxes_of_cvat_in_voc(tmp_path: Path) -> None:
@@ -425,6 +433,7 @@ def test_a_pipe_and_a_circle_of_links(tmp_path: Path) -> None:
     """Neither is waited for, nor gone around."""
     text(tmp_path / "a.xml", voc(CAR))
     os.mkfifo(tmp_path / "b.xml")
+    text(tmp_path / "._a.xml", "of a Mac")
     (tmp_path / "again").symlink_to(tmp_path)
     images, lost = read(open_dataset(tmp_path, "voc"))
     assert (len(images), lost) == (1, {"broken": 1})
@@ -448,11 +457,39 @@ def test_names_of_images(tmp_path: Path) -> None:
     text(tmp_path / "b.xml", voc(CAR, name="pictures\\b.png"))
     text(tmp_path / "c.xml", voc(CAR, name=""))
     text(tmp_path / "d.xml", voc(CAR, name="my%20image.png"))
+    text(tmp_path / "train" / "e.xml", voc(CAR, name="pictures/e.png"))
     picture(tmp_path / "c.jpg")
     images, lost = read(open_dataset(tmp_path, "voc"))
-    names = ["pictures\\b.png", "c.jpg", "my%20image.png", "train/a.png", "valid/a.png"]
-    assert [each.name for each in images] == names
+    names = ["pictures\\b.png", "c.jpg", "my%20image.png", "train/a.png", "pictures/e.png"]
+    assert [each.name for each in images] == [*names, "valid/a.png"]
     assert not lost
+
+
+def test_images_of_one_name_in_several_folders(tmp_path: Path) -> None:
+    """Each file has the image with its folders; in a folder that is named, the only one will do."""
+    for folder, width in (("x/", 50), ("x/images/", 60)):
+        text(tmp_path / "both" / f"{folder}a.xml", voc(CAR, size=""))
+        picture(tmp_path / "both" / f"{folder}a.png", width)
+    images, lost = read(open_dataset(tmp_path / "both"))
+    assert ({each.name: each.width for each in images}, lost) == (
+        {"x/a.png": 50, "x/images/a.png": 60}, {}
+    )  # fmt: skip
+    text(tmp_path / "set" / "Annotations" / "x" / "b.xml", voc(CAR, name="b.png", size=""))
+    picture(tmp_path / "set" / "JPEGImages" / "y" / "b.png")
+    (image,), lost = read(open_dataset(tmp_path / "set"))
+    assert (image.name, image.width, lost) == ("x/b.png", None, {"size": 1})
+    named = open_dataset(tmp_path / "set", images=tmp_path / "set" / "JPEGImages")
+    (image,), lost = read(named)
+    assert (image.name, image.width, lost) == ("x/b.png", 200, {})
+    # They may lie outside, or in a folder below the labels that says nothing of the name.
+    text(tmp_path / "parts" / "train" / "labels" / "c.xml", voc(CAR, name="c.png", size=""))
+    picture(tmp_path / "elsewhere" / "train" / "c.png")
+    (image,), lost = read(open_dataset(tmp_path / "parts", images=tmp_path / "elsewhere"))
+    assert (image.name, image.width, lost) == ("train/labels/c.png", 200, {})
+    text(tmp_path / "flat" / "d.xml", voc(CAR, name="d.png", size=""))
+    picture(tmp_path / "flat" / "JPEGImages" / "d.png")
+    (image,), lost = read(open_dataset(tmp_path / "flat"))
+    assert (image.name, image.width, lost) == ("d.png", 200, {})
 
 
 def test_images_of_one_name(tmp_path: Path) -> None:
@@ -467,6 +504,23 @@ def test_images_of_one_name(tmp_path: Path) -> None:
         LossKind.BROKEN: 2,
     }
     assert "3.xml: another image of the name a.png has another size" in str(losses.report())
+
+
+@pytest.mark.parametrize("sizes", [(None, ""), ("", None)])
+def test_images_of_one_name_and_one_size(
+    tmp_path: Path, sizes: tuple[str | None, str | None]
+) -> None:
+    """One may lack it; labels of one that are lost are labels of the image."""
+    for number, size in enumerate(sizes):
+        text(tmp_path / f"{number}.xml", voc(CAR, size=size))
+    (image,), lost = read(open_dataset(tmp_path, "voc"))
+    assert (image.width, image.height, len(image.objects)) == (200, 100, 1)
+    assert lost == {"doubled": 1, "size": 1}
+    for number, size in enumerate(sizes):
+        bad = [bndbox(9, 9, 2, 2)] if size is None else []
+        text(tmp_path / f"{number}.xml", voc(*bad, size=size))
+    (image,), _ = read(open_dataset(tmp_path, "voc"))
+    assert (image.is_labelled, image.objects) == (True, [])
 
 
 def test_folders_in_parts(tmp_path: Path) -> None:
@@ -598,6 +652,15 @@ def test_cvat_ellipses(tmp_path: Path) -> None:
     assert ring[0] == (70, 50)
     assert max(y for _, y in ring) == pytest.approx(60, abs=0.1)
     assert lost == {"curve": 1}
+    shape = '<ellipse label="car" cx="100" cy="50" rx="40" ry="40" rotation="90"/>'
+    ((ring,),) = rings(one(tmp_path, shape)[0])
+    middles = [((x + u) / 2, (y + v) / 2) for (x, y), (u, v) in pairwise([*ring, ring[0]])]
+    assert min(math.dist(each, (100, 50)) for each in middles) > 40 - 0.1
+    ((ring,),) = rings(one(tmp_path, shape.replace('ry="40"', 'ry="10"'))[0])
+    assert max(y for _, y in ring) == pytest.approx(90, abs=0.1)  # turned: as high as it was wide
+    assert max(x for x, _ in ring) == pytest.approx(110, abs=0.1)
+    ((ring,),) = rings(one(tmp_path, shape.replace('"40"', '"0"'))[0])
+    assert {*ring} == {(100, 50)}
 
 
 def test_cvat_skeletons(tmp_path: Path) -> None:

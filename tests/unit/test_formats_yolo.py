@@ -365,6 +365,13 @@ def test_the_upright_image_is_measured(tmp_path: Path) -> None:
     assert (image.width, image.height) == (100, 200)
     assert box(image.objects[0]) == (25, 50, 50, 100)
     assert lost == {"turned": 1}
+    # What is no orientation is none; trainers do not turn other images.
+    (tmp_path / "images" / "a.jpg").rename(tmp_path / "images" / "a.png")
+    picture(tmp_path / "images" / "a.png", exif=exif)
+    exif[0x0112] = 9
+    picture(tmp_path / "images" / "b.jpg", exif=exif)
+    images, lost = read(open_dataset(tmp_path, "yolo"))
+    assert ([(each.width, each.height) for each in images], lost) == ([(200, 100)] * 2, {})
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "bmp", "webp", "tif", "gif"])
