@@ -97,11 +97,12 @@ class LoaderDataset(IterableDataset[object]):
             world size from ``torch.distributed`` if it is initialised now, else from the
             environment (``RANK`` and ``WORLD_SIZE``, as ``torchrun`` sets them), else there is only
             one.
-        world_size: Number of these trainings.
+        world_size: Number of these trainings; None if `rank` is None.
         num_workers: That of the DataLoader; `len` needs it, and another number is then refused.
 
     Raises:
-        ConfigurationError: `config` has a shard, or the rank is not below the world size.
+        ConfigurationError: `config` has a shard, the rank is not below the world size, or only one
+            of them is given.
     """
 
     def __init__(
@@ -384,8 +385,10 @@ def _epoch_of(state: State | Sequence[State]) -> int:
 
 def _place(rank: int | None, world_size: int | None) -> tuple[int, int]:
     """Return rank and world size as given, or from torch or the environment."""
+    if rank is not None and world_size is not None:
+        return rank, world_size
     if rank is not None or world_size is not None:
-        return rank or 0, 1 if world_size is None else world_size
+        raise ConfigurationError(f"rank is {rank} and world_size {world_size}; pass both or none")
     distributed = sys.modules.get("torch.distributed")
     if distributed is not None and distributed.is_available() and distributed.is_initialized():
         return distributed.get_rank(), distributed.get_world_size()

@@ -214,10 +214,9 @@ class _Making:
         target, original = self._folder / thumb, ""
         try:
             content = await self._looked.load(subject)
-        except (APIError, OSError) as error:
+        except APIError as error:
             check_reachable(error, self._patience)
-            words = getattr(error, "strerror", None) or str(error)
-            made = Thumbnail(problem=printable(words))
+            made = Thumbnail(problem=printable(str(error)))
         else:
             self._patience.in_a_row = 0
             made = await maker(content, target)

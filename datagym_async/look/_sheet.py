@@ -124,7 +124,7 @@ async def build_sheet(
         content: bytes | Path | None = None
         try:
             content = await looked.load(subject)
-        except (APIError, OSError) as error:
+        except APIError as error:
             check_reachable(error, patience)
         else:
             patience.in_a_row = 0

@@ -119,6 +119,14 @@ def given(torch: Standing, workers: list[LoaderDataset]) -> list[object]:
     return values
 
 
+def left_after(dataset: LoaderDataset, count: int) -> list[object]:
+    """Iterate, and leave after so many values."""
+    iteration = iter(dataset)
+    values = [next(iteration) for _ in range(count)]
+    cast("types.GeneratorType[object, None, None]", iteration).close()
+    return values
+
+
 def indexes(values: Iterable[object]) -> list[int]:
     """Return the indexes in batches, sorted."""
     return sorted(index for batch in values for index in cast("tuple[int, ...]", batch))
@@ -407,26 +415,26 @@ def test_a_worker_resumes_a_state_of_its_epoch(
     assert sorted([*seen, *given(torch, [worker])]) == list(range(COUNT))  # type: ignore[type-var]  # numbers
 
 
-@pytest.mark.parametrize("begins", ["nowhere", "here", "in a worker"])
+@pytest.mark.parametrize("begins", ["nowhere", "here", "in a worker", "in the same worker"])
 @pytest.mark.parametrize("epoch", [0, 1])
 def test_a_loaded_state_is_used_once_and_for_its_epoch(
     service: tuple[str, str], torch: Standing, epoch: int, begins: str
 ) -> None:
     """When set_epoch is called again, or for another epoch, that comes from its beginning."""
     first = dataset_of(service, LoaderConfig(shuffle=1))
-    iteration = iter(first)
-    for _ in range(5):
-        next(iteration)
+    left_after(first, 5)
     dataset = dataset_of(service, LoaderConfig(shuffle=1))
     dataset.load_state_dict(first.state_dict())
+    worker = forked(dataset)
     if begins == "here":
-        next(iter(dataset))
-    elif begins == "in a worker":
-        assert len(given(torch, [forked(dataset)])) == COUNT - 5
+        left_after(dataset, 1)
+    elif begins != "nowhere":
+        assert len(given(torch, [worker])) == COUNT - 5
     dataset.set_epoch(epoch)
+    worker = worker if begins == "in the same worker" else forked(dataset)
     resumes = begins == "nowhere" and epoch == 0
 
-    assert len(given(torch, [forked(dataset)])) == (COUNT - 5 if resumes else COUNT)
+    assert len(given(torch, [worker])) == (COUNT - 5 if resumes else COUNT)
 
 
 def test_a_worker_tells_where_it_resumes(service: tuple[str, str], torch: Standing) -> None:
@@ -528,6 +536,13 @@ def test_lengths_are_known_or_said_to_be_unknown(service: tuple[str, str], torch
     assert len(dataset_of(service, LoaderConfig(), num_workers=0)) == COUNT
     uneven = dataset_of(service, LoaderConfig(), rank=0, world_size=3, num_workers=2)
     assert len(uneven) == len(given(torch, [forked(uneven) for _ in range(2)])) == 6
+    torch.worker = Worker(1, 2)
+    assert len(dataset_of(service, num_workers=2)) == COUNT  # of all workers, in each of them
+    torch.worker = None
+    half = dataset_of(service, num_workers=0)
+    left_after(half, 1)
+    half.load_state_dict(half.state_dict())
+    assert (len(half), len(list(half))) == (COUNT, COUNT - 1)  # of an epoch, and what is left of it
     begun = dataset_of(service, rank=0, world_size=3)
     given(torch, [forked(begun) for _ in range(2)])
     assert len(begun) == 6
@@ -555,6 +570,13 @@ def test_rank_and_world_size_are_found(
         vars(distributed)[name] = partial(bool if answer is True else int, answer)
     monkeypatch.setitem(sys.modules, "torch.distributed", distributed)
     assert seen() == [2, 10]
+    for name in ("is_available", "is_initialized"):
+        vars(distributed)[name] = partial(bool, False)
+        assert seen() == [1, 5, 9, 13]
+        vars(distributed)[name] = partial(bool, True)
+    for rank, size in ((0, None), (1, None), (None, 2)):
+        with pytest.raises(ConfigurationError, match="pass both or none"):
+            dataset_of(service, rank=rank, world_size=size)
 
 
 def test_a_copy_has_an_epoch_of_its_own(service: tuple[str, str], torch: Standing) -> None:

@@ -24,8 +24,10 @@ from datagym_async import (
     ConfigurationError,
     DataGymClient,
     FileWriteError,
+    LabeledTask,
     NotFoundError,
     PermissionDeniedError,
+    TaskState,
     UploadConfig,
     UploadItem,
     clean_jobs,
@@ -39,12 +41,15 @@ from datagym_async.formats import FormatError, LossKind
 from datagym_async.labels import (
     Annotation,
     Classification,
+    Incomplete,
     LabelConfig,
     LabeledImage,
     Rectangle,
     Segmentation,
+    to_payload,
 )
 from datagym_async.look import GalleryOptions
+from datagym_async.models import EntryType
 from datagym_async.server import SeedDataset, SeedMedia, SeedProject, SeedVideo, Server
 from datagym_async.testing import Status
 from tests.helpers.full_device import NEEDS_FULL_DEVICE
@@ -221,6 +226,18 @@ async def test_predictions_are_compared(here: World, tmp_path: Path) -> None:
     assert [mark[5] for mark in row["m"]] == [-1, 0]
     assert [mark[5] for mark in row["p"]] == [1, -1]
     assert [short[6] for short in data(gallery, "index")] == [2, 1, 0]
+    counts = {name: count for name, _, count in data(gallery, "meta")["classes"]}
+    assert counts == {"car": 2, "road": 1}  # without those of the predictions
+
+    results = [{"image_id": 1, "category_id": 1, "bbox": [2, 3, 10, 8], "score": 0.9}]
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    options = GalleryOptions(
+        workers=0, compare=tmp_path / "results.json", images=tmp_path / "p.json"
+    )
+    gallery = await here.client.gallery(
+        tmp_path / "site", project_id=here.project.id, options=options
+    )
+    assert (gallery.missed, gallery.false) == (2, 0)
 
 
 async def test_predictions_of_yolo_have_the_sizes_of_the_media(here: World, tmp_path: Path) -> None:
@@ -523,6 +540,28 @@ async def test_labels_that_lie_elsewhere_are_compared(
     assert [(each.key, each.objects) for each in counted.classes] == [("car", 1)]
 
 
+async def test_shares_of_an_image_that_cannot_be_read_are_nowhere(tmp_path: Path) -> None:
+    """Its size is not known; labels without coordinates are counted."""
+    text(tmp_path / "in" / "a.jpg", "nothing")
+    text(tmp_path / "yolo" / "a.txt", "0 0.5 0.5 0.5 0.5\n")
+    task = LabeledTask(
+        media_id="1",
+        media_name="a.jpg",
+        state=TaskState.COMPLETED,
+        annotations=[Annotation("car", Incomplete(EntryType.RECTANGLE, [dict.fromkeys("xywh")]))],
+    )
+    text(tmp_path / "export.json", json.dumps([to_payload(task)]))
+    options = GalleryOptions(workers=0, compare=tmp_path / "yolo", classes=["car"])
+
+    gallery = await look.gallery(
+        tmp_path / "in", tmp_path / "site", labels=tmp_path / "export.json", options=options
+    )
+
+    assert (gallery.failed, gallery.missed, gallery.false) == (1, 0, 0)
+    (row,) = data(gallery, "page")
+    assert (row["m"], row["p"], row["u"], row["w"]) == ([], [], 1, 0)
+
+
 async def test_images_of_all_suffixes_are_in_a_gallery(tmp_path: Path) -> None:
     """Those that an import knows; one that Pillow cannot read is there, and told."""
     photos(tmp_path / "in", "a.jfif", "b.JPE")
@@ -704,6 +743,8 @@ async def test_what_lies_in_the_way_is_left_alone(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigurationError, match="contains something other"):
         await look.gallery(tmp_path / "in", tmp_path / "site", options=IN_THREADS)
+    with pytest.raises(ConfigurationError, match=r"a\.jpg is not a folder; name a new one"):
+        await look.gallery(tmp_path / "in", tmp_path / "in" / "a.jpg", options=IN_THREADS)
     with pytest.raises(ConfigurationError, match="There is no image"):
         await look.gallery(tmp_path / "site", tmp_path / "new", options=IN_THREADS)
     await look.gallery(tmp_path / "in", tmp_path / "new", options=IN_THREADS)
@@ -794,6 +835,8 @@ async def test_a_service_that_is_gone_ends_a_gallery(here: World, tmp_path: Path
     """Its error comes out: each image would say the same."""
     with pytest.raises(ConfigurationError, match="Nothing is named"):
         await here.client.gallery(tmp_path)
-    here.plan.add(Status(401))
-    with pytest.raises(AuthenticationError):
-        await here.client.gallery(tmp_path, project_id=here.project.id, options=IN_THREADS)
+    for path in ("/media/", ""):
+        here.plan.add(Status(401), path=path)
+        with pytest.raises(AuthenticationError):
+            await here.client.gallery(tmp_path, project_id=here.project.id, options=IN_THREADS)
+        assert not (tmp_path / "index.html").exists()
