@@ -166,7 +166,7 @@ class Prefetcher:
             try:
                 with only_cancelled_by_us():
                     loaded = await self._load(number)
-            except (asyncio.CancelledError, KeyboardInterrupt, SystemExit):
+            except asyncio.CancelledError:
                 raise
             except BaseException as error:
                 loaded = Loaded(error=error)

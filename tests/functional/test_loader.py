@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 from collections.abc import AsyncIterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, assert_type
 
 import numpy as np
@@ -376,9 +377,9 @@ async def test_no_error_of_a_function_given_leaves_the_consumer_waiting(full: Wo
     def exhausted(media_: DatasetMedia, error: Exception) -> object:
         raise StopAsyncIteration
 
-    def ended(sample: Sample) -> Sample:
+    def ended(end: type[BaseException], sample: Sample) -> Sample:
         if sample.media.id == media[1]:
-            raise _Outcome
+            raise end
         return sample
 
     load = full.client.loader
@@ -393,11 +394,12 @@ async def test_no_error_of_a_function_given_leaves_the_consumer_waiting(full: Wo
             with pytest.raises(kind):
                 await anext(loader)
     full.plan.faults.clear()
-    transformed = load(full.dataset_id, transform=ended)
-    await anext(transformed)
-    with pytest.raises(_Outcome):
+    for end in (_Outcome, SystemExit, KeyboardInterrupt):
+        transformed = load(full.dataset_id, transform=partial(ended, end))
         await anext(transformed)
-    assert workers() == 0
+        with pytest.raises(end):
+            await anext(transformed)
+        assert workers() == 0
 
 
 async def test_nothing_skips_a_refused_token(full: World) -> None:
