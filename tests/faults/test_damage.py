@@ -144,6 +144,54 @@ async def test_a_manifest_without_a_table_is_damaged(tmp_path: Path, table: str)
             await here.client.download_dataset(here.dataset_id, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("path = 'other.jpg'", "a row in it was changed"),
+        ("path = X'612e6a7067'", "a row in it was changed"),
+        ("path = '../01.jpg'", "not in its folder"),
+        ("claim = claim + 1", "a row in it was changed"),
+        ("media_id = X'00'", "a row in it was changed"),
+        ("dataset_id = X'00'", "a row in it was changed"),
+        ("name = NULL", "a row in it was changed"),
+        ("stored_name = X'ff'", "a row in it was changed"),
+        ("source = 'x'", "a row in it was changed"),
+        ("task_id = X'ff'", "a row in it was changed"),
+        ("outcome = 'lost'", "a row in it was changed"),
+        ("size = 'many'", "a row in it was changed"),
+        ("sha256 = X'ff'", "a row in it was changed"),
+        ("reason = X'ff'", "a row in it was changed"),
+    ],
+)
+async def test_a_manifest_whose_rows_were_changed(tmp_path: Path, change: str, words: str) -> None:
+    """Nothing is fetched by it, and what it has fetched stays."""
+    async with world(*[SeedMedia(name, content) for name, content in IMAGES.items()]) as here:
+        await download(here, tmp_path)
+        (tmp_path / "05.jpg").unlink()
+        path = manifests.manifest_path(tmp_path)
+        with contextlib.closing(sqlite3.connect(path)) as database, database:
+            database.execute(f"UPDATE media SET {change} WHERE seq = 3")
+
+        with pytest.raises(DataGymError, match=words):
+            await here.client.download_dataset(here.dataset_id, tmp_path)
+
+    left = {path.name for path in tmp_path.iterdir()} - {".datagym"}
+    assert left == {*IMAGES, "manifest.csv", "manifest.jsonl"} - {"05.jpg"}
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        assert database.execute("SELECT count(*) FROM media").fetchone() == (COUNT,)
+
+
+async def test_a_manifest_of_another_version(tmp_path: Path) -> None:
+    """It is left as it is."""
+    async with world(*[SeedMedia(name, content) for name, content in IMAGES.items()]) as here:
+        await download(here, tmp_path)
+        with contextlib.closing(sqlite3.connect(manifests.manifest_path(tmp_path))) as database:
+            database.execute("PRAGMA user_version = 99")
+
+        with pytest.raises(DataGymError, match="was begun by another version of datagym-async"):
+            await here.client.download_dataset(here.dataset_id, tmp_path)
+
+
 @pytest.mark.parametrize("after", [0, 1, 3], ids=["open", "listing", "noting"])
 async def test_a_full_disk_under_the_manifest_is_told_with_its_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int

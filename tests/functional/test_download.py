@@ -267,6 +267,35 @@ async def test_a_folder_of_another_download_is_refused(tmp_path: Path) -> None:
             await here.client.download_project(here.project_id, tmp_path)
 
 
+async def test_a_folder_belongs_to_its_download_whatever_is_left_in_it(tmp_path: Path) -> None:
+    """Without its files, of an empty dataset, and after another one was refused there."""
+    empty, gone, late = tmp_path / "empty", tmp_path / "gone", tmp_path / "late"
+    async with world(*photos(["a.jpg"])) as here:
+        client, dataset_id = here.client, here.dataset_id
+        other = (await client.datasets.create("Other")).id
+        await client.download_dataset(other, empty)
+        await client.download_dataset(dataset_id, gone)
+        for path in (gone / "a.jpg", gone / "manifest.csv", gone / "manifest.jsonl"):
+            path.unlink()
+        with pytest.raises(NotFoundError):
+            await client.download_dataset(UNKNOWN, late)
+        for _ in range(2):
+            report = await client.download_dataset(dataset_id, late)
+            assert (report.planned, report.ok) == (1, True)
+
+        with pytest.raises(ConfigurationError, match=f"holds a download of the dataset {other}"):
+            await client.download_dataset(dataset_id, empty)
+        for folder in (gone, late):
+            with pytest.raises(ConfigurationError, match=f"of the dataset {dataset_id} of http"):
+                await client.download_dataset(other, folder)
+        report = await client.download_dataset(dataset_id, gone)
+
+    assert (report.downloaded, report.ok, sorted(files_below(gone))) == (
+        *(1, True),
+        ["a.jpg", "manifest.csv", "manifest.jsonl"],
+    )
+
+
 async def test_an_unknown_dataset_or_project_is_said_at_once(tmp_path: Path) -> None:
     """Nothing but the folder's state is made, and another download may have the folder."""
     async with world(*photos(["a.jpg"])) as here:
