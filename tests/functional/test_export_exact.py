@@ -200,6 +200,30 @@ async def test_tasks_that_are_not_finished(tmp_path: Path) -> None:
             await here.client.export_labels(here.seeded.id, tmp_path / "x", datasets=dataset)
 
 
+@pytest.mark.parametrize("exact", [False, True])
+async def test_datasets_that_are_chosen(tmp_path: Path, exact: bool) -> None:
+    """Only their tasks are written, whatever their images are called."""
+    async with (
+        Server(token=TOKEN) as server,
+        DataGymClient(TOKEN, server.base_url, rate_limit=None) as client,
+    ):
+        datasets = [SeedDataset(name, [SeedMedia("a.jpg", jpeg(3000))]) for name in ("1", "2", "3")]
+        (seeded,) = await server.seed(SeedProject("P", datasets))
+        tasks = await client.tasks.list(seeded.id, state="all")
+        await client.tasks.complete_many(each.id for each in tasks)
+        path = tmp_path / "l.jsonl"
+        wanted = [each.id for each in seeded.datasets[1:]]
+        done = await client.export_labels(seeded.id, path, "jsonl", datasets=wanted, exact=exact)
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        found = {each["internal_media_ID"] for each in lines}
+        assert found == {each.media_ids["a.jpg"] for each in seeded.datasets[1:]}
+        assert (done.tasks, len(lines)) == (2, 2)
+        for more in ({"datasets": wanted}, {"states": "completed"}):
+            with pytest.raises(ConfigurationError, match="use jsonl"):
+                await client.export_labels(seeded.id, tmp_path / "x", **more)
+        assert [each.name for each in tmp_path.iterdir()] == ["l.jsonl"]
+
+
 async def test_a_task_that_is_deleted_meanwhile(tmp_path: Path) -> None:
     """Where tasks are read one by one it is left out, as in an export of that moment."""
     plan = FaultPlan()

@@ -186,6 +186,38 @@ async def test_a_task_without_its_like() -> None:
     assert (tasks[0].width, tasks[0].height) == (9, 8)
 
 
+async def test_whole_pixels_stay_if_exact_ones_are_not_asked_for() -> None:
+    """Only the sizes of images are read then, and nothing has changed by it."""
+    tasks = [exported(7), exported(1)]
+    said: list[tuple[int, int]] = []
+    fakes = Fakes([detail(1, 1.5, NO_CONFIG), detail(2, 20.5, NO_CONFIG)])
+    source = fakes.source()
+    assert not await source.read(tasks, lambda *numbers: said.append(numbers), exact=False)
+    assert [attrs.evolve(each, width=None, height=None) for each in tasks] == [
+        exported(7),
+        exported(1),
+    ]
+    assert {(each.width, each.height) for each in tasks} == {(9, 8)}
+    assert said == [(1, 2), (2, 2)]
+
+
+async def test_entries_that_no_export_names() -> None:
+    """They are in the order in which they were made; without a task none is known."""
+    times = {"x": 3, "b": None, "m": 1}
+    config = LabelConfiguration(
+        id="c",
+        project_id="p",
+        entries=tuple(
+            LabelEntry(id=key, key=key, value=key, type=EntryType.RECTANGLE, timestamp=time)
+            for key, time in times.items()
+        ),
+    )
+    ordered = await Fakes([detail(1, 1.5, config)]).source().config()
+    assert ordered is not None
+    assert [each.key for each in ordered.entries] == ["b", "m", "x"]
+    assert await Fakes([]).source().config() is None
+
+
 async def test_a_configuration_has_one_order() -> None:
     """That of an export, in whichever order the service shows the entries."""
 
