@@ -81,7 +81,7 @@ class Resuming:
         again: list[tuple[object, ...]] = []
         held: list[tuple[bytes, int]] = []
         known: dict[bytes | None, _Known] = {}
-        keys = [row.link_key or row.name_key for row in rows]
+        keys = [bytearray(row.link_key or row.name_key or b"") for row in rows]  # see `Row.bound`
         for start in range(0, len(keys), _PORTION):
             some = keys[start : start + _PORTION]
             values = ",".join("?" * len(some))

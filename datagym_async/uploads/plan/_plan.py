@@ -212,7 +212,7 @@ class Plan:
                 }
                 rows = [row for row in rows if row.seq not in again]
             repeated -= len(rows)
-            if self._resuming is None:
+            if self._resuming is None or not self._resuming.last:
                 added = Added.of(rows)
             else:
                 rows, added = self._resuming.sort_out(database, rows, self._in_memory)
