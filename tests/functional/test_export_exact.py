@@ -15,6 +15,7 @@ import pytest
 
 from datagym_async import DataGymClient
 from datagym_async.exceptions import ConfigurationError
+from datagym_async.exports import ExportFormat
 from datagym_async.formats import LossKind, coco
 from datagym_async.labels import (
     Annotation,
@@ -27,7 +28,14 @@ from datagym_async.labels import (
 )
 from datagym_async.models import TaskState
 from datagym_async.resources import LabelsResource
-from datagym_async.server import SeedDataset, SeededProject, SeedMedia, SeedProject, Server
+from datagym_async.server import (
+    SeedDataset,
+    SeededProject,
+    SeedMedia,
+    SeedProject,
+    SeedVideo,
+    Server,
+)
 from datagym_async.testing import FaultPlan, ServiceError
 from tests.helpers.photos import jpeg
 from tests.helpers.sentinel import TOKEN
@@ -222,6 +230,21 @@ async def test_datasets_that_are_chosen(tmp_path: Path, exact: bool) -> None:
             with pytest.raises(ConfigurationError, match="use jsonl"):
                 await client.export_labels(seeded.id, tmp_path / "x", **more)
         assert [each.name for each in tmp_path.iterdir()] == ["l.jsonl"]
+
+
+async def test_videos_have_no_exact_shapes(tmp_path: Path) -> None:
+    """Their labels are keyframes, which would be lost without a word; nothing is written."""
+    clips = SeedDataset("Clips", [SeedMedia("v.mp4", video=SeedVideo(), state="SKIPPED")], "VIDEO")
+    async with (
+        Server(token=TOKEN) as server,
+        DataGymClient(TOKEN, server.base_url, rate_limit=None) as client,
+    ):
+        (seeded,) = await server.seed(SeedProject("Films", [clips], media_type="VIDEO"))
+        wanted: tuple[ExportFormat, ...] = ("jsonl", "coco")
+        for name in wanted:
+            with pytest.raises(ConfigurationError, match=r"are keyframes.*labels\.export_videos"):
+                await client.export_labels(seeded.id, tmp_path / name, name, states="all")
+    assert not list(tmp_path.iterdir())
 
 
 async def test_a_task_that_is_deleted_meanwhile(tmp_path: Path) -> None:

@@ -59,6 +59,14 @@ async def test_progress(tmp_path: Path) -> None:
         assert last == {"export": (2, None), "sizes": (2, 2), "write": (2, 2)}
         assert (done.tasks, done.annotations, done.left_out) == (2, 1, 0)
         told.clear()
+        await client.export_labels(
+            project_id, tmp_path / "l.jsonl", "jsonl", states="all", on_progress=told.append
+        )
+        assert [(each.phase, each.done, each.total) for each in told] == [
+            ("sizes", 1, 2),
+            ("sizes", 2, 2),
+        ]
+        told.clear()
         done = await client.export_labels(project_id, tmp_path / "x.json", on_progress=told.append)
         assert (told[-1].done, told[-1].unit) == (done.size, "bytes")
         assert done.size == (tmp_path / "x.json").stat().st_size

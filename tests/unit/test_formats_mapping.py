@@ -219,6 +219,12 @@ def test_names_in_other_letters_are_told() -> None:
         "1 x names in letters that an entry cannot have, now in other letters"
         " ('кошка' is 'koshka')"
     )
+    # Keypoints as well, but nothing is told where no configuration is asked for.
+    losses = Losses()
+    cat = named("кошка", keypoints=("хвост",))
+    config_of(dataset(classes=(cat,)), LabelMapping(), losses)
+    assert losses.report().count(LossKind.SPELLED) == 2
+    assert mapped(dataset(found(cat, box=BOX)))[1] == {"skeleton": 1}
 
 
 @pytest.mark.parametrize(
