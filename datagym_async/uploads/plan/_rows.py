@@ -152,10 +152,12 @@ def row_of(seq: int, part: int, candidate: Candidate, known_by: KnownBy = "") ->
         key = f"n{fold_written(item.name)}".encode("utf-8", "surrogatepass")
 
     # An open file is identified by its name and size; objects and members by `mtime` alone.
-    if known_by and item.file is None and not (mtime and is_elsewhere(str(content))):
+    if known_by and item.file is None:
         if isinstance(content, bytes):
             sha = hashlib.sha256(content).digest()
-        elif key is not None and link is None and (mtime is None or known_by == "hash"):
+        elif (key is not None and link is None) and (
+            mtime is None or (known_by == "hash" and not is_elsewhere(str(content)))
+        ):
             try:
                 found = os.stat(content)  # noqa: PTH116 -- a million times, and Path costs more
                 if known_by == "hash":
