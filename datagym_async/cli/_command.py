@@ -124,6 +124,9 @@ def _logging(invocation: Invocation) -> Iterator[None]:
     """Show log records, also of other libraries: Python alone would write warnings unescaped."""
     shared, output = invocation.shared, invocation.output
     root, ours = logging.getLogger(), logging.getLogger("datagym_async")
+    if any(isinstance(each, LogHandler) for each in root.handlers):  # another command
+        yield
+        return
     handlers: list[logging.Handler] = [LogHandler(output, debug=shared.debug)]
     with contextlib.ExitStack() as stack:
         if (file := shared.log_file) is not None:

@@ -136,10 +136,10 @@ def source_of(file: Path, given: Given, shape: Outlined | None, by: By) -> Predi
 
 @attrs.define
 class _Kind:
-    """Messages of one kind: how often, and the first places."""
+    """Messages of one kind: how often, its sentence if there is only one, the first places."""
 
     count: int = 0
-    first: str = ""
+    only: str = ""
     names: list[str] = attrs.field(factory=list)
 
 
@@ -170,8 +170,8 @@ class _Account:
         name = result.media_name or result.media_id
         for remark in result.remarks:
             kind = self.kinds.setdefault((remark.word, remark.text), _Kind())
-            kind.first = kind.first or f"predictions[{result.index}] {name}".rstrip()
-            kind.first += "" if kind.count else f": {remark.first}"
+            where = f"predictions[{result.index}] {name}".rstrip()
+            kind.only = f"{where}: {remark.first}"
             kind.count += remark.count
             if len(kind.names) <= _NAMES:
                 kind.names.append(name or f"predictions[{result.index}]")
@@ -190,7 +190,7 @@ class _Account:
         lines = []
         for (word, text), kind in ordered:
             names = _some(kind.names)
-            said = kind.first if kind.count == 1 else f"{kind.count:,} x {text} ({names})"
+            said = kind.only if kind.count == 1 else f"{kind.count:,} x {text} ({names})"
             lines.append(f"{word}: {hint_in_shell_words(said)}")
         return lines
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shlex
 import sqlite3
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from datagym_async import DataGymClient, UploadConfig, UploadItem
 from datagym_async.server import SeedDataset, SeedMedia
 from datagym_async.testing import Status
 from tests.helpers.full_device import NEEDS_FULL_DEVICE
@@ -366,6 +368,39 @@ def test_jobs_that_cannot_be_resumed_by_their_name(
     elsewhere = at_service("jobs", "resume", "Photos", "--base-url", "http://127.0.0.1:1")
     assert (elsewhere.status, "leave --base-url out" in elsewhere.err) == (2, True)
     assert (len(faults.requests), only_job(at_service)["complete"]) == (asked, False)
+
+
+def test_a_job_is_resumed_with_the_options_of_this_command(
+    at_service: Cli, many: Path, faults: FaultPlan, service: ServerThread, tmp_path: Path
+) -> None:
+    """Those of clients go with it; the address may be given if it is the same."""
+    upload(at_service, many, "--max-files", "1")
+    faults.add(Status(503), path=r"/file$", nth=1)
+    log, same = tmp_path / "log", f"{service.base_url}/"
+    given = ("--json", "--debug", "--log-file", log, "--retries", "0", "--timeout", "7.5")
+    ran = at_service("jobs", "resume", "Photos", *given, "--base-url", same)
+
+    assert (ran.status, ran.document["uploaded"], ran.document["failed"]) == (1, 28, 1)
+    for text in (log.read_text(), ran.err):  # each line once, though two commands log
+        assert sum("POST" in line and "-> 200" in line for line in text.splitlines()) == 28
+    assert at_service("jobs", "resume", "Photos").status == 0
+    assert len(names(at_service)) == 30
+
+
+def test_a_job_of_a_program_is_resumed_by_it(at_service: Cli, photos: Path) -> None:
+    """No command has sources that are in memory."""
+    made = at_service("datasets", "create", "Photos", "--json").document
+
+    async def send() -> None:
+        async with DataGymClient() as client:
+            config = UploadConfig(journal=True, max_files=1)
+            items = [UploadItem(each.name, each.read_bytes()) for each in photos.iterdir()]
+            await client.upload(str(made["id"]), items, config=config)
+
+    asyncio.run(send())
+    ran = at_service("jobs", "resume", "Photos")
+    assert (ran.status, "does not keep all sources" in ran.err) == (2, True)
+    assert "the program that started it" in ran.err
 
 
 def test_jobs_in_80_columns(at_service: Cli, many: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -145,6 +145,11 @@ def test_the_results_as_json(bench: Bench) -> None:
     assert (document["stored"], document["rejected"], document["complete"]) == (1, 2, True)
     assert [each["index"] for each in document["results"]] == [1, 2]
     assert document["results"][0]["reasons"][0].startswith("labels.vehicel: ")
+    nameless = bench.file("b.json", [bench.item(), *[{"labels": {}}] * 2])
+    (kind,) = bench.run(nameless, "--check", "--json").document["kinds"]
+    assert kind["names"] == ["predictions[1]", "predictions[2]"]
+    one = bench.run(bench.file("c.json", [bench.item(), {"labels": {}}]), "--check")
+    assert one.err.startswith("rejected: predictions[1]: ")
 
 
 def test_the_rest_goes_on_request(bench: Bench) -> None:
@@ -233,6 +238,9 @@ def test_an_import_that_stops_says_what_was_stored(bench: Bench, faults: FaultPl
     assert "refused the token" in ran.err
     faults.add(RefuseToken(403), method="POST", path=r"/prediction$")
     assert bench.run(file, "--append", "--batch-size", "1").status == 1
+    faults.add(RefuseToken(403), path=r"/project$")
+    ran = bench.run(file, "--append")  # which does not even begin
+    assert (ran.status, ran.err.count("\n"), "refused the token" in ran.err) == (2, 1, True)
 
 
 def test_many_kinds_of_problems_are_not_all_said(bench: Bench) -> None:
@@ -275,7 +283,8 @@ def test_nothing_to_import_is_no_success(bench: Bench) -> None:
     for file in (bench.file("a.json", []), bench.file("coco.json", empty)):
         for more in ((), ("--lossy-ok",)):
             ran = bench.run(file, "--replace", *more)
-            assert (ran.status, "Nothing was imported" in ran.err) == (1, True)
+            why = f"Nothing was imported: {file} has no labels for this project."
+            assert (ran.status, why in " ".join(ran.err.split())) == (1, True)
         assert bench.run(file, "--replace", "--json").document["ok"] is False
     assert "3 images without labels stay as they are" in bench.run(file, "--replace").err
 

@@ -153,6 +153,11 @@ COMMANDS: dict[str, tuple[list[str], str, str]] = {
         "/prediction$",
         "whether those of predictions[1] to [1] were, which were on their way, is not known.",
     ),
+    "early import": (
+        ["import", "labels.json", "-p", "Streets", "--create-config", "--append"],
+        "/project",
+        "Interrupted; predictions that are not listed were not imported.",
+    ),
     "gallery": (
         ["gallery", "Streets", "--workers", "0"],
         "/media/",
@@ -209,6 +214,9 @@ def test_a_command_that_is_interrupted_says_how_to_go_on(
     ran = at_service(*argv)
 
     assert ran.status == 130
-    assert " ".join(ran.err.split()).endswith(words)
+    said = " ".join(ran.err.split())
+    assert said.endswith(words)
+    assert name != "import" or "Stopping: requests in flight finish first" in said
+    assert name != "early import" or "Nothing was imported. Interrupted" in said
     faults.clear()
     assert at_service(*argv).status == 0
