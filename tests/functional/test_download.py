@@ -124,6 +124,24 @@ async def test_what_is_missing_or_short_is_fetched_again(tmp_path: Path) -> None
     assert images_below(tmp_path) == whole
 
 
+async def test_what_is_missing_and_not_fetched_again_is_pending(tmp_path: Path) -> None:
+    """The lists of a run that was stopped name no file that is not there."""
+    async with world(*photos(["a.jpg", "b.jpg", "c.jpg"])) as here:
+        await here.client.download_dataset(here.dataset_id, tmp_path)
+        for name in ("a.jpg", "b.jpg"):
+            (tmp_path / name).unlink()
+        config = DownloadConfig(max_files=1, concurrency=1)
+        await here.client.download_dataset(here.dataset_id, tmp_path, config=config)
+
+    found = {row["file"]: (row["outcome"], row["sha256"] is None) for row in rows_of(tmp_path)}
+    assert found == {
+        "a.jpg": ("downloaded", False),
+        "b.jpg": ("pending", True),
+        "c.jpg": ("downloaded", False),
+    }
+    assert set(images_below(tmp_path)) == {"a.jpg", "c.jpg"}
+
+
 async def test_verifying_finds_changed_bytes(tmp_path: Path) -> None:
     """Equal sizes do not count with `verify`; without it they do."""
     async with world(*photos(["a.jpg", "b.jpg"])) as here:

@@ -137,6 +137,7 @@ def test_each_sample_of_a_shard_has_a_key_of_its_own(tmp_path: Path) -> None:
         assert keys == ["A", "a_00000002-0000_00000002-0000"]
         assert manifest.claim_key("a", second) == keys[1]
         assert manifest.claim_key("b", first) == "A"
+        assert manifest.claim_key("b", str(UUID(int=4 << 96))) == "b", "nobody has taken it"
     finally:
         manifest.close()
 
