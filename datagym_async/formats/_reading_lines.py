@@ -156,7 +156,7 @@ def _object(words: Sequence[str], yolo: Yolo, size: _Size, where: str) -> RawObj
             raise BrokenError(f"its last number, {last}, is not a score from 0 to 1")
     shares = [number_of(each) for each in rest]
     is_box = len(shares) in (4, 4 + yolo.pose)
-    if not is_box and (len(shares) < 6 or len(shares) % 2 or yolo.pose):
+    if not is_box and (len(shares) < 6 or yolo.pose):
         wanted = f"4 or {4 + yolo.pose}" if yolo.pose else "4, 6 or more"
         raise BrokenError(f"{len(rest)} numbers behind the class, where {wanted} were expected")
     if any(abs(each) > _FARTHEST for each in (shares[:4] if is_box else shares)):

@@ -15,7 +15,7 @@ from datagym_async import formats
 from datagym_async.formats import FormatError, LossKind, sniff
 from datagym_async.formats._losses import Losses
 from datagym_async.formats._table import open_dataset
-from tests.helpers.label_files import box, picture, read, rings, text
+from tests.helpers.label_files import box, picture, read, rings, text, told
 
 if TYPE_CHECKING:
     from datagym_async.formats._raw import RawObject
@@ -158,6 +158,8 @@ def test_what_is_beyond_the_image_stays_beyond(tmp_path: Path) -> None:
 def test_shapes_by_the_number_of_columns(tmp_path: Path) -> None:
     """A score behind a box or an outline, an outline, and a turned box, which is one of four."""
     assert only(tmp_path / "0", "0 0.5 0.5 0.5 0.5 0.9").score == 0.9
+    sure = only(tmp_path / "0", "0 0.5 0.5 0.5 0.5 1")
+    assert (sure.score, sure.extra) == (1, {})
     outline = only(tmp_path / "1", "1 0 0 1 0 1 1")
     assert [[*ring] for part in outline.parts for ring in part] == [[(0, 0), (200, 0), (200, 100)]]
     assert (box(outline), outline.category.name) == (None, "dog")
@@ -190,6 +192,12 @@ def test_tracks_and_corners(tmp_path: Path, lines: str, kind: str, extra: dict[s
     if "\n" in lines:
         (ring,) = rings(found)[0]
         assert len(ring) == 3
+    if kind == "yolo":  # a box without a score or a track, farther down
+        for number in range(29):
+            text(tmp_path / "labels" / f"{number:02}.txt", lines)
+        text(tmp_path / "labels" / "29.txt", "0 .5 .5 .5 .2")
+        (*_, image), lost = read(open_dataset(tmp_path))
+        assert (box(image.objects[0]), lost) == ((50, 40, 100, 20), {})
 
 
 POSE = "names: [person]\nkpt_shape: [2, {d}]\n"
@@ -210,6 +218,26 @@ def test_keypoints_of_predictions(tmp_path: Path) -> None:
     """They have a score in place of the visibility, as Ultralytics writes them; none is lost."""
     found = only(tmp_path, "0 0.5 0.5 0.5 0.5 0.1 0.2 0.97 0.3 0.4 0.02", POSE.format(d=3))
     assert found.keypoints == [(20, 20, 2), (60, 40, 2)]
+
+
+def test_keypoints_of_two_numbers(tmp_path: Path) -> None:
+    """They are there, unless they are 0 0 or negative; one at an edge is, too."""
+    numbers = "0 0.2 0.1 0 0 0 -0.1 0.2 0.1 -0.2"
+    yaml = "names: [person]\nkpt_shape: [5, 2]\n"
+    found = only(tmp_path, f"0 0.5 0.5 0.5 0.5 {numbers}", yaml)
+    assert found.keypoints == [(0, 20, 2), (20, 0, 2), None, None, None]
+
+
+def test_lines_of_another_length_among_keypoints(tmp_path: Path) -> None:
+    """They are no outlines: each is one loss, and says how many numbers were expected."""
+    text(tmp_path / "data.yaml", f"train: images\n{POSE.format(d=3)}")
+    picture(tmp_path / "images" / "a.png")
+    lines = ["0 .1 .1 .5 .1 .5 .5 .1 .5", "0 .5 .5 .2 .2 .1 .1 2 .3 .3 2"]
+    text(tmp_path / "labels" / "a.txt", "\n".join(lines))
+    (image,), losses = told(open_dataset(tmp_path))
+    assert [len(each.keypoints) for each in image.objects] == [2]
+    words = "line 1: 8 numbers behind the class, where 4 or 10 were expected"
+    assert words in str(losses.report())
 
 
 def test_keypoints_have_their_names(tmp_path: Path) -> None:
@@ -242,6 +270,9 @@ WRONG = [
     ("0 nan 0.5 0.5 0.5", "broken", "'nan' is not a number"),
     ("0 0.5 0.5 inf 0.5", "broken", "'inf' is not a number"),
     ("0 0.5 0.5 -0.5 0.5", "broken", "negative"),
+    ("0 0.5 0.5 0.5 -0.5", "broken", "negative"),
+    ("0 0.5 0.5 0.5 0.5 1.5", "broken", "its last number, 1.5, is not a score from 0 to 1"),
+    ("0 .1 .1 .5 .5 100 200", "broken", "not shares"),
     ("0 120 50 64 48", "broken", "not shares"),
     ("0 0.5 0.5 0.5 0,5", "broken", "'0,5' is not a number"),
     ("9" * 400 + " 0.5 0.5 0.5 0.5", "broken", "is not a number"),
@@ -1121,9 +1152,14 @@ def test_turned_boxes_of_dota(tmp_path: Path) -> None:
         "gone",
         rings(image.objects[0]),
     )
+    near = "-0.005 0 200.005 0 200.005 100.005 0 100.005 ship\n0 0.5 0.5 0.5 0.5"
+    text(tmp_path / "train" / "labelTxt" / "a.txt", near)
+    (image, _), lost = read(open_dataset(tmp_path))
+    assert rings(image.objects[0]) == [[[(0, 0), (200, 0), (200, 100), (0, 100)]]]
+    assert (box(image.objects[1]), lost) == ((50, 25, 100, 50), {})
     text(tmp_path / "train" / "labelTxt" / "gone.txt", f"{lines[1]}\n0 0.5 0.5 0.5 0.5")
     (_, gone), lost = read(open_dataset(tmp_path, in_shares=True))
-    assert (gone.in_shares, len(gone.objects), lost["broken"]) == (False, 1, 2)
+    assert (gone.in_shares, len(gone.objects), lost["broken"]) == (False, 1, 1)
 
 
 @pytest.mark.parametrize(
@@ -1367,6 +1403,7 @@ def test_kitti_as_it_is_published(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "line", ["Van", "Van 1 2 3", TRUCK.replace("629.75", "nan"), TRUCK.replace("629.75", "1"),
+             TRUCK.replace("189.25", "1"), "0 0 0 0 10 20 30 40 50 60 0 0 0 0",
              TRUCK.split(" ", 1)[1], f"{TRUCK}{TRUCK}"]
 )  # fmt: skip
 def test_a_wrong_line_of_kitti_is_one_loss(tmp_path: Path, line: str) -> None:
@@ -1388,6 +1425,23 @@ def test_tracks_of_kitti_are_no_classes(tmp_path: Path) -> None:
     (image,), lost = read(open_dataset(tmp_path, "kitti"))
     assert [each.category.name for each in image.objects] == ["3 Car"]
     assert lost == {"broken": 2, "size": 1}
+    text(tmp_path / "a.txt", line.replace("Car", "big red traffic light"))
+    (image,), lost = read(open_dataset(tmp_path, "kitti"))
+    assert [each.category.name for each in image.objects] == ["big red traffic light"]
+
+
+def test_images_of_kitti_whose_labels_are_lost(tmp_path: Path) -> None:
+    """They are left out, unlike those on which there is nothing that anybody cares for."""
+    lines = {"a": TRUCK.replace("189.25", "1"), "b": "", "c": TRUCK.replace("Truck", "DontCare")}
+    for name, line in lines.items():
+        text(tmp_path / f"{name}.txt", line)
+        picture(tmp_path / f"{name}.png")
+    text(tmp_path / "remarks.txt", "of " * 20)
+    found = formats.read(tmp_path, "kitti")
+    assert [each.media_name for each in found.images] == ["b.png", "c.png"]
+    assert {each.kind.value: each.count for each in found.losses.items} == {
+        "broken": 1, "ignored": 1
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -1452,8 +1506,9 @@ def test_kitti_as_it_is_written_here(tmp_path: Path) -> None:
     text(tmp_path / "ImageSets" / "val.txt", "s/b\n")
     images, lost = read(open_dataset(tmp_path))
     assert [each.name for each in images] == ["s/a.jpg", "s/b"]
-    (image,), lost = read(open_dataset(tmp_path, split="val"))
-    assert (image.name, lost) == ("s/b", {"size": 1})
+    for path in (tmp_path, tmp_path / "training" / "label_2"):
+        (image,), lost = read(open_dataset(path, split="val"))
+        assert (image.name, lost) == ("s/b", {"size": 1})
     with pytest.raises(FormatError, match="has no part 'test'"):
         open_dataset(tmp_path, split="test")
 
