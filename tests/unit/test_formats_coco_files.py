@@ -245,9 +245,13 @@ def test_numbers_that_mean_one_integer(number: Any) -> None:
 
 def test_ids_that_are_no_numbers() -> None:
     """Images may have ids of letters, and such as no database holds as a number."""
-    for own in ("0007", "a-b", 2**70, 2**63 - 1):
+    for own in ("0007", "a-b", 2**70, 2**63, 2**63 - 1):
         given = document(annotation(image_id=own), images=[{**IMAGE, "id": own}])
         assert len(objects(given)[0]) == 1
+    for none in ("", True, 1.5, None, [1]):
+        assert counts(objects(document(annotation(image_id=none)))[1]) == {"unknown_image": 1}
+        found, losses = opened(document(images=[IMAGE, {**IMAGE, "id": none}]))
+        assert ([each.name for each in found], counts(losses)) == (["a.jpg"], {"record": 1})
 
 
 def test_categories_whose_ids_are_no_numbers() -> None:
@@ -263,7 +267,7 @@ def test_categories_whose_ids_are_no_numbers() -> None:
     assert {each.category.keypoints for each in found} == {("0", "1")}
     assert counts(losses) == {"unknown_category": 1}
     assert [each.id for each in categories_of(given)] == [1, 2, 3, 7]
-    for bad in (3, None, {"id": 3}):
+    for bad in (3, None, {"id": 3}, {"id": 3, "name": ["x"]}, {"id": 3, "name": True}):
         with pytest.raises(FormatError, match=r"document: categories\[0\]: it needs id and name"):
             categories_of({"categories": [bad]})
     given["categories"].append({"id": "b", "name": "bee"})
@@ -335,6 +339,11 @@ def test_the_parts_of_a_category() -> None:
     assert "categories[0]: skeleton must be pairs of numbers of its 2 keypoints" in str(
         losses.report()
     )
+    for part in ({"skeleton": 5}, {"skeleton": [["a", 1], [1.5, 2]]}, {"keypoints": ["nose", 5.5]}):
+        losses = Losses()
+        dataset = open_dataset(document(categories=[{**PERSON, "skeleton": [], **part}]))
+        list(dataset.images(losses))
+        assert (dataset.categories[0].skeleton, counts(losses.report())) == ((), {"class_part": 1})
 
 
 # --- Each part of an object stands for itself -----------------------------------------------------
@@ -347,8 +356,12 @@ def test_the_parts_of_a_category() -> None:
         ({"bbox": []}, ""),
         ({"bbox": [1, 2, 3]}, "it has no box of four numbers"),
         ({"bbox": [1, 2, -3, 4]}, "its box has a width or height below 0"),
+        ({"bbox": [1, 2, 3, -4]}, "its box has a width or height below 0"),
         ({"bbox": "1 2 3 4"}, "it has no box of four numbers"),
         ({"bbox": [True, 2, 3, 4]}, "it has no box of four numbers"),
+        ({"bbox": [1e300, 2, 3, 4]}, "it has no box of four numbers"),
+        ({"bbox": [1, 2], "bbox_mode": 0}, "it has no box of four numbers"),
+        ({"bbox": "x", "bbox_mode": 0}, "it has no box of four numbers"),
         ({"bbox": [5, 6, 3, 4], "bbox_mode": 0}, "its box has a width or height below 0"),
         ({"bbox": [1, 2, 3, 4], "bbox_mode": 2}, "its bbox_mode is neither 0 (two corners)"),
         ({"bbox": [1, 2, 3, 4], "bbox_mode": [0]}, "its bbox_mode is neither 0 (two corners)"),
@@ -413,6 +426,18 @@ def test_one_polygon_in_any_form(segmentation: Any) -> None:
     assert not losses
 
 
+def test_parts_of_an_outline() -> None:
+    """Each is one polygon; those that are none cost no other."""
+    ring = [(1, 1), (5, 1), (5, 4), (1, 4)]
+    triples = [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
+    wrong: list[Any] = [[triples], [5], [["x"]], [None]]
+    for more, faults in (([], 0), ([RING, RING], 0), *((each, 1) for each in wrong)):
+        parts = [RING, [[*each] for each in zip(RING[::2], RING[1::2], strict=True)], *more]
+        (found,), losses = objects(document(annotation(segmentation=parts)))
+        assert [*found.parts] == [[ring]] * (2 + len(more) - faults)
+        assert counts(losses) == ({"part": 1} if faults else {})
+
+
 @pytest.mark.parametrize(
     ("keypoints", "kept", "said"),
     [
@@ -422,6 +447,11 @@ def test_one_polygon_in_any_form(segmentation: Any) -> None:
         ([[2, 3, 2], [4, 3, 1]], [(2, 3, 2), (4, 3, 1)], ""),
         ([2, 3, 2], [], "keypoints must be 6 numbers"),
         ("no", [], "keypoints must be 6 numbers"),
+        (5, [], "keypoints must be 6 numbers"),
+        ({"nose": [2, 3, 2]}, [], "keypoints must be 6 numbers"),
+        ([[2, 3], [2, 4], [3, 1]], [], "keypoints must be 6 numbers"),
+        ([None, 3, 2, 4, 3, 1], [None, (4, 3, 1)], "has no x and y that are numbers"),
+        ([2, None, 2, 4, 3, 1], [None, (4, 3, 1)], "has no x and y that are numbers"),
         ([2, 3, 7, 4, 3, 1], [None, (4, 3, 1)], "visibility must be 0, 1 or 2, not 7"),
         ([2, 3, "x", 4, 3, 1], [None, (4, 3, 1)], "visibility must be 0, 1 or 2, not inf"),
         ([None, None, 2, 4, 3, 1], [None, (4, 3, 1)], "has no x and y that are numbers"),
@@ -487,6 +517,19 @@ def test_a_mask_in_a_list() -> None:
     )
     assert [each.mask for each in found] == [mask, None]
     assert counts(losses) == {"part": 1}
+
+
+def test_marks_in_any_form() -> None:
+    """A crowd may be a number or a text; a score that is no number is kept as it is."""
+    marks = [0, "0", None, [], "x", True, 1, "1", 1.0]
+    found, losses = objects(document(*(annotation(iscrowd=each) for each in marks)))
+    assert [each.crowd for each in found] == [False] * 5 + [True] * 4
+    assert not losses
+    scores = [0.5, "0.5", "high", None]
+    found, _ = objects(document(*(annotation(score=each) for each in scores)))
+    assert [(each.score, each.extra) for each in found] == [
+        (0.5, {}), (0.5, {}), (None, {"score": "high"}), (None, {"score": None})
+    ]  # fmt: skip
 
 
 def test_what_it_has_more_of() -> None:
@@ -749,6 +792,11 @@ def test_results_of_keypoints() -> None:
     result = {**RESULT, "category_id": 5, "keypoints": keypoints}
     (found,), losses = objects([result], images=document(categories=[PERSON]))
     assert (found.keypoints, counts(losses)) == ([(1, 2, 2), None], {})
+    for place, seen in (((0, 2), True), ((1, 0), True), ((None, None), False), ((None, 2), False)):
+        result = {**result, "keypoints": [*place, 0.25, 3, 4, 0]}
+        (found,), losses = objects([result], images=document(categories=[PERSON]))
+        first = (*place, 2) if seen else None
+        assert (found.keypoints, counts(losses)) == ([first, (3, 4, 2)], {})
 
 
 def test_noise_of_rounding_stays_within_the_image() -> None:
@@ -821,7 +869,7 @@ def test_bad_segments(tmp_path: Path) -> None:
     Image.new("RGB", (5, 5)).save(tmp_path / "panoptic" / "a.png")
     assert "a.png has 5 by 5 pixels" in str(objects(path)[1])
     whole = json.loads(path.read_text())
-    for nothing in (5, "ab", (), None):  # one annotation is lost, however long that is
+    for nothing in (5, "ab", (), None, [5]):  # one annotation is lost, however long that is
         whole["annotations"][0]["segments_info"] = nothing
         assert counts(objects(saved(tmp_path / "twice.json", whole))[1]) == {"broken": 1}
     path = path.rename(tmp_path / "other.json")
@@ -832,6 +880,23 @@ def test_bad_segments(tmp_path: Path) -> None:
         open_dataset(path)
     with pytest.raises(FormatError, match="its PNGs stand beside it"):
         open_dataset(json.loads(path.read_text()))
+
+
+def test_segments_of_other_pngs(tmp_path: Path) -> None:
+    """One that is missing, or of another size, costs no other; an image may have no size."""
+    (tmp_path / "panoptic").mkdir()
+    segments = [{"id": 7, "category_id": 4}]
+    good = {"image_id": 1, "file_name": "a.png", "segments_info": segments}
+    for name, size in (("a", (20, 10)), ("wide", (21, 10)), ("high", (20, 11))):
+        Image.new("RGB", size, (7, 0, 0)).save(tmp_path / "panoptic" / f"{name}.png")
+    for wrong in ("gone.png", None, 5, "", "wide.png", "high.png"):
+        bad = {**good, "file_name": wrong}
+        found, losses = objects(saved(tmp_path / "panoptic.json", document(bad, good)))
+        assert (len(found), counts(losses)) == (1, {"broken": 1})
+    given = document({**good, "file_name": "wide.png"}, images=[{"id": 1, "file_name": "a.jpg"}])
+    found, losses = objects(saved(tmp_path / "panoptic.json", given))
+    assert found[0].mask is not None
+    assert (decode(found[0].mask).shape, counts(losses)) == ((10, 21), {})
 
 
 def test_turned_boxes_of_cvat() -> None:
@@ -846,6 +911,18 @@ def test_turned_boxes_of_cvat() -> None:
     for attributes in ({"rotation": 0.0}, {"rotation": "x"}, {"rotation": 360}, [90], None):
         (found,), _ = objects(document(annotation(bbox=[10, 20, 40, 20], attributes=attributes)))
         assert found.box == (10, 20, 40, 20)
+    # Outlines, masks and keypoints are what they are.
+    mask = {"size": [10, 20], "counts": [0, 200]}
+    turned = {"attributes": {"rotation": 90}, "category_id": 5}
+    for drawn in ({"segmentation": [RING]}, {"segmentation": mask}, {"keypoints": [1, 2, 2] * 2}):
+        box = None if "keypoints" in drawn else BOX
+        given = {**annotation(**turned, **drawn), "bbox": box}
+        (found,), losses = objects(document(given, categories=[PERSON]))
+        assert (found.box, len(found.parts)) == (
+            box and (1, 2, 3, 4),
+            drawn.get("segmentation") == [RING],
+        )
+        assert (found.extra["attributes"], counts(losses)) == ({"rotation": 90}, {})
 
 
 def test_lvis() -> None:

@@ -25,7 +25,6 @@ _READ: Final = frozenset((
 ))  # fmt: skip
 """Members of an annotation that are read, or can be computed from others."""
 _WHOLE: Final = re.compile(r"-?(?:0|[1-9]\d{0,30})(?:\.0+)?", re.ASCII)
-_HALVES: Final = re.compile("[\ud800-\udfff]")
 _HIDDEN, _SEEN = 1, 2
 _CORNERS, _CORNER_AND_SIZE = 0, 1  # how the numbers of a box are meant, in Detectron2's files
 
@@ -52,8 +51,8 @@ def identifier(value: object) -> int | str | None:
 
 
 def text(value: object) -> str | None:
-    """Return a text that is not empty and has no half characters, which no database stores."""
-    return value if isinstance(value, str) and value and not _HALVES.search(value) else None
+    """Return a text that is not empty."""
+    return value if isinstance(value, str) and value else None
 
 
 def numbers(values: object) -> Sequence[float] | None:
@@ -135,7 +134,7 @@ def object_of(
     found = RawObject(
         category=category,
         where=where,
-        crowd=crowd is True or bool(crowd and number_in(crowd)),
+        crowd=crowd is True or bool(number_in(crowd)),
         score=score,
         extra={} if _READ.issuperset(raw) else {n: v for n, v in raw.items() if n not in _READ},
     )
@@ -158,8 +157,7 @@ def object_of(
             found.box = (left, top, max(width, 0), max(height, 0))
     segmentation = raw.get("segmentation") or ()
     if isinstance(segmentation, list) and len(segmentation) == 1:
-        inner = segmentation[0]  # a mask in a list, as pycocotools encodes a stack of one
-        segmentation = inner if isinstance(inner, Mapping) else segmentation
+        segmentation = segmentation[0]  # maybe a mask, as pycocotools encodes a stack of one
     if isinstance(segmentation, Mapping):
         try:
             check_mask(segmentation)
@@ -168,9 +166,9 @@ def object_of(
             faults.append(str(error))
     else:
         found.parts = [[ring] for ring in _outlines(segmentation, faults)]
-    about = raw.get("attributes")  # of CVAT, also the rotation of a box
+    about: Any = raw.get("attributes")  # of CVAT, also the rotation of a box
     turn = (number_in(about.get("rotation")) or 0) % 360 if isinstance(about, Mapping) else 0
-    if turn and about and found.box and not found.parts and found.mask is None:
+    if turn and found.box and not found.parts and found.mask is None:
         left, top, width, height = found.box
         found.parts = [[turned_box(left, top, left + width, top + height, turn)]]
         found.box = None
@@ -190,7 +188,7 @@ def _outlines(parts: object, faults: list[str]) -> Iterator[Ring]:
     if not any(map(_is_list, parts)) or _are_pairs(parts):
         parts = [parts]
     for part in parts:
-        has_pairs = _is_list(part) and part and _is_list(part[0]) and _are_pairs(part)
+        has_pairs = _is_list(part) and _are_pairs(part)
         flat = numbers([each for pair in part for each in pair] if has_pairs else part)
         if flat is None:
             faults.append("a polygon must be a list of numbers")
@@ -217,18 +215,17 @@ def _keypoints(
     if isinstance(values, list) and all(_is_list(each) and len(each) == 3 for each in values):
         values = [number for each in values for number in each]
     flat, count = numbers(values), len(category.keypoints)
-    is_whole = flat is not None
     if flat is None and isinstance(values, list):
         flat = [*map(_number_or_none, values)]
     if flat is not None and all(each == 0 or each != each for each in flat):
         return []  # none is labelled, however many zeros there are
-    if flat is None or len(flat) != 3 * count or not count:
+    if flat is None or len(flat) != 3 * count:
         names = f"its category has {count} names of keypoints"
         faults.append(f"keypoints must be {3 * count} numbers, since {names}")
         return []
     found: list[tuple[float, float, int] | None] = []
     for x, y, visibility in zip(flat[::3], flat[1::3], flat[2::3], strict=True):
-        has_place = is_whole or (math.isfinite(x) and math.isfinite(y))
+        has_place = math.isfinite(x) and math.isfinite(y)
         mark = 0 if visibility != visibility else visibility
         if is_result:
             mark = _SEEN if has_place and (x or y) else 0
@@ -244,10 +241,10 @@ def _keypoints(
 
 
 def _number_or_none(value: object) -> float:
-    """Return a number, NaN for null and NaN, and infinity for what is no number."""
+    """Return a number, NaN for null, and infinity for what is no number."""
     if (number := number_in(value)) is not None:
         return number
-    return math.nan if value is None or value != value else math.inf
+    return math.nan if value is None else math.inf
 
 
 # --- Panoptic segments ----------------------------------------------------------------------------
@@ -260,7 +257,8 @@ def folder_of_pngs(path: Path, example: str) -> Path:
     """Return the folder of PNGs beside a file, by the name of one of them; or `FormatError`."""
     tried = [path.with_suffix(""), path.parent, path.parent.parent / path.stem]
     others = sorted(each for each in path.parent.iterdir() if each.name.lower() not in OF_IMAGES)
-    folders = [each for each in (*tried, *others) if is_there(each / example, as_file=True)]
+    every = (*tried, *others) if example else ()
+    folders = [each for each in every if is_there(each / example, as_file=True)]
     folders += [each for each in (tried[0], tried[2]) if each.is_dir()]
     if not folders:
         places = ", ".join(map(str, (*tried, path.parent / "*")))
