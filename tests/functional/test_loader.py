@@ -22,7 +22,7 @@ from datagym_async.exceptions import (
     PermissionDeniedError,
 )
 from datagym_async.labels import Annotation, LabeledImage, Rectangle
-from datagym_async.server import SeedMedia
+from datagym_async.server import SeedDataset, SeedMedia
 from datagym_async.testing import Drop, Hang, RefuseToken, Status
 from tests.helpers.photos import jpeg
 from tests.helpers.sentinel import TOKEN
@@ -190,6 +190,19 @@ async def test_labels_that_nobody_has_are_said_once(
     assert [s async for s in full.client.loader(full.dataset_id, project_id=full.project_id)]
     assert [s async for s in full.client.loader(other.id)]
     assert not [each for each in caplog.messages if "no sample" in each]
+
+
+async def test_a_dataset_of_a_project_is_loaded_alone(full: World) -> None:
+    """The project is there for its labels; without a dataset all of its datasets are loaded."""
+    client = full.client
+    media = [SeedMedia("other.jpg", jpeg(1600))]
+    (other,) = await full.server.seed_datasets(SeedDataset("Other", media=media))
+    await client.projects.add_dataset(full.project_id, other.id)
+
+    held = await full.names()
+    assert sorted(await names(client.loader(other.id, project_id=full.project_id))) == ["other.jpg"]
+    assert sorted(await names(client.loader(full.dataset_id, project_id=full.project_id))) == held
+    assert sorted(await names(client.loader(project_id=full.project_id))) == [*held, "other.jpg"]
 
 
 async def test_the_labels_are_not_asked_for_when_not_wanted(full: World) -> None:

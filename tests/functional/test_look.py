@@ -188,7 +188,11 @@ async def test_a_dataset_of_several_projects(here: World, tmp_path: Path) -> Non
     counted = await client.stats(dataset_id=here.dataset_id)
     of_one = await client.stats(dataset_id=here.dataset_id, project_id=other.id)
     gallery = await client.gallery(tmp_path, dataset_id=here.dataset_id, options=IN_THREADS)
+    theirs_alone = await client.gallery(
+        tmp_path / "own", project_id=other.id, dataset_id=here.dataset_id, options=IN_THREADS
+    )
 
+    assert (theirs_alone.images, theirs_alone.objects, theirs_alone.notes) == (3, 1, ())
     assert (counted.objects, counted.notes) == (4, ("3 media; labels of 2 projects.",))
     assert counted.states == {"COMPLETED": 3, "BACKLOG": 3}
     assert (of_one.objects, of_one.images) == (1, 1)
