@@ -19,7 +19,13 @@ from datagym_async._printable import logger
 from datagym_async._retry._delays import RetryPolicy
 from datagym_async._retry._table import Action, Trouble, classify, decide, is_outage
 from datagym_async._wire._messages import Replay
-from datagym_async.exceptions import AlreadyExistsError, APIError, APIStatusError, APITimeoutError
+from datagym_async.exceptions import (
+    AlreadyExistsError,
+    APIError,
+    APIStatusError,
+    APITimeoutError,
+    ClientClosedError,
+)
 
 # As in the AWS SDKs' standard retry mode: a budget of 500 is enough for 100 retries, or 50 after
 # timeouts, without a success between them. That is for up to 8 requests which are retried at once:
@@ -167,7 +173,7 @@ class RetryLoop(Generic[T]):
             return None
         try:
             found = await self.look()
-        except APIError as failure:
+        except (APIError, ClientClosedError) as failure:
             _log.debug("%s: its outcome could not be looked up: %s", self.what, failure)
             self.failure.unknown = self._has_ended = True
             raise self.failure from failure

@@ -356,6 +356,31 @@ async def test_a_run_cancelled_under_lost_answers_doubles_nothing(tmp_path: Path
         assert again.doubles == ()
 
 
+async def test_a_run_whose_client_is_closed_under_lost_answers_doubles_nothing(
+    tmp_path: Path,
+) -> None:
+    """As a web server does at its end: what may be stored is `unsettled`, not `failed`."""
+    async with job(tmp_path) as found:
+        plan = found.here.plan
+        plan.add(CommitThenDrop(), method="POST", path=UPLOADS, when=later_than(6))
+        client = DataGymClient(TOKEN, found.here.server.base_url, retry=SETTLING)
+        async with (
+            client,
+            client.uploader(found.here.dataset_id, found.folder, config=found.config) as run,
+        ):
+            ending = asyncio.ensure_future(run.finish())
+            await until(lambda: plan.count("POST", UPLOADS) >= 6 + WORKERS)
+            await client.aclose()
+            with pytest.raises(TransferError, match="The client is closed"):
+                await ending
+
+        report = run.report
+        assert report.unsettled == plan.count("POST", UPLOADS) - 6
+        await check_report(found, report)
+        again = await check_resumed(found)
+        assert again.doubles == ()
+
+
 @pytest.mark.parametrize("end", [SystemExit, KeyboardInterrupt])
 async def test_a_run_whose_caller_ends_the_program_is_gone_on_with(
     tmp_path: Path, end: type[BaseException]
