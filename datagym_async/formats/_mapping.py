@@ -162,7 +162,7 @@ def _added(
 
     for each in needed:
         taken = _AREAS if each.type in _AREAS else frozenset({each.type})
-        asks = each.options or any(one.options for one in each.children)
+        asks = any(one.options for one in each.children)
         is_class = each.type in _DRAWN and not asks
         hit = None if is_class else entries_of(taken).find(each.value)
         if hit is None or hit[1] < least:
@@ -243,7 +243,7 @@ def _config(
         entries.append(ConfigEntry(key, shown[text], kind, children=children))
     alone = (beside[names] for names in apart)
     entries += (ConfigEntry(keys[each], shown[each], EntryType.POINT) for each in alone)
-    for name, text in spelled.items() if losses and drawn is not None else ():
+    for name, text in spelled.items() if drawn is not None else ():
         if losses and name != text:
             losses.add(LossKind.SPELLED, f"{name!r} is {text!r}")
     for number in range(1, captions + 1):
@@ -308,7 +308,7 @@ def places_of(
     classes: dict[Names, list[Category]] = {}
     for each in categories:
         classes.setdefault(each.names, []).append(each)
-    for names, same in classes.items() if losses else ():
+    for names, same in classes.items():
         if losses and len(same) > 1:
             losses.add(LossKind.DOUBLED_CLASS, said(names), count=len(same) - 1)
     if mapping.sdk:
