@@ -71,6 +71,28 @@ def test_what_the_official_sdk_makes(shape: Any) -> None:
     assert coco.sdk_items(images) == given[f"expected_sdk_0_7_2_{expected}"]
 
 
+@pytest.mark.parametrize("by", ["supercategory", "category"])
+def test_the_sdk_takes_names_as_keys(by: Any) -> None:
+    """They stay as they are, also where keys of entries would be told apart."""
+    names = [("Traffic Light", "Outdoor"), ("traffic light", "outdoor"), ("Pole", "")]
+    categories = [
+        {"id": at, "name": name} | ({"supercategory": group} if group else {})
+        for at, (name, group) in enumerate(names)
+    ]
+    drawn = [annotation(id=at + 1, category_id=at, bbox=[at, 1, 2, 3]) for at in range(3)]
+    given = document(*drawn, categories=categories)
+    mapping = formats.LabelMapping(sdk=True, by=by)
+    (item,) = coco.sdk_items(coco.read(given, mapping=mapping).images)
+    found = {
+        (key, answers[0] if answers else ""): one["geometry"]
+        for key, labels in item["labels"].items()
+        for one in labels
+        for answers in [[text for each in one["classifications"].values() for text in each]]
+    }
+    wanted = [each if by == "category" or not each[1] else each[::-1] for each in names]
+    assert found == {each: [{"x": at, "y": 1, "w": 2, "h": 3}] for at, each in enumerate(wanted)}
+
+
 def test_the_sdk_and_holes() -> None:
     """As the official SDK does, holes of crowds are objects of their own, around the hole."""
     written = coco.to_document(

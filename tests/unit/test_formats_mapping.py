@@ -313,6 +313,61 @@ def test_what_is_lacking_is_added() -> None:
     ]
 
 
+def test_an_entry_that_is_there_takes_what_is_lacking() -> None:
+    """A group by text or key, of any area; captions too. Its own texts and options stay."""
+    present = LabelConfig()
+    vehicle = present.add_polygon("vehicle", "Fahrzeug")
+    vehicle.add_select("subcategory", "Art", {"car": "Car", "bus": "bus"})
+    vehicle.add_point("wheel", "Rad")
+    present.add_freetext("caption", "Satz", 50)
+    present.add_rectangle("a", "ANIMAL")  # only similar
+    van = named("van", "vehicle", keypoints=("wheel", "door"))
+    others = (named("BUS", "vehicle"), named("bus", "vehicle"), named("cat", "animal"))
+    given = dataset(
+        found(van, box=BOX), *(found(each, box=BOX) for each in others), captions=["1", "2"]
+    )
+    config = config_of(given, LabelMapping(), present=present)
+    assert [
+        (each.key, each.value, each.type.value, each.max_length) for each in config.entries
+    ] == [
+        ("vehicle", "Fahrzeug", "POLYGON", None),
+        ("caption", "Satz", "FREETEXT", 50),
+        ("a", "ANIMAL", "RECTANGLE", None),
+        ("animal", "animal", "RECTANGLE", None),
+        ("caption_2", "caption_2", "FREETEXT", 255),
+    ]
+    options = {"car": "Car", "bus": "bus", "van": "van", "bus_39cd750a": "BUS"}
+    assert [(each.key, each.value, each.options) for each in config.entries[0].children] == [
+        ("subcategory", "Art", options),
+        ("wheel", "Rad", {}),
+        ("door", "door", {}),
+    ]
+
+
+def test_where_a_class_is_looked_for() -> None:
+    """With its group in the order of the mapping; alone it is the surest answer, and no group."""
+    config = LabelConfig()
+    config.add_rectangle("vehicle", "Vehicle").add_select("subcategory", "Kind", {"car": "Car"})
+    config.add_rectangle("car", "Car").add_select("supercategory", "Group", {"vehicle": "Vehicle"})
+    both = dataset(found(named("Car", "Vehicle"), box=BOX))
+    assert keys(mapped(both, config)[0]) == [("vehicle", "car")]
+    assert keys(mapped(both, config, BY_CATEGORY)[0]) == [("car", "vehicle")]
+
+    answers = LabelConfig()
+    for key, texts in (("vehicle", {"car": "Car"}), ("toy", {"c": "CAR", "ship": "Ship"})):
+        answers.add_rectangle(key, key).add_select("subcategory", "Kind", texts)
+    answers.add_rectangle("dog", "Dog").add_select("supercategory", "Group", {"pet": "Pet"})
+    for name, place in (("Car", ("vehicle", "car")), ("SHIP", ("toy", "ship"))):
+        image, lost, _ = mapped(dataset(found(named(name), box=BOX)), answers)
+        assert (keys(image), lost) == ([place], {})
+    for each, mapping in (
+        (named("cAR"), LabelMapping()),  # like two
+        (named("Pet"), BY_CATEGORY),
+        (named("toy Ship", "zoo"), LabelMapping()),
+    ):
+        assert mapped(dataset(found(each, box=BOX)), answers, mapping)[1] == {"no_entry": 1}
+
+
 def test_names_that_are_not_unique_carry_their_group() -> None:
     """`other` of two groups is two classes where nothing can be nested, too."""
     given = dataset(
@@ -493,6 +548,16 @@ def test_captions_go_where_there_are_free_texts() -> None:
     image, lost, _ = mapped(dataset(captions=["A long one.", "Two.", "Three"]), config)
     assert [(each.key, each.value) for each in image.classifications] == [("caption_2", "Two.")]
     assert lost == {"long_text": 1, "caption": 1}
+
+
+def test_each_caption_needs_a_free_text() -> None:
+    """As many as an image has at most; the official SDK keeps one."""
+    given = dataset(captions=["One.", "Two.", "Three."])
+    for mapping, most in ((LabelMapping(caption="Text"), 3), (LabelMapping(sdk=True), 1)):
+        config = config_of(given, mapping)
+        found = [(each.key, each.type) for each in config.entries]
+        names = [mapping.caption_key(number) for number in range(1, most + 1)]
+        assert found == [(name, EntryType.FREETEXT) for name in names]
 
 
 def test_a_class_has_the_key_of_no_caption_and_no_select() -> None:
