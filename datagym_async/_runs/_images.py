@@ -198,6 +198,12 @@ class Steps:
                 )
         if steps != cls():
             require_pillow("Preparing images", "upload without it")
+            # Of a frozen program `sys.executable` is itself, and each process would be one more.
+            if getattr(sys, "frozen", False) or not sys.executable:
+                raise ConfigurationError(
+                    "Preparing images starts processes of Python, and this program has none: it is "
+                    "frozen or embedded. Run it with Python, or upload without it."
+                )
         return steps
 
 

@@ -230,6 +230,19 @@ def test_a_file_that_is_gone_is_rejected(tmp_path: Path) -> None:
     assert "cannot be prepared" in prepare(str(tmp_path / "gone.jpg"), ALL).reason
 
 
+@pytest.mark.parametrize(("name", "value"), [("frozen", True), ("executable", "")])
+def test_a_frozen_program_cannot_start_processes(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: object
+) -> None:
+    """It would start itself instead, which would do the same."""
+    monkeypatch.setattr(sys, name, value, raising=False)
+
+    with pytest.raises(ConfigurationError, match="frozen or embedded"):
+        UploadConfig(prepare="convert")
+
+    assert UploadConfig().prepare == ()
+
+
 def test_heic_needs_a_library(monkeypatch: pytest.MonkeyPatch) -> None:
     """The reason names the extra."""
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
