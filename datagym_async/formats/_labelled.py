@@ -133,7 +133,7 @@ class _Mapper:
         points = self._keypoints(found, place, where)
         if not points:
             return whole
-        if not whole or isinstance(whole[0].shape, Segmentation):
+        if isinstance(whole[0].shape, Segmentation):
             self._losses.add(LossKind.KEYPOINTS, where, count=len(points))
             return [*whole, *points]
         return [attrs.evolve(whole[0], nested=points), *whole[1:]]

@@ -327,6 +327,37 @@ def test_keypoints_and_instances_are_joined() -> None:
         assert [each.key for each in person.nested] == ["nose"]
 
 
+def test_objects_keep_what_the_service_does_not_hold() -> None:
+    """Numbers and scores are for the way back; what a class loses is said once."""
+    keypoints = [2, 3, 2, 0, 0, 0]
+    given = document(
+        annotation(id=7, bbox=[1, 1, 9, 9], keypoints=keypoints),
+        annotation(id=12, bbox=[1, 1, 8, 8], keypoints=keypoints, score=0.5),
+        categories=[{**PERSON, "supercategory": "animal"}],
+    )
+    read = coco.read(given)
+    first, second = only(read.images).annotations
+    assert first.extra == {"coco": {"id": 7}}
+    assert second.extra == {"coco": {"id": 12, "score": 0.5}}
+    back = coco.to_document(read.images).instances["annotations"]
+    assert [each["id"] for each in back] == [7, 12]
+    assert [(each.kind, each.count) for each in read.losses.items] == [
+        (LossKind.SKELETON, 1), (LossKind.SCORE, 1)
+    ]  # fmt: skip
+    as_sdk = coco.read(given, mapping=formats.LabelMapping(sdk=True))
+    assert [each.nested for each in only(as_sdk.images).annotations] == [(), ()]
+    assert [each.kind for each in as_sdk.losses.items] == [LossKind.SCORE]
+
+
+def test_the_first_corner_at_the_end() -> None:
+    """It is dropped where an outline is left without it."""
+    for ring, corners in (([*RING, 1, 1], 4), ([1, 1, 5, 5, 1, 1], 3)):
+        given = document(annotation(segmentation=[ring], bbox=[1, 1, 4, 3]))
+        (found,) = only(coco.read(given, mapping=POLYGON).images).annotations
+        assert isinstance(found.shape, Polygon)
+        assert len(found.shape.points) == corners
+
+
 def test_doubled_numbers_are_kept_apart() -> None:
     """Objects of one file that share a number are two objects all the same."""
     read = coco.read(document(annotation(bbox=[1, 1, 1, 1]), annotation(bbox=[2, 2, 2, 2])))
@@ -354,6 +385,14 @@ def test_captions() -> None:
     assert read.losses.count(LossKind.LONG_TEXT) == 1
     back = coco.to_document(read.images).captions["annotations"]
     assert [each["caption"] for each in back] == texts
+    # As the official SDK does, the last one remains.
+    for count in (2, 1):
+        given["annotations"] = given["annotations"][:count]
+        read = coco.read(document(), given, mapping=formats.LabelMapping(sdk=True))
+        assert [each.value for each in only(read.images).classifications] == [texts[count - 1]]
+        assert [(each.kind, each.count) for each in read.losses.items] == [
+            (LossKind.CAPTION, count - 1)
+        ][: count - 1]
 
 
 def test_images_without_labels_stay(tmp_path: Path) -> None:

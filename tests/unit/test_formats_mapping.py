@@ -548,6 +548,11 @@ def test_captions_go_where_there_are_free_texts() -> None:
     image, lost, _ = mapped(dataset(captions=["A long one.", "Two.", "Three"]), config)
     assert [(each.key, each.value) for each in image.classifications] == [("caption_2", "Two.")]
     assert lost == {"long_text": 1, "caption": 1}
+    config = LabelConfig()
+    config.add_freetext("caption", "caption")
+    for length, kept in ((255, 1), (256, 0)):
+        image, lost, _ = mapped(dataset(captions=["x" * length]), config)
+        assert (len(image.classifications), lost) == (kept, {} if kept else {"long_text": 1})
 
 
 def test_each_caption_needs_a_free_text() -> None:
