@@ -32,6 +32,7 @@ from datagym_async.formats import (
     coco,
 )
 from datagym_async.formats._label_texts import flipped, smallest_box
+from datagym_async.formats._label_texts import number as in_text
 from datagym_async.labels import (
     Annotation,
     Classification,
@@ -112,6 +113,22 @@ def test_yolo(tmp_path: Path) -> None:
     }
     assert not formats.write([], tmp_path / "none", "yolo")  # trainers want both folders
     assert all((tmp_path / "none" / each / "train").is_dir() for each in ("images", "labels"))
+    assert names_in(tmp_path / "none") == {}
+
+
+def test_numbers_in_texts() -> None:
+    """They have ten decimals, as far as these are there, and no sign before a zero."""
+    given = (1.0, 0.25, -0.5, 1 / 3, 1e-12, -1e-12, 123456.0, 100.0)
+    texts = ["1", "0.25", "-0.5", "0.3333333333", "0", "0", "123456", "100"]
+    assert [*map(in_text, given)] == texts
+
+
+def test_boxes_without_a_side(tmp_path: Path) -> None:
+    """Those that have no width, and those that have no height, are told."""
+    flat = [car(Rectangle(5, 5, 0, 9)), car(Rectangle(5, 5, 9, 0)), car(BOX)]
+    for name in ("yolo", "kitti", "voc"):
+        lost = formats.write([image("a.png", *flat)], tmp_path / name, name)
+        assert counts(lost) == {"flat": 2}
 
 
 def test_classes_of_the_configuration(tmp_path: Path) -> None:
@@ -412,6 +429,7 @@ def test_keypoints_of_fixed_categories() -> None:
     [
         (["nose", "left_eye", "right_eye"], [0, 2, 1]),
         (["Left Ear", "Right Ear"], [1, 0]),
+        (["EAR LEFT", "EAR RIGHT"], [1, 0]),
         (["top-left", "top-right", "bottom-right", "bottom-left"], [1, 0, 3, 2]),
         (["l_hip", "r_hip", "hip"], [1, 0, 2]),
         (["wheel", "tail"], None),
@@ -436,6 +454,11 @@ def test_yolo_turned_boxes(tmp_path: Path) -> None:
     assert all(len(each) == 8 for each in found)
     assert found[0] == [0.1, 0.1, 0.4, 0.1, 0.4, 0.5, 0.1, 0.5]
     assert found[1] == [0.25, 0.1, 0.45, 0.5, 0.4, 0.6, 0.2, 0.2]
+    # A corner on a side is none of the box.
+    five = Polygon([(20, 10), (50, 10), (80, 10), (80, 50), (20, 50)])
+    assert not formats.write([image("a.png", car(five))], tmp_path / "five", "yolo-obb")
+    line = (tmp_path / "five" / "labels" / "train" / "a.txt").read_text()
+    assert sorted(line.split()[1:]) == sorted(map(str, found[0]))
 
 
 def test_turned_boxes_beyond_the_image(tmp_path: Path) -> None:
@@ -480,6 +503,9 @@ def test_voc(tmp_path: Path) -> None:
     edges = [[each.text for each in box] for box in root.iter("bndbox")]
     assert edges == [["1", "1", "200", "100"], ["6.5", "8", "5.75", "16"]]
     assert [root.findtext(f"size/{each}") for each in ("width", "height")] == ["200", "100"]
+    assert [root.findtext(each) for each in ("folder", "segmented")] == ["JPEGImages", "0"]
+    low = [image("a.png", car(Rectangle(7, 5.5, 9, 0.25)))]
+    assert counts(formats.write(low, tmp_path / "low", "voc")) == {"flat": 1}
     formats.write(given, tmp_path / "zero", "voc", zero_based=True)
     text = (tmp_path / "zero" / "Annotations" / "a.xml").read_text()
     assert "<xmin>0</xmin>" in text
@@ -623,6 +649,7 @@ def test_cvat(tmp_path: Path) -> None:
     assert found[3].get("points") == "0,0;1.5,2"
     labels = {each.text for each in root.iter("name")}
     assert labels == {"car", "lane", "plate", "spot", "tree"}
+    assert root.findtext("version") == "1.1"
 
 
 def test_labels_of_cvat(tmp_path: Path) -> None:
@@ -639,6 +666,13 @@ def test_labels_of_cvat(tmp_path: Path) -> None:
     assert [each.text for each in root.iter("name")] == ["Man", "Dog", "Tree", "Lane", "Nose"]
     (found,) = root.iter("image")
     assert [each.get("label") for each in found] == ["Man", "Nose", "Tree"]
+    assert (found.get("subset"), {each.get("occluded") for each in found}) == (None, {"0"})
+    hidden = Annotation("nose", Point(30, 20), extra={"coco": {"v": 1}})
+    given = [image("a.png", Annotation("man", BOX, nested=[hidden]))]
+    formats.write(given, tmp_path / "parts", "cvat", config=config, split="train=1")
+    root = ElementTree.parse(tmp_path / "parts" / "annotations.xml").getroot()
+    (found,) = root.iter("image")
+    assert (found.get("subset"), [each.get("occluded") for each in found]) == ("train", ["0", "1"])
 
 
 @pytest.mark.parametrize("name", ["voc", "kitti", "cvat"])
@@ -654,6 +688,12 @@ def test_marks_come_back(tmp_path: Path, name: Any) -> None:
     assert not formats.write(given, tmp_path / "out", name)
     (found,) = formats.read(tmp_path / "out", name).images[0].annotations
     assert found.extra["coco"] == marks
+    other = {"truncated": "1", "difficult": 1, "occluded": None}  # of another format
+    given = [image("a.png", Annotation("car", BOX, extra={"coco": other}))]
+    assert not formats.write(given, tmp_path / "other", name)
+    if name == "kitti":
+        (line,) = (tmp_path / "other/training/label_2/a.txt").read_text().splitlines()
+        assert line == "car -1 -1 -10 20 10 80 50 -1 -1 -1 -1000 -1000 -1000 -10"
     crowd = [image("a.png", Annotation("car", BOX, extra={"coco": {"iscrowd": 1}}))]
     assert counts(formats.write(crowd, tmp_path / "new", "yolo")) == {"crowd": 1}
 
