@@ -111,6 +111,12 @@ def test_cleaning_asks_first(at_service: Cli, service: ServerThread, photos: Pat
         assert terminal.wait() == 0
         assert "Nothing was deleted" in terminal.text
     assert len(at_service("jobs", "list", "--json").documents) == 1
+    with Terminal("jobs", "clean", "--unfinished", environment=environment(service)) as terminal:
+        terminal.wait_for("of all jobs, also of unfinished ones, in")
+        terminal.type("y")
+        assert terminal.wait() == 0
+        assert "Deleted 1 journal" in terminal.text
+    assert at_service("jobs", "list", "--json").documents == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
