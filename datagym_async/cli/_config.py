@@ -155,7 +155,7 @@ def from_labels(
     if as_yaml and (output or project):
         raise CommandError("--yaml is for printing; leave it out, or --output and --upload.")
     if output is not None:
-        refuse_to_overwrite([file, given.config["images"]], output)
+        refuse_to_overwrite([file, given.config["images"]], output, folder=file)
     source = source_of(file, given, shape, by)
     present = _seen(invocation, project) if add and project is not None else None
     config = source.label_config(present)

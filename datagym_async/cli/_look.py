@@ -47,6 +47,7 @@ from datagym_async.models import Dataset, Project
 from datagym_async.models._ids import is_id
 
 _LISTING: Final = "For COCO results: the file that lists images and categories."
+_SHEET: Final = Path("preview.png")
 _CLASSES: Final = "Names of the classes, if labels have only numbers; as for `import`."
 
 _Drawn: TypeAlias = tuple[tuple[str, ...], int, tuple[str, ...]]
@@ -68,7 +69,7 @@ def preview(
     ],
     output: Annotated[
         Path, flag("--output -o FILE", "The picture (.png, .jpg, .webp), or pages (.pdf).")
-    ] = Path("preview.png"),
+    ] = _SHEET,
     count: Annotated[int, flag("--count -n N", "Largest number of images.", min=1, max=400)] = 24,
     seed: Annotated[int, flag("--seed N", "The same seed chooses the same images.")] = 0,
     of_class: Annotated[
@@ -106,7 +107,11 @@ def preview(
         return looked.notes, *await build_sheet(looked, output, choice, text=text)
 
     async def local() -> _Drawn:
-        return await draw(await subjects.local())
+        looked = await subjects.local()
+        # The usual file may be that of an earlier run.
+        read = [each.path for each in looked.subjects if output.name != _SHEET.name]
+        await in_thread(refuse_to_overwrite, [Path(subject), *read], output)
+        return await draw(looked)
 
     async def at(client: DataGymClient) -> _Drawn:
         try:
@@ -119,8 +124,7 @@ def preview(
         return await draw(await subjects.at(client, found))
 
     of_files = {"labels": labels, "images": images, "classes": classes}
-    if is_here := _is_here(invocation, subject, project, **of_files):
-        refuse_to_overwrite([Path(subject)], output)
+    is_here = _is_here(invocation, subject, project, **of_files)
     notes, shown, broken = run_in_loop(local()) if is_here else with_client(invocation, at)
     _warn(invocation, [f"cannot be read: {name}" for name in broken], len(broken))
     for line in notes:
@@ -375,6 +379,8 @@ def stats(
     if _is_here(invocation, subject, images=images, classes=classes):
         path = Path(subject)
         refuse_to_overwrite([path, images, classes], *files)
+        documents = [each for each in files if each.suffix.lower() == ".json"]  # as labels may be
+        refuse_to_overwrite([], *documents, folder=path)
         found = asyncio.run(stats_of_file(path, tiny=tiny, images=images, classes=classes or ()))
     else:
 

@@ -118,11 +118,15 @@ def lies_here(invocation: Invocation, subject: str) -> bool:
     return is_here
 
 
-def refuse_to_overwrite(inputs: Iterable[Path | None], *outputs: Path) -> None:
-    """Refuse to write a result over what is read for it."""
+def refuse_to_overwrite(
+    inputs: Iterable[Path | None], *outputs: Path, folder: Path | None = None
+) -> None:
+    """Refuse to write a result over what is read for it; all files in `folder` may be read."""
     read = {os.path.realpath(each) for each in inputs if each is not None}
     for each in outputs:
-        if os.path.realpath(each) in read:
+        place = Path(os.path.realpath(each))
+        is_in_folder = folder and place.is_relative_to(os.path.realpath(folder)) and place.exists()
+        if str(place) in read or is_in_folder:
             raise CommandError(f"{each} is what is read here; write to another file.")
 
 

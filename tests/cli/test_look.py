@@ -103,7 +103,12 @@ def test_statistics_of_a_file(cli: Cli, tmp_path: Path) -> None:
     assert "--fail-on tiny: 1 (tiny objects, with a side shorter than the limit)." in ran.err
     over = cli("stats", tmp_path / "coco.json", "-o", tmp_path / "." / "coco.json")
     assert (over.status, "is what is read here" in over.err) == (2, True)
+    over = cli("stats", tmp_path, "-o", tmp_path / "coco.json")
+    assert (over.status, "is what is read here" in over.err) == (2, True)
     assert json.loads((tmp_path / "coco.json").read_text()) == document
+    pages = ("-o", tmp_path / "a.html", "-o", tmp_path / "a.svg")
+    assert [cli("stats", tmp_path, *pages).status for _ in range(2)] == [0, 0]
+    assert cli("stats", tmp_path, "-o", tmp_path / "new.json").status == 0
 
 
 def test_a_gallery_of_a_folder_has_the_labels_in_it(
@@ -243,7 +248,7 @@ def test_the_same_seed_chooses_the_same_images(
     assert with_labels != plain
 
 
-def test_an_image_on_the_disk(cli: Cli, tmp_path: Path) -> None:
+def test_an_image_on_the_disk(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is drawn with the labels of its folder."""
     document = {
         "images": [{"id": 1, "file_name": "a.jpg"}],
@@ -259,9 +264,12 @@ def test_an_image_on_the_disk(cli: Cli, tmp_path: Path) -> None:
         (tmp_path / "labels.json").write_text(json.dumps(document))
 
     assert drawn[0] != drawn[1]
-    over = cli("preview", tmp_path / "a.jpg", "-o", tmp_path / "a.jpg")
-    assert (over.status, "is what is read here" in over.err) == (2, True)
-    assert (tmp_path / "a.jpg").read_bytes() == jpeg(3000)
+    for what in (tmp_path / "a.jpg", tmp_path):
+        over = cli("preview", what, "-o", tmp_path / "a.jpg")
+        assert (over.status, "is what is read here" in over.err) == (2, True)
+        assert (tmp_path / "a.jpg").read_bytes() == jpeg(3000)
+    monkeypatch.chdir(tmp_path)
+    assert [cli("preview", ".").status for _ in range(2)] == [0, 0]  # over its own sheet
 
 
 def test_a_media_that_cannot_be_drawn(
