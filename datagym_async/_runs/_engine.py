@@ -206,7 +206,8 @@ class BulkRun(NotCopied, ABC, Generic[Work, Result, Report]):
                 writing.cancel()
         except Exception as error:  # a bug of ours or of the caller's code
             self.error = self.error or error
-        self._results.put(None)
+        finally:
+            self._results.put(None)
 
     def stop(self) -> None:
         """Begin nothing new; requests in flight finish, and then the iteration ends.

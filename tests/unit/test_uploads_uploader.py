@@ -324,6 +324,26 @@ async def test_an_items_own_failure_does_not_stop_the_run(service: FakeService) 
     assert counts(found) == {"uploaded": 8, "failed": 2}
 
 
+async def test_an_exit_in_a_callback_ends_who_iterates_and_is_raised_at_the_end(
+    service: FakeService,
+) -> None:
+    """Also where the task that opened the run is over, and nobody else can be interrupted."""
+
+    def leave(event: UploadEvent) -> None:
+        if isinstance(event, ItemSettled):
+            raise SystemExit(3)
+
+    run = uploader(service, images(100), on_event=leave)
+    await asyncio.create_task(run.__aenter__())
+
+    report = await run.finish()
+
+    with pytest.raises(SystemExit):
+        await run.__aexit__(None, None, None)
+    assert report.uploaded < 100
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
 async def test_a_refused_token_stops_the_run_and_nothing_is_half_done(service: FakeService) -> None:
     """What was in flight ends in its own way, nothing new is begun, and the report says both."""
     service.delay = 0.001
