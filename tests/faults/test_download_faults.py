@@ -408,6 +408,7 @@ async def test_a_disk_that_is_full_at_the_end_leaves_no_manifest_open(
 
         opened = (await asyncio.to_thread(open_descriptors)).values()
         assert [path for path in opened if path.startswith(str(tmp_path))] == []
+        assert list((tmp_path / ".datagym" / "parts").iterdir()) == []
         assert images_in(tmp_path) == IMAGES
         await check_resumed(here, tmp_path)
         assert "No space left" in str(caught.value)
