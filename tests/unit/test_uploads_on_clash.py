@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from collections import Counter
 from collections.abc import Iterator
@@ -220,6 +221,68 @@ async def test_a_path_named_twice_is_not_numbered(service: FakeService, folder: 
 
     counts = report.planned, report.uploaded, report.repeated, report.ok
     assert (counts, list(service.stored)) == ((1, 1, 1, True), ["y.jpg"])
+
+
+@pytest.mark.parametrize("on_clash", ["skip", "rename"])
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_a_path_that_clashes_and_is_named_again_is_one_item(
+    service: FakeService, tmp_path: Path, on_clash: str, streamed: bool
+) -> None:
+    """As in a list with a row for each box: it was stored again for each row, or refused."""
+    write(tmp_path, "a/x.jpg", "b/x.jpg")
+    rows = [tmp_path / each / "x.jpg" for each in "abbab"]
+    rows += [tmp_path / "a" / ".." / "b" / "x.jpg"]
+    options = {"on_clash": on_clash, "journal": tmp_path / "run.journal"}
+
+    def sources() -> Source:
+        return (each for each in rows) if streamed else rows
+
+    first = (await run(service, sources(), **options))[1]
+    again = (await run(service, sources(), **options))[1]
+
+    counts = [
+        (each.planned, each.uploaded, each.skipped, each.rejected, each.repeated)
+        for each in (first, again)
+    ]
+    renames = on_clash == "rename"
+    assert counts == [(2, 1 + renames, 0, 1 - renames, 4), (2, 0, 1 + renames, 1 - renames, 4)]
+    assert sorted(service.stored) == (["x (2).jpg", "x.jpg"] if renames else ["x.jpg"])
+    assert (first.complete, again.complete) == (True, True)
+
+
+async def test_a_renamed_file_that_changes_before_it_is_named_again_is_told_of(
+    service: FakeService, tmp_path: Path
+) -> None:
+    """As any other; in the run that sent it, and in the next one, to which a journal names it."""
+    write(tmp_path, "a/x.jpg", "b/x.jpg")
+    second = tmp_path / "b" / "x.jpg"
+    options = {"on_clash": "rename", "journal": tmp_path / "run.journal", "concurrency": 1}
+    found = []
+
+    for number in range(2):
+        changed = asyncio.Event()
+
+        async def sources(number: int = number, changed: asyncio.Event = changed) -> Any:
+            yield tmp_path / "a" / "x.jpg"
+            yield second
+            if not number:
+                await changed.wait()
+            await asyncio.to_thread(second.write_bytes, SOUND_JPEG + b"changed %d" % number)
+            yield second
+
+        config = UploadConfig(**options)  # type: ignore[arg-type]  # a table of options
+        async with Uploader(service, service, DATASET_ID, sources(), config=config) as uploader:
+            async for result in uploader:
+                found.append((number, result.outcome.value, result.item.name))
+                if len(found) == 2:
+                    changed.set()
+
+    assert found[:2] == [(0, "uploaded", "x.jpg"), (0, "uploaded", "x (2).jpg")]
+    assert set(found[2:]) == {(0, "skipped", "x (2).jpg"), (1, "skipped", "x (2).jpg")}
+    assert service.stored == {
+        "x.jpg": SOUND_JPEG + b"a/x.jpg",
+        "x (2).jpg": SOUND_JPEG + b"b/x.jpg",
+    }
 
 
 async def test_an_error_comes_before_anything_is_sent(service: FakeService, folder: Path) -> None:

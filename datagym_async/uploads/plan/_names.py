@@ -177,9 +177,11 @@ def drop_repeats(database: sqlite3.Connection, after_turn: int) -> Added:
     if it was refused.
     """
     count = size = 0
-    for turn, seq, part, *now, holder, old_size, old_mtime, state in database.execute(
-        sql.REPEATS, (after_turn,)
-    ).fetchall():
+    repeats = database.execute(sql.REPEATS, (after_turn,)).fetchall()
+    # Then those of one that clashes itself, which a second look would number once more.
+    database.execute(sql.WANT, (after_turn,))
+    repeats += database.execute(sql.WANTED_TWICE, (after_turn,)).fetchall()
+    for turn, seq, part, *now, holder, old_size, old_mtime, state in repeats:
         is_changed = None not in {now[1], old_mtime} and (now[0], now[1]) != (old_size, old_mtime)
         if is_changed and state in {State.REJECTED, State.FAILED}:
             database.execute(sql.PLAN_AGAIN, (part, *now, holder))
@@ -251,6 +253,8 @@ def number_clashes(
                 row = clash.row._replace(name=known[1], name_key=known[2])
                 new, added = resuming.sort_out(database, [row], in_memory)
                 if not new:
+                    path, key = clash.row.content, clash.row.name_key
+                    database.execute(sql.WANTED_BEFORE, (known[0], path, key))
                     for statement in sql.DROP_ITEM:
                         database.execute(statement, (clash.row.seq,))
                     count += added.count - 1

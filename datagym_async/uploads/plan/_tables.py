@@ -17,6 +17,7 @@ Temporary tables, for one run:
 * ``seen``: items of earlier runs that this one has seen: 0 handed out from the journal, 1 yielded
   by the sources.
 * ``path``: files whose names depend on their source, by their paths.
+* ``wanted``: the first item with a path that wants a name which another one has.
 * ``number``: the number for the next clash of a name, or of an item with the same identity.
 * ``lost``: items whose answers are to be looked up.
 * ``content``: which item has which bytes, if duplicates are looked for.
@@ -82,6 +83,7 @@ OF_ONE_RUN = """
 CREATE TEMP TABLE turn (turn INTEGER PRIMARY KEY, seq INTEGER, kind INTEGER NOT NULL DEFAULT 0);
 CREATE TEMP TABLE seen (seq INTEGER PRIMARY KEY, named INTEGER);
 CREATE TEMP TABLE path (path BLOB PRIMARY KEY, name BLOB, seq INTEGER) WITHOUT ROWID;
+CREATE TEMP TABLE wanted (path BLOB, key BLOB, seq INTEGER, PRIMARY KEY (path, key)) WITHOUT ROWID;
 CREATE TEMP TABLE number (key BLOB PRIMARY KEY, next INTEGER) WITHOUT ROWID;
 CREATE TEMP TABLE lost (seq INTEGER PRIMARY KEY);
 CREATE TEMP TABLE content (sha BLOB PRIMARY KEY, seq INTEGER) WITHOUT ROWID;
@@ -198,11 +200,20 @@ WHERE turn > ? AND turn.seq > ? AND claimed.seq <= ? AND seen.seq IS NULL ORDER 
 
 # A repeated item is one item. If its file has changed in between, it is judged again.
 
-REPEATS = """SELECT turn, item.seq, item.part, item.size, item.mtime, item.sha,
-       holder.seq, holder.size, holder.mtime, holder.state
-FROM turn JOIN item USING (seq) JOIN claimed ON claimed.key = coalesce(item.link_key, item.name_key)
+_REPEATS = """SELECT turn, item.seq, item.part, item.size, item.mtime, item.sha,
+       holder.seq, holder.size, holder.mtime, holder.state FROM turn JOIN item USING (seq) """
+REPEATS = f"""{_REPEATS} JOIN claimed ON claimed.key = coalesce(item.link_key, item.name_key)
 JOIN item AS holder ON holder.seq = claimed.seq
 WHERE turn > ? AND turn.kind = 0 AND holder.seq <> item.seq AND holder.content = item.content"""
+WANT = """INSERT OR IGNORE INTO wanted SELECT item.content, item.name_key, item.seq
+FROM turn JOIN item USING (seq) JOIN claimed ON claimed.key = item.name_key
+JOIN item AS holder ON holder.seq = claimed.seq
+WHERE turn > ? AND turn.kind = 0 AND item.content IS NOT NULL AND item.link_key IS NULL
+AND holder.seq <> item.seq AND holder.content IS NOT item.content ORDER BY turn"""
+WANTED_TWICE = f"""{_REPEATS} JOIN wanted ON path = item.content AND wanted.key = item.name_key
+JOIN item AS holder ON holder.seq = wanted.seq
+WHERE turn > ? AND turn.kind = 0 AND holder.seq <> item.seq"""
+WANTED_BEFORE = "UPDATE wanted SET seq = ? WHERE path = ? AND key = ?"
 TURN_TO = "UPDATE turn SET seq = ?, kind = ? WHERE turn = ?"
 
 # With `dedupe`, equal bytes are found by their hash: those of an item that has its name, and that
