@@ -318,13 +318,7 @@ def places_of(
     places: dict[tuple[Names, EntryType], Place | NoPlace] = {}
     for family in (EntryType.RECTANGLE, *_BESIDE):
         if family in _BESIDE and config is None:  # entries for these may be missing
-            for names in classes:
-                area = places[names, EntryType.RECTANGLE]
-                places[names, family] = (
-                    area
-                    if isinstance(area, NoPlace)
-                    else attrs.evolve(area, type=family, points={})
-                )
+            places |= {(names, family): places[names, EntryType.RECTANGLE] for names in classes}
             continue
         roots = _Roots(wanted.entries, mapping, family)
         hits = {names: hit for names in classes if (hit := roots.find(names))}
@@ -351,10 +345,8 @@ def said(names: Names) -> str:
 def _as_the_sdk(names: Names, mapping: LabelMapping) -> Place:
     name, group = names
     root, answer = (group, name) if mapping.by == "supercategory" and group else (name, group)
-    select = mapping.select_key if answer else ""
-    return Place(
-        key=root, type=_TYPES[mapping.shape or "rectangle"], select=select, option=answer or None
-    )
+    kind = _TYPES[mapping.shape or "rectangle"]
+    return Place(key=root, type=kind, select=mapping.select_key, option=answer or None)
 
 
 def _shared(hits: Mapping[K, tuple[Hashable, int]]) -> dict[K, K]:
