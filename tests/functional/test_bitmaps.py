@@ -25,6 +25,7 @@ from datagym_async import (
     RetryPolicy,
     TransferError,
 )
+from datagym_async.exports import BitmapResult
 from datagym_async.exports._bitmaps import CONCURRENCY, Bitmap, BitmapFormat, placed, to_array
 from datagym_async.labels import Annotation, Segmentation
 from datagym_async.server import SeedMedia
@@ -70,7 +71,9 @@ def files(folder: Path) -> list[str]:
 
 async def test_all_bitmaps_that_the_export_names(here: World, tmp_path: Path) -> None:
     """Without keys there is one file for each key in which a finished task segments something."""
-    report = await here.client.download_bitmaps(here.project_id, tmp_path)
+    told: list[BitmapResult] = []
+    report = await here.client.download_bitmaps(here.project_id, tmp_path, on_result=told.append)
+    assert tuple(told) == report.results
     assert files(tmp_path) == ["seg/a.png", "seg/b.png", "sky/b.png"]
     assert (report.ok, report.counts["saved"], report.folder) == (True, 3, tmp_path)
     with Image.open(tmp_path / "seg/a.png") as image:
@@ -228,7 +231,7 @@ async def test_a_folder_that_cannot_be_written(here: World, tmp_path: Path) -> N
         await here.client.download_bitmaps(here.project_id, tmp_path, concurrency=1)
     report = caught.value.report
     assert report is not None
-    assert "complete=False" in repr(report)
+    assert ("complete=False" in repr(report), report.ok) == (True, False)
 
 
 @pytest.mark.parametrize("wrong", [{"keys": []}, {"concurrency": 0}, {"concurrency": 65}])
@@ -309,6 +312,7 @@ async def test_a_stream_ends_with_the_error_and_can_be_left(here: World) -> None
         async for bitmap, _ in stream:
             assert bitmap.key == "seg"
             break
+    assert [sample async for sample in stream] == []
     here.plan.add(Status.of_json(404, {"key": "ex_notfound"}), path="/export/bitmap/")
     async with here.client.bitmaps(here.project_id) as stream:
         with pytest.raises(NotFoundError) as caught:
@@ -345,6 +349,13 @@ def test_names_of_files() -> None:
         "seg/v1.5_b.png",
     ]
     assert {bitmap.task_id: str(path) for bitmap, path in placed(bitmaps[::-1], "png")} == there
+    # Ids that begin alike: none takes the file of another.
+    alike = [Bitmap(f"00000000-{n}", "seg", "M", "x.jpg") for n in range(3)]
+    assert [str(path) for _, path in placed(alike, "png")] == [
+        "seg/x-00000000.png",
+        "seg/x-00000000 (2).png",
+        "seg/x-00000000 (3).png",
+    ]
 
 
 def test_bitmaps_are_as_many_at_once_as_in_a_download() -> None:

@@ -368,6 +368,43 @@ def test_where_a_class_is_looked_for() -> None:
         assert mapped(dataset(found(each, box=BOX)), answers, mapping)[1] == {"no_entry": 1}
 
 
+def test_what_an_entry_cannot_nest() -> None:
+    """Nothing in a segmentation that is there, and keypoints only where an area is drawn."""
+    present = LabelConfig()
+    present.add_image_segmentation("person", "person")
+    config = config_of(dataset(classes=(PERSON,)), LabelMapping(), present=present)
+    assert (config.entries, config.problems()) == (present.entries, [])
+    pole = named("pole", keypoints=("top",))
+    given = dataset(found(pole, box=BOX), found(pole, point=(1.0, 1.0)), found(pole, line=RING))
+    children = [
+        (each.value, len(each.children)) for each in config_of(given, LabelMapping()).entries
+    ]
+    assert children == [("pole", 1), ("pole (line)", 0), ("pole (point)", 0)]
+
+
+def test_what_the_sdk_needs() -> None:
+    """Names stay as they are, there are no keypoints, and a group may be called none."""
+    light = named("Traffic Light", "outdoor", keypoints=("top",))
+    given = dataset(classes=(light, named("pole", "none"), named("C++", "outdoor")))
+    config = config_of(given, LabelMapping(sdk=True, shape="segmentation"))
+    (select,), (other,) = (each.children for each in config.entries)
+    assert [each.key for each in config.entries] == ["outdoor", "none"]
+    assert select.options == {"Traffic Light": "Traffic Light", "C++": "C++"}
+    assert other.options == {"pole": "pole"}
+
+
+def test_lines_and_points_without_a_configuration() -> None:
+    """They are of the entry of their class, which files with them alone need."""
+    lane = named("lane", "road")
+    image, lost, _ = mapped(dataset(found(lane, line=RING), found(lane, point=(1.0, 2.0))))
+    assert keys(image) == [("road", "lane")] * 2
+    assert [each.shape for each in image.annotations] == [Line(RING), Point(1, 2)]
+    assert lost == {}
+    config = LabelConfig()
+    config.add_point("road", "road")
+    assert "'lane' of 'road'" in mapped(dataset(found(lane, box=BOX)), config)[2]
+
+
 def test_names_that_are_not_unique_carry_their_group() -> None:
     """`other` of two groups is two classes where nothing can be nested, too."""
     given = dataset(
