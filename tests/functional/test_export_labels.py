@@ -14,6 +14,7 @@ import pytest
 
 from datagym_async import DataGymClient, NotFoundError, RetryPolicy
 from datagym_async.exceptions import APIError, ConfigurationError
+from datagym_async.formats import LabelMapping
 from datagym_async.labels import Annotation, LabelConfig, LabeledImage, Rectangle
 from datagym_async.server import SeedDataset, SeedMedia, SeedProject, Server
 from datagym_async.testing import FaultPlan, Hang, Html, ServiceError
@@ -158,8 +159,14 @@ async def test_what_cannot_be_used_is_said_before_anything_is_fetched(tmp_path: 
             await export(images="copy")
         with pytest.raises(ConfigurationError, match="can hold neither images"):
             await client.export_labels(project_id, tmp_path / "x", images="download")
-        with pytest.raises(ConfigurationError, match="clip has no effect on the format jsonl"):
-            await client.export_labels(project_id, tmp_path / "x", "jsonl", clip=True)
+        idle: dict[str, Any] = {
+            "clip": True,
+            "classes": ["a"],
+            "mapping": LabelMapping(caption="c"),
+        }
+        for name, value in idle.items():
+            with pytest.raises(ConfigurationError, match=f"{name} has no effect on the format jso"):
+                await client.export_labels(project_id, tmp_path / "x", "jsonl", **{name: value})
         assert asked.matched == 0
         assert list(tmp_path.iterdir()) == []
 
