@@ -228,6 +228,7 @@ def test_bad_records_are_told_one_by_one(tmp_path: Path) -> None:
         }
         assert "images[0]: it needs id and file_name" in str(losses)
         assert "a.jpg: annotations[5]: it has neither a box nor an outline" in str(losses)
+    assert not coco.read(document(annotation(category_id=None))).images  # it is labelled
 
 
 @pytest.mark.parametrize("number", [3, 3.0, "3", "3.0"])
@@ -657,6 +658,10 @@ def test_a_category_that_names_its_keypoints_later() -> None:
     for categories in ([bare, PERSON], [PERSON, bare]):
         (found,), losses = objects(document(given, categories=categories))
         assert (found.keypoints, counts(losses)) == ([(1, 2, 2), (3, 4, 1)], {"doubled_class": 1})
+        wrong = annotation(category_id=5, keypoints=[1, 2, 2])
+        (_, found), losses = objects(document(wrong, given, categories=categories))
+        assert found.keypoints == [(1, 2, 2), (3, 4, 1)]
+        assert counts(losses) == {"doubled_class": 1, "part": 1}
     # Of two orders the first counts in its file; another file has its own.
     swapped = {**PERSON, "keypoints": ["eye", "nose"]}
     sources = [document({**given, "id": 1}, categories=[PERSON, swapped])]

@@ -860,11 +860,19 @@ def test_images_of_one_name_beside_several_files_of_coco(tmp_path: Path) -> None
     [
         (["a/a.json", "a/b.json"], "1.png", ["1.png"]),
         (["a/a.json", "z/b.json"], "1.png", ["1.png"]),
+        (["0/b.json", "a/a.json"], "1.png", ["1.png"]),
         (["a/a.json", "b/b.json"], "1.png", ["a/1.png", "b/1.png"]),
         (["b/a.json", "a/b.json"], "../b/1.png", ["../b/1.png"]),
         (["a/a.json", "b/b.json"], "{outside}", ["{outside}"]),
     ],
-    ids=["one folder", "one beside it", "two folders", "one image", "an image elsewhere"],
+    ids=[
+        "one folder",
+        "first beside it",
+        "last beside it",
+        "two folders",
+        "one image",
+        "an image elsewhere",
+    ],
 )
 def test_images_of_coco_told_apart_only_if_they_are_two(
     tmp_path: Path, files: list[str], name: str, names: list[str]

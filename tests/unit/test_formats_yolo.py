@@ -1222,6 +1222,7 @@ def test_images_of_dota_without_objects(tmp_path: Path) -> None:
 
 NOTES = {
     "trainval.txt": "0\n1\n",
+    "about.txt": "these are labels that we have drawn by hand in 2024\n",
     "obj.data.txt": "classes = 13\ntrain = data/train.txt\n",
     "how to start.txt": "set SIZE=10000000\nlabel-studio start\n",
 }
