@@ -163,7 +163,13 @@ class TaskGroup:
                 self.is_ending = True
                 raise
 
-        task = self._group.create_task(done())
+        doing = done()
+        try:
+            task = self._group.create_task(doing)
+        except RuntimeError:  # the group has failed already: at once, if its tasks are eager
+            doing.close()
+            work.close()
+            raise
         task.add_done_callback(lambda _: work.close())  # if it was cancelled before it began
         return task
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 from collections.abc import Coroutine
 
 import pytest
@@ -53,6 +55,25 @@ async def test_the_end_of_a_program_comes_out_where_a_group_is_waited_for(
         await work("outer", work("inner", exits()))
     assert caught.value.args == (3,)
     assert closed == ["inner", "outer"]
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_a_group_that_has_failed_begins_nothing() -> None:
+    """As where tasks begin at once: the first error comes out, and no coroutine is left over."""
+
+    async def fail() -> None:
+        raise ZeroDivisionError("slip")
+
+    async def work() -> None:
+        async with together() as group:
+            group.create_task(fail())
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(100)
+            group.create_task(asyncio.sleep(100))
+
+    with pytest.raises(ZeroDivisionError, match="slip"):
+        await work()
+    gc.collect()
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
