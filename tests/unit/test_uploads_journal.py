@@ -229,6 +229,24 @@ def test_a_journal_whose_rows_were_changed(path: Path, change: str, words: str) 
     assert refusal(path).startswith(f"The journal PATH is damaged ({words})")
 
 
+@pytest.mark.parametrize("known", ["media_id = 'm'", "dataset_id = 'd'", "attempts = 1"])
+def test_a_journal_of_files_and_links_is_whole_after_a_kill(path: Path, known: str) -> None:
+    """A link claims its address and its name; what was uploaded says at least one thing of it."""
+    plan = Plan()
+    plan.open(opened(path))
+    items = [UploadItem(None, "a.jpg"), UploadItem(None, "http://h/b.jpg")]
+    plan.add([(0, Candidate(each)) for each in items])
+    plan.settle()
+    with plan.using() as database:
+        database.execute(f"UPDATE item SET state = 2, {known}")
+    plan.close()
+    lock_path(path).unlink()
+
+    make(path)
+
+    assert show_job(path).counts["uploaded"] == 2
+
+
 def test_a_folder_is_no_journal(path: Path) -> None:
     """It is said what is there, and nothing is left beside it."""
     path.mkdir(parents=True)

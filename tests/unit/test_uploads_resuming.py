@@ -360,6 +360,35 @@ async def test_equal_bytes_are_those_of_what_is_stored_or_comes_first(
     }[state]
 
 
+async def test_bytes_are_those_of_earlier_runs_that_are_still_there(
+    service: FakeService, tmp_path: Path, journal: Path
+) -> None:
+    """Several may have the same; those of an image that somebody deleted are sent again."""
+    photos, data = tmp_path / "some", {name: JPEG + name.encode() for name in "acg"}
+    photos.mkdir()
+    service.hold("g.jpg", data=data["g"])
+    for name, same in ("a.jpg", "a"), ("b.jpg", "a"), ("c.jpg", "c"), ("g.jpg", "g"):
+        (photos / name).write_bytes(data[same])
+    first = await upload(service, photos, journal, identity="sha256")
+    service.drop("c.jpg")
+    (photos / "c.jpg").rename(photos / "e.jpg")
+    (photos / "f.jpg").write_bytes(data["a"])
+    (photos / "g.jpg").rename(photos / "h.jpg")
+
+    async with uploader(service, photos, journal, identity="sha256", dedupe="skip") as run:
+        results = {each.item.name: each async for each in run}
+
+    assert counts(first) == (4, 3, 1, 0, 0, 0)
+    assert {name: each.outcome.value for name, each in results.items()} == {
+        "e.jpg": "uploaded",
+        "f.jpg": "skipped",
+        "h.jpg": "skipped",
+    }
+    assert results["f.jpg"].reason.startswith(f"It is equal to {photos}/a.jpg, byte for byte")
+    assert results["h.jpg"].reason.startswith(f"It is equal to {photos}/g.jpg, byte for byte")
+    assert (run.report.resumed, run.report.complete) == (2, True)
+
+
 async def test_what_is_done_counts_before_the_sources_are_read(
     service: FakeService, photos: Path, journal: Path
 ) -> None:
