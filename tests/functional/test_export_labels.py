@@ -171,6 +171,17 @@ async def test_what_cannot_be_used_is_said_before_anything_is_fetched(tmp_path: 
         assert list(tmp_path.iterdir()) == []
 
 
+async def test_coco_is_a_file_or_a_folder(tmp_path: Path) -> None:
+    """With parts it is a folder, which may be there, and without them it never is one."""
+    (tmp_path / "coco").mkdir()
+    async with project_of_two(FaultPlan()) as (client, project_id):
+        await client.export_labels(project_id, tmp_path / "coco", "coco", split="train=1")
+        with pytest.raises(ConfigurationError, match="is a folder, but the format is a file"):
+            await client.export_labels(project_id, tmp_path / "coco", "coco", overwrite=True)
+    (found,) = (tmp_path / "coco").rglob("*.json")
+    assert found == tmp_path / "coco" / "annotations" / "instances_train.json"
+
+
 async def test_what_cannot_be_exported(tmp_path: Path) -> None:
     """An unknown format or project, and a path in use, are said before anything is written."""
     async with project_of_two(FaultPlan()) as (client, project_id):

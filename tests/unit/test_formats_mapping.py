@@ -614,6 +614,30 @@ def test_a_class_has_the_key_of_no_caption_and_no_select() -> None:
     assert [each.key for each in config.entries] == ["caption_", "subcategory_", "caption"]
 
 
+def test_a_report_has_a_few_examples_and_all_classes() -> None:
+    """Five places of a loss, each once, but every class that has no entry; two reports add up."""
+    losses = Losses()
+    for at in range(7):
+        for _ in range(2):
+            losses.add(LossKind.BOX, f"line {at}")
+            losses.add(LossKind.NO_ENTRY, f"class {at}")
+    losses.add(LossKind.TRACK)
+    places = ", ".join(f"line {at}" for at in range(5))
+    names = ", ".join(f"class {at}" for at in range(7))
+    assert str(losses.report()).split("\n") == [
+        f"14 x {LossKind.BOX.text} ({places}, ...)",
+        f"14 x {LossKind.NO_ENTRY.text} ({names})",
+        f"1 x {LossKind.TRACK.text}",
+    ]
+    both = losses.report() + losses.report()
+    assert [(each.kind.value, each.count) for each in both.items] == [
+        ("box", 28),
+        ("no_entry", 28),
+        ("track", 2),
+    ]
+    assert both.items[1].examples == losses.report().items[1].examples
+
+
 def test_each_kind_of_loss_is_in_the_documentation() -> None:
     """The table of docs/formats.md has a row for it."""
     table = (Path(__file__).parents[2] / "docs/formats.md").read_text()
