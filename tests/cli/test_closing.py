@@ -189,3 +189,8 @@ def test_all_of_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[-2] == "--max-per-dataset 1000 would help."
     assert lines[-1] == report.summary()
     assert "doubled: a.jpg" in said.err
+    tell(Output(), attrs.evolve(GOOD, datasets=shares[:1]), UploadAccount(Output()).bytes)
+    said = capsys.readouterr()
+    assert "Held before" not in said.out  # of a single dataset all is said above
+    assert said.out.splitlines()[-2:] == ["", GOOD.summary()]
+    assert said.err == ""

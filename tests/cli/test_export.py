@@ -137,8 +137,11 @@ def test_a_project_without_a_finished_task(
     ran = bench.run(format_, "empty")
     assert (ran.status, "No task of the project is finished" in ran.err) == (0, True)
     assert hint in ran.err
-    ran = bench.run("yolo", "other", "--state", "reviewed")
-    assert "No task matches the given states" in ran.err
+    for number, chosen in enumerate(
+        (("--state", "reviewed"), ("-d", "Photos"), ("--only-labelled",))
+    ):
+        ran = bench.run("yolo", f"other {number}", *chosen)
+        assert "No task matches the given states" in ran.err
     ran = bench.run("jsonl", "all", "--state", "all")
     assert "No task" not in ran.err
 
@@ -266,9 +269,17 @@ def test_exact_lines(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("format_", ["json", "jsonl", "coco"])
-def test_standard_output(bench: Bench, format_: str) -> None:
+def test_standard_output(
+    bench: Bench, format_: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """``-o -`` writes the file there and nothing else; messages go to standard error."""
+    (here := tmp_path / "here").mkdir()
+    monkeypatch.chdir(here)
     ran = bench.cli("export", "streets", "--format", format_, "-o", "-")
+    assert list(here.iterdir()) == []
+    quiet = bench.run(format_, "quiet", "--quiet", "--lossy-ok")
+    assert (quiet.status, quiet.out) == (0, "")
+    assert format_ == "coco" or quiet.err == ""  # nothing is lost
     bench.run(format_, "file")
     if format_ == "json":  # whose lists come in any order
         assert {each.get("external_media_ID") for each in json.loads(ran.out)} == {
