@@ -216,7 +216,7 @@ _LASTING: Final = NO_ROOM | TOO_MANY_OPEN | {errno.EROFS, errno.EIO}
 def path_in(root: Path, path: str) -> Path:
     """Return the path of a file of the manifest; refuse one that is outside, and so not ours."""
     parts = PurePosixPath(path).parts
-    if not parts or ".." in parts or PureWindowsPath(path).anchor or path.startswith("/"):
+    if not parts or ".." in parts or PureWindowsPath(path).anchor:  # also of a path of POSIX
         raise ConfigurationError(
             f"The manifest names the file {quoted(path)}, which is not in its folder."
         )

@@ -491,12 +491,16 @@ async def test_a_damaged_manifest_is_said(tmp_path: Path) -> None:
     assert images_in(tmp_path) == IMAGES
 
 
-async def test_a_manifest_that_points_outside_is_refused(tmp_path: Path) -> None:
-    """A folder from somebody else cannot make us write elsewhere."""
+@pytest.mark.parametrize(
+    "path",
+    ["../evil.jpg", "a/../../evil.jpg", "/evil.jpg", "C:\\evil.jpg", "\\\\host\\evil", ".", ""],
+)
+async def test_a_manifest_that_points_outside_is_refused(tmp_path: Path, path: str) -> None:
+    """A folder from somebody else cannot make us write elsewhere, on any system."""
     out = tmp_path / "out"
     async with world(*SEEDED) as here:
         await run(here, out, max_files=1)
-        await asyncio.to_thread(_point_outside, out / ".datagym" / "manifest.sqlite3")
+        await asyncio.to_thread(_point_outside, out / ".datagym" / "manifest.sqlite3", path)
 
         with pytest.raises(ConfigurationError, match="not in its folder"):
             await here.client.download_dataset(here.dataset_id, out)
@@ -504,9 +508,9 @@ async def test_a_manifest_that_points_outside_is_refused(tmp_path: Path) -> None
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-def _point_outside(manifest: Path) -> None:
+def _point_outside(manifest: Path, path: str) -> None:
     with contextlib.closing(sqlite3.connect(manifest)) as database, database:
-        database.execute("UPDATE media SET path = '../evil.jpg', outcome = NULL WHERE seq = 1")
+        database.execute("UPDATE media SET path = ?, outcome = NULL WHERE seq = 1", (path,))
 
 
 @pytest.mark.slow

@@ -447,6 +447,7 @@ def test_jobs_are_listed_and_cleaned(tmp_path: Path) -> None:
 def test_what_lies_among_journals_hides_none(tmp_path: Path) -> None:
     """A folder or pipe with such a name is listed with its problem; a dead link is nothing."""
     make(tmp_path / "a.journal")
+    lock_path(tmp_path / "a.journal").unlink()
     (tmp_path / "folder.journal").mkdir()
     os.mkfifo(tmp_path / "pipe.journal")
     (tmp_path / "link.journal").symlink_to("nowhere")
@@ -454,6 +455,7 @@ def test_what_lies_among_journals_hides_none(tmp_path: Path) -> None:
     found = {job.path.stem: job.problem for job in list_jobs(tmp_path)}
 
     assert (set(found), found["a"]) == ({"a", "folder", "pipe"}, "")
+    assert not lock_path(tmp_path / "a.journal").exists(), "to look leaves nothing"
     assert found["folder"].startswith(f"It cannot be read: {tmp_path}/folder.journal is a folder")
     assert found["pipe"].startswith(f"It cannot be read: {tmp_path}/pipe.journal is a pipe")
     assert [job.path.stem for job in clean_jobs(tmp_path, unfinished=True)] == ["a"]
