@@ -363,8 +363,11 @@ def test_a_list_of_images_that_are_not_there(tmp_path: Path) -> None:
     text(tmp_path / "l.txt", "a.png\nb.png\n")
     text(tmp_path / "b.txt", "0 0.5 0.5 0.5 0.5\n")
     images, lost = read(open_dataset(tmp_path, "yolo"))
-    assert [(each.name, each.width) for each in images] == [("a.png", None)]
+    assert [(each.name, each.width, each.in_shares) for each in images] == [("a.png", None, False)]
     assert lost == {"missing_image": 1}
+    text(tmp_path / "b.txt", "")
+    images, lost = read(open_dataset(tmp_path, "yolo"))
+    assert ([each.name for each in images], lost) == (["a.png", "b.png"], {})
     text(tmp_path / "data.yaml", "train: images\nnames: [car]\n")
     text(tmp_path / "labels" / "a.txt", "")
     with pytest.raises(FormatError, match="empty files of labels, and none of their images"):
@@ -893,6 +896,10 @@ def test_the_only_folder_may_be_a_link(tmp_path: Path) -> None:
     (outer / "circle").symlink_to(outer / "circle")
     (image,), lost = read(open_dataset(outer, "yolo"))
     assert (image.name, len(image.objects), lost) == ("a.png", 1, {})
+    (tmp_path / "circle").mkdir()
+    (tmp_path / "circle" / "again").symlink_to(tmp_path / "circle")
+    with pytest.raises(FormatError, match="does not list its classes"):
+        open_dataset(tmp_path / "circle", "yolo")
 
 
 def test_labels_behind_notes(tmp_path: Path) -> None:
