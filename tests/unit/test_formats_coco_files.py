@@ -17,7 +17,7 @@ from datagym_async import formats
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.formats import FormatError, LabelMapping, LossKind, LossReport, coco
 from datagym_async.formats import _table as formats_table
-from datagym_async.formats._losses import Losses
+from datagym_async.formats._losses import BrokenError, Losses
 from datagym_async.formats._masks import compress, decode, trace
 from datagym_async.formats._raw import Category, RawImage, RawObject
 from datagym_async.formats.coco import _reading
@@ -399,7 +399,17 @@ def test_a_box_is_read_as_its_mode_says(mode: int | None, box: tuple[int, ...]) 
         ({"size": [10, 20], "counts": [1, 1]}, "counts cover 2 pixels of 200"),
         ({"size": [10, 20], "counts": [-1, 201]}, "counts must be numbers of pixels"),
         ({"size": [10], "counts": [200]}, "size must be height and width in pixels"),
+        ({"counts": [200]}, "size must be height and width in pixels"),
+        ({"size": [10, "20"], "counts": [200]}, "size must be height and width in pixels"),
+        ({"size": [0, 20], "counts": []}, "size must be height and width in pixels"),
+        (
+            {"size": [1 << 15, 1 << 14], "counts": [1 << 29]},
+            "of 32768 by 16384 pixels is too large",
+        ),
+        ({"size": [10, 20], "counts": ["200"]}, "counts must be numbers of pixels"),
         ({"size": [10, 20]}, "counts must be a list, or text in compressed form"),
+        ({"size": [10, 20], "counts": 5}, "counts must be a list, or text in compressed form"),
+        ({"size": [10, 20], "counts": ""}, "counts must be a list, or text in compressed form"),
     ],
 )
 def test_a_bad_outline_keeps_the_box(segmentation: Any, said: str) -> None:
@@ -589,6 +599,32 @@ def test_masks_come_back_pixel_for_pixel(height: int, width: int, share: float) 
     mask = (np.random.default_rng(height).random((height, width)) < share).astype(np.uint8)
     assert (decode(compress(mask)) == mask).all()
     assert compress(mask)["size"] == [height, width]
+
+
+def test_holes_are_those_of_their_segment() -> None:
+    """Also the second one in a row, those of others beside it, and one around another segment."""
+    rows = (
+        *("1111100000", "1010100000", "1111100000"),
+        *("0000011111", "0000010001", "0000010101", "0000010001", "0000011111"),
+    )
+    first, second, inner = trace(np.array([[int(each) for each in row] for row in rows]))
+    assert [each[0] for each in (first.outline, *first.holes)] == [(0, 0), (1, 1), (3, 1)]
+    assert [each[0] for each in (second.outline, *second.holes)] == [(5, 3), (6, 4)]
+    assert inner == ([(7, 5), (8, 5), (8, 6), (7, 6)], [])
+
+
+def test_a_mask_of_an_image_without_a_size() -> None:
+    """Its own size is enough, and its text may be bytes, as programs have it in memory."""
+    mask = np.zeros((10, 20), np.uint8)
+    mask[2:5, 3:8] = 1
+    rle = compress(mask)
+    for text in (rle["counts"], rle["counts"].encode()):
+        assert (decode({**rle, "counts": text}) == mask).all()
+    given = document(annotation(segmentation=rle), images=[{"id": 1, "file_name": "a.jpg"}])
+    (image,) = coco.read(given, mapping=LabelMapping(shape="polygon")).images
+    assert image.annotations[0].shape == Polygon([(3, 2), (8, 2), (8, 5), (3, 5)])
+    with pytest.raises(BrokenError, match="not a run-length encoding"):
+        decode({**rle, "counts": rle["counts"] + "P"})  # which says that more follows
 
 
 # --- What stands twice ----------------------------------------------------------------------------
