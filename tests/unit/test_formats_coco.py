@@ -93,6 +93,24 @@ def test_the_sdk_takes_names_as_keys(by: Any) -> None:
     assert found == {each: [{"x": at, "y": 1, "w": 2, "h": 3}] for at, each in enumerate(wanted)}
 
 
+def test_what_the_sdk_leaves_out() -> None:
+    """Crowds that are polygons, and all parts but the first; each is told. So is an empty mask."""
+    other = [10, 1, 12, 1, 12, 3]
+    given = document(
+        annotation(segmentation=[RING], iscrowd=1),
+        annotation(id=2, segmentation=[RING, other]),
+        annotation(id=3, segmentation=[], bbox=[1, 1, 2, 2]),
+    )
+    read = coco.read(given, mapping=formats.LabelMapping(shape="polygon", sdk=True))
+    (found,) = only(read.images).annotations
+    assert isinstance(found.shape, Polygon)
+    assert [number for point in found.shape.points for number in (point.x, point.y)] == RING
+    assert (read.losses.count(LossKind.OUTLINE), read.losses.count(LossKind.PARTS)) == (2, 1)
+    empty = document(annotation(segmentation={"size": [10, 20], "counts": [200]}))
+    read = coco.read(empty, mapping=POLYGON)
+    assert [(each.kind, each.count) for each in read.losses.items] == [(LossKind.BROKEN, 1)]
+
+
 def test_the_sdk_and_holes() -> None:
     """As the official SDK does, holes of crowds are objects of their own, around the hole."""
     written = coco.to_document(

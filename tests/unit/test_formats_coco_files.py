@@ -574,13 +574,21 @@ def test_a_caption_beside_a_box() -> None:
 @pytest.mark.parametrize(
     "rle",
     [
-        {"size": [2, 2], "counts": [4]},
+        {"size": [10, 2], "counts": [20]},
+        {"size": [2, 20], "counts": [40]},
         {"size": [10, 20], "counts": "zzzzzz"},
         {"size": [10, 20], "counts": "01"},
         {"size": [10, 20], "counts": "x"},
         {"size": [10, 20], "counts": "\u00ff"},
     ],
-    ids=["of another image", "negative", "too short", "unfinished", "no letter"],
+    ids=[
+        "of another width",
+        "of another height",
+        "negative",
+        "too short",
+        "unfinished",
+        "no letter",
+    ],
 )
 def test_a_mask_without_sense(rle: dict[str, Any]) -> None:
     """It is one part that cannot be read, and no pixel of it is made up; the box is kept."""
