@@ -635,6 +635,23 @@ def test_a_mask_of_an_image_without_a_size() -> None:
         decode({**rle, "counts": rle["counts"] + "P"})  # which says that more follows
 
 
+def test_what_images_are_for(tmp_path: Path) -> None:
+    """A list of results has its images and classes from there; files with their own need none."""
+    instances, results = tmp_path / "instances_train.json", tmp_path / "results_train.json"
+    instances.write_text(json.dumps(document(annotation())))
+    results.write_text(json.dumps([{"image_id": 1, "category_id": 3, "bbox": BOX, "score": 0.9}]))
+    (image,) = formats.read(results, "coco", images=instances).images
+    assert (image.media_name, len(image.annotations)) == (IMAGE["file_name"], 1)
+    alone = formats.read(instances, "coco").images
+    for images in (tmp_path, instances):
+        assert formats.read(instances, "coco", images=images).images == alone
+    with pytest.raises(FormatError, match=r"no images; .* files of COCO with 'val' in their names"):
+        formats.read(tmp_path, "coco", split="val")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FormatError, match=r"looked for \.json files of COCO$"):
+        formats.read(tmp_path / "empty", "coco")
+
+
 # --- What stands twice ----------------------------------------------------------------------------
 
 
