@@ -440,7 +440,7 @@ def test_one_polygon_in_any_form(segmentation: Any) -> None:
 def test_parts_of_an_outline() -> None:
     """Each is one polygon; those that are none cost no other."""
     ring = [(1, 1), (5, 1), (5, 4), (1, 4)]
-    triples = [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
+    triples = [[1, 2, 3], [4, 5, 6], [7, 8, 9], [10, 11, 12]]
     wrong: list[Any] = [[triples], [5], [["x"]], [None]]
     for more, faults in (([], 0), ([RING, RING], 0), *((each, 1) for each in wrong)):
         parts = [RING, [[*each] for each in zip(RING[::2], RING[1::2], strict=True)], *more]
@@ -957,6 +957,10 @@ def test_segments_of_other_pngs(tmp_path: Path) -> None:
         Image.new("RGB", size, (7, 0, 0)).save(tmp_path / "panoptic" / f"{name}.png")
     for wrong in ("gone.png", None, 5, "", "wide.png", "high.png"):
         bad = {**good, "file_name": wrong}
+        found, losses = objects(saved(tmp_path / "panoptic.json", document(bad, good)))
+        assert (len(found), counts(losses)) == (1, {"broken": 1})
+    for info in (5, [5], None, "ab"):
+        bad = {**good, "segments_info": info}
         found, losses = objects(saved(tmp_path / "panoptic.json", document(bad, good)))
         assert (len(found), counts(losses)) == (1, {"broken": 1})
     given = document({**good, "file_name": "wide.png"}, images=[{"id": 1, "file_name": "a.jpg"}])

@@ -67,7 +67,7 @@ def test_every_way_to_say_where_the_images_are(
         assert names == ["a.png", "b.png"]
         assert [box(each.objects[0]) for each in images] == [(50, 25, 100, 50)] * 2
         assert [each.name for each in dataset.categories] == ["car", "Traffic Light"]
-        assert not lost
+        assert (dataset.outlines, lost) == (False, {})
     (image,), _ = read(open_dataset(tmp_path, "yolo", split="val"))
     assert (image.name, image.width, image.height) == ("b.png", 200, 100)
 
