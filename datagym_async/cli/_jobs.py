@@ -214,7 +214,7 @@ def clean(
     invocation.require_consent(yes=yes)
     age = None if older_than is None else timedelta(seconds=older_than)
     which = "all jobs, also of unfinished ones," if unfinished else "complete jobs"
-    unwritten = "" if age is None else f" not written for {age}"
+    unwritten = "" if age is None else f" not written for {str(age).removesuffix(', 0:00:00')}"
     question = f"Delete the journals of {which}{unwritten} in {jobs_folder()}?"
     if not yes and not output.ask(question, otherwise="Nothing was deleted."):
         return WELL

@@ -105,8 +105,9 @@ def test_detaching_asks_first(at_service: Cli, service: ServerThread) -> None:
 def test_cleaning_asks_first(at_service: Cli, service: ServerThread, photos: Path) -> None:
     """On a terminal, deleting journals says which, and does nothing without a yes."""
     at_service("upload", str(photos), "-d", "Photos", "--create")
-    with Terminal("jobs", "clean", environment=environment(service)) as terminal:
-        terminal.wait_for("Delete the journals of complete jobs")
+    command = ("jobs", "clean", "--older-than", "30d")
+    with Terminal(*command, environment=environment(service)) as terminal:
+        terminal.wait_for("Delete the journals of complete jobs not written for 30 days in")
         terminal.type("n")
         assert terminal.wait() == 0
         assert "Nothing was deleted" in terminal.text
