@@ -179,6 +179,7 @@ def test_what_python_writes_for_no_number(tmp_path: Path) -> None:
         ),
         (b"{}", "is not a COCO file: it has no member images"),
         (b'{"images": {}}', "the member images must be a list of objects"),
+        (b'{"images": null}', "the member images must be a list of objects"),
         (b'{"images": [], "annotations": 5}', "the member annotations must be a list"),
         (b'{"images": []}', "has no image in its list images"),
         (b'{"images": [{"id": 1}]}', "images[0]: it needs id and file_name"),
@@ -396,6 +397,9 @@ def test_a_box_is_read_as_its_mode_says(mode: int | None, box: tuple[int, ...]) 
         ([[1, 2, 3, 4, 5, 6, 7]], "a polygon of 7 numbers, which are not pairs of x and y"),
         ([1, 2, 3, 4, 5], "a polygon of 5 numbers, which are not pairs of x and y"),
         ([["a", "b"]], "a polygon must be a list of numbers"),
+        ([None], "a polygon must be a list of numbers"),
+        ([5], "a polygon of 1 numbers, which are not pairs of x and y"),
+        ([[BOX]], "a polygon must be a list of numbers"),
         ({"size": [10, 20], "counts": [1, 1]}, "counts cover 2 pixels of 200"),
         ({"size": [10, 20], "counts": [-1, 201]}, "counts must be numbers of pixels"),
         ({"size": [10], "counts": [200]}, "size must be height and width in pixels"),
@@ -780,6 +784,14 @@ def test_files_are_joined_by_number_and_name() -> None:
         (1, (1, 2, 3, 4), [None, (1, 1, 2), (2, 2, 2)]),
     ]
     assert not losses.report()
+
+
+def test_the_skeleton_of_a_class_that_the_first_file_has_without_keypoints() -> None:
+    """As instances and person_keypoints of COCO: it comes with the keypoints, and the id stays."""
+    first = document(annotation(category_id=4), categories=[{"id": 4, "name": "person"}])
+    second = document(images=[{**IMAGE, "id": 4}], categories=[PERSON])
+    dataset = open_dataset(first, second)
+    assert dataset.categories == (Category(4, "person", "", ("nose", "eye"), ((1, 2),)),)
 
 
 def test_files_that_each_count_from_1() -> None:

@@ -157,7 +157,8 @@ def object_of(
             found.box = (left, top, max(width, 0), max(height, 0))
     segmentation = raw.get("segmentation") or ()
     if isinstance(segmentation, list) and len(segmentation) == 1:
-        segmentation = segmentation[0]  # maybe a mask, as pycocotools encodes a stack of one
+        inner = segmentation[0]  # a mask in a list, as pycocotools encodes a stack of one
+        segmentation = inner if isinstance(inner, Mapping) else segmentation
     if isinstance(segmentation, Mapping):
         try:
             check_mask(segmentation)

@@ -225,7 +225,7 @@ class _File:
                 for member, part in members:
                     if isinstance(part, list):
                         yield member, part
-                    elif part is not None:
+                    elif part is not None or member == "images":
                         text = f"the member {member} must be a list of objects"
                         raise FormatError(f"{self.where}: {text}")
             except (BrokenTextError, UnicodeDecodeError) as error:
@@ -440,7 +440,9 @@ class _Opened:
     def _know(self, category: Category) -> None:
         """Give a category all keypoints that any file names."""
         known = self._known.setdefault(category.names, category)
-        if new := [each for each in category.keypoints if each not in known.keypoints]:
+        if not known.keypoints:
+            self._known[category.names] = attrs.evolve(category, id=known.id)  # with its skeleton
+        elif new := [each for each in category.keypoints if each not in known.keypoints]:
             every = (*known.keypoints, *new)
             self._known[category.names] = attrs.evolve(known, keypoints=every)
 
