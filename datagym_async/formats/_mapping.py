@@ -312,11 +312,12 @@ def places_of(
         if losses and len(same) > 1:
             losses.add(LossKind.DOUBLED_CLASS, said(names), count=len(same) - 1)
     if mapping.sdk:
-        return {(names, EntryType.RECTANGLE): _as_the_sdk(names, mapping) for names in classes}
+        own = {names: _as_the_sdk(names, mapping) for names in classes}
+        return {(names, family): own[names] for names in classes for family in _ORDER}
     every = chain(*classes.values())
     wanted = _config(every, mapping, losses) if config is None else config
     places: dict[tuple[Names, EntryType], Place | NoPlace] = {}
-    for family in (EntryType.RECTANGLE, *_BESIDE):
+    for family in _ORDER:
         if family in _BESIDE and config is None:  # entries for these may be missing
             places |= {(names, family): places[names, EntryType.RECTANGLE] for names in classes}
             continue

@@ -684,3 +684,13 @@ def test_an_image_whose_labels_are_all_lost_is_none_without_labels(
     read = formats.read(tmp_path, kind)
     assert [Path(each.media_name).stem for each in read.images] == ["b"]
     assert read.losses.is_loss
+
+
+@pytest.mark.parametrize(("shape", "kind"), [("rectangle", "broken"), ("polygon", "outline")])
+def test_the_sdk_has_no_lines_and_points(shape: Any, kind: str) -> None:
+    """It reads COCO alone. In other files they are lost, and the boxes beside them are read."""
+    lane = named("lane", "road")
+    whole = found(lane, box=BOX, parts=[[RING]])
+    given = dataset(found(lane, line=RING), found(lane, point=(1.0, 2.0)), whole)
+    image, lost, _ = mapped(given, mapping=LabelMapping(sdk=True, shape=shape))
+    assert (keys(image), lost) == ([("road", "lane")], {kind: 2})
