@@ -18,7 +18,7 @@ import pytest
 
 from datagym_async._locks import LockFile, lock
 from datagym_async._runs import _disk, lock_path
-from datagym_async.exceptions import ConfigurationError
+from datagym_async.exceptions import ClientClosedError, ConfigurationError
 from datagym_async.uploads import UploadItem
 from datagym_async.uploads.plan import (
     SCHEMA,
@@ -280,6 +280,29 @@ def test_a_journal_of_another_version(path: Path, version: int, word: str) -> No
         f"The journal PATH was written by {word} version of datagym-async; use that one"
     )
     assert show_job(path).problem == "It has another version."
+
+
+def test_an_error_undoes_its_own_transaction_alone(path: Path) -> None:
+    """What is written later is kept: else it would end in the one that was left open."""
+
+    def write(name: str, *, fails: bool) -> None:
+        with database.writing() as connection:
+            connection.execute("INSERT INTO meta VALUES (?, 'x')", (name,))
+            if fails:
+                raise RuntimeError(name)
+
+    database = opened(path)
+    with pytest.raises(RuntimeError, match="lost"):
+        write("lost", fails=True)
+    write("kept", fails=False)
+    database.close()
+
+    with pytest.raises(ClientClosedError, match=r"^The plan of this upload is closed\.$"):
+        write("late", fails=False)
+    with closing(sqlite3.connect(path)) as found:
+        names = {name for (name,) in found.execute("SELECT name FROM meta WHERE value = 'x'")}
+    assert names == {"kept"}
+    assert sorted(each.name for each in path.parent.iterdir()) == ["a.journal", "a.journal.lock"]
 
 
 def test_a_place_where_nothing_may_be_written(
