@@ -21,7 +21,7 @@ from typing import Final, Self
 import attrs
 
 from datagym_async._extras import extra_module
-from datagym_async._files import regular_only
+from datagym_async._files import from_home, regular_only
 from datagym_async._json import LARGEST
 from datagym_async.formats._classes import composed
 from datagym_async.formats._losses import BrokenError, FormatError, Losses, LossKind
@@ -46,7 +46,7 @@ class Options:
     classes: tuple[str, ...] = attrs.field(default=(), converter=tuple[str, ...])
     split: str | None = None
     zero_based: bool = False
-    images: Path | None = attrs.field(default=None, converter=attrs.converters.optional(Path))
+    images: Path | None = attrs.field(default=None, converter=attrs.converters.optional(from_home))
     in_shares: bool = False
     """Whether images of unknown size are given in shares of it (`RawImage.in_shares`)."""
 

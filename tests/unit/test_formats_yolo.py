@@ -1578,3 +1578,17 @@ def test_labels_of_an_image_called_labels_are_no_list_of_classes(tmp_path: Path)
     text(tmp_path / "list.txt", "labels.png\n")
     with pytest.raises(FormatError, match=r"does not list its classes.*labels\.txt"):
         open_dataset(tmp_path, "yolo")
+
+
+def test_a_folder_of_images_below_the_home_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may begin with ~, as the path of the labels may."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    picture(tmp_path / "pictures" / "a.png")
+    text(tmp_path / "texts" / "a.txt", "0 0.5 0.5 0.5 0.5\n")
+    found = formats.read("~/texts", "yolo", classes=["car"], images="~/pictures")
+    (image,) = found.images
+    assert (image.width, image.height, len(image.annotations)) == (200, 100, 1)
+    assert not found.losses
