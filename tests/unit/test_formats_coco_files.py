@@ -1072,3 +1072,12 @@ def test_objects_of_one_image_in_several_files_are_told(tmp_path: Path) -> None:
     losses = Losses()
     list(formats_table.open_dataset(tmp_path).images(losses))
     assert counts(losses.report()) == {"doubled": 1, "same_number": 1}
+
+
+def test_files_below_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their paths may begin with ~, as those of all files that are read."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    (tmp_path / "coco.json").write_text(json.dumps(document(annotation())), encoding="utf-8")
+    (image,) = coco.read("~/coco.json").images
+    assert len(image.annotations) == 1

@@ -25,8 +25,8 @@ from typing import IO, Any, Final, TypeAlias, cast
 import attrs
 import orjson
 
-from datagym_async._checks import PATH, check, checked, listed
-from datagym_async._files import regular_only
+from datagym_async._checks import checked, listed
+from datagym_async._files import from_home, regular_only
 from datagym_async._json import in_utf8, loads_of_python, why_no_json
 from datagym_async._wire._cutting import BrokenTextError, MemberCutter
 from datagym_async.formats._classes import NO_GROUP
@@ -234,8 +234,7 @@ class _File:
     def _opened(self) -> IO[bytes]:
         """Open the file; a document is made JSON, and read like one."""
         if isinstance(self.source, str | Path):
-            check(PATH, source=self.source)
-            return open(self.source, "rb", opener=regular_only)
+            return open(from_home(self.source, what="source"), "rb", opener=regular_only)
 
         def plain(value: Any) -> object:
             if isinstance(value, bytes):  # of masks, as pycocotools has them
@@ -330,7 +329,8 @@ class _Opened:
                             raise FormatError(
                                 "a panoptic document must be a file, since its PNGs stand beside it"
                             )
-                        file.pngs = folder_of_pngs(Path(source), str(raw.get("file_name") or ""))
+                        example = str(raw.get("file_name") or "")
+                        file.pngs = folder_of_pngs(from_home(source, what="source"), example)
                     if raw.get("bbox"):
                         self._boxes += 1
                     elif raw.get("segmentation"):
