@@ -9,6 +9,7 @@ doubt an image counts as valid: an image that the service accepts must never be 
 
 from __future__ import annotations
 
+import struct
 import unicodedata
 import zlib
 from typing import Literal, TypeAlias
@@ -110,6 +111,8 @@ _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _BARE = frozenset({0x00, 0x01, 0xD8, *range(0xD0, 0xD8)})
 """Markers that no segment follows; a 0 says that the byte before it was none."""
 _CUT = "The image is corrupt: it is cut off in its header."
+_SEGMENT = struct.Struct(">BBH")  # its marker of two bytes, and how long it is without that
+_begin = _SEGMENT.unpack_from
 _EXIF_SEGMENT = 0xE1
 _ORIENTATIONS = {b"II": b"\x12\x01\x03\x00", b"MM": b"\x01\x12\x00\x03"}
 """How the entry of the orientation begins, a number of 16 bits, by the order of bytes."""
@@ -132,20 +135,37 @@ def _is_turned_jpeg(data: bytes, start: int) -> bool:
     return data.startswith(b"Exif\0\0", start) and _is_turned(data[start + 6 : start + 4096])
 
 
+def _are_tables(data: bytes, start: int, end: int) -> bool:
+    """Return whether a segment holds Huffman tables: a number, 16 counts and as many values."""
+    while start < end:
+        counts = data[start + 1 : min(start + 17, end)]
+        total = sum(counts)
+        if len(counts) < 16 or data[start] & 0xEF > 3 or total > 256:
+            return False
+        start += 17 + total
+    return start == end
+
+
 def _screen_jpeg(data: bytes) -> tuple[str, bool]:
     """Return what is wrong with the segments of a JPEG up to its picture; called for each file."""
     at, size, has_frame, is_turned = 2, len(data), False, False
-    while (at := data.find(b"\xff", at)) >= 0:
-        at += 1
-        while at < size and data[at] == 0xFF:  # a marker may be padded with any number of them
+    last = size - _SEGMENT.size
+    while True:
+        first, marker, length = _begin(data, at) if at <= last else (0, 0, 0)
+        if first == 0xFF != marker:  # nearly always
+            at += 2
+        elif (at := data.find(b"\xff", at) + 1) == 0:
+            return _CUT, is_turned
+        else:
+            while at < size and data[at] == 0xFF:  # a marker may be padded with any number of them
+                at += 1
+            marker = data[at] if at < size else _END_OF_IMAGE
             at += 1
-        marker = data[at] if at < size else _END_OF_IMAGE
-        at += 1
+            length = int.from_bytes(data[at : at + 2])
         if marker in _BARE:
             continue
-        start = end = at + 2
-        if start <= size and (length := data[at] << 8 | data[at + 1]) > 2:
-            end = at + length
+        start = at + 2
+        end = at + length if length > 2 else start
         if marker == _END_OF_IMAGE or end > size:
             return _CUT, is_turned or (marker == _EXIF_SEGMENT and _is_turned_jpeg(data, start))
         if marker in _FRAMES:
@@ -156,19 +176,13 @@ def _screen_jpeg(data: bytes) -> tuple[str, bool]:
                 return "The image is corrupt: it is 0 pixels wide.", is_turned
             has_frame = True
         elif marker == _HUFFMAN_TABLES:
-            while start < end:
-                counts = data[start + 1 : min(start + 17, end)]
-                if len(counts) < 16 or data[start] & 0xEF > 3 or sum(counts) > 256:
-                    break
-                start += 17 + sum(counts)
-            if start != end:
+            if not _are_tables(data, start, end):
                 return "The image is corrupt: its Huffman tables are invalid.", is_turned
         elif marker == _START_OF_SCAN:
             return "" if has_frame else "The image is corrupt: its size is missing.", is_turned
         elif marker == _EXIF_SEGMENT and not is_turned:
             is_turned = _is_turned_jpeg(data, start)
         at = end
-    return _CUT, is_turned
 
 
 _CRITICAL = frozenset({b"IHDR", b"PLTE", b"IDAT"})
