@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sys
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from itertools import count
 from operator import attrgetter
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 import attrs
 
@@ -64,6 +65,9 @@ class Member:
     created: bool = False
 
 
+_ENDLESS: Final = sys.maxsize  # room for all images
+
+
 class Room:
     """Room for images in one dataset. `leave` gives back the part that was not kept."""
 
@@ -76,7 +80,7 @@ class Room:
         self.dataset_id = target.members[index].dataset_id
 
     def leave(self) -> None:
-        if left := self.count - self.kept:
+        if self.count < _ENDLESS and (left := self.count - self.kept):
             self._target.capacity.give_back(self._index, left)
 
 
@@ -93,6 +97,7 @@ class Target:
     _on_created: Callable[[Member], None] | None = None  # called with each that this run adds
     members: list[Member] = attrs.field(factory=list, init=False)  # none before it is open
     capacity: Capacity = attrs.field(init=False)
+    _endless: Room | None = attrs.field(default=None, init=False)
     _homes: dict[str, int] = attrs.field(factory=dict, init=False)
     _growing: asyncio.Lock = attrs.field(factory=asyncio.Lock, init=False)
     _failure: Exception | None = attrs.field(default=None, init=False)
@@ -191,6 +196,9 @@ class Target:
 
     def room(self, count: int = 1, home: int | None = None) -> Room | None:
         """Reserve room in `home`, full or not, or in the first dataset that has any; else None."""
+        if self._most is None:  # one room for all: nothing is counted, and nothing made for each
+            self._endless = self._endless or Room(self, 0, _ENDLESS)
+            return self._endless
         if home is not None:
             self.capacity.taken[home] += count
             return Room(self, home, count)
