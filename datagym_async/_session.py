@@ -373,7 +373,7 @@ class Session:
                 raise
             stack.push_async_exit(attempt.pop_all())
             chunks = _Streamed(
-                answer.chunks, self, request, slot, slot.seconds, answer.status, number
+                answer.chunks, self, request, slot, slot.seconds(), answer.status, number
             )
             return attrs.evolve(answer, chunks=chunks)
 
@@ -415,7 +415,7 @@ class Session:
         try:
             if response.status >= 300:
                 failure = self._failure(request, response)
-            seconds, size = slot.seconds, len(response.body)
+            seconds, size = slot.seconds(), len(response.body)
             if _log.isEnabledFor(DEBUG):
                 _tell(request, response.status, size, seconds, number)
             if self._on_answer is not None:

@@ -178,7 +178,6 @@ class Slot:
         self._lane.active -= 1
         self._lane.release()
 
-    @property
     def seconds(self) -> float:
         return self._clock() - self.began
 

@@ -172,7 +172,6 @@ class OneAnswer(ResponseHandler):
             self._poll = select.poll()
             self._poll.register(socket.fileno(), _HUNG_UP)
 
-    @property
     def is_hung_up(self) -> bool:
         """Return whether the other side has closed, also where the event loop does not know yet."""
         return self._poll is not None and bool(self._poll.poll(0))
@@ -303,7 +302,7 @@ class Kept:
                 self._most_idle = min(self._keep_alive, 4 * self._most_idle)
                 self._hang_ups, self._learned = 0, now
             if now - since < self._most_idle:
-                if protocol.is_connected() and (may_repeat or not protocol.is_hung_up):
+                if protocol.is_connected() and (may_repeat or not protocol.is_hung_up()):
                     return connection
                 self._hang_ups += 1
                 if self._hang_ups >= _HANG_UPS:

@@ -32,7 +32,7 @@ async def answered(bound: Limits, count: int, *, took: float = 0.1) -> None:
     async def one() -> None:
         with await bound.slot(Lane.UPLOAD) as slot:
             await asyncio.sleep(took)
-            slot.answered("media", size=1000, seconds=slot.seconds)
+            slot.answered("media", size=1000, seconds=slot.seconds())
 
     async with asyncio.TaskGroup() as group:
         for _ in range(count):
