@@ -25,6 +25,7 @@ from datagym_async import (
     RetryPolicy,
     TransferError,
 )
+from datagym_async._runs._engine import Patience
 from datagym_async.exports import BitmapResult
 from datagym_async.exports._bitmaps import CONCURRENCY, Bitmap, BitmapFormat, placed, to_array
 from datagym_async.labels import Annotation, Segmentation
@@ -163,6 +164,29 @@ async def test_a_service_that_is_gone_ends_the_run(
     with pytest.raises(APIConnectionError):
         await patient.download_bitmaps(here.project_id, tmp_path, concurrency=1)
     assert (len(failures), files(tmp_path)) == (2, [])
+
+
+async def test_only_failures_in_a_row_end_the_run(
+    here: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bitmap that arrives between two failures says that the service is there."""
+    monkeypatch.setattr("datagym_async.exports._bitmaps.Patience", lambda: Patience(most=2))
+    for nth in (1, 3):
+        here.plan.add(Status(503), method="GET", path="/bitmap/", nth=nth)
+    patient = here.client.with_options(retry=RetryPolicy.none())
+    report = await patient.download_bitmaps(here.project_id, tmp_path, concurrency=1)
+    assert [each.outcome for each in report.results] == ["failed", "saved", "failed"]
+    assert len(files(tmp_path)) == 1
+
+
+async def test_what_a_killed_run_left_goes(here: World, tmp_path: Path) -> None:
+    """Its unfinished files lie beside the bitmaps, also of keys that nobody asks for any more."""
+    for folder in (tmp_path, tmp_path / "of an older key"):
+        folder.mkdir(exist_ok=True)
+        (folder / ".datagym-0123456789ab-0.part").write_bytes(b"half")
+    await here.client.download_bitmaps(here.project_id, tmp_path)
+    assert not [name for name in files(tmp_path) if ".datagym-" in name]
+    assert len(files(tmp_path)) == 3
 
 
 @pytest.mark.parametrize("wanted", get_args(BitmapFormat))

@@ -15,7 +15,7 @@ SUBJECTS: Final = {
     "cli/test_output.py": {"_threads"},
     "cli/test_signals.py": {"cli._signals"},
     "faults/test_damage.py": {"downloads._manifest"},
-    "functional/test_bitmaps.py": {"exports._bitmaps"},
+    "functional/test_bitmaps.py": {"_runs._engine", "exports._bitmaps"},
     "functional/test_look_browser.py": {"look._gallery", "look._pages"},
     "functional/test_predict.py": {"predict._run"},
     "functional/test_upload_links.py": {"uploads._sending"},
