@@ -357,6 +357,21 @@ async def test_a_service_that_is_gone_stops_the_run(tmp_path: Path) -> None:
         await check_resumed(here, tmp_path)
 
 
+async def test_only_failures_in_a_row_stop_the_run(tmp_path: Path) -> None:
+    """One media that arrives says that the service is there: eleven failures of twelve are told."""
+    async with world(*SEEDED, retry=RetryPolicy.none()) as here:
+        for nth in range(1, COUNT + 1):
+            if nth != 7:
+                here.plan.add(Status(503), method="GET", path=MEDIA, nth=nth)
+
+        config = DownloadConfig(concurrency=1)
+        report = await here.client.download_dataset(here.dataset_id, tmp_path, config=config)
+
+        assert (report.downloaded, report.failed) == (1, COUNT - 1)
+        check_end_state(here, tmp_path, report)
+        await check_resumed(here, tmp_path)
+
+
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
 async def test_a_full_disk_stops_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
