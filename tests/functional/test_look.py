@@ -285,14 +285,18 @@ async def test_a_project_without_a_finished_task(tmp_path: Path) -> None:
     assert (nothing.images, nothing.notes) == (0, ())
 
 
-async def test_paths_of_jobs_may_begin_at_home(
-    here: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As those of uploads and downloads do; none makes a folder named ~."""
+@pytest.fixture
+def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the test's folder the home, and work in an empty folder in it."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
+
+
+@pytest.mark.usefixtures("at_home")
+async def test_paths_of_jobs_may_begin_at_home(here: World, tmp_path: Path) -> None:
+    """As those of uploads and downloads do; none makes a folder named ~."""
     client, project = here.client, here.project_id
     options = GalleryOptions(workers=0, compare=Path("~/labels.json"))
 
@@ -312,14 +316,9 @@ async def test_paths_of_jobs_may_begin_at_home(
     assert list((tmp_path / "here").iterdir()) == []
 
 
-async def test_paths_of_files_may_begin_at_home(
-    here: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("at_home")
+async def test_paths_of_files_may_begin_at_home(here: World, tmp_path: Path) -> None:
     """Also those of single calls, reports, journals, formats and the service's own folder."""
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("USERPROFILE", str(tmp_path))
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
     client, media = here.client, await here.media()
     config = UploadConfig(journal="~/jobs/a.journal")
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,22 +11,12 @@ from benchmarks import formats, startup
 from benchmarks.growing_server import OBSERVED, cost
 from benchmarks.runner import Contender, ContenderError, minimal_server, run
 from benchmarks.table import LOOP, OURS, SDK, THREADS, Row, make_ratios
-
-ROOT = Path(__file__).parents[2]
+from tests.helpers.python import printed_by
 
 
 def bench(module: str, *arguments: str) -> str:
     """Run a benchmark in a subprocess and return what it printed."""
-    done = subprocess.run(
-        [sys.executable, "-m", module, *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=110,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    return printed_by("-m", module, *arguments, timeout=110)
 
 
 @pytest.mark.slow

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.helpers.python import printed_by
+
 SCRIPT = """
 import asyncio, os, sys
 from datagym_async import DataGymClient
@@ -61,17 +60,7 @@ asyncio.run(main())
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no fork on Windows")
 def test_a_fork_is_said_and_disturbs_nobody() -> None:
     """In the child every call says whose the client is; the parent loads on to the end."""
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", SCRIPT],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-
-    *child, parent = done.stdout.splitlines()
+    *child, parent = printed_by("-W", "error", "-c", SCRIPT).splitlines()
     assert [line.partition(" was opened in process ")[0] for line in child] == [
         "child: The client",
         "child: This loader",

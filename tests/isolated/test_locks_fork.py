@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.helpers.python import printed_by
+
 SCRIPT = """
 import asyncio, os, sys
 from pathlib import Path
@@ -84,23 +84,10 @@ pytestmark = [
 
 def test_a_process_that_was_forked_keeps_no_lock(tmp_path: Path) -> None:
     """Such as a worker of a pool, which lives on: journal, folder and server are free at once."""
-    assert printed(SCRIPT, tmp_path) == ["True"] * 3 + ["5", "0", "True", "True", "5", "True"]
+    words = printed_by("-c", SCRIPT, tmp_path).split()
+    assert words == ["True"] * 3 + ["5", "0", "True", "True", "5", "True"]
 
 
 def test_large_images_are_decoded_in_a_process_that_was_forked_meanwhile() -> None:
     """One at a time there, too, and not after one of the parent that ends elsewhere."""
-    assert printed(WHILE_DECODING) == ["7"]
-
-
-def printed(script: str, *arguments: Path) -> list[str]:
-    """Return the words that a script prints."""
-    done = subprocess.run(
-        [sys.executable, "-c", script, *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.split()
+    assert printed_by("-c", WHILE_DECODING).split() == ["7"]
