@@ -12,8 +12,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import attrs
 
-from datagym_async._checks import is_number, shown
-from datagym_async._files import from_home
+from datagym_async._checks import PATH, check, is_number, shown
 from datagym_async._printable import printable, without_secrets
 from datagym_async._wire._redact import Secret
 from datagym_async.exceptions import ClientClosedError, ConfigurationError
@@ -182,10 +181,10 @@ def tls_context(ca_file: str | os.PathLike[str] | None) -> ssl.SSLContext | bool
     """Return what verifies connections: the system's authorities, and those of a PEM file."""
     if ca_file is None:
         return True
-    file = from_home(ca_file, what="ca_file")
+    check(PATH, ca_file=ca_file)
     context = ssl.create_default_context()
     try:
-        context.load_verify_locations(cafile=file)
+        context.load_verify_locations(cafile=os.path.expanduser(ca_file))  # noqa: PTH111
     except OSError as error:
         is_read = isinstance(error, ssl.SSLError)
         reason = "it holds no certificate in PEM" if is_read else error.strerror
