@@ -390,11 +390,14 @@ class Session:
             stack.push_async_exit(attempt.pop_all())
             return attrs.evolve(answer, chunks=_Streamed(answer.chunks, self, request))
 
-    def _outgoing(self, request: Request) -> Request:
-        """Count a request, and return it with its body paced."""
+    def _check_open(self) -> None:
         if self._counts.is_closed:
             msg = "The client is closed; open a new one with `async with DataGymClient(...)`"
             raise ClientClosedError(msg)
+
+    def _outgoing(self, request: Request) -> Request:
+        """Count a request, and return it with its body paced."""
+        self._check_open()
         self._counts.requests += 1
         if request.body is None:
             return request
@@ -504,6 +507,7 @@ class _Streamed:
             raise
         except APIError as error:
             slot, self.slot = self.slot, None
+            self.session._check_open()
             if slot is not None:
                 self.session._note_failure(error, slot)
             raise

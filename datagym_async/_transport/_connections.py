@@ -176,6 +176,22 @@ class OneAnswer(ResponseHandler):
         """Return whether the other side has closed, also where the event loop does not know yet."""
         return self._poll is not None and bool(self._poll.poll(0))
 
+    def close(self) -> None:
+        self._leave_reader()
+        super().close()
+
+    def abort(self) -> None:
+        self._leave_reader()
+        super().abort()
+
+    def _leave_reader(self) -> None:
+        """Tell who reads an answer that no more of it will come, as the connection is closed here.
+
+        aiohttp would let them wait for ever, or take half of an answer without a length for all.
+        """
+        if self._payload is not None and not self._payload.is_eof():
+            self._payload.set_exception(aiohttp.ClientConnectionError())
+
     def set_response_params(self, **params: Any) -> None:
         """Prepare for an answer; aiohttp calls this right before each request."""
         self._is_asked, self._is_fresh, self._parser_is_of_head = True, False, None

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
+import attrs
 import pytest
 import trustme
 
@@ -30,6 +31,7 @@ from tests.helpers.sentinel import TOKEN
 from tests.helpers.service import until
 
 LIST = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: application/json\r\n\r\n[]"
+MEDIA = "11111111-2222-3333-4444-555555555555"
 PROXY = {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"}
 
 
@@ -50,6 +52,23 @@ def answering(heads: list[bytes], text: bytes = LIST) -> Talk:
             writer.write(text)
 
     return talk
+
+
+@attrs.frozen
+class Company:
+    """An authority that only its company knows: its file, and what a server of the company has."""
+
+    file: Path
+    context: ssl.SSLContext
+
+
+@pytest.fixture
+def company(tmp_path: Path) -> Company:
+    """Make the authority, and a certificate for this machine."""
+    authority, context = trustme.CA(), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("localhost").configure_cert(context)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    return Company(tmp_path / "ca.pem", context)
 
 
 def no_retries(base_url: str, **options: object) -> DataGymClient:
@@ -231,22 +250,10 @@ async def test_what_a_proxy_wants_is_named_as_the_proxys() -> None:
     assert TOKEN.encode() not in b"".join(heads)
 
 
-async def test_a_company_s_own_authority_is_trusted(tmp_path: Path) -> None:
+async def test_a_company_s_own_authority_is_trusted(company: Company) -> None:
     """With ca_file, and not without it."""
-    authority, context = trustme.CA(), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("localhost").configure_cert(context)
-    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await read_head(reader)
-        writer.write(LIST)
-        await writer.drain()
-        writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
-    base_url = f"https://localhost:{server.sockets[0].getsockname()[1]}"
-    async with server:
-        async with no_retries(base_url, ca_file=tmp_path / "ca.pem") as client:
+    async with raw_server(answering([]), company.context) as base_url:
+        async with no_retries(base_url, ca_file=company.file) as client:
             assert await client.projects.list() == []
         async with DataGymClient(TOKEN, base_url) as client:
             with pytest.raises(APIConnectionError, match="certificate; check base_url") as raised:
@@ -254,19 +261,10 @@ async def test_a_company_s_own_authority_is_trusted(tmp_path: Path) -> None:
     assert (raised.value.attempts, raised.value.request_sent) == (1, False)
 
 
-async def test_credentials_of_a_proxy_are_for_the_tunnel_alone(tmp_path: Path) -> None:
+async def test_credentials_of_a_proxy_are_for_the_tunnel_alone(company: Company) -> None:
     """The proxy gets them and no token, the service the token and nothing of the proxy."""
-    authority, context = trustme.CA(), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("localhost").configure_cert(context)
-    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     asked: list[bytes] = []
     heads: list[bytes] = []
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        heads.append(await read_head(reader))
-        writer.write(LIST)
-        await writer.drain()
-        writer.close()
 
     async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(1 << 16):
@@ -281,12 +279,11 @@ async def test_credentials_of_a_proxy_are_for_the_tunnel_alone(tmp_path: Path) -
             group.create_task(copy(reader, theirs[1]))
             group.create_task(copy(theirs[0], writer))
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
-    port = server.sockets[0].getsockname()[1]
-    async with server, raw_server(tunnel) as proxy:
+    service = raw_server(answering(heads), company.context)
+    async with service as base_url, raw_server(tunnel) as proxy:
+        port = urlsplit(base_url).port
         given = proxy.replace("http://", "http://somebody:pass%20word@")
-        options = {"proxy": given, "ca_file": tmp_path / "ca.pem"}
-        async with no_retries(f"https://localhost:{port}", **options) as client:
+        async with no_retries(base_url, proxy=given, ca_file=company.file) as client:
             assert await client.projects.list() == []
             assert "word" not in repr(client)
 
@@ -637,6 +634,50 @@ async def test_whoever_listens_touches_no_call(caplog: pytest.LogCaptureFixture)
                 client.with_options(on_answer=wrong)  # type: ignore[arg-type]
 
     assert caplog.text.count("on_answer failed") == 1
+
+
+@pytest.mark.usefixtures("both_ways")
+@pytest.mark.parametrize("is_secure", [False, True])
+@pytest.mark.parametrize(
+    "begin",
+    [
+        b"Content-Length: 9000\r\n\r\nabc",
+        b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
+        b"\r\nabc",
+    ],
+    ids=["length", "chunked", "until the end"],
+)
+async def test_closing_a_client_ends_the_answers_it_reads(
+    begin: bytes, is_secure: bool, company: Company
+) -> None:
+    """Who waits for the rest is told, and who asks for it later: half an answer is none."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_head(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\n" + begin)
+        await reader.read()
+
+    async def read(client: DataGymClient, go_on: asyncio.Event) -> None:
+        async with client.media.stream(MEDIA) as chunks:
+            async for _ in chunks:
+                has_begun.release()
+                await go_on.wait()
+
+    has_begun, now, later = asyncio.Semaphore(0), asyncio.Event(), asyncio.Event()
+    now.set()
+    async with (
+        raw_server(talk, company.context if is_secure else None) as base_url,
+        no_retries(base_url, ca_file=company.file, dialect="media") as client,
+    ):
+        reading = [asyncio.create_task(read(client, go_on)) for go_on in (now, later)]
+        for _ in reading:
+            await has_begun.acquire()
+        await client.aclose()
+        later.set()
+        async with asyncio.timeout(30):
+            ended = await asyncio.gather(*reading, return_exceptions=True)
+
+    assert [type(each) for each in ended] == [ClientClosedError] * 2
 
 
 async def test_a_view_ends_with_its_client() -> None:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import ssl
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -12,7 +16,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: application/json\r\
 
 
 @asynccontextmanager
-async def raw_server(talk: Talk) -> AsyncIterator[str]:
+async def raw_server(talk: Talk, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
     """Serve each connection with `talk`, then close it; give the base URL."""
     talks: set[asyncio.Task[None]] = set()
 
@@ -30,10 +34,10 @@ async def raw_server(talk: Talk) -> AsyncIterator[str]:
             writer.close()
             talks.discard(task)
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    host, port = server.sockets[0].getsockname()[:2]
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
+    origin = "https://localhost" if tls else "http://127.0.0.1"
     try:
-        yield f"http://{host}:{port}/"
+        yield f"{origin}:{server.sockets[0].getsockname()[1]}/"
     finally:
         server.close()
         for task in list(talks):
