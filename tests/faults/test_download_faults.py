@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import attrs
 import pytest
 from aiohttp import web
 from hypothesis import given, settings
@@ -207,15 +208,25 @@ async def test_lasting_trouble_of_one_media_is_its_own(
         await check_resumed(here, tmp_path)
 
 
+@attrs.frozen
+class Deleting:
+    """Delete an image that is asked for."""
+
+    client: DataGymClient
+    media_id: str
+
+    async def apply(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Delete it before the service looks; see `Action`."""
+        await self.client.media.delete(self.media_id)
+        return await handler(request)
+
+
 async def test_a_media_deleted_meanwhile_is_failed_and_then_gone(tmp_path: Path) -> None:
     """The listing named it; the next one does not, and the run is complete without it."""
     async with world(*SEEDED) as here:
-        media = {each.name: each.id for each in await here.media()}
-        async with here.client.downloader(
-            here.dataset_id, tmp_path, config=DownloadConfig(concurrency=1)
-        ) as running:
-            await here.client.media.delete(media["11.jpg"])
-            report = await running.finish()
+        (gone,) = (each.id for each in await here.media() if each.name == "11.jpg")
+        here.plan.add(Deleting(here.client, gone), method="GET", path=gone)
+        report = await run(here, tmp_path)
 
         assert (report.downloaded, report.failed) == (COUNT - 1, 1)
         assert report.problems[0].reason == "The media was deleted after it was listed."
@@ -314,9 +325,10 @@ async def test_a_media_that_breaks_off_is_asked_for_again_after_a_wait(
 async def test_media_that_fail_between_others_do_not_stop_the_run(tmp_path: Path) -> None:
     """Each that comes shows that the service is there."""
     async with world(*SEEDED, retry=RetryPolicy(max_retries=0, quota=None)) as here:
-        for each in await here.media():
-            if each.name not in {"05.jpg", "11.jpg"}:
-                here.plan.add(Drop(), method="GET", path=each.id)
+        # As they are fetched: images of one millisecond go by their ids.
+        fetched = sorted(await here.media(), key=lambda each: (each.timestamp, each.id))
+        for each in {*fetched} - {fetched[5], fetched[11]}:
+            here.plan.add(Drop(), method="GET", path=each.id)
         report = await here.client.download_dataset(
             here.dataset_id, tmp_path, config=DownloadConfig(concurrency=1)
         )
