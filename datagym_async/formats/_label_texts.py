@@ -13,7 +13,14 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring  # only 
 import attrs
 import orjson
 
-from datagym_async.formats._losses import Losses, LossKind, answers_set, outlines_of, writable
+from datagym_async.formats._losses import (
+    Losses,
+    LossKind,
+    answers_set,
+    class_answer,
+    outlines_of,
+    writable,
+)
 from datagym_async.formats._mapping import LabelMapping
 from datagym_async.formats._reading import snapped
 from datagym_async.formats._reading_lines import KITTI_MARKS
@@ -309,7 +316,9 @@ def cvat(sheet: Sheet) -> str:
     root = Element("image", {"id": str(sheet.number), "name": sheet.name, **about})
     groups = 0
 
-    def add_answers(element: Element, answers: Iterable[Classification], but: str = "") -> None:
+    def add_answers(
+        element: Element, answers: Iterable[Classification], but: Classification | None = None
+    ) -> None:
         for path, answer in answers_set("", answers, but=but):
             _add(element, "attribute", ", ".join(answer.options), name=path)
 
@@ -330,7 +339,8 @@ def cvat(sheet: Sheet) -> str:
                 own |= {"occluded": str(int(is_hidden)), **place, "z_order": "0"}
                 own |= {"group_id": str(groups)} if outer.nested else {}
                 found = _add(root, tag, **own)
-                add_answers(found, each.classifications, sheet.run.mapping.select_key)
+                but = class_answer(each, sheet.run.mapping.select_key)
+                add_answers(found, each.classifications, but)
     for one in image.classifications:
         if [*answers_set("", [one])]:
             add_answers(_add(root, "tag", label=one.key, source="manual"), [one])

@@ -26,6 +26,7 @@ from datagym_async.labels import (
     Rectangle,
     Segmentation,
 )
+from datagym_async.models import EntryType
 from datagym_async.models._basics import count
 
 _EXAMPLES: Final = 5
@@ -244,6 +245,7 @@ def writable(name: str) -> str:
 
 SELECT = "subcategory"
 """Key of the select whose answer is the class, as COCO labels have it by default."""
+_NO_CLASSES: Final = {EntryType.CHECKLIST, EntryType.FREETEXT}
 
 
 def outlines_of(annotation: Annotation) -> list[Sequence[Point]]:
@@ -258,14 +260,26 @@ def outlines_of(annotation: Annotation) -> list[Sequence[Point]]:
     return []
 
 
+def class_answer(annotation: Annotation, key: str) -> Classification | None:
+    """Return the answer that is the class of an object: that to a select with this key."""
+    return next(
+        (
+            each
+            for each in annotation.classifications
+            if each.key == key and each.type not in _NO_CLASSES and len(each.values) < 2
+        ),
+        None,
+    )
+
+
 def answers_set(
-    where: str, answers: Iterable[Classification], *, but: str = ""
+    where: str, answers: Iterable[Classification], *, but: Classification | None = None
 ) -> Iterator[tuple[str, Classification]]:
     """Yield each answer that is set, also nested ones, with its path after `where`.
 
-    The answer with the key `but` is left out; those nested in it are not.
+    The answer `but` is left out; those nested in it are not.
     """
     for each in answers:
-        if each.is_set and each.key != but:
+        if each.is_set and each is not but:
             yield f"{where}{each.key}", each
         yield from answers_set(f"{where}{each.key}.", each.children)

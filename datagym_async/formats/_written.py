@@ -25,6 +25,7 @@ from datagym_async.formats._losses import (
     Losses,
     LossKind,
     answers_set,
+    class_answer,
     outlines_of,
 )
 from datagym_async.formats._mapping import LabelMapping, Place, keypoint_names, places_of
@@ -144,6 +145,7 @@ class _Known:
     points: dict[str, str]  # key to name of its keypoints, in order
     around: str = ""  # the text of the entry that its own is nested in
     is_rest: bool = False  # of objects whose entry has a select that is not answered
+    shared: str = ""  # its name without its keys, if other entries have the same one
 
 
 @attrs.frozen
@@ -209,6 +211,8 @@ def classes_of(
     others = [at for at in known if at not in placed and (needs_rest or not known[at].is_rest)]
     for at in sorted(others, key=lambda at: (at in strangers, known[at].is_rest)):
         listed.append((Category(next(free), *known[at].names), at, {}))
+        if known[at].shared and (has_list or at in found):
+            losses.add(LossKind.COLLISION, f"{known[at].shared!r} is {known[at].names[0]!r}")
     told = [losses if has_list or at in found else None for _, at, _ in listed]
     texts = _texts([each for each, *_ in listed], told, written)
     every: list[WrittenClass] = []
@@ -254,8 +258,8 @@ def _enter(
         points = {each.key: each.value or each.key for each in drawn}
         inner, own = parent.key if parent else "", composed(entry.value or entry.key)
         around = composed(parent.value or parent.key) if parent else ""
-        asked = (each for each in entry.children if each.key == mapping.select_key)
-        options = next((each.options for each in asked), {})
+        selects = (each for each in entry.children if each.type is EntryType.SELECT)
+        options = next((each.options for each in selects if each.key == mapping.select_key), {})
         for key, text in options.items():
             answer = composed(text or key)
             pair = (own, answer) if mapping.by == "category" else (answer, own)
@@ -274,9 +278,8 @@ def _place_of(
     known: Mapping[_Place, _Known],
 ) -> _Place:
     inner, key = parent.key if parent else "", annotation.key
-    answers = annotation.classifications
-    asked = (each.value for each in answers if each.key == mapping.select_key)
-    option = next(asked, None) or ""
+    answer = class_answer(annotation, mapping.select_key)
+    option = (answer and answer.value) or ""
     if not option and (inner, key, "") not in known:
         option = next((at[2] for at in known if at[:2] == (inner, key)), "")
     return inner, key, option
@@ -293,6 +296,7 @@ def _tell_apart(known: Mapping[_Place, _Known]) -> None:
                 name, group = names
                 if is_last:
                     known[at].names = (f"{name} ({'/'.join(filter(None, at))})", group)
+                    known[at].shared = name
                 elif not group:
                     known[at].names = (name, known[at].around)
 
@@ -476,10 +480,10 @@ def count_answers(
     """Count the answers that a file cannot express: all but the class, and some about the image."""
     for each, _ in with_parents(image):
         where = f"{image.media_name}: {each.key}."
-        for lost, _ in answers_set(where, each.classifications, but=select):
+        for lost, _ in answers_set(where, each.classifications, but=class_answer(each, select)):
             losses.add(LossKind.CLASSIFICATION, lost)
     for answer in image.classifications:
-        but = answer.key if answer.key in kept else ""
+        but = answer if answer.key in kept else None
         for lost, _ in answers_set(f"{image.media_name}: ", [answer], but=but):
             losses.add(LossKind.CLASSIFICATION, lost)
 

@@ -162,6 +162,29 @@ def test_unanswered_entries_come_last(tmp_path: Path) -> None:
     assert names_in(tmp_path / "some")[6] == "Animal"
 
 
+def test_only_the_answer_to_a_select_is_a_class(tmp_path: Path) -> None:
+    """Answers to a checklist or a text with its key are counted, or written as answers."""
+    given = LabelConfig()
+    given.add_rectangle("car", "Car").add_checklist("subcategory", "K", {"a": "A", "b": "B"})
+    given.add_rectangle("bus", "Bus").add_freetext("subcategory", "K")
+    drawn = [
+        Annotation("car", BOX, [Classification.checklist("subcategory", ["a", "b"])]),
+        Annotation("car", BOX, [Classification.checklist("subcategory", ["b"])]),
+        Annotation("car", BOX, [Classification("subcategory", ["a", "b"])]),  # of unknown type
+        Annotation("bus", BOX, [Classification.freetext("subcategory", "")]),
+    ]
+    for number, (known, names) in enumerate(
+        [(given, ["Car", "Bus"]), (LabelConfig(), ["bus", "car"])]
+    ):
+        path = tmp_path / f"yolo {number}"
+        lost = formats.write([image("a.png", *drawn)], path, "yolo", config=known)
+        assert names_in(path) == dict(enumerate(names))
+        assert lost.count(LossKind.CLASSIFICATION) == 4
+    formats.write([image("a.png", *drawn)], tmp_path / "cvat", "cvat")
+    boxes = ElementTree.parse(tmp_path / "cvat" / "annotations.xml").iter("box")
+    assert [each.findtext("attribute") for each in boxes] == ["a, b", "b", "a, b", ""]
+
+
 def test_supercategories_as_answers(tmp_path: Path) -> None:
     """With ``by="category"`` the entry is the class, and its one answer the group, given or not."""
     given = LabelConfig()
@@ -258,8 +281,12 @@ def test_entries_of_one_text(tmp_path: Path) -> None:
         image("a.png", Annotation("car", BOX, nested=inner), Annotation("house", OUTLINE)),
         image("a.png", Annotation("car_2", BOX)),
     ]
-    formats.write(images[:1], tmp_path / "yolo", "yolo", config=given)
+    lost = formats.write(images[:1], tmp_path / "yolo", "yolo", config=given)
     texts = ["House", "House Door", "Car (car)", "Car Door", "Car (car_2)"]
+    assert (lost.count(LossKind.COLLISION), lost.count(LossKind.SCOPE)) == (2, 2)
+    assert "'Car' is 'Car (car_2)'" in str(lost)
+    lost = formats.write(images[:1], tmp_path / "voc", "voc", config=given)  # lists no other
+    assert lost.count(LossKind.COLLISION) == 1
     assert names_in(tmp_path / "yolo") == dict(enumerate(texts))
     lines = (tmp_path / "yolo" / "labels" / "train" / "a.txt").read_text().splitlines()
     assert [line.split()[0] for line in lines] == ["2", "3", "0"]
@@ -269,6 +296,7 @@ def test_entries_of_one_text(tmp_path: Path) -> None:
     ]
     assert groups[1] == ("Door", "House")
     assert document.losses.count(LossKind.SAME_NAME) == 1
+    assert document.losses.count(LossKind.COLLISION) == 2
 
 
 @pytest.mark.parametrize("kind", ["data.yaml", "names.txt", "coco.json"])
