@@ -76,7 +76,8 @@ async def write_labels(
         ):
             async for batch in batches:
                 files = await in_thread(manifest.files_of, [task.media_id for task in batch])
-                joined = [(one, files[one.media_id]) for one in batch if one.media_id in files]
+                known = [(one, *files[one.media_id]) for one in batch if one.media_id in files]
+                joined = [(one, file if is_there else "") for one, file, is_there in known]
                 await in_thread(texts.write, joined)
                 tally.labelled += len(joined)
                 if others:
@@ -180,7 +181,7 @@ def _write_format(
 
 @attrs.frozen
 class _OfThisDownload(BitmapSource):
-    """The bitmaps of the media that a manifest lists, named after their files."""
+    """The bitmaps of the media that a manifest lists, named after their files, there or not."""
 
     manifest: Manifest = attrs.field(kw_only=True)
 
@@ -190,7 +191,7 @@ class _OfThisDownload(BitmapSource):
             batch = found[start : start + _BATCH]
             files = await in_thread(self.manifest.files_of, [each.media_id for each in batch])
             kept += [
-                attrs.evolve(each, media_name=files[each.media_id] or each.media_name)
+                attrs.evolve(each, media_name=files[each.media_id][0])
                 for each in batch
                 if each.media_id in files
             ]

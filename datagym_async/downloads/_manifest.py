@@ -225,7 +225,7 @@ UPDATE media SET outcome = ?, size = ?, sha256 = ?, status = ?, key = ?, reason 
 WHERE media_id = ?
 """
 _FILES = """
-SELECT media_id, CASE outcome WHEN 'downloaded' THEN path ELSE '' END FROM media
+SELECT media_id, path, outcome IS 'downloaded' FROM media
 WHERE media_id IN (SELECT value FROM json_each(?)) AND seq IN (SELECT seq FROM now)
 """
 _ALL = """
@@ -384,10 +384,11 @@ class Manifest(Planning):
             found = database.execute(sql, (MediaSourceType.SHAREABLE_LINK.value,))
             return found.fetchone() is not None
 
-    def files_of(self, media_ids: Sequence[str]) -> dict[str, str]:
-        """Return the files of media that this run lists, by id; empty if a file is missing."""
+    def files_of(self, media_ids: Sequence[str]) -> dict[str, tuple[str, bool]]:
+        """Return the files of media that this run lists, by id, and whether they were fetched."""
         with self.using() as database:
-            return dict(database.execute(_FILES, (json.dumps(media_ids),)).fetchall())
+            rows = database.execute(_FILES, (json.dumps(media_ids),)).fetchall()
+        return {media_id: (path, bool(is_there)) for media_id, path, is_there in rows}
 
 
 def export_manifest(manifest: Manifest) -> None:

@@ -154,6 +154,18 @@ async def test_bitmaps_lie_beside(here: World, tmp_path: Path) -> None:
     assert (tmp_path / "bitmaps" / "seg" / "a.png").read_bytes()[:4] == b"\x89PNG"
 
 
+async def test_a_bitmap_has_the_name_of_a_file_that_is_not_there(
+    here: World, tmp_path: Path
+) -> None:
+    """It has the same name when the file is: other media may have the name that the service has."""
+    here.plan.add(Status(404), path=f"/{here.project.datasets[0].media_ids['a.jpg']}$", first=1)
+    config = DownloadConfig(bitmaps=True)
+    for failed in (1, 0):
+        report = await here.client.download_project(here.project_id, tmp_path, config=config)
+        assert (report.failed, report.bitmaps) == (failed, 1)
+        assert [path.name for path in (tmp_path / "bitmaps" / "seg").iterdir()] == ["Photos_a.png"]
+
+
 async def test_a_bitmap_that_fails_is_told(here: World, tmp_path: Path) -> None:
     """The media are there, the report is not good, and says which it was."""
     here.plan.add(Status(404), path="/export/bitmap/")
