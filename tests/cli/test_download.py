@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
 import sys
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from datagym_async.server import SeedDataset, SeedMedia, SeedProject
-from datagym_async.testing import Delay, DropMidBody, RefuseToken, ServiceError, Status
+from datagym_async.testing import DropMidBody, RefuseToken, ServiceError, Status
 from tests.helpers.photos import jpeg
 from tests.helpers.sentinel import TOKEN
+from tests.helpers.terminal import said_until, start
 
 if TYPE_CHECKING:
     from datagym_async.server import SeededProject
     from datagym_async.testing import FaultPlan
     from tests.cli.conftest import Cli
-    from tests.helpers.server_thread import ServerThread
+    from tests.helpers.server_thread import Gate, ServerThread
 
 IMAGES = {f"{number}.jpg": jpeg(2_000, seed=number) for number in range(6)}
 
@@ -246,36 +244,27 @@ def test_a_limit_ends_the_run(at_service: Cli, tmp_path: Path) -> None:
 @pytest.mark.parametrize("times", [1, 2])
 @pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals")
 def test_ctrl_c(
-    service: ServerThread, tmp_path: Path, faults: FaultPlan, at_service: Cli, times: int
+    service: ServerThread, tmp_path: Path, gate: Gate, at_service: Cli, times: int
 ) -> None:
     """Once: what is in flight ends; twice: at once. Both 130, and the same command resumes."""
-    asked = threading.Event()
-
-    def note(_: object) -> bool:
-        asked.set()
-        return True
-
-    slow = Delay(2.0) if times == 2 else Delay(0.5)
-    faults.add(slow, method="GET", path=r"/media/", when=note)
+    gate.hold_from(1, r"/media/")
     out = tmp_path / "out"
-    command = (sys.executable, "-m", "datagym_async", "download", str(out), "-d", "Photos")
-    with subprocess.Popen(
-        [*command, "--concurrency", "2"],
-        env=os.environ | {"DATAGYM_TOKEN": TOKEN, "DATAGYM_BASE_URL": service.base_url},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert asked.wait(30)
-        for _ in range(times):
-            process.send_signal(signal.SIGINT)
-            threading.Event().wait(0.1)
-        _, said = process.communicate(timeout=30)
+    process = start(
+        *("download", str(out), "-d", "Photos", "--concurrency", "1"),
+        environment={"DATAGYM_TOKEN": TOKEN, "DATAGYM_BASE_URL": service.base_url},
+    )
+    assert gate.reached.wait(30)
+    process.send_signal(signal.SIGINT)
+    said_until(process, "Stopping: requests in flight finish first")
+    if times == 1:
+        service.call(gate.release())
+    else:
+        process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
 
     assert process.returncode == 130
-    assert "Stopping: requests in flight finish first" in said
-    assert len(images_in(out)) == (2 if times == 1 else 0)
-    faults.clear()
+    assert len(images_in(out)) == (1 if times == 1 else 0)
+    service.call(gate.release())
     assert at_service("download", out, "-d", "Photos").status == 0
     assert images_in(out) == IMAGES
 

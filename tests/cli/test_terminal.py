@@ -15,11 +15,9 @@ import pytest
 from datagym_async.testing import Status
 from tests.helpers.photos import jpeg
 from tests.helpers.sentinel import TOKEN
-from tests.helpers.terminal import Terminal, start
+from tests.helpers.terminal import Terminal, said_until, start
 
 if TYPE_CHECKING:
-    import subprocess
-
     from datagym_async.testing import FaultPlan
     from tests.cli.conftest import Cli
     from tests.helpers.server_thread import Gate, ServerThread
@@ -334,17 +332,6 @@ class Served:
         err = self._process.communicate(timeout=30)[1]
         assert self._process.returncode == 0
         assert self.token not in err
-
-
-def said_until(process: subprocess.Popen[str], words: str) -> str:
-    """Return what a process says on stderr up to the line with these words."""
-    assert process.stderr is not None
-    said = ""
-    while words not in said:
-        line = process.stderr.readline()
-        assert line, f"{words!r} was not said, but:\n{said}"
-        said += line
-    return said
 
 
 def _names(cli: Cli) -> list[str]:

@@ -51,23 +51,19 @@ class ServerThread:
 
 
 class Gate:
-    """A middleware that holds requests from the n-th on until it is opened.
+    """A middleware that holds requests from the n-th on until it is opened."""
 
-    Args:
-        path: What a path must have to count, as a regular expression; file uploads by default.
-    """
-
-    def __init__(self, path: str = r"/file$") -> None:
-        self._path = re.compile(path)
+    def __init__(self) -> None:
+        self._path = ""
         self._hold_from: int | None = None
         self._count = 0
         self._open = asyncio.Event()
         self.reached = threading.Event()
         """Set once a request is held."""
 
-    def hold_from(self, nth: int) -> None:
-        """Hold requests from the n-th on, counted from 1."""
-        self._hold_from, self._count = nth, 0
+    def hold_from(self, nth: int, path: str = r"/file$") -> None:
+        """Hold requests from the n-th on, counted from 1, whose path has this; file uploads."""
+        self._hold_from, self._path, self._count = nth, path, 0
 
     async def release(self) -> None:
         """Let all go on."""
@@ -76,7 +72,7 @@ class Gate:
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Hold or pass a request."""
-        if self._hold_from is not None and self._path.search(request.path):
+        if self._hold_from is not None and re.search(self._path, request.path):
             self._count += 1
             if self._count >= self._hold_from:
                 self.reached.set()

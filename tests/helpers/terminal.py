@@ -148,6 +148,17 @@ def start(
     )
 
 
+def said_until(process: subprocess.Popen[str], words: str) -> str:
+    """Return what a process says on stderr up to the line with these words."""
+    assert process.stderr is not None
+    said = ""
+    while words not in said:
+        line = process.stderr.readline()
+        assert line, f"{words!r} was not said, but:\n{said}"
+        said += line
+    return said
+
+
 def clean_environment() -> dict[str, str]:
     """Return the environment without settings of ours and of terminals."""
     ours = ("DATAGYM_", "COLUMNS", "NO_COLOR", "FORCE_COLOR", "TTY_")

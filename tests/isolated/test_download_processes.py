@@ -53,8 +53,8 @@ def start(server: ServerThread, folder: Path, dataset_id: str) -> subprocess.Pop
 
 def test_a_second_process_in_a_folder_says_so_and_stops(tmp_path: Path) -> None:
     """The first one ends as if it had been alone."""
-    gate = Gate(r"/media/")
-    gate.hold_from(1)
+    gate = Gate()
+    gate.hold_from(1, r"/media/")
     media = [SeedMedia(f"{number}.jpg", jpeg(2_000, seed=number)) for number in range(20)]
     with ServerThread(token=TOKEN, middlewares=(gate.middleware,)) as server:
         (dataset,) = server.call(server.server.seed_datasets(SeedDataset("Photos", media)))
