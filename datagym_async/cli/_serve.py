@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
+from datagym_async._files import to_path
 from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._connect import read_token
 from datagym_async.cli._errors import WELL, CommandError
@@ -34,7 +35,7 @@ async def running_server(
     """Run the embedded server until the block ends; a folder or port that fails: `CommandError`."""
     from datagym_async.server import Server, StoreError
 
-    server = Server(data, host=host, port=port, **options)
+    server = Server(to_path("--data", data), host=host, port=port, **options)
     try:
         await server.start()
     except StoreError as error:

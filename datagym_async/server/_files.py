@@ -17,7 +17,7 @@ import secrets
 import shutil
 import struct
 import tempfile
-from collections.abc import AsyncIterator, Container
+from collections.abc import AsyncIterator, Container, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final, Self
 
@@ -58,19 +58,20 @@ class DataFolder:
                 raise StoreError(f"There is no folder for temporary files: {error}.") from None
         opened = cls(path, _locked(path), is_temporary)
         try:
-            # The database is private before SQLite opens it; its logs get the same mode.
-            with contextlib.suppress(OSError):  # opening it gives a better error
-                os.close(os.open(opened.database, os.O_RDWR | os.O_CREAT, 0o600))
-                for file in opened.path.glob(f"{opened.database.name}*"):
-                    if file.is_file():  # a link may lead to a device
-                        file.chmod(0o600)
-            shutil.rmtree(opened.incoming, ignore_errors=True)
-            for folder in (opened.path / name for name in _FOLDERS):
-                folder.mkdir(0o700, exist_ok=True)
-                folder.chmod(0o700)
-        except OSError as error:
+            with _using(path):
+                # The database is private before SQLite opens it; its logs get the same mode.
+                with contextlib.suppress(OSError):  # opening it gives a better error
+                    os.close(os.open(opened.database, os.O_RDWR | os.O_CREAT, 0o600))
+                    for file in path.glob(f"{opened.database.name}*"):
+                        if file.is_file():  # a link may lead to a device
+                            file.chmod(0o600)
+                shutil.rmtree(opened.incoming, ignore_errors=True)
+                for folder in (path / name for name in _FOLDERS):
+                    folder.mkdir(0o700, exist_ok=True)
+                    folder.chmod(0o700)
+        except StoreError:
             opened.close()
-            raise _unusable(opened.path, error) from None
+            raise
         return opened
 
     @property
@@ -84,11 +85,13 @@ class DataFolder:
     def token(self) -> str:
         """Return the token of the folder; the first call makes a random one."""
         path = self.path / "token"
-        with contextlib.suppress(FileNotFoundError):
-            if kept := path.read_text("ascii").strip():
-                return kept
-        token = secrets.token_hex(16)
-        _write_private(path, f"{token}\n".encode())
+        with _using(self.path):
+            if path.exists() and (kept := path.read_bytes().strip()):
+                if kept.isascii():
+                    return kept.decode()
+                raise StoreError(f"The file {path} is no token: delete it to get a new one.")
+            token = secrets.token_hex(16)
+            _write_private(path, f"{token}\n".encode())
         return token
 
     def media(self, media_id: str) -> Path:
@@ -108,9 +111,10 @@ class DataFolder:
 
     def sweep(self, known: Container[str]) -> None:
         """Remove the files that the database does not know, which a crash leaves behind."""
-        for path in (self.path / "blobs").glob("??/*"):
-            if path.name not in known:
-                path.unlink(missing_ok=True)
+        with _using(self.path):
+            for path in (self.path / "blobs").glob("??/*"):
+                if path.name not in known:
+                    path.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Unlock the folder, and remove a temporary one."""
@@ -120,8 +124,17 @@ class DataFolder:
             shutil.rmtree(self.path, ignore_errors=True)
 
 
-def _locked(folder: Path) -> LockFile:
+@contextlib.contextmanager
+def _using(folder: Path) -> Iterator[None]:
+    """Make an error of the disk a `StoreError`."""
     try:
+        yield
+    except OSError as error:
+        raise StoreError(f"The data folder {folder} cannot be used: {error.strerror}.") from None
+
+
+def _locked(folder: Path) -> LockFile:
+    with _using(folder):
         folder.mkdir(0o700, parents=True, exist_ok=True)
         # The database is made first. What is in our folders without it is not ours to delete.
         found = [name for name in _FOLDERS if (folder / name).exists()]
@@ -131,20 +144,13 @@ def _locked(folder: Path) -> LockFile:
                 " not a data folder of this service: use another one."
             )
         file = LockFile(folder / "lock")
-        is_free = file.lock()
-    except OSError as error:
-        raise _unusable(folder, error) from None
-    if not is_free:
-        file.close()
-        raise StoreError(
-            f"Another server already uses the data folder {folder}:"
-            " stop it, or give this one its own folder."
-        )
-    return file
-
-
-def _unusable(folder: Path, error: OSError) -> StoreError:
-    return StoreError(f"The data folder {folder} cannot be used: {error.strerror}.")
+        if file.lock():
+            return file
+    file.close()
+    raise StoreError(
+        f"Another server already uses the data folder {folder}:"
+        " stop it, or give this one its own folder."
+    )
 
 
 def _write_private(path: Path, content: bytes | bytearray, how: int = os.O_TRUNC) -> None:

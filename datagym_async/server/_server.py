@@ -22,7 +22,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from datagym_async._threads import in_thread, opened_in_thread
-from datagym_async.server._answers import Dialect, Json
+from datagym_async.server._answers import Dialect, Json, Refusal
 from datagym_async.server._app import Connection, Counters, ServerStatistics, make_app
 from datagym_async.server._files import DataFolder, UnreadableImageError, size_of, sniff
 from datagym_async.server._labels import (
@@ -351,7 +351,10 @@ class Server:
         The label configuration has to be there already, with a geometry of each object's key.
         """
         async with self._running.store.writing() as db:
-            found = await find_label_task(db, task_id)
+            try:
+                found = await find_label_task(db, task_id)
+            except Refusal:
+                raise LookupError(f"There is no task {task_id}.") from None
             entries = {each.key: each for each in entries_of(found.project) if each.is_geometry}
             values = []
             for each in objects:

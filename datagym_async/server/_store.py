@@ -225,28 +225,29 @@ class Store(Queries):
     @classmethod
     async def open(cls, path: Path) -> Self:
         """Open or make the database; a file of another version or kind is a `StoreError`."""
-        writer = await _connect(path)
-        try:
-            await writer.execute("PRAGMA journal_mode = WAL")
-            # With the write-ahead log, NORMAL survives a kill, but not every power cut.
-            await writer.execute("PRAGMA synchronous = NORMAL")
-            (found,) = next(iter(await writer.execute_fetchall("PRAGMA user_version")))
-            if found not in (0, _SCHEMA_VERSION):
-                raise StoreError(
-                    f"{path} was written by another version of this package (layout {found}, this"
-                    f" one reads {_SCHEMA_VERSION}): use that version, or another data folder."
-                )
-            await writer.executescript(_SCHEMA)
-            await writer.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
-            reader = await _connect(path)
-        except BaseException as error:
-            await writer.close()
-            if isinstance(error, sqlite3.DatabaseError):
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                writer = await _connect(path)
+                stack.push_async_callback(writer.close)
+                await writer.execute("PRAGMA journal_mode = WAL")
+                # With the write-ahead log, NORMAL survives a kill, but not every power cut.
+                await writer.execute("PRAGMA synchronous = NORMAL")
+                (found,) = next(iter(await writer.execute_fetchall("PRAGMA user_version")))
+                if found not in (0, _SCHEMA_VERSION):
+                    raise StoreError(
+                        f"{path} was written by another version of this package (layout {found},"
+                        f" this one reads {_SCHEMA_VERSION}): use that version, or another data"
+                        " folder."
+                    )
+                await writer.executescript(_SCHEMA)
+                await writer.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+                reader = await _connect(path)
+            except sqlite3.DatabaseError as error:
                 of_the_file = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}
                 is_odd = error.sqlite_errorcode & 0xFF in of_the_file  # otherwise it is the disk
                 what = "is not a database of this service" if is_odd else "cannot be used"
                 raise StoreError(f"{path} {what}: {error}.") from None
-            raise
+            stack.pop_all()
         return cls(writer, reader)
 
     async def aclose(self) -> None:
@@ -259,11 +260,9 @@ class Store(Queries):
     async def writing(self) -> AsyncIterator[Transaction]:
         """Begin a transaction; any exception undoes it. Keep it short: all other writers wait."""
         async with self._lock:
-            if self._writer.in_transaction:
-                # The rollback of an earlier transaction was cancelled.
-                await self._writer.rollback()
-            await self._writer.execute("BEGIN IMMEDIATE")
+            # All of this is done in its order, also what nobody waits for after a cancellation.
             try:
+                await self._writer.execute("BEGIN IMMEDIATE")
                 yield Transaction(self._writer)
                 await self._writer.commit()
             except BaseException:

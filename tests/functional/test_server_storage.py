@@ -6,8 +6,10 @@ import asyncio
 import signal
 import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 
+import attrs
 import pytest
 
 from datagym_async.server import SeedDataset, SeedMedia, SeedProject, Server, StoreError
@@ -63,6 +65,24 @@ async def test_a_start_that_is_cancelled_leaves_nothing(
         assert at > 4, "the moments lie within the start"
 
 
+async def test_a_cancelled_write_does_not_hinder_the_next(tmp_path: Path) -> None:
+    """Also if it was cancelled before its transaction had begun: only the next one is stored."""
+    async with Server(tmp_path) as server, service(server) as client:
+        with closing(sqlite3.connect(tmp_path / "datagym.sqlite3", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")  # so the server's transactions wait
+            first = asyncio.create_task(server.seed_datasets(SeedDataset("first")))
+            await asyncio.sleep(0)
+            first.cancel()
+            second = asyncio.create_task(server.seed_datasets(SeedDataset("second")))
+            for _ in range(10):
+                await asyncio.sleep(0)
+            other.execute("ROLLBACK")
+        await asyncio.wait([first])
+        await second
+        assert first.cancelled()
+        assert [each["name"] for each in (await client.ask("GET", "/dataset")).items] == ["second"]
+
+
 async def test_a_folder_of_another_layout_is_refused(tmp_path: Path) -> None:
     """A database that another version wrote is not touched."""
     async with Server(tmp_path):
@@ -79,6 +99,39 @@ async def test_a_file_where_the_database_should_be_is_named(tmp_path: Path) -> N
     (tmp_path / "datagym.sqlite3").write_text("this is not a database at all, it is a text" * 100)
     with pytest.raises(StoreError, match=r"datagym\.sqlite3 is not a database"):
         await Server(tmp_path).start()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("token", "t\u00f6k\u00e9n", "token is no token: delete it"),
+        ("token", None, "cannot be used: "),
+        ("lock", None, "cannot be used: "),
+        ("datagym.sqlite3", None, "cannot be used: unable to open database file"),
+        ("blobs", "", "cannot be used: "),
+        ("blobs/ab/ab", None, "cannot be used: "),
+    ],
+)
+async def test_a_folder_with_something_odd_is_refused_until_it_is_gone(
+    tmp_path: Path, name: str, content: str | None, words: str
+) -> None:
+    """What cannot be used is named as such, and the folder is not locked for longer than that."""
+    async with Server(tmp_path):
+        pass
+    odd, aside = tmp_path / name, tmp_path / "aside"
+    if odd.exists():
+        odd.rename(aside)
+    if content is None:
+        odd.mkdir(parents=True)
+    else:
+        odd.write_text(content, "utf-8")
+    with pytest.raises(StoreError, match=words):
+        await Server(tmp_path).start()
+    odd.rmdir() if odd.is_dir() else odd.unlink()
+    if aside.exists():
+        aside.rename(odd)
+    async with Server(tmp_path) as server:
+        assert server.base_url
 
 
 @pytest.mark.parametrize("name", ["incoming", "blobs"])
@@ -159,16 +212,17 @@ async def test_a_given_token_replaces_the_kept_one(tmp_path: Path) -> None:
 
 
 async def test_more_tokens_come_and_go() -> None:
-    """Added tokens are good until they are deleted."""
+    """Added tokens are good until they are deleted; one that is not named is made."""
     async with Server() as server, service(server) as client:
         await server.add_token("one")
         await server.add_token("two")
+        made = await server.add_token()
         await server.delete_token("two")
         statuses = [
             (await client.ask("GET", "/project", headers={"Authorization": f"Token {x}"})).status
-            for x in ("one", "two")
+            for x in ("one", "two", made)
         ]
-    assert statuses == [200, 403]
+    assert statuses == [200, 403, 200]
 
 
 _KILLED = """
@@ -225,13 +279,33 @@ async def test_seeded_states_are_there() -> None:
         assert (await client.upload(gone.id, "x.jpg", photo)).status == 200
 
 
-async def test_a_seeded_media_must_be_something() -> None:
-    """An image without bytes would fail later, where nobody looks for the cause."""
-    nothing = SeedDataset("d", [SeedMedia("a.jpg")])
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(None, "has no content, no url and no video"), (b"text", "is not an image that the service")],
+)
+async def test_a_seeded_media_must_be_something(content: bytes | None, words: str) -> None:
+    """An image without good bytes would fail later, where nobody looks for the cause."""
+    nothing = SeedDataset("d", [SeedMedia("a.jpg", content)])
     async with Server() as server, service(server) as client:
-        with pytest.raises(ValueError, match=r"'a\.jpg' has no content, no url and no video"):
+        with pytest.raises(ValueError, match=rf"'a\.jpg' {words}"):
             await server.seed_datasets(nothing)
         assert (await client.ask("GET", "/dataset")).items == []  # nothing half-made is left
+
+
+async def test_what_needs_a_running_server_says_so() -> None:
+    """Before the start, after the end, and while it runs already; a second run is a good one."""
+    server = Server()
+    with pytest.raises(RuntimeError, match="once the server has started"):
+        assert server.token
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="is not running"):
+            assert server.base_url
+        async with server:
+            with pytest.raises(RuntimeError, match="already running"):
+                await server.start()
+            assert server.loopback_only
+            async with service(server) as client:
+                assert (await client.ask("GET", "/project")).status == 200
 
 
 async def test_the_demo_is_seeded_once(tmp_path: Path) -> None:
@@ -240,5 +314,5 @@ async def test_the_demo_is_seeded_once(tmp_path: Path) -> None:
         first = await server.seed_demo()
         again = await server.seed_demo()
         projects = (await client.ask("GET", "/project")).items
-    assert [project.id for project in first] == [project.id for project in again]
+    assert [attrs.evolve(project, datasets=()) for project in first] == again
     assert {str(project["mediaType"]) for project in projects} == {"IMAGE", "VIDEO"}

@@ -134,11 +134,12 @@ async def test_completing_a_video(film: tuple[Service, list[str], str]) -> None:
     assert [keyframes for keyframes in objects.values() if not keyframes] == [{}]
 
 
-async def test_an_object_needs_its_entry(film: tuple[Service, list[str], str]) -> None:
-    """An object of a key that the configuration does not have is refused with a sentence."""
+async def test_an_object_needs_its_task_and_its_entry(film: tuple[Service, list[str], str]) -> None:
+    """An object of no task, or of a key that the configuration does not have, is a sentence."""
     client, _, task_id = film
-    with pytest.raises(LookupError, match="no geometry 'car'"):
-        await client.server.add_video_objects(task_id, SeedVideoObject("car"))
+    for task, words in ((task_id, "no geometry 'car'"), ("other", "no task other")):
+        with pytest.raises(LookupError, match=words):
+            await client.server.add_video_objects(task, SeedVideoObject("car"))
 
 
 async def test_a_video_that_was_not_understood_breaks_the_export() -> None:
