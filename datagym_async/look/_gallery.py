@@ -335,7 +335,7 @@ class _Making:
             path=path,
             images=len(self._index),
             objects=self._objects,
-            problems=tuple(self._problems),
+            problems=tuple(sorted(self._problems)),  # whichever was ready first
             failed=self._failed,
             missed=self._missed if is_compared else None,
             false=self._false if is_compared else None,

@@ -218,13 +218,14 @@
     await load("meta-0");
     byId("title").textContent = document.title = meta.title;
     byId("notes").textContent = [`Made ${meta.made}.`, ...(meta.compared ? ["Dashed: without a partner."] : []), ...meta.notes].join(" ");
-    meta.classes.map((each, at) => [each, at]).sort(([a], [b]) => b[2] - a[2]).forEach(([[key, , count], at]) => {
+    const before = (a, b) => (a < b ? -1 : 1);
+    meta.classes.map((each, at) => [each, at]).sort(([a], [b]) => b[2] - a[2] || before(a[0], b[0])).forEach(([[key, , count], at]) => {
       byId("class").append(make("option", { value: at }, key));
       const button = make("button", { type: "button", "aria-pressed": "true" }, make("i", { class: `b${at}` }), `${key} ${count.toLocaleString("en")}`);
       button.addEventListener("click", () => { const on = off.delete(at); if (!on) { off.add(at); } press(button, on); style(); });
       byId("classes").append(button);
     });
-    meta.states.forEach((state, at) => byId("state").append(make("option", { value: at }, state ? state.toLowerCase() : "no task")));
+    meta.states.map((state, at) => [state, at]).sort(([a], [b]) => before(a, b)).forEach(([state, at]) => byId("state").append(make("option", { value: at }, state ? state.toLowerCase() : "no task")));
     byId("order").querySelector('[value="apart"]').hidden = !meta.compared;
     if (meta.compared) { byId("order").value = "apart"; }
     style();
