@@ -214,6 +214,7 @@ def rules_of(config: UploadConfig) -> Rules:
             config.max_bytes,
             config.ignore_others,
             steps is not None and steps.convert,
+            keeps_times=bool(config.journal),
         ),
         config.on_clash,
         steps,

@@ -290,22 +290,31 @@ def _reject_open_file(planned: Planned, error: Exception) -> Planned:
 
 def _read_file(planned: Planned, path: str, screening: Screening) -> None:
     # Without a file object: each of its calls releases the interpreter lock and has to get it back.
+    # The size of a regular file that its folder had, if nobody keeps its time.
+    listed = None if planned.mtime is None or screening.keeps_times else planned.size
+    size, head, whole, mtime = listed or 0, b"", None, planned.mtime
+    is_likely = path.lower().endswith(IMAGE_ENDINGS)
     try:
         file = os.open(path, READ_FLAGS)
         try:
-            found = os.fstat(file)
-            # A file may have become a pipe since it was planned.
-            check_regular(path, found.st_mode)
-            size, whole = found.st_size, None
-            if size <= screening.small and path.lower().endswith(IMAGE_ENDINGS):
-                # Probably an image: read as a whole before its first bytes are checked.
-                head = whole = _read_whole(file, size)
-            else:
-                head = os.read(file, HEAD_SIZE if size <= screening.small else LONG_HEAD)
-                if size <= screening.small and not screening.of_head(size, head):
-                    # From the start, with the head: joining two parts would copy the file.
+            if listed is not None and is_likely and listed <= screening.small:
+                head = whole = _read_whole(file, listed)  # one call less than below
+            if whole is None or len(whole) != listed:
+                found = os.fstat(file)
+                # A file may have become a pipe since it was planned.
+                check_regular(path, found.st_mode)
+                if whole is not None:
                     os.lseek(file, 0, os.SEEK_SET)
-                    whole = _read_whole(file, size)
+                size, whole, mtime = found.st_size, None, found.st_mtime_ns
+                if size <= screening.small and is_likely:
+                    # Read as a whole before its first bytes are checked.
+                    head = whole = _read_whole(file, size)
+                else:
+                    head = os.read(file, HEAD_SIZE if size <= screening.small else LONG_HEAD)
+                    if size <= screening.small and not screening.of_head(size, head):
+                        # From the start, with the head: joining two parts would copy the file.
+                        os.lseek(file, 0, os.SEEK_SET)
+                        whole = _read_whole(file, size)
         finally:
             os.close(file)
     except (OSError, ValueError) as error:
@@ -319,8 +328,8 @@ def _read_file(planned: Planned, path: str, screening: Screening) -> None:
         planned.reject(
             f"{planned.verdict.reason} Its members are uploaded if it is named as a source."
         )
-    if planned.verdict is None and planned.mtime != found.st_mtime_ns:
-        planned.is_changed, planned.mtime = True, found.st_mtime_ns
+    if planned.verdict is None and planned.mtime != mtime:
+        planned.is_changed, planned.mtime = True, mtime
 
 
 def _read_whole(file: int, size: int) -> bytes:

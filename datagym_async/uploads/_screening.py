@@ -45,6 +45,7 @@ class Screening:
     ignore_others: bool = False
     converts: bool = False  # other kinds of images, before they are sent
     small: int = SMALL  # bytes up to which a file is read whole
+    keeps_times: bool = True  # of files: a journal knows them by these
 
     def of_head(self, size: int, head: bytes) -> str:
         """Return why an image is rejected by its size and first bytes, or an empty text."""

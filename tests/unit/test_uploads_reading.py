@@ -128,6 +128,46 @@ def test_a_file_that_changes_while_it_is_read_is_rejected(
     assert words in ready.verdict.reason
 
 
+@pytest.mark.parametrize(
+    ("now", "reason"),
+    [
+        (JPEG + b"y" * 100, ""),
+        (JPEG + b"y" * 101, ""),
+        (JPEG, ""),
+        (JPEG + b"y" * SMALL, ""),
+        (b"", "The file is empty."),
+        ("pipe", " is a pipe, not a regular file."),
+        ("folder", " is a folder."),
+    ],
+)
+@pytest.mark.parametrize("keeps_times", [True, False])
+def test_a_file_is_read_as_it_is_now(
+    tmp_path: Path, now: bytes | str, reason: str, keeps_times: bool
+) -> None:
+    """Where no journal keeps times, the listed size is enough only as long as it is right."""
+    path = tmp_path / "a.jpg"
+    if now == "pipe":
+        os.mkfifo(path)
+    elif now == "folder":
+        path.mkdir()
+    else:
+        assert isinstance(now, bytes)
+        path.write_bytes(now)
+    listed = Planned(UploadItem(None, path), len(JPEG) + 100, mtime=1)
+
+    ready = reading.read(listed, Screening(keeps_times=keeps_times))
+
+    if reason:
+        assert ready.verdict is not None
+        assert ready.verdict.reason.endswith(reason)
+        assert ready.body is None
+        return
+    assert ready.verdict is None
+    assert ready.body is not None
+    assert ready.body.data == (now if len(now) <= SMALL else None)
+    assert (ready.body.size, ready.size) == (len(now), len(now))
+
+
 def test_a_file_that_vanished_is_rejected(tmp_path: Path) -> None:
     """The path and what is wrong with it make the sentence; the planned size is kept."""
     ready = reading.read(planned(tmp_path / "gone.jpg"))

@@ -258,9 +258,10 @@ class Plan:
         """Return up to `count` settled items; those to be sent are marked as `SENDING` first."""
         with self._database.writing() as database:
             self.outcomes.write(database)
+            (last,) = database.execute(sql.TAKEN, (self._taken, count)).fetchone()
             may_clash = self._may_clash or database.execute(sql.IS_HELD).fetchone()[0]
             take = sql.TAKE if may_clash else sql.TAKE_ALONE
-            rows = database.execute(take, (self._taken, count)).fetchall()
+            rows = database.execute(take, (self._taken, last)).fetchall()
             found = [self._planned(database, row) for row in rows]
             if self._dedupe is not None:
                 # Record which are equal to others, byte for byte, and which are skipped for it.
@@ -283,12 +284,12 @@ class Plan:
                 # lock.
                 sending = [each.seq for each in found if each.verdict is None]
                 database.execute(sql.SENDING, (json.dumps(sending),))
-        if rows:
-            self._taken = rows[-1][0]
+        self._taken = last or self._taken
         return found
 
     def _planned(self, database: sqlite3.Connection, row: tuple[Any, ...]) -> Planned:
-        _, seq, name, content, origin, size, mtime, refusal, is_link = row[:9]
+        seq, name, content, origin, size, mtime, refusal = row[:7]
+        is_link = refusal is None
         item = self._in_memory.pop(seq, None) if self._in_memory else None
         if item is None:
             item = item_of(name, content, origin)
@@ -296,9 +297,9 @@ class Plan:
             item = attrs.evolve(item, name=text(name))
         planned = Planned(item, size, None, seq, mtime)
         claim: tuple[Any, ...] = (seq, 0, None, 0, None)
-        if len(row) > 9:
-            kind, reason, doubt, is_held = row[9:13]
-            claim = row[13:]
+        if len(row) > 7:
+            kind, reason, doubt, is_held = row[7:11]
+            claim = row[11:]
             if kind == Kind.CHANGED:
                 return Planned(item, size, _CHANGED)  # without a number: it stays uploaded
             if kind == Kind.RENAMED:
@@ -308,7 +309,7 @@ class Plan:
         if not (refusal or is_link or is_there) and holder == seq:
             return planned  # no other item has its name, the usual case
         wanted = Claim(
-            *(seq, refusal, is_link, holder, holder_is_link, link_holder),
+            *(seq, refusal or "", is_link, holder, holder_is_link, link_holder),
             is_held=is_there and self._skips,
         )
 

@@ -59,19 +59,20 @@ class Row(NamedTuple):
         """Return it as `ADD_ITEM` takes it.
 
         For each value of type bytes, and for each None, Python's sqlite3 looks for an adapter,
-        which takes longer than the rest of the statement. Called for each file, so written out.
+        which takes longer than the rest of the statement; a text is copied, a number is not. Called
+        for each file, so written out.
         """
         seq, part, place, name, content, origin, size, refusal, key, link, mtime, sha, mark = self
         return (
             *(seq, part, bytearray(place), bytearray(name)),
-            "" if content is None else bytearray(content),
+            0 if content is None else bytearray(content),
             bytearray(origin),
-            "" if size is None else size,
+            -1 if size is None else size,
             refusal,
-            "" if key is None else bytearray(key),
-            "" if link is None else bytearray(link),
+            0 if key is None else bytearray(key),
+            0 if link is None else bytearray(link),
             "" if mtime is None else mtime,
-            "" if sha is None else bytearray(sha),
+            0 if sha is None else bytearray(sha),
             mark,
         )
 
@@ -215,6 +216,8 @@ _STATES = {each: State[each.name].value for each in Outcome}
 _SENDING = State.SENDING.value
 
 
+_Note: TypeAlias = tuple[int, str | None, tuple[object, ...]]
+"""An item's number, the dataset it was uploaded to if nothing else is to be said, and values."""
 Left: TypeAlias = tuple[int, UploadResult]
 """The number of an item whose answer was lost, and its result."""
 
@@ -227,26 +230,30 @@ class Outcomes:
     # Seconds for which the service may still be storing the last upload; stored beside the
     # heartbeat for the next run.
     settle_after: float = 0.0
-    _notes: deque[tuple[object, ...]] = attrs.Factory(deque)
+    _notes: deque[_Note] = attrs.Factory(deque)
     _lost: deque[int] = attrs.Factory(deque)
 
     def note(self, seq: int, result: UploadResult, *, lost: bool = False) -> None:
         """Keep an outcome for the next write; never blocks. A `lost` item stays `SENDING`."""
         if lost:
             self._lost.append(seq)
-        self._notes.append(
-            (
-                _SENDING if lost else _STATES[result.outcome],
-                result.dataset_id,
-                result.media_id,
-                result.attempts,
-                result.seconds,
-                "" if result.status is None else result.status,  # see `Row.bound`
-                result.key,
-                result.reason,
-                seq,
-            )
+        is_all = not (lost or result.status or result.key or result.reason)
+        if is_all and result.attempts == 1 and result.outcome is Outcome.UPLOADED:
+            usual = result.media_id, result.seconds, seq
+            self._notes.append((seq, result.dataset_id, usual))
+            return
+        other = (
+            _SENDING if lost else _STATES[result.outcome],
+            result.dataset_id,
+            result.media_id,
+            result.attempts,
+            result.seconds,
+            "" if result.status is None else result.status,  # see `Row.bound`
+            result.key,
+            result.reason,
+            seq,
         )
+        self._notes.append((seq, None, other))
 
     def flush(self) -> None:
         with self._database.writing() as database:
@@ -256,9 +263,17 @@ class Outcomes:
         """Write the collected outcomes in the caller's transaction; also a sign of life."""
         notes, lost = list(self._notes), list(self._lost)  # at once: the loop adds some meanwhile
         for some in _each_once(notes):
-            for at in range(0, len(some), sql.NOTES_AT_ONCE):
-                part = some[at : at + sql.NOTES_AT_ONCE]
-                database.execute(sql.note(len(part)), list(chain.from_iterable(part)))
+            alike: dict[str | None, list[tuple[object, ...]]] = {}
+            for _, uploaded_to, values in some:
+                alike.setdefault(uploaded_to, []).append(values)
+            for uploaded_to, found in alike.items():
+                for at in range(0, len(found), sql.NOTES_AT_ONCE):
+                    part = found[at : at + sql.NOTES_AT_ONCE]
+                    bound = list(chain.from_iterable(part))
+                    if uploaded_to is None:
+                        database.execute(sql.note(len(part)), bound)
+                    else:
+                        database.execute(sql.note_uploads(len(part)), [*bound, uploaded_to])
         database.executemany(sql.LOSE, [(seq,) for seq in lost])
         if self._database.path is not None:
             database.execute(sql.BEAT, (time.time(), self.settle_after, self._database.run))
@@ -318,16 +333,16 @@ class Outcomes:
             return [_left(row) for row in database.execute(sql.VANISHED, (count,))]
 
 
-def _each_once(notes: Iterable[tuple[object, ...]]) -> Iterator[list[tuple[object, ...]]]:
+def _each_once(notes: Iterable[_Note]) -> Iterator[Iterable[_Note]]:
     """Yield outcomes in order, in parts with at most one for each item; nothing if none."""
-    part: dict[object, tuple[object, ...]] = {}
+    part: dict[int, _Note] = {}
     for note in notes:
-        if note[-1] in part:
-            yield list(part.values())
+        if note[0] in part:
+            yield part.values()
             part = {}
-        part[note[-1]] = note
+        part[note[0]] = note
     if part:
-        yield list(part.values())
+        yield part.values()
 
 
 def _left(row: tuple[Any, ...], *, is_uploaded: bool = False) -> Left:

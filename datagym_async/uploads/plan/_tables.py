@@ -164,8 +164,8 @@ COUNT_DONE = stated("SELECT count(*) FROM item WHERE state IN ($UPLOADED, $SKIPP
 LAST_ITEM = "SELECT coalesce(max(seq), 0) FROM item"
 ADD_ITEM = """INSERT INTO item
 (seq, part, place, name, content, origin, size, refusal, name_key, link_key, mtime, sha, mark)
-VALUES (?, ?, ?, ?, nullif(?, ''), ?, nullif(?, ''), ?, nullif(?, ''), nullif(?, ''),
-        nullif(?, ''), nullif(?, ''), ?)"""
+VALUES (?, ?, ?, ?, nullif(?, 0), ?, nullif(?, -1), ?, nullif(?, 0), nullif(?, 0),
+        nullif(?, ''), nullif(?, 0), ?)"""
 KNOWN_ITEMS = """SELECT claimed.key, item.seq, name, content, size, mtime, sha, state, named,
        EXISTS (SELECT 1 FROM listed WHERE listed.key = name_key)
 FROM claimed JOIN item USING (seq) LEFT JOIN seen USING (seq)
@@ -258,20 +258,23 @@ DROP_ITEM = ("DELETE FROM item WHERE seq = ?", "DELETE FROM turn WHERE seq = ?")
 
 # Items are handed out.
 
-TAKE = """SELECT turn, item.seq, name, content, origin, size, mtime, refusal,
-       link_key IS NOT NULL, kind, reason, doubt, held.key IS NOT NULL,
+TAKEN = "SELECT max(turn) FROM (SELECT turn FROM turn WHERE turn > ? ORDER BY turn LIMIT ?)"
+# Each column of a row costs about as much as a call, so there are few: a link has no refusal, and
+# its is NULL.
+_TAKE = """SELECT item.seq, name, content, origin, size, mtime,
+    iif(link_key IS NULL, refusal, NULL){more}
+FROM turn JOIN item USING (seq) {joined}
+WHERE turn > ? AND turn <= ? ORDER BY turn"""
+# Where each item is new and has claimed what it wanted, and the target had no name.
+TAKE_ALONE = _TAKE.format(more="", joined="")
+TAKE = _TAKE.format(
+    more=""", kind, reason, doubt, held.key IS NOT NULL,
        by_name.seq, by_name.is_link, by_link.seq,
-       EXISTS (SELECT 1 FROM listed WHERE listed.key = name_key), name_key
-FROM turn JOIN item USING (seq)
-LEFT JOIN claimed AS by_name ON by_name.key = name_key
+       EXISTS (SELECT 1 FROM listed WHERE listed.key = name_key), name_key""",
+    joined="""LEFT JOIN claimed AS by_name ON by_name.key = name_key
 LEFT JOIN claimed AS by_link ON by_link.key = link_key
-LEFT JOIN held ON held.key = name_key
-WHERE turn > ? ORDER BY turn LIMIT ?"""
-# The beginning of that, where each item is new and has claimed what it wanted, and the target had
-# no name: each column of a row costs about as much as a call.
-TAKE_ALONE = """SELECT turn, item.seq, name, content, origin, size, mtime, refusal,
-       link_key IS NOT NULL
-FROM turn JOIN item USING (seq) WHERE turn > ? ORDER BY turn LIMIT ?"""
+LEFT JOIN held ON held.key = name_key""",
+)
 IS_HELD = "SELECT EXISTS (SELECT 1 FROM listed) OR EXISTS (SELECT 1 FROM held)"
 SENDING = stated("""UPDATE item SET state = $SENDING
 WHERE seq IN (SELECT value FROM json_each(?))""")
@@ -289,12 +292,23 @@ AS (VALUES {}) UPDATE item SET state = note.state, dataset_id = note.dataset_id,
     media_id = note.media_id, attempts = coalesce(item.attempts, 0) + note.attempts,
     seconds = note.seconds, status = nullif(note.status, ''), key = note.key, reason = note.reason
 FROM note WHERE item.seq = note.seq"""
+_NOTE_UPLOADS = stated("""WITH note (media_id, seconds, seq)
+AS (VALUES {}) UPDATE item SET state = $UPLOADED, dataset_id = ?,
+    media_id = note.media_id, attempts = coalesce(item.attempts, 0) + 1,
+    seconds = note.seconds, status = NULL, key = '', reason = ''
+FROM note WHERE item.seq = note.seq""")
 
 
 @functools.lru_cache(NOTES_AT_ONCE)
 def note(count: int) -> str:
     """Return the statement that writes this many outcomes, each of another item."""
     return _NOTE.format(", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?)"] * count))
+
+
+@functools.lru_cache(NOTES_AT_ONCE)
+def note_uploads(count: int) -> str:
+    """Return that of uploads to one dataset at the first attempt, nearly all: it has few values."""
+    return _NOTE_UPLOADS.format(", ".join(["(?, ?, ?)"] * count))
 
 
 # Items without an answer are looked up in a listing.
