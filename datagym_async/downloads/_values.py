@@ -65,7 +65,7 @@ def bound_of(value: object) -> tuple[int, int]:
     if found := _SIZE.fullmatch(text):
         step = 1024 if found[3] else 1000
         size = float(found[1]) * step ** ("kMGT".index(found[2]) + 1)
-        if 0 < size < math.inf:
+        if 1 <= size < math.inf:
             return 0, int(size)
     raise ConfigurationError(
         f"shards is {shown(value)}; give the number of media in a shard, such as "

@@ -539,6 +539,7 @@ async def test_webdataset_finds_images_whose_names_have_no_suffix_of_one(tmp_pat
     ("options", "words"),
     [
         ({"shards": 0}, "shards is 0; give the number of media"),
+        ({"shards": "0.0009k"}, "shards is '0.0009k'"),
         ({"shards": "many"}, "shards is 'many'"),
         ({"shards": "9" * 400 + "M"}, "shards is '9999"),
         ({"shards": 5, "labels": "coco"}, "Shards hold images and"),
