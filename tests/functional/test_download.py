@@ -214,7 +214,7 @@ async def test_the_manifest_maps_names_to_files(tmp_path: Path) -> None:
 
 
 async def test_a_project_has_a_folder_for_each_dataset(tmp_path: Path) -> None:
-    """Datasets whose names some disk takes for one get different folders."""
+    """Datasets whose names some disk takes for one get different folders, and keep them."""
     async with world() as here:
         datasets = (
             SeedDataset("Left", photos(["a.jpg"])),
@@ -223,12 +223,19 @@ async def test_a_project_has_a_folder_for_each_dataset(tmp_path: Path) -> None:
         (project,) = await here.server.seed(SeedProject("Pair", datasets=datasets))
 
         report = await here.client.download_project(project.id, tmp_path)
+        first = images_below(tmp_path)
+        for each in project.datasets:
+            await here.client.media.upload_file(each.id, jpeg(2_000, seed=7), name="new.jpg")
+        again = await here.client.download_project(project.id, tmp_path)
 
     assert (report.name, report.downloaded, report.ok) == ("Pair", 3, True)
-    assert sorted(map(str.casefold, images_below(tmp_path))) in (
+    assert sorted(map(str.casefold, first)) in (
         ["left (2)/a.jpg", "left (2)/b.jpg", "left/a.jpg"],
         ["left (2)/a.jpg", "left/a.jpg", "left/b.jpg"],
     )
+    assert (again.downloaded, again.present, again.ok) == (2, 3, True)
+    folders = {(row["dataset_id"], row["file"].rpartition("/")[0]) for row in rows_of(tmp_path)}
+    assert len(folders) == 2
 
 
 async def test_a_folder_with_other_things_in_it_is_refused(tmp_path: Path) -> None:
