@@ -21,6 +21,7 @@ from datagym_async._runs._engine import DownloadSources
 from datagym_async._runs._images import require_pillow, stored_size
 from datagym_async._threads import in_thread
 from datagym_async.downloads._manifest import Manifest
+from datagym_async.downloads._plan import CAPTIONS
 from datagym_async.downloads._prefix import STATE_FOLDER
 from datagym_async.downloads._values import DownloadConfig, DownloadTally
 from datagym_async.exports._bitmaps import (
@@ -160,6 +161,8 @@ def _write_format(
         width, height = stored_size(path_in(root, file)) or (task.width, task.height)
         images.append(attrs.evolve(task, media_name=file, width=width, height=height))
     is_file = name == "coco" and config.split is None
+    if is_file:  # of an earlier run; it is written only if there are captions
+        (root / CAPTIONS).unlink(missing_ok=True)
     target = f"labels.{name}{'.json' if is_file else ''}"
     losses = write(
         images,

@@ -29,12 +29,13 @@ from datagym_async._runs._disk import Database
 from datagym_async.downloads._values import LabelFormat
 from datagym_async.models import Dataset
 
+CAPTIONS: Final = "labels.coco.captions.json"
 KEPT_NAMES: Final = (
     "manifest.jsonl",
     "manifest.csv",
     *(f"labels.{name}" for name in get_args(LabelFormat)),
     "labels.coco.json",
-    "labels.coco.captions.json",
+    CAPTIONS,
     "bitmaps",
 )
 """Names beside the media that are ours, whether this run needs them or not."""

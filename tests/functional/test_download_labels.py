@@ -79,6 +79,8 @@ async def test_an_export_without_labels_is_an_empty_document(tmp_path: Path) -> 
 async def test_coco_names_the_files(here: World, tmp_path: Path) -> None:
     """Images are named as they lie in the folder, and as large as they are; losses are notes."""
     config = DownloadConfig(labels="coco")
+    await here.client.download_dataset(here.dataset_id, tmp_path, config=config)
+    (tmp_path / "labels.coco.captions.json").touch()  # as of labels that have lost their captions
     async with here.client.downloader(here.dataset_id, tmp_path, config=config) as run:
         report = await run.finish()
         progress = run.progress
@@ -87,6 +89,7 @@ async def test_coco_names_the_files(here: World, tmp_path: Path) -> None:
     coco = json.loads((tmp_path / "labels.coco.json").read_text())
     images = {each["file_name"]: each for each in coco["images"]}
     assert report.written == ("labels.coco.json",)
+    assert [path.name for path in tmp_path.glob("labels*")] == ["labels.coco.json"]
     assert all((tmp_path / name).is_file() for name in images)
     assert images["a.jpg"]["width"] > 0
     boxes = {each["name"]: each["id"] for each in coco["categories"]}
