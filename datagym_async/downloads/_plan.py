@@ -201,7 +201,7 @@ class Planning:
 
         Media before this one, by its number in the plan, keep their names.
         """
-        wanted, first = path, claim
+        first = claim
         folder, slash, name = path.rpartition("/")
         while self._is_taken(database, number, claim) or os.path.lexists(self.root / path):
             sql = """INSERT INTO numbered VALUES (?, 2)
@@ -209,10 +209,9 @@ class Planning:
             (at,) = database.execute(sql, (first,)).fetchone()
             path = f"{folder}{slash}{numbered_file(name, at)}"
             claim = claim_of(path)
-        if path != wanted:
-            # A later media that really has this name has to get another one.
-            for table in ("given", "clash"):
-                database.execute(f"INSERT OR IGNORE INTO {table} VALUES (?)", (claim,))  # noqa: S608
+        # A later media that really has this name has to get another one.
+        for table in ("given", "clash"):
+            database.execute(f"INSERT OR IGNORE INTO {table} VALUES (?)", (claim,))  # noqa: S608
         return path, claim
 
     def _is_taken(self, database: sqlite3.Connection, number: int, claim: int) -> bool:
