@@ -18,6 +18,7 @@ import orjson
 
 from datagym_async._checks import by_annotation, check_is, one_of
 from datagym_async._files import followed, replaced_file, safe_name, telling
+from datagym_async._json import as_text
 from datagym_async._printable import Shown, counted, printable
 from datagym_async._runs._disk import path_in
 from datagym_async._runs._text import size
@@ -340,12 +341,14 @@ def files_in(folder: Path) -> Callable[[LabeledImage], Path | None]:
 
 def _downloaded(folder: Path) -> dict[str, Path]:
     found = {}
-    with (folder / MANIFEST).open(encoding="utf-8") as lines:
+    with (folder / MANIFEST).open("rb") as lines:
         for number, line in enumerate(lines, 1):
             try:
                 row = json.loads(line)
-                outcome, media_id, file = row["outcome"], row["media_id"], row["file"]
-            except (ValueError, KeyError, TypeError):
+                outcome, media_id, file = map(
+                    as_text, map(row.get, ("outcome", "media_id", "file"))
+                )
+            except (ValueError, AttributeError, RecursionError):
                 raise ConfigurationError(
                     f"{folder / MANIFEST}, line {number}: it is not what a download has written; "
                     "the same download writes it again."

@@ -134,13 +134,16 @@ def test_a_manifest_that_was_changed_is_named_with_its_line(bench: Bench) -> Non
     media = bench.root / "media"
     assert bench.cli("download", media, "--dataset", "photos").status == 0
     manifest = media / "manifest.jsonl"
-    first, *rest = manifest.read_text().splitlines()
-    outside = {**json.loads(first), "file": "../../a.jpg"}
+    first, rest = manifest.read_bytes().split(b"\n", 1)
+    outside, none = ({**json.loads(first), "file": file} for file in ("../../a.jpg", None))
     for wrong, words in (
-        ("{}", "line 1: it is not what a download has written"),
-        (json.dumps(outside), "../../a.jpg"),
+        (b"{}", "line 1: it is not what a download has written"),
+        (b"\xff" + first, "line 1: it is not what a download has written"),
+        (b"[" * 100_000, "line 1: it is not what a download has written"),
+        (json.dumps(none).encode(), "line 1: it is not what a download has written"),
+        (json.dumps(outside).encode(), "../../a.jpg"),
     ):
-        manifest.write_text("\n".join([wrong, *rest]))
+        manifest.write_bytes(wrong + b"\n" + rest)
         ran = bench.export("--images", "copy", "--images-from", media)
         assert (ran.status, words in ran.err) == (2, True), ran.err
         assert not (bench.root / "yolo").exists()
