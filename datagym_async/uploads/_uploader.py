@@ -194,10 +194,12 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
 
     async def _do(self, work: Work) -> None:
         if isinstance(work, tuple):
-            if self._config.max_files is not None:
-                work = work[: max(0, self._config.max_files - self.begun)]
-            self.begun += len(work)
-            for each in await self._sender.send_links(work):
+            most = self._config.max_files
+            links = work if most is None else work[: max(0, most - self.begun)]
+            self.begun += len(links)
+            if len(links) < len(work):  # perhaps nothing comes after it, for which we would ask
+                self._has_reached_a_limit()
+            for each in await self._sender.send_links(links):
                 self._note(*each)
             return
         self.begun += 1

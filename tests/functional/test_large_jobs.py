@@ -104,14 +104,15 @@ async def test_a_limit_of_files_or_bytes_is_exact(
     assert (again.uploaded, again.skipped, again.stopped_by) == (30 - sent, sent, "")
 
 
-async def test_links_count_one_by_one(world: World) -> None:
-    """A batch is cut where the limit is."""
-    links = [f"http://127.0.0.1:9/{number}.jpg" for number in range(30)]
+@pytest.mark.parametrize("count", [30, 21])
+async def test_links_count_one_by_one(world: World, count: int) -> None:
+    """A batch is cut where the limit is, also the last one."""
+    links = [f"http://127.0.0.1:9/{number}.jpg" for number in range(count)]
     config = UploadConfig(batch_size=8, max_files=20)
 
     report = await world.client.upload(world.dataset_id, links, config=config)
 
-    assert (report.uploaded, report.pending, len(await world.held())) == (20, 10, 20)
+    assert (report.uploaded, report.pending, len(await world.held())) == (20, count - 20, 20)
     assert report.stopped_by == "max_files: 20 were sent"
 
 
