@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Final, TypeAlias
 
 import attrs
@@ -17,7 +16,7 @@ from datagym_async._limits import Admission
 from datagym_async._runs._engine import MediaUploads
 from datagym_async._transport import LinkProber
 from datagym_async.exceptions import AlreadyExistsError, APIError, DataGymError
-from datagym_async.models import UrlStatus
+from datagym_async.models import DatasetMedia, UrlStatus
 from datagym_async.resources._base import for_each
 from datagym_async.uploads._config import UploadConfig
 from datagym_async.uploads._settling import SharedListing
@@ -67,21 +66,25 @@ class Sender:
         self.in_flight.add(seq)
         self._tally.in_flight += 1
 
-        settle = partial(self._listing.find, item.name)
+        async def settle() -> DatasetMedia | None:
+            # A name that the target has already says nothing of this upload.
+            return None if work.home else await self._listing.find(item.name)
+
         try:
             if not self._bytes.take(size):
                 await self._bytes.acquire(size)
             is_admitted = True
             # Room in a dataset comes after the bytes: an image that waits for the bytes of others
             # must not make a dataset full.
-            room = self._target.room() or await self._target.room_made()
+            home = self._target.index_of(work.home) if work.home else None
+            room = self._target.room(1, home) or await self._target.room_made()
             dataset_id = room.dataset_id
             try:
                 media = await self._media.upload_body(dataset_id, item.name, body, settle=settle)
             except AlreadyExistsError:
                 # Perhaps an attempt of an earlier run has stored it meanwhile.
                 room.kept = 1
-                if not work.doubt or work.is_held or (found := await settle()) is None:
+                if not work.doubt or (found := await settle()) is None:
                     raise
                 media = found
             except APIError as error:

@@ -194,6 +194,10 @@ class Target:
         """Return the dataset that a link has to go to, None for any, or `SEVERAL` for none."""
         return self._homes.get(name_key(url_name(url))) if self._homes else None
 
+    def index_of(self, dataset_id: str) -> int | None:
+        ids = [each.dataset_id for each in self.members]
+        return ids.index(dataset_id) if dataset_id in ids else None
+
     def room(self, count: int = 1, home: int | None = None) -> Room | None:
         """Reserve room in `home`, full or not, or in the first dataset that has any; else None."""
         if self._most is None:  # one room for all: nothing is counted, and nothing made for each

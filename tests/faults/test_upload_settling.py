@@ -12,6 +12,7 @@ import pytest
 
 from datagym_async import RetryPolicy
 from datagym_async.exceptions import APIConnectionError, TransferError
+from datagym_async.server import SeedMedia
 from datagym_async.testing import CommitThenDrop, Drop, chance
 from datagym_async.uploads import UploadConfig, UploadItem, UploadReport
 from datagym_async.uploads.plan import show_job
@@ -70,6 +71,18 @@ async def test_what_cannot_be_looked_up_is_settled_at_the_end() -> None:
 
         assert (report.uploaded, report.failed, report.unsettled) == (12, 0, 0)
         assert report.complete
+        assert await w.held() == EVERY_NAME
+
+
+async def test_a_name_that_was_there_before_says_nothing_of_a_lost_answer() -> None:
+    """Of an image that is sent all the same: the service refuses it, so it is not uploaded."""
+    async with world(SeedMedia("00.jpg", jpeg(2000)), retry=PATIENT) as w:
+        w.plan.add(Drop(), method="POST", path=UPLOADS, nth=1)
+
+        report = await upload(w, skip_existing=False, concurrency=1)
+
+        assert (report.uploaded, [each.name for each in report.failures]) == (11, ["00.jpg"])
+        assert report.failures[0].key == "ex_alreadyexists"
         assert await w.held() == EVERY_NAME
 
 

@@ -89,7 +89,7 @@ async def test_fifty_images_over_datasets_of_twenty(world: World) -> None:
 
 
 async def test_a_second_run_uploads_none(world: World) -> None:
-    """What any of the datasets holds is skipped; more images go on where there is room."""
+    """What any of the datasets holds is skipped, or refused; more go on where there is room."""
     await world.client.upload(world.dataset_id, images(range(50)), config=SMALL)
     listings = world.plan.count("GET", r"/dataset$")
 
@@ -99,6 +99,10 @@ async def test_a_second_run_uploads_none(world: World) -> None:
     assert world.plan.count("GET", r"/dataset$") == listings + 1
     datasets = await world.client.datasets.list()
     assert found == {media.id: each.id for each in datasets for media in each.media}
+
+    sent = attrs.evolve(SMALL, skip_existing=False)
+    refused = await world.client.upload(world.dataset_id, images(range(50)), config=sent)
+    assert (refused.uploaded, refused.failed) == (0, 50)
 
     more = await world.client.upload(world.dataset_id, images(range(40, 65)), config=SMALL)
     assert (more.uploaded, more.skipped) == (15, 10)

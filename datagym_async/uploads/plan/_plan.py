@@ -66,6 +66,7 @@ class Planned:
     is_held: bool = False  # the target had its name before the first run
     warnings: tuple[str, ...] = ()  # warnings, whatever its outcome
     there: tuple[str, str] = ("", "")  # of one that is skipped, the dataset and media of its name
+    home: str = ""  # of one that is sent all the same, the dataset that has its name and refuses it
     # Once it is read:
     body: Body | None = None  # what to send; None for links and items that are not sent
     source: ByteSource | None = None  # of the body's bytes, if the body is not a file
@@ -321,6 +322,8 @@ class Plan:
             planned.there = database.execute(sql.LISTED_AT, (key,)).fetchone()
         return planned
 
+        elif is_there and planned.verdict is None:
+            planned.home, _ = database.execute(sql.LISTED_AT, (key,)).fetchone()
     def note_prepared(self, sent: Iterable[tuple[int, bytes]]) -> None:
         """Store the hashes of prepared images in memory, to compare them at the end."""
         if self._keeps_hashes and sent:
