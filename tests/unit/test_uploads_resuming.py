@@ -273,6 +273,37 @@ async def test_a_file_that_was_moved_is_not_stored_twice(
 
 
 async def test_what_somebody_deleted_is_sent_again(
+async def test_a_file_that_was_moved_before_it_was_sent_gets_its_name(
+    service: FakeService, photos: Path, journal: Path
+) -> None:
+    """The old path, which is tried first, does not keep it."""
+    await upload(service, photos, journal, max_files=1, concurrency=1)
+    (photos / "sub").mkdir()
+    (photos / "3.jpg").rename(photos / "sub" / "3.jpg")
+
+    again = await upload(service, photos, journal)
+
+    assert counts(again) == (13, 9, 1, 3, 0, 1)
+    assert len(service.stored) == 10
+
+
+async def test_a_file_that_was_renamed_before_it_was_sent_is_not_equal_to_itself(
+    service: FakeService, tmp_path: Path, journal: Path
+) -> None:
+    """The old path, which is tried first, does not keep its bytes from being sent."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in ("a.jpg", "b.jpg"):
+        (folder / name).write_bytes(JPEG + name.encode())
+    await upload(service, folder, journal, max_files=1, concurrency=1, dedupe="skip")
+    (folder / "b.jpg").rename(folder / "c.jpg")
+
+    again = await upload(service, folder, journal, dedupe="skip")
+
+    assert counts(again) == (3, 1, 1, 1, 0, 1)
+    assert set(service.stored) == {"a.jpg", "c.jpg"}
+
+
     service: FakeService, photos: Path, journal: Path
 ) -> None:
     """The dataset is the truth, and the journal a memory."""

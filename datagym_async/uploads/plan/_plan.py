@@ -234,6 +234,7 @@ class Plan:
             if self._resuming is not None and self._resuming.last:
                 # Names of items that the sources no longer have go to the items that want them now.
                 last = self._resuming.last
+                self.outcomes.write(database)
                 database.execute(sql.TAKE_OVER, (self._turned, last, last))
             if self._keys:  # not all were free
                 self._may_clash = True
@@ -245,6 +246,7 @@ class Plan:
                     added = attrs.evolve(more, count=count, bytes=size, repeated=added.repeated)
                 self._keys = 0
             if self._dedupe is not None:
+                database.execute(sql.DROP_BYTES)
                 database.execute(sql.CLAIM_BYTES, (self._turned,))
             self._turned = _last_turn(database)
         self._settled = self._added

@@ -82,6 +82,7 @@ CREATE TABLE renamed (identity BLOB PRIMARY KEY, seq INTEGER) WITHOUT ROWID;
 OF_ONE_RUN = """
 CREATE TEMP TABLE turn (turn INTEGER PRIMARY KEY, seq INTEGER, kind INTEGER NOT NULL DEFAULT 0);
 CREATE TEMP TABLE seen (seq INTEGER PRIMARY KEY, named INTEGER);
+CREATE INDEX temp.not_named ON seen (seq) WHERE named = 0;
 CREATE TEMP TABLE path (path BLOB PRIMARY KEY, name BLOB, seq INTEGER) WITHOUT ROWID;
 CREATE TEMP TABLE wanted (path BLOB, key BLOB, seq INTEGER, PRIMARY KEY (path, key)) WITHOUT ROWID;
 CREATE TEMP TABLE number (key BLOB PRIMARY KEY, next INTEGER) WITHOUT ROWID;
@@ -190,13 +191,15 @@ WHERE turn > ? AND name_key IS NOT NULL ORDER BY turn"""
 CLAIM_LINKS = """INSERT OR IGNORE INTO claimed
 SELECT link_key, seq, 1 FROM turn JOIN item USING (seq)
 WHERE turn > ? AND link_key IS NOT NULL ORDER BY turn"""
-# Several may want the name of an item that the sources no longer have: the first gets it.
-TAKE_OVER = """INSERT OR REPLACE INTO claimed
-SELECT coalesce(link_key, name_key), turn.seq, link_key IS NOT NULL
+# Several may want the name of an item that the sources no longer have: the first gets it. If that
+# item was left by an earlier run, it was tried first, and its file may be gone.
+TAKE_OVER = stated("""INSERT OR REPLACE INTO claimed
+SELECT claimed.key, turn.seq, item.link_key IS NOT NULL
 FROM turn JOIN item ON item.seq = turn.seq
-JOIN claimed ON claimed.key = coalesce(link_key, name_key)
-LEFT JOIN seen ON seen.seq = claimed.seq
-WHERE turn > ? AND turn.seq > ? AND claimed.seq <= ? AND seen.seq IS NULL ORDER BY turn DESC"""
+JOIN claimed ON claimed.key = coalesce(item.link_key, item.name_key)
+JOIN item AS holder ON holder.seq = claimed.seq LEFT JOIN seen ON seen.seq = claimed.seq
+WHERE turn > ? AND turn.seq > ? AND claimed.seq <= ? AND (seen.seq IS NULL
+OR (NOT seen.named AND holder.state IN ($PLANNED, $REJECTED, $FAILED))) ORDER BY turn DESC""")
 
 # A repeated item is one item. If its file has changed in between, it is judged again.
 
@@ -225,6 +228,10 @@ WHERE sha IS NOT NULL AND (state = $SENDING OR (state IN ($UPLOADED, $SKIPPED)
 AND EXISTS (SELECT 1 FROM listed WHERE listed.key = name_key)))
 ORDER BY state = $SENDING, item.seq""")
 HOLD_BYTES = "INSERT OR IGNORE INTO content VALUES (?, ?)"
+# An item that an earlier run left may be of a file that was renamed since.
+DROP_BYTES = stated("""DELETE FROM content WHERE seq IN (
+    SELECT seq FROM seen JOIN item USING (seq)
+    WHERE named = 0 AND state IN ($REJECTED, $FAILED))""")
 CLAIM_BYTES = """INSERT OR IGNORE INTO content
 SELECT sha, item.seq FROM turn JOIN item USING (seq)
 JOIN claimed ON claimed.key = name_key AND claimed.seq = item.seq
