@@ -101,18 +101,21 @@ class Feeder:
                 await in_thread(self._preparer.workers.close)
 
     async def _feed(self, source: object) -> None:
-        # Items left by earlier runs come first, before a million files are walked again.
-        self._tally.added(await in_thread(self._plan.resume))
-        await self._hand_out_taken()
+        # Items left by earlier runs come first, before a million files are walked again; but not if
+        # a clash is an error, before which nothing is sent.
+        is_strict = self._rules.on_clash == "error"
+        if not is_strict:
+            await self._hand_out_taken()
         if self._settle_lost is not None:
             await self._settle_lost()
-            await self._hand_out_taken()
+            if not is_strict:
+                await self._hand_out_taken()
         await self._flush_links()
         streams, wrong = await self._take_in((source,))
         if wrong and len(wrong) == self._tally.planned and not streams:
             await in_thread(self._plan.forget_run)
             raise nothing_to_upload(wrong)
-        if self._rules.on_clash == "error":
+        if is_strict:
             await in_thread(self._plan.refuse_clashes, self._rules.screening)
         self._tally.streamed = bool(streams)
         self._tally.total_known = not streams

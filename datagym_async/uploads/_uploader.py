@@ -132,6 +132,8 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
         await in_thread(self._open_plan)
         self._observer.begin()
         await self._target.open(self._plan.listed)
+        # At once: the report of a run that is stopped before it reads anything counts them, too.
+        self._tally.added(await in_thread(self._plan.resume))
         self._observer.opened(self._target.shares(self._tally.stored))
 
     def _open_plan(self) -> None:

@@ -332,14 +332,15 @@ async def test_an_error_names_three_and_counts_the_others(
 async def test_an_error_looks_at_what_an_earlier_run_sent(
     service: FakeService, tmp_path: Path
 ) -> None:
-    """The only item that is new clashes with one that is done."""
-    folder = write(tmp_path / "photos", "a/x.jpg")
+    """The only item that is new clashes with one that is done; what is left is not sent either."""
+    folder = write(tmp_path / "photos", "a/x.jpg", "a/y.jpg")
     options = {"on_clash": "error", "journal": tmp_path / "run.journal"}
-    await run(service, folder, **options)
+    await run(service, folder, max_files=1, concurrency=1, **options)
     write(folder, "b/x.jpg")
 
     with pytest.raises(ConfigurationError, match="since 1 image has the same name"):
         await run(service, folder, **options)
+    assert set(service.stored) == {"x.jpg"}
 
 
 async def test_in_a_stream_an_error_is_a_rejection(service: FakeService) -> None:
