@@ -144,7 +144,8 @@ class Tally(BulkTally[UploadResult]):
         known["items_total"] += self.earlier
         return UploadProgress(
             phase="done" if self.complete else phase,
-            bytes_total=max(self.bytes_found, self.bytes_uploaded),
+            # What was found is measured before it is read, when it may have changed.
+            bytes_total=max(0 if self.complete else self.bytes_found, self.bytes_uploaded),
             total_known=self.total_known,
             resumed=self.resumed + self.earlier,
             **known,

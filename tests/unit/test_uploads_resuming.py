@@ -228,6 +228,7 @@ async def test_a_changed_file_is_told_of_in_every_run(
             ("skipped", "It has changed since this job uploaded")
         ]
         assert counts(run.report) == (12, 0, 10, 2, 0, 9)
+        assert (run.progress.bytes_done, run.progress.bytes_total) == (0, 0)
     assert service.stored["3.jpg"] == JPEG
 
 
