@@ -113,27 +113,28 @@ class Settler:
 
     async def at_start(self) -> None:
         """Settle what earlier runs left in `SENDING`; what is not listed is sent again."""
-        outcomes, unsettled = self._plan.outcomes, self._tally.unsettled
-        if not await in_thread(outcomes.lost_count):
+        outcomes = self._plan.outcomes
+        if not await in_thread(outcomes.lost_count, earlier=True):
             return
         self._had_lost = True
         wait = await in_thread(outcomes.seconds_to_settle, self._media.settle_after())
         if wait > 0:  # the last run was alive a moment ago: this run's first listing is too early
             await asyncio.sleep(wait)
             await self._target.list_again(self._plan.listed)
-        while left := await in_thread(outcomes.settle_lost, PORTION, listed=True):
+        while left := await in_thread(outcomes.settle_lost, PORTION, listed=True, earlier=True):
             for seq, result in left:
                 if result.item.content:
+                    self._tally.unsettled -= 1
                     await self._give_out(seq, result)
                 else:  # its bytes are gone; it counts when the sources yield it again
                     outcomes.note(seq, result)
-        await in_thread(outcomes.send_again)
-        self._tally.unsettled -= unsettled
+        self._tally.unsettled -= await in_thread(outcomes.send_again)
 
     async def at_end(self, *, any_lost: bool) -> None:
-        """Settle the remaining items; if any answer was lost, confirm all uploads by one listing.
+        """Settle what this run lost; if any answer was lost, confirm all uploads by one listing.
 
-        If the target cannot be listed (`APIError`), the remaining items stay unsettled.
+        If the target cannot be listed (`APIError`), these items stay unsettled, as do those of
+        earlier runs if this one was stopped before its start was over.
         """
         outcomes = self._plan.outcomes
         lost = await in_thread(outcomes.lost_count)

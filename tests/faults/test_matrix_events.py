@@ -339,7 +339,10 @@ async def test_a_run_left_early_is_gone_on_with(tmp_path: Path) -> None:
 
 
 async def test_a_run_cancelled_under_lost_answers_doubles_nothing(tmp_path: Path) -> None:
-    """Uploads are stored and their answers lost: the resumed run finds them, and sends the rest."""
+    """Uploads are stored and their answers lost: the resumed run finds them, and sends the rest.
+
+    A run in between that is left at once reports the same items as not started and unsettled.
+    """
     async with job(tmp_path) as found:
         found.here.plan.add(CommitThenDrop(), method="POST", path=UPLOADS, when=later_than(6))
         client = found.here.client
@@ -352,6 +355,11 @@ async def test_a_run_cancelled_under_lost_answers_doubles_nothing(tmp_path: Path
         report = run.report
         assert report.unsettled > 0
         await check_report(found, report)
+        earlier = await found.counts()
+        async with client.uploader(found.here.dataset_id, found.folder, config=found.config) as run:
+            pass
+        assert (run.report.pending, run.report.unsettled) == (report.pending, report.unsettled)
+        await check_report(found, run.report, earlier=earlier)
         again = await check_resumed(found)
         assert again.doubles == ()
 

@@ -156,11 +156,11 @@ def test_a_lost_answer_comes_back_as_it_was(plan: Plan, status: int | None, atte
     list_held(plan, ["B.jpg"])
 
     assert plan.outcomes.lost_count() == 2
-    assert plan.outcomes.settle_lost(9, listed=True) == [
-        (found[1].seq, attrs.evolve(lost[1], dataset_id=DATASET_ID, media_id="", **arrived))
-    ]
-    assert plan.outcomes.settle_lost(9, listed=False) == [(found[0].seq, lost[0])]
-    plan.outcomes.flush()
+    here = attrs.evolve(lost[1], dataset_id=DATASET_ID, media_id="", **arrived)
+    for is_listed, left in ((True, (found[1].seq, here)), (False, (found[0].seq, lost[0]))):
+        assert plan.outcomes.settle_lost(9, listed=is_listed) == [left]
+        plan.outcomes.note(*left)
+    assert plan.outcomes.settle_lost(9, listed=False) == []
     assert plan.outcomes.lost_count() == 0
 
 
@@ -190,7 +190,7 @@ def test_what_was_cut_off_comes_back_with_one_attempt(tmp_path: Path) -> None:
     plan.open(journal(path, job, fresh=False))
     plan.resume()
 
-    (left,) = plan.outcomes.settle_lost(9, listed=False)
+    (left,) = plan.outcomes.settle_lost(9, listed=False, earlier=True)
     plan.close()
 
     assert left[1] == UploadResult(item=item, outcome=Outcome.FAILED, dataset_id="", attempts=1)
@@ -299,6 +299,8 @@ def test_only_images_are_found_by_their_names(plan: Plan) -> None:
     list_held(plan, ["A.jpg", "b.jpg"])
 
     found = plan.outcomes.settle_lost(9, listed=True)
+    for left in found:
+        plan.outcomes.note(*left)
     others = plan.outcomes.settle_lost(9, listed=False)
 
     assert [result.item.name for _, result in found] == ["a.jpg"]

@@ -273,7 +273,6 @@ async def test_a_file_that_was_moved_is_not_stored_twice(
     assert len(service.stored) == 10
 
 
-async def test_what_somebody_deleted_is_sent_again(
 async def test_a_file_that_was_moved_before_it_was_sent_gets_its_name(
     service: FakeService, photos: Path, journal: Path
 ) -> None:
@@ -305,6 +304,7 @@ async def test_a_file_that_was_renamed_before_it_was_sent_is_not_equal_to_itself
     assert set(service.stored) == {"a.jpg", "c.jpg"}
 
 
+async def test_what_somebody_deleted_is_sent_again(
     service: FakeService, photos: Path, journal: Path
 ) -> None:
     """The dataset is the truth, and the journal a memory."""

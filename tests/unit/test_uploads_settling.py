@@ -455,6 +455,24 @@ async def test_what_the_last_run_left_is_waited_for_and_looked_up(
 
 
 @pytest.mark.looptime
+async def test_a_run_stopped_while_it_waits_leaves_what_the_last_run_left(
+    service: FakeService, tmp_path: Path
+) -> None:
+    """It may still be stored: it has not failed, and the next run looks it up."""
+    journal = tmp_path / "a.journal"
+    service.patience = 40.0
+    await leave_sending(service, "c.jpg", journal, tmp_path)
+    service.before = losing(service, "")
+
+    stopped = await upload(service, tmp_path, journal=journal, max_duration=20.0)
+    service.hold("c.jpg")
+    again = await upload(service, tmp_path, journal=journal)
+
+    assert (stopped.planned, stopped.resumed, stopped.unsettled) == (3, 2, 1)
+    assert (again.uploaded, again.skipped, again.unsettled, again.complete) == (1, 2, 0, True)
+
+
+@pytest.mark.looptime
 async def test_what_was_lost_last_is_waited_for_at_the_end(service: FakeService) -> None:
     """The last listing begins when the service must be done with what it was sent."""
     service.patience, late = 20.0, asyncio.get_running_loop()

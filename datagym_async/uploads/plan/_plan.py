@@ -322,10 +322,10 @@ class Plan:
         planned.verdict = judge(item, wanted, of)
         if planned.verdict is not None and planned.verdict.outcome is Outcome.SKIPPED:
             planned.there = database.execute(sql.LISTED_AT, (key,)).fetchone()
-        return planned
-
         elif is_there and planned.verdict is None:
             planned.home, _ = database.execute(sql.LISTED_AT, (key,)).fetchone()
+        return planned
+
     def note_prepared(self, sent: Iterable[tuple[int, bytes]]) -> None:
         """Store the hashes of prepared images in memory, to compare them at the end."""
         if self._keeps_hashes and sent:

@@ -282,9 +282,10 @@ class Outcomes:
         for _ in lost:
             self._lost.popleft()
 
-    def lost_count(self) -> int:
+    def lost_count(self, *, earlier: bool = False) -> int:
+        """Return how many items are lost: of this run, or of `earlier` ones."""
         with self._database.using() as database:
-            return int(database.execute(sql.COUNT_LOST).fetchone()[0])
+            return int(database.execute(sql.COUNT_LOST, (earlier,)).fetchone()[0])
 
     def seconds_to_settle(self, settle_after: float) -> float:
         """Return the seconds until the service must have finished the last run's uploads."""
@@ -295,23 +296,26 @@ class Outcomes:
         # If the clock was set back, we must not wait longer than that.
         return min(patience, max(0.0, heartbeat + patience - time.time()))
 
-    def settle_lost(self, count: int, *, listed: bool) -> list[Left]:
-        """Return up to `count` lost items; they are no longer lost.
+    def settle_lost(self, count: int, *, listed: bool, earlier: bool = False) -> list[Left]:
+        """Return up to `count` lost items, which are lost until their outcome is noted.
 
-        With `listed` those that the target lists, which are uploaded, else any, with the result
-        when the answer was lost.
+        They are those of this run, or of `earlier` ones. With `listed` those that the target lists,
+        which are uploaded, else any, with the result when the answer was lost.
         """
         with self._database.writing() as database:
-            rows = database.execute(sql.FOUND if listed else sql.NOT_FOUND, (count,))
-            left = [_left(row, is_uploaded=listed) for row in rows]
-            database.executemany(sql.FIND, ((seq,) for seq, _ in left))
-        return left
+            self.write(database)
+            database.execute(sql.FIND)
+            rows = database.execute(sql.FOUND if listed else sql.NOT_FOUND, (earlier, count))
+            return [_left(row, is_uploaded=listed) for row in rows]
 
-    def send_again(self) -> None:
-        """Give new turns to the lost items; those without bytes wait for a source to yield them."""
+    def send_again(self) -> int:
+        """Give new turns to what earlier runs lost, and return how many got one.
+
+        Those without bytes wait for a source to yield them.
+        """
         with self._database.writing() as database:
-            for statement in sql.SEND_AGAIN:
-                database.execute(statement)
+            _, given, _ = [database.execute(statement).rowcount for statement in sql.SEND_AGAIN]
+        return given
 
     def doubles(self) -> list[Double]:
         """Return the uploaded names that the target lists more than once."""

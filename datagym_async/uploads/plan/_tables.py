@@ -19,7 +19,7 @@ Temporary tables, for one run:
 * ``path``: files whose names depend on their source, by their paths.
 * ``wanted``: the first item with a path that wants a name which another one has.
 * ``number``: the number for the next clash of a name, or of an item with the same identity.
-* ``lost``: items whose answers are to be looked up.
+* ``lost``: items whose answers are to be looked up, of this run or of earlier ones.
 * ``content``: which item has which bytes, if duplicates are looked for.
 * ``sent``: hashes of prepared images in memory.
 * ``listed``: the media of the target now. A listing comes in parts, and may break off. So it is
@@ -86,7 +86,7 @@ CREATE INDEX temp.not_named ON seen (seq) WHERE named = 0;
 CREATE TEMP TABLE path (path BLOB PRIMARY KEY, name BLOB, seq INTEGER) WITHOUT ROWID;
 CREATE TEMP TABLE wanted (path BLOB, key BLOB, seq INTEGER, PRIMARY KEY (path, key)) WITHOUT ROWID;
 CREATE TEMP TABLE number (key BLOB PRIMARY KEY, next INTEGER) WITHOUT ROWID;
-CREATE TEMP TABLE lost (seq INTEGER PRIMARY KEY);
+CREATE TEMP TABLE lost (seq INTEGER PRIMARY KEY, is_earlier INTEGER NOT NULL);
 CREATE TEMP TABLE content (sha BLOB PRIMARY KEY, seq INTEGER) WITHOUT ROWID;
 CREATE TEMP TABLE sent (seq INTEGER PRIMARY KEY, sha BLOB);
 CREATE TEMP TABLE listed (key BLOB, media_id TEXT, dataset_id TEXT, at INTEGER, is_link INTEGER);
@@ -150,7 +150,7 @@ RESUME = (
     # Items without a name (clashes, names that cannot be sent) are judged again.
     stated("""DELETE FROM item WHERE state IN ($PLANNED, $REJECTED) AND NOT EXISTS (
     SELECT 1 FROM claimed WHERE key = coalesce(link_key, name_key) AND claimed.seq = item.seq)"""),
-    stated("INSERT INTO lost SELECT seq FROM item WHERE state = $SENDING"),
+    stated("INSERT INTO lost SELECT seq, 1 FROM item WHERE state = $SENDING"),
     stated("""INSERT INTO turn (seq) SELECT seq FROM item
 WHERE state IN ($PLANNED, $FAILED) AND content IS NOT NULL ORDER BY part, place, seq"""),
     "INSERT INTO seen SELECT seq, 0 FROM turn",
@@ -227,11 +227,11 @@ SELECT sha, item.seq FROM item JOIN claimed ON claimed.key = name_key AND claime
 WHERE sha IS NOT NULL AND (state = $SENDING OR (state IN ($UPLOADED, $SKIPPED)
 AND EXISTS (SELECT 1 FROM listed WHERE listed.key = name_key)))
 ORDER BY state = $SENDING, item.seq""")
-HOLD_BYTES = "INSERT OR IGNORE INTO content VALUES (?, ?)"
 # An item that an earlier run left may be of a file that was renamed since.
 DROP_BYTES = stated("""DELETE FROM content WHERE seq IN (
     SELECT seq FROM seen JOIN item USING (seq)
     WHERE named = 0 AND state IN ($REJECTED, $FAILED))""")
+HOLD_BYTES = "INSERT OR IGNORE INTO content VALUES (?, ?)"
 CLAIM_BYTES = """INSERT OR IGNORE INTO content
 SELECT sha, item.seq FROM turn JOIN item USING (seq)
 JOIN claimed ON claimed.key = name_key AND claimed.seq = item.seq
@@ -320,9 +320,10 @@ def note_uploads(count: int) -> str:
 
 # Items without an answer are looked up in a listing.
 
-LOSE = "INSERT OR IGNORE INTO lost VALUES (?)"
-FIND = "DELETE FROM lost WHERE seq = ?"
-COUNT_LOST = "SELECT count(*) FROM lost"
+LOSE = "INSERT OR IGNORE INTO lost VALUES (?, 0)"
+FIND = stated("""DELETE FROM lost
+WHERE (SELECT state FROM item WHERE item.seq = lost.seq) <> $SENDING""")
+COUNT_LOST = "SELECT count(*) FROM lost WHERE is_earlier = ?"
 _LOST = """SELECT
     item.seq, name, content, origin, size, attempts, seconds, status, item.key, reason, {found}
 FROM lost JOIN item USING (seq)"""
@@ -331,15 +332,16 @@ FOUND = (
     _LOST.format(found="listed.media_id, listed.dataset_id, min(listed.at)")
     + """ JOIN listed ON listed.key = name_key AND NOT listed.is_link
 LEFT JOIN held ON held.key = name_key
-WHERE link_key IS NULL AND held.key IS NULL GROUP BY item.seq LIMIT ?"""
+WHERE is_earlier = ? AND link_key IS NULL AND held.key IS NULL GROUP BY item.seq LIMIT ?"""
 )
-NOT_FOUND = _LOST.format(found="NULL, dataset_id, 0") + " LIMIT ?"
+NOT_FOUND = _LOST.format(found="NULL, dataset_id, 0") + " WHERE is_earlier = ? LIMIT ?"
 SEND_AGAIN = (
     # Those without bytes have no turn until the sources yield them again.
-    stated("UPDATE item SET state = $PLANNED, doubt = 1 WHERE seq IN (SELECT seq FROM lost)"),
+    stated("""UPDATE item SET state = $PLANNED, doubt = 1
+WHERE seq IN (SELECT seq FROM lost WHERE is_earlier)"""),
     """INSERT INTO turn (seq) SELECT seq FROM lost JOIN item USING (seq)
-WHERE content IS NOT NULL ORDER BY part, place, seq""",
-    "DELETE FROM lost",
+WHERE is_earlier AND content IS NOT NULL ORDER BY part, place, seq""",
+    "DELETE FROM lost WHERE is_earlier",
 )
 DOUBLES = stated("""SELECT item.name, item.media_id, listed.media_id FROM (
     SELECT key FROM listed WHERE NOT is_link GROUP BY key HAVING count(*) > 1) AS twice
