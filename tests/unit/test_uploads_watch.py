@@ -284,19 +284,20 @@ async def test_leaving_early_ends_the_watch(folder: Path) -> None:
     assert first.name == "old.jpg"
 
 
-async def test_the_operating_system_tells_of_new_files(folder: Path) -> None:
-    """With the real watcher: a file that arrives is given, and stopping ends it."""
+@pytest.mark.parametrize("new", ["sub/new.jpg", os.fsdecode(b"caf\xe9.jpg")])
+async def test_the_operating_system_tells_of_new_files(folder: Path, new: str) -> None:
+    """With the real watcher, whatever their names: each is given, and stopping ends it."""
     watched = FolderWatch(folder, settle=0.05)
     names: list[str] = []
     async with asyncio.timeout(20):
         async for item in watched:
             names.append(item.name)
             if item.name == "old.jpg":
-                write(folder / "sub" / "new.jpg")
+                write(folder / new)
             else:
                 watched.stop()
 
-    assert names == ["old.jpg", "new.jpg"]
+    assert names == ["old.jpg", Path(new).name]
 
 
 async def test_a_system_without_a_watch_left_is_said(

@@ -28,7 +28,7 @@ from datagym_async._checks import PATH, by_annotation, check
 from datagym_async._extras import require_modules
 from datagym_async._printable import printable
 from datagym_async._runs._disk import given_path, look
-from datagym_async._threads import in_thread
+from datagym_async._threads import first_of, in_thread
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.uploads._values import UploadItem
 from datagym_async.uploads.sources._candidates import Candidate, Filters, Naming, Rules
@@ -61,9 +61,15 @@ async def _changes(
         async with aclosing(watcher):
             async for changes in watcher:
                 yield {path for _, path in changes}
-    except RuntimeError as error:
+    except Exception as error:
+        cause = first_of(error)
+        if not isinstance(cause, RuntimeError):
+            raise
+        if str(cause).startswith("Unable to decode path"):
+            yield {folder}  # of a name that is not UTF-8; another look finds what was not reported
+            return
         raise ConfigurationError(
-            f"{printable(folder)} cannot be watched ({error}); raise the limits of the system "
+            f"{printable(folder)} cannot be watched ({cause}); raise the limits of the system "
             "(fs.inotify.max_user_instances), or set WATCHFILES_FORCE_POLLING=true."
         ) from None
 
