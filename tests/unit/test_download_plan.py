@@ -112,6 +112,7 @@ def test_a_folder_gives_way_to_what_is_there(tmp_path: Path) -> None:
     (tmp_path / "d").symlink_to(tmp_path)
     new = ["a/1.jpg", "b/1.jpg", "c/1.jpg", "d/1.jpg", "e/1.jpg"]
     found = planned(tmp_path, [media(at, name) for at, name in enumerate(new, 3)], tree=True)
+    (tmp_path / "e").mkdir()
     later = planned(tmp_path, [media(8, "e"), media(9, "e/2.jpg")], tree=True)
 
     assert found == {3: "a_1.jpg", 4: "b/1.jpg", 5: "c_1.jpg", 6: "d_1.jpg", 7: "e/1.jpg"}
