@@ -308,6 +308,7 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
     async def _finish(self) -> None:
         if self._shards is not None:  # for any reason of the stop: files that arrived stay
             await self._shards.end()
+        await in_thread(export_manifest, self._opened_manifest)  # whatever becomes of the labels
         if self.error is None and not self.stopped:
             self._tally.phase = "labels"
             config, manifest, tally = self._config, self._opened_manifest, self._tally
@@ -317,7 +318,6 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
                 if config.bitmaps:
                     await write_bitmaps(self._sources, project, manifest, config, tally)
             self._tally.phase = "done"
-        await in_thread(export_manifest, self._opened_manifest)
         if self._prefix is not None:
             await self._prefix.put_rest()
 

@@ -213,13 +213,15 @@ async def test_which_project_must_be_clear(here: World, tmp_path: Path) -> None:
 
 
 async def test_labels_that_cannot_be_exported_stop_the_run(here: World, tmp_path: Path) -> None:
-    """The media are there; the report is incomplete, and the same call again ends it."""
+    """The media are there, and in the lists; the same call again ends it."""
     fault = here.plan.add(Status(404), path=r"/export/[0-9a-f-]+$")
     config = DownloadConfig(labels="json")
     with pytest.raises(TransferError, match="The download stopped"):
         await here.client.download_dataset(here.dataset_id, tmp_path, config=config)
     assert fault.taken
     assert not (tmp_path / "labels.json").exists()
+    rows = [json.loads(line) for line in (tmp_path / "manifest.jsonl").read_text().splitlines()]
+    assert [row["outcome"] for row in rows] == ["downloaded"] * 3
     here.plan.clear()
 
     report = await here.client.download_dataset(here.dataset_id, tmp_path, config=config)
