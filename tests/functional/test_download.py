@@ -257,6 +257,19 @@ async def test_a_folder_with_a_null_character_is_refused() -> None:
             here.client.loader(here.dataset_id, cache="out\0")
 
 
+@pytest.mark.parametrize("folder", ["gcs://bucket/out", "https://b.example/out", "file:///out"])
+async def test_an_address_of_no_store_is_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    """A folder of that name on this disk is not what anybody means."""
+    monkeypatch.chdir(tmp_path)
+    async with world(*photos(["a.jpg"])) as here:
+        with pytest.raises(ConfigurationError, match="neither a folder nor an address in a store"):
+            await here.client.download_dataset(here.dataset_id, folder)
+
+    assert not list(tmp_path.iterdir())
+
+
 async def test_a_folder_that_cannot_be_made_is_named_with_a_way_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
