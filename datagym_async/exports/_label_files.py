@@ -215,7 +215,7 @@ def _prepared(
                 "as a whole; use another path"
             )
         if options.images != "download":
-            files_in(images)
+            files_in(images, path)
     classes = classes_from(options.classes)
     with telling(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -286,7 +286,7 @@ async def _converted(
             classes=options.classes,
             clip=options.clip,
             zero_based=options.zero_based,
-            images_from=None if folder is None else files_in(folder),
+            images_from=None if folder is None else files_in(folder, path),
             placing="copy" if options.images == "copy" else "link",
             split=options.split,
             group=options.group,
@@ -306,7 +306,7 @@ async def _converted(
     )
 
 
-def files_in(folder: Path) -> Callable[[LabeledImage], Path | None]:
+def files_in(folder: Path, output: Path) -> Callable[[LabeledImage], Path | None]:
     """Return a function that finds the file of an image in a folder; both block.
 
     The folder of a `download` has a manifest. In others files are found by the names of media: with
@@ -322,7 +322,10 @@ def files_in(folder: Path) -> Callable[[LabeledImage], Path | None]:
             by_id = _downloaded(folder)
             return lambda image: by_id.get(image.media_id)
         found, last = dict[str, Path](), dict[str, list[Path]]()
-        for parent, _, names in os.walk(folder):
+        for parent, folders, names in os.walk(folder):
+            if Path(parent).resolve() == output.resolve():
+                folders.clear()  # an earlier export, which has the images a second time
+                continue
             for name in names:
                 path = Path(parent, name)
                 found[composed(path.relative_to(folder).as_posix())] = path

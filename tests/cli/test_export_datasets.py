@@ -165,6 +165,8 @@ def test_images_of_any_folder(bench: Bench) -> None:
     ran = bench.export("--images", "link", "--images-from", media, "--overwrite", "--lossy-ok")
     assert ran.status == 0
     assert "images/train/b.jpg" in bench.files()
+    bench.export("--images", "link", "--images-from", bench.root, "--overwrite")
+    assert "images/train/b.jpg" in bench.files(), "those of the last export are no second ones"
 
 
 def test_what_cannot_go_together(bench: Bench) -> None:
