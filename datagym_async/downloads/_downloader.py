@@ -13,6 +13,7 @@ import sqlite3
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
 from contextlib import aclosing
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -333,7 +334,8 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
         if isinstance(error, sqlite3.Error):
             words = trouble(manifest_path(self._root), error)
         elif not isinstance(error, DataGymError):
-            words = str(FileWriteError.of(self._root, error))
+            # Nobody knows the names of parts, but those of what they were to replace.
+            words = str(FileWriteError.of(Path(error.filename2 or self._root), error))
         text = f"The download stopped: {words.rstrip('.')}. {self.report.summary()}"
         return TransferError(text, report=self.report)
 

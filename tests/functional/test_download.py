@@ -21,6 +21,7 @@ from datagym_async import (
     DownloadStarted,
     MediaSettled,
     NotFoundError,
+    TransferError,
     UploadConfig,
     UploadItem,
 )
@@ -296,6 +297,20 @@ async def test_a_file_that_is_not_ours_is_not_replaced(tmp_path: Path) -> None:
 
     assert (tmp_path / "b.jpg").read_bytes() == b"mine"
     assert (tmp_path / "b (2).jpg").read_bytes() == jpeg(2_000, seed=7)
+
+
+async def test_a_folder_in_the_place_of_a_list_is_named(tmp_path: Path) -> None:
+    """It stays, and the media are there; once it is gone the same download ends well."""
+    async with world(*photos(["a.jpg"])) as here:
+        run = here.client.downloader(here.dataset_id, tmp_path / "out")
+        async with run:
+            (tmp_path / "out" / "manifest.csv").mkdir()
+            with pytest.raises(TransferError, match=r"manifest\.csv cannot be written"):
+                await run.finish()
+        (tmp_path / "out" / "manifest.csv").rmdir()
+        report = await here.client.download_dataset(here.dataset_id, tmp_path / "out")
+
+    assert (report.present, report.ok) == (1, True)
 
 
 async def test_a_folder_of_another_download_is_refused(tmp_path: Path) -> None:
