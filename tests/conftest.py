@@ -87,7 +87,9 @@ def opened_tracker() -> None:
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Unset the settings of whoever runs the tests, but for the address of a live server."""
-    for name in [name for name in os.environ if name.startswith("DATAGYM_")]:
+    # Where these are set, a home of its own would not keep a test out of them.
+    folders = ("XDG_CONFIG_HOME", "XDG_STATE_HOME")
+    for name in [name for name in os.environ if name.startswith(("DATAGYM_", *folders))]:
         if not name.startswith("DATAGYM_LIVE_"):
             monkeypatch.delenv(name)
 
