@@ -236,8 +236,8 @@ def _state(job: JobSummary) -> str:
 
 def _path_of(job: str) -> Path:
     if os.path.isfile(job):  # noqa: PTH113 -- any text is fine
-        return Path(job)
-    jobs = list_jobs()
+        return Path(job).absolute()  # what names it stays true elsewhere
+    jobs = list_jobs() if job else []  # an empty name, as of a variable that is not set, is no job
     found = [each.path for each in jobs if each.path.stem.startswith(job)]
     found = [path for path in found if path.stem == job] or found
     said, way = "begin with", "give more of the name"

@@ -186,7 +186,8 @@ class Subjects:
         looked = await of_folder(folder, self.labels, self.listing, self.classes or ())
         if not is_file:
             return looked
-        only = [each for each in looked.subjects if each.path == path]
+        if not (only := [each for each in looked.subjects if each.path == path]):
+            raise CommandError(f"{path} is no image; name one, or a folder of images.")
         return attrs.evolve(looked, title=path.name, subjects=only)
 
     async def at(self, client: DataGymClient, found: Project | Dataset) -> ImageSet:

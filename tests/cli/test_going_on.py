@@ -82,7 +82,9 @@ def test_fresh_and_no_journal(at_service: Cli, many: Path, state: Path) -> None:
     assert (again["uploaded"], again["skipped"], again["resumed"]) == (5, 25, 0)
 
 
-def test_a_journal_of_ones_own(at_service: Cli, many: Path, tmp_path: Path, state: Path) -> None:
+def test_a_journal_of_ones_own(
+    at_service: Cli, many: Path, tmp_path: Path, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """--journal names the file; another job on it is refused: status 2, one sentence."""
     journal = tmp_path / "my.journal"
     ran = upload(at_service, many, "--journal", journal, "--json")
@@ -92,7 +94,10 @@ def test_a_journal_of_ones_own(at_service: Cli, many: Path, tmp_path: Path, stat
     assert (other.status, other.out, other.err.count("\n")) == (2, "", 1)
     assert "another job" in other.err
     assert "--fresh" in other.err
-    assert at_service("jobs", "show", journal, "--json").document["complete"] is True
+    monkeypatch.chdir(tmp_path)
+    shown = at_service("jobs", "show", "my.journal", "--json").document
+    assert (shown["complete"], shown["path"]) == (True, str(journal))
+    assert str(shown["command"]).endswith(f"--journal {journal}")  # from any folder
 
 
 def test_a_changed_file_is_no_longer_done(at_service: Cli, many: Path) -> None:
@@ -436,11 +441,15 @@ def test_a_name_that_is_the_beginning_of_another(at_service: Cli, many: Path, st
     assert {at_service("jobs", "show", each).status for each in names} == {0}
 
 
-def test_several_jobs_of_one_beginning(at_service: Cli, many: Path) -> None:
-    """A beginning that several jobs have is not guessed."""
+def test_several_jobs_of_one_beginning(at_service: Cli, many: Path, state: Path) -> None:
+    """A beginning that several jobs have is not guessed, nor is none at all of the only job."""
     upload(at_service, many / "00.jpg")
+    ran = at_service("jobs", "resume", "")  # a variable that is not set
+    assert (ran.status, "There is no job ''" in ran.err) == (2, True)
     upload(at_service, many / "01.jpg")
-    ran = at_service("jobs", "show", "")
+    for number, path in enumerate(state.glob("*.journal")):
+        path.rename(state / f"same{number}.journal")
+    ran = at_service("jobs", "show", "same")
     assert (ran.status, "2 jobs begin with" in ran.err) == (2, True)
     ran = at_service("jobs", "resume", "Photos")
     assert (ran.status, "2 jobs belong to the dataset 'Photos'" in ran.err) == (2, True)

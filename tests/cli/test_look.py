@@ -204,13 +204,21 @@ def test_a_gallery_of_a_folder_needs_no_token(cli: Cli, tmp_path: Path) -> None:
         ([".", "--project", "Cars"], "--project is for datasets and media, and '.' is a path here"),
         (["Cars", "--compare", "no.json"], "no.json"),
         (["Cars", "--iou", "0.7"], "--iou needs --compare."),
+        (["notes.txt"], "notes.txt is no image"),
     ],
 )
 @pytest.mark.usefixtures("project")
 def test_what_a_gallery_cannot_do(
-    at_service: Cli, tmp_path: Path, arguments: list[str], said: str
+    at_service: Cli,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    said: str,
 ) -> None:
     """A wrong word is said to be one."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("notes.txt", "a.jpg"):
+        (tmp_path / name).touch()
     ran = at_service("gallery", *arguments, "-o", tmp_path / "site", "--workers", 0)
 
     assert ran.status == 2
@@ -393,14 +401,18 @@ def test_what_is_made_is_opened_in_a_browser(
     assert at_service("preview", "nothing", "-o", picture, "--open").status == 2
     made = at_service("gallery", "Cars", "-o", site, "--workers", 0, "--open")
     assert (made.status, made.err) == (0, "")
-    assert opened == [picture.as_uri(), (site / "index.html").as_uri()]
 
     service.call(_reopen(service, project))
-    bare = at_service("gallery", "Cars", "-o", site, "--workers", 0, "--json")
-    assert (bare.status, bare.document["objects"]) == (0, 0)
-    said = at_service("gallery", "Cars", "-o", site, "--workers", 0)
     note = "No task is finished, and the labels of other tasks are not shown."
-    assert (said.err.strip(), bare.document["notes"]) == (note, [note])
+    bare = at_service("gallery", "Cars", "-o", site, "--workers", 0, "--json")
+    assert (bare.status, bare.document["objects"], bare.document["notes"]) == (0, 0, [note])
+    for words in (
+        ["gallery", "Cars", "-o", site, "--workers", 0],
+        ["preview", "Cars", "-o", picture],
+    ):
+        said = at_service(*words)
+        assert (said.status, said.err.strip()) == (0, note)
+    assert opened == [picture.as_uri(), (site / "index.html").as_uri()]
 
 
 async def _reopen(service: ServerThread, project: SeededProject) -> None:
