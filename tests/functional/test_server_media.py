@@ -35,12 +35,13 @@ def _huge() -> bytes:
 async def _image(request: web.Request) -> web.Response:
     name = request.match_info["name"]
     bodies = {"a.jpg": jpeg(5000), "b.png": png(5000), "text.jpg": b"no image"}
+    bodies["cut.png"] = png(5000)[:3000]
+    targets = {"moved": "/a.jpg", "private": "http://192.168.0.1:1/a.jpg", "loop": "/loop.jpg"}
+    targets |= {"file": "file:///a.jpg", "ftp": "ftp://127.0.0.1/a.jpg", "odd": "http://[x/a.jpg"}
     if name == "huge.png":
         return web.Response(body=await asyncio.to_thread(_huge))
-    if name == "moved.jpg":
-        raise web.HTTPFound("/a.jpg")
-    if name == "private.jpg":
-        raise web.HTTPFound("http://192.168.0.1:1/a.jpg")
+    if (target := targets.get(name.removesuffix(".jpg"))) is not None:
+        return web.Response(status=302, headers={"Location": target})
     if name == "down.jpg":
         raise web.HTTPServiceUnavailable
     if name not in bodies:
@@ -87,7 +88,12 @@ async def test_a_link_is_fetched_and_encoded_anew(
     [
         ("404.jpg", 400, "Invalid image url", "SKIPPED"),
         ("text.jpg", 400, "ex_val_bin_mime", "SKIPPED"),
-        ("down.jpg", 500, "", "WAITING"),
+        ("file.jpg", 400, "Invalid image url", "SKIPPED"),
+        ("odd.jpg", 400, "Invalid image url", "SKIPPED"),
+        ("ftp.jpg", 500, "ex_gen_file_stream", "WAITING"),
+        ("loop.jpg", 500, "ex_gen_file_stream", "WAITING"),
+        ("cut.png", 500, "ex_gen_file_stream", "WAITING"),
+        ("down.jpg", 500, "ex_gen_file_stream", "WAITING"),
     ],
 )
 async def test_a_wrong_link_skips_its_tasks(
@@ -100,6 +106,16 @@ async def test_a_wrong_link_skips_its_tasks(
     assert detail in reply.body.decode()
     tasks = (await client.ask("GET", f"/task/{project}/list?state={state}")).items
     assert len(tasks) == 1
+
+
+async def test_a_large_link_fails(
+    client: Service, pictures: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A picture of more bytes than the server keeps in memory is left."""
+    monkeypatch.setattr("datagym_async.server._links._LARGEST", 4000)
+    _, media_id = await _link(client, pictures + "a.jpg")
+    reply = await client.ask("GET", f"/media/{media_id}")
+    assert (reply.status, reply.key) == (500, "ex_gen_file_stream")
 
 
 async def test_links_can_be_kept_on_this_machine(pictures: str) -> None:

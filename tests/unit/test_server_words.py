@@ -167,6 +167,8 @@ def test_every_syntax_error_gets_a_text(body: bytes, place: str) -> None:
         (png(2000)[:512], "image/png"),
         (b"GIF89a...", "image/gif"),
         (b"RIFF\0\0\0\0WEBPVP8 ", "image/webp"),
+        (b"RIFF\0\0\0\0AVI LIST", "application/octet-stream"),
+        (b"XXXX\0\0\0\0WEBPVP8 ", "application/octet-stream"),
         (b"\0\0\0\x20ftypisom", "video/quicktime"),
         (b"plain words\n", "text/plain"),
         ("ä".encode() * 255 + b"a\xc3", "text/plain"),
@@ -178,6 +180,31 @@ def test_every_syntax_error_gets_a_text(body: bytes, place: str) -> None:
 def test_the_type_of_some_bytes(head: bytes, mime: str) -> None:
     """The type is the one that the service reports in its refusal."""
     assert sniff(head) == mime
+
+
+@pytest.mark.parametrize(
+    ("segments", "found"),
+    [
+        ("ffc0000b080002000301 112233 ffda0002", (3, 2)),
+        ("fffffe0003 00 ffc2000b080002000301 112233 ffda0002", (3, 2)),
+        ("ffc4000b080002000301 112233 ffc0000b080004000501 112233 ffda0002", (5, 4)),
+        ("ffc0000b080000000301 112233 ffda0002", "it has no size"),
+        ("ffc0000608000200 ffda0002", "its frame header is cut off"),
+        ("ffc0000b08000200", "a segment of its header is cut off"),
+        ("ffc00001 ffda0002", "a segment of its header is cut off"),
+        ("ffda0002", "its scan comes before its size"),
+        ("00", "a segment does not begin where the one before it ends"),
+        ("", "a segment does not begin where the one before it ends"),
+    ],
+)
+def test_the_size_of_a_jpeg(segments: str, found: tuple[int, int] | str) -> None:
+    """It is that of the frame before the scan; a header without one is refused with the reason."""
+    file = io.BytesIO(b"\xff\xd8" + bytes.fromhex(segments))
+    if isinstance(found, tuple):
+        assert size_of(file) == found
+    else:
+        with pytest.raises(UnreadableImageError, match=f"^{found}$"):
+            size_of(file)
 
 
 @pytest.mark.parametrize("whole", [jpeg(3000), png(3000)], ids=["jpeg", "png"])
