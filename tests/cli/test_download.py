@@ -253,14 +253,14 @@ def test_ctrl_c(
         *("download", str(out), "-d", "Photos", "--concurrency", "1"),
         environment={"DATAGYM_TOKEN": TOKEN, "DATAGYM_BASE_URL": service.base_url},
     )
-    assert gate.reached.wait(30)
+    assert gate.reached.wait(100)
     process.send_signal(signal.SIGINT)
     said_until(process, "Stopping: requests in flight finish first")
     if times == 1:
         service.call(gate.release())
     else:
         process.send_signal(signal.SIGINT)
-    process.communicate(timeout=30)
+    process.communicate(timeout=100)
 
     assert process.returncode == 130
     assert len(images_in(out)) == (1 if times == 1 else 0)

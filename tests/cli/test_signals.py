@@ -55,7 +55,7 @@ async def test_signals_are_told(
     told = asyncio.Event()
     with on_stop_signals(told.set):
         signal.raise_signal(number)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await told.wait()
     assert signal.getsignal(signal.SIGTERM) == before
 

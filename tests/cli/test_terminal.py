@@ -53,7 +53,7 @@ def test_the_progress_display(
     faults.add(Status(503, headers={"Retry-After": "0"}), method="GET", path="/dataset$", nth=1)
     gate.hold_from(3)
     with Terminal(*one_by_one(photos), environment=environment(service)) as terminal:
-        assert gate.reached.wait(30)
+        assert gate.reached.wait(100)
         seen = len(terminal.text)
         terminal.wait_for("2/4 files")
         terminal.wait_for("1 in flight, limit 1")
@@ -125,11 +125,11 @@ def test_the_first_signal_drains(
     """Once: what is in flight ends, status 130, and the same command resumes from there."""
     gate.hold_from(3)
     process = start(*one_by_one(photos), environment=environment(service))
-    assert gate.reached.wait(30)
+    assert gate.reached.wait(100)
     process.send_signal(number)
     said = said_until(process, "Stopping")
     service.call(gate.release())
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=100)
     assert process.returncode == 130
     assert "3 uploaded, 1 pending" in out
     assert "Interrupted. The same command resumes" in err
@@ -147,11 +147,11 @@ def test_the_second_ctrl_c_stops_at_once(
     """Twice: stopped though the service is silent, and still each image is there once."""
     gate.hold_from(3)
     process = start(*one_by_one(photos), environment=environment(service))
-    assert gate.reached.wait(30)
+    assert gate.reached.wait(100)
     process.send_signal(signal.SIGINT)
     said = said_until(process, "Stopping")
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=100)
     assert process.returncode == 130
     assert "2 uploaded, 1 pending, 1 unsettled" in out
     assert "Interrupted. The same command resumes" in err
@@ -173,11 +173,11 @@ def test_a_signal_ends_an_upload_whose_standard_input_is_silent(
         os.write(writing, f"{min(photos.glob('*.jpg'))}\n".encode())
         command = ("upload", "-", "-d", "Photos", "--create")
         process = start(*command, environment=environment(service), stdin=reading)
-        assert gate.reached.wait(30)
+        assert gate.reached.wait(100)
         process.send_signal(number)
         said = said_until(process, "Stopping")
         service.call(gate.release())
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=100)
     finally:
         os.close(reading)
         os.close(writing)
@@ -194,9 +194,9 @@ def test_a_killed_upload_goes_on(
     """Killed without a warning: the journal reads, and the same command completes the job."""
     gate.hold_from(3)
     process = start(*one_by_one(photos), environment=environment(service))
-    assert gate.reached.wait(30)
+    assert gate.reached.wait(100)
     process.kill()
-    process.communicate(timeout=30)
+    process.communicate(timeout=100)
     jobs = at_service("jobs", "list", "--json").documents
     assert [(each["problem"], each["complete"]) for each in jobs] == [("", False)]
     service.call(gate.release())
@@ -211,7 +211,7 @@ def test_one_process_a_journal(
     """The second process on one journal says so and stops: status 2, one sentence."""
     gate.hold_from(1)
     process = start(*one_by_one(photos), environment=environment(service))
-    assert gate.reached.wait(30)
+    assert gate.reached.wait(100)
     second = at_service(*one_by_one(photos))
     assert (second.status, second.out) == (2, "")
     assert "Another upload is using" in second.err
@@ -219,7 +219,7 @@ def test_one_process_a_journal(
     running = at_service("jobs", "list", "--json").documents
     assert [each["in_use"] for each in running] == [True]
     service.call(gate.release())
-    process.communicate(timeout=30)
+    process.communicate(timeout=100)
     assert process.returncode == 0
 
 
@@ -227,7 +227,7 @@ def test_ctrl_c_on_a_terminal(service: ServerThread, gate: Gate, photos: Path) -
     """The display is left as it was, with the closing lines below it and the cursor back."""
     gate.hold_from(3)
     with Terminal(*one_by_one(photos), environment=environment(service)) as terminal:
-        assert gate.reached.wait(30)
+        assert gate.reached.wait(100)
         terminal.wait_for("2/4 files")
         terminal.process.send_signal(signal.SIGINT)
         terminal.wait_for("Stopping: ")
@@ -249,7 +249,7 @@ def test_a_watch_ends_with_ctrl_c(at_service: Cli, service: ServerThread, photos
     (photos / "late.jpg").write_bytes(jpeg(2000, seed=5))
     said_until(process, "5/5")
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=100)
     assert (process.returncode, "Traceback" in err) == (0, False)
     assert "5 uploaded" in out
     assert _names(at_service) == sorted([*NAMES, "late.jpg"])
@@ -267,7 +267,7 @@ def test_a_reader_that_left(at_service: Cli, service: ServerThread) -> None:
         assert process.stderr is not None
         said = process.stderr.read()
         process.stderr.close()
-        assert (process.wait(timeout=30), said) == (1, "")
+        assert (process.wait(timeout=100), said) == (1, "")
 
 
 def test_serve_until_ctrl_c(at_service: Cli, tmp_path: Path) -> None:
@@ -298,7 +298,7 @@ def test_serve_as_json_with_a_token_of_ones_own(at_service: Cli, tmp_path: Path)
         lines.append(process.stdout.readline())
     said = json.loads("".join(lines))
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=30)
+    process.communicate(timeout=100)
     assert process.returncode == 0
     assert (said["token"], said["data"], said["dialect"]) == ("own-token-4711", None, "current")
 
@@ -309,7 +309,7 @@ def test_serve_for_other_machines_is_warned_of(host: str, *, warned: bool) -> No
     process = start("serve", "--host", host, "--port", "0", environment={})
     said = said_until(process, "In another terminal")
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=30)
+    process.communicate(timeout=100)
     assert (f"Other machines can reach this server at {host}" in said) == warned
 
 
@@ -329,7 +329,7 @@ class Served:
 
     def __exit__(self, *_: object) -> None:
         self._process.send_signal(signal.SIGINT)
-        err = self._process.communicate(timeout=30)[1]
+        err = self._process.communicate(timeout=100)[1]
         assert self._process.returncode == 0
         assert self.token not in err
 

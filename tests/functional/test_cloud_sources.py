@@ -460,7 +460,7 @@ async def test_files_do_not_wait_for_objects(
         if sum(isinstance(each, ItemSettled) for each in settled) == 5:
             files_are_sent.set()
 
-    broken.fault = lambda key, _: "" if not key or files_are_sent.wait(5) else "500"
+    broken.fault = lambda key, _: "" if not key or files_are_sent.wait(30) else "500"
     config = UploadConfig(store_options=broken.options, on_event=note)
     report = await client.upload(dataset_id, [tmp_path, "s3://b/p/"], config=config)
 

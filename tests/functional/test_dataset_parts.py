@@ -312,6 +312,6 @@ async def test_one_that_is_left_closes_the_answer(*, cancels: bool) -> None:
             await reading.wait()
             if cancels:
                 task.cancel()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await speaker.left.wait()
         assert client.statistics().in_flight == 0

@@ -138,7 +138,9 @@ async def refused() -> dict[str, Any]:
     await ask("no client", 3)
     one = dask.LocalCluster(n_workers=0, **QUIET)  # type: ignore[no-untyped-call]
     async with one as cluster:
-        await ask("no worker", cluster.scheduler_address)
+        async with _client(cluster) as ours:
+            await ask("no worker", ours)
+        _cluster._PATIENCE = 60.0  # with who is there, on any machine
         async with _outdated(cluster):
             await ask("version", cluster.scheduler_address)
     return said

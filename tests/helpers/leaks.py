@@ -28,7 +28,7 @@ def open_descriptors() -> dict[int, str]:
 def new_descriptors(before: dict[int, str]) -> list[str]:
     """Return what is open now and was not open before, once garbage has had its chance."""
     after = open_descriptors()
-    for turn in range(20):
+    for turn in range(100):
         if len(after) <= len(before):
             return []
         # Real time only where a test is about to fail: a thread closes its socket when it can.
@@ -41,7 +41,7 @@ async def new_tasks(before: set[asyncio.Task[object]]) -> list[str]:
     """Return the unfinished tasks that were not there before; closing sockets get a few turns."""
     here = asyncio.current_task()
     leaked: set[asyncio.Task[object]] = set()
-    for turn in range(40):
+    for turn in range(130):
         leaked = {task for task in asyncio.all_tasks() - before if task is not here}
         if not leaked:
             return []

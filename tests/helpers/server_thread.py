@@ -47,7 +47,7 @@ class ServerThread:
 
     def call(self, work: Coroutine[object, object, T]) -> T:
         """Return what a coroutine gives in the server's loop."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=20)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=100)
 
 
 class Gate:

@@ -94,7 +94,7 @@ class Terminal:
         """What stands on it now, line by line, what has gone up included."""
         return on_screen(self._shown.decode("utf-8", "replace"))
 
-    def wait_for_screen(self, *words: str, seconds: float = 30) -> list[str]:
+    def wait_for_screen(self, *words: str, seconds: float = 100) -> list[str]:
         """Read until all words stand on the screen at once, and return it."""
         limit = time.monotonic() + seconds
         while not all(each in "\n".join(self.screen) for each in words):
@@ -110,13 +110,13 @@ class Terminal:
         """Type a line."""
         os.write(self._ours, f"{text}\n".encode())
 
-    def wait_for(self, words: str, *, seconds: float = 30) -> None:
+    def wait_for(self, words: str, *, seconds: float = 100) -> None:
         """Read until the words were shown."""
         limit = time.monotonic() + seconds
         while words not in self.text:
             assert self._read(limit), f"{words!r} was not shown, but:\n{self.text}"
 
-    def wait(self, *, seconds: float = 30) -> int:
+    def wait(self, *, seconds: float = 100) -> int:
         """Read to the end and return the exit status."""
         limit = time.monotonic() + seconds
         while self._read(limit):

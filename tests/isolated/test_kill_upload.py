@@ -166,7 +166,7 @@ def test_killed_again_and_again_it_ends_complete(
         for _ in range(KILLS):
             server.call(gate.hold_after(chance.randint(0, most)))
             with upload(*job) as process:
-                assert gate.reached.wait(30)
+                assert gate.reached.wait(100)
                 helpers = psutil.Process(process.pid).children()
                 process.kill()
             _, left = psutil.wait_procs(helpers, timeout=30)

@@ -90,11 +90,11 @@ def test_a_second_process_on_a_journal_says_so_and_stops(tmp_path: Path) -> None
         gate.hold_from(5)
         (dataset,) = server.call(server.server.seed_datasets(SeedDataset("Photos")))
         with start(server, folder, dataset.id) as first:
-            assert gate.reached.wait(30)
+            assert gate.reached.wait(100)
             with start(server, folder, dataset.id) as second:
-                said, _ = second.communicate(timeout=30)
+                said, _ = second.communicate(timeout=100)
             server.call(gate.release())
-            report, _ = first.communicate(timeout=30)
+            report, _ = first.communicate(timeout=100)
 
     assert second.returncode == 1
     assert "Another upload is using" in said

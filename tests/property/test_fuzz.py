@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.fuzz import EDITS, TARGETS, Edit, examine
@@ -20,9 +20,7 @@ def test_only_what_is_documented_comes_out(name: str, tmp_path: Path) -> None:
     """Whatever happens to good bytes: a value, a loss that is counted, or an error of ours."""
     with TARGETS[name](tmp_path) as fuzzed:
 
-        @settings(
-            max_examples=12 if name in _FEW else 30, suppress_health_check=[HealthCheck.too_slow]
-        )
+        @settings(max_examples=12 if name in _FEW else 30)
         @given(st.integers(0, 40), st.lists(st.integers(0, 40), min_size=4, max_size=4), EDITS)
         def changed(variant: int, which: list[int], edits: list[Edit]) -> None:
             with warnings.catch_warnings():

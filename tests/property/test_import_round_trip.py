@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datagym_async import DataGymClient
@@ -194,7 +194,7 @@ def bench() -> Iterator[Bench]:
 
 
 @pytest.mark.slow
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None)
 @given(image=images())
 def test_what_goes_in_comes_out(bench: Bench, image: LabeledImage) -> None:
     """Values, imported and exported, are equal within whole pixels."""
@@ -204,7 +204,7 @@ def test_what_goes_in_comes_out(bench: Bench, image: LabeledImage) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20, deadline=None)
 @given(image=images())
 def test_what_comes_out_goes_in(bench: Bench, image: LabeledImage) -> None:
     """What was exported goes in again whole: its unset nested answers say nothing."""

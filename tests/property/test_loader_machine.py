@@ -11,7 +11,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
@@ -123,6 +123,4 @@ class LoadMachine(RuleBasedStateMachine):
 
 
 TestLoader = pytest.mark.slow(LoadMachine.TestCase)
-TestLoader.settings = settings(
-    max_examples=40, stateful_step_count=16, suppress_health_check=[HealthCheck.too_slow]
-)
+TestLoader.settings = settings(max_examples=40, stateful_step_count=16)

@@ -18,7 +18,7 @@ from urllib.parse import unquote
 
 import attrs
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -213,6 +213,4 @@ class UploadMachine(RuleBasedStateMachine):
 
 
 TestUploads = pytest.mark.slow(UploadMachine.TestCase)
-TestUploads.settings = settings(
-    max_examples=25, stateful_step_count=14, suppress_health_check=[HealthCheck.too_slow]
-)
+TestUploads.settings = settings(max_examples=25, stateful_step_count=14)

@@ -74,7 +74,7 @@ def test_a_loop_may_go_on_in_another_thread() -> None:
     thread.start()
     try:
         for _ in range(2):
-            asyncio.run_coroutine_threadsafe(check(home), loop).result(timeout=30)
+            asyncio.run_coroutine_threadsafe(check(home), loop).result(timeout=100)
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()

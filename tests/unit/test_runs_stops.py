@@ -242,7 +242,7 @@ async def test_leaving_a_run_ends_a_task_that_iterates_over_it() -> None:
     async with Endless(Stops(), 0) as job:
         waiting = asyncio.ensure_future(job.finish())
         await asyncio.sleep(0.01)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         assert await waiting == 0
 
 
@@ -408,7 +408,7 @@ async def test_a_result_that_comes_with_a_cancellation_is_the_next_task_s() -> N
         await asyncio.sleep(0.01)
         job.give("a")
         first.cancel()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             assert await second == "a"
         assert first.cancelled()
 

@@ -54,13 +54,13 @@ async def test_a_cancelled_caller_waits_for_the_function(fails: bool) -> None:
 
     def work() -> None:
         begun.set()
-        may_end.wait(5)
+        may_end.wait(30)
         ended.set()
         if fails:
             raise LookupError
 
     task = asyncio.create_task(in_thread(work))
-    await asyncio.to_thread(begun.wait, 5)
+    await asyncio.to_thread(begun.wait, 30)
     for _ in range(3):
         task.cancel()
         await asyncio.sleep(0)
@@ -79,11 +79,11 @@ async def test_what_may_never_return_is_left_behind(monkeypatch: pytest.MonkeyPa
 
     def work() -> None:
         begun.set()
-        may_end.wait(5)
+        may_end.wait(30)
         raise LookupError("seen by nobody")
 
     task = asyncio.create_task(in_thread_left_behind(work))
-    await asyncio.to_thread(begun.wait, 5)
+    await asyncio.to_thread(begun.wait, 30)
     task.cancel()
     try:
         with pytest.raises(asyncio.CancelledError):
@@ -105,7 +105,7 @@ def test_nothing_waits_for_what_never_returns(monkeypatch: pytest.MonkeyPatch) -
 
     async def main() -> None:
         task = asyncio.create_task(in_thread_left_behind(work))
-        await asyncio.to_thread(begun.wait, 5)
+        await asyncio.to_thread(begun.wait, 30)
         task.cancel()
         await asyncio.wait([task])
 

@@ -193,7 +193,7 @@ async def test_what_a_slow_iterator_has_given_is_sent_at_once(service: FakeServi
 
     def slow() -> Iterator[UploadItem]:
         yield from images(3)
-        assert stored.wait(20), "an item was held back"
+        assert stored.wait(30), "an item was held back"
         yield from images(1, start=3)
 
     service.before = note
@@ -604,17 +604,17 @@ async def test_a_source_that_never_comes_back_does_not_hold_the_run(
         try:
             yield UploadItem("1.jpg", JPEG)
             is_silent.set()
-            require_consent.wait(5)
+            require_consent.wait(30)
             yield UploadItem("2.jpg", JPEG)
         finally:
             closed.set()
 
     async with uploader(service, silent()) as run:
         first = await anext(run)  # at once
-        await asyncio.to_thread(is_silent.wait, 5)
+        await asyncio.to_thread(is_silent.wait, 30)
     was_closed = closed.is_set()
     require_consent.set()
-    await asyncio.to_thread(closed.wait, 5)
+    await asyncio.to_thread(closed.wait, 30)
 
     assert (first.name, was_closed, closed.is_set()) == ("1.jpg", False, True)
     assert list(service.stored) == ["1.jpg"]
