@@ -12,6 +12,7 @@ import attrs
 import pytest
 
 from datagym_async.__main__ import main
+from datagym_async.cli import _progress
 from datagym_async.testing import FaultPlan
 from tests.helpers.photos import jpeg, png
 from tests.helpers.sentinel import TOKEN
@@ -73,6 +74,15 @@ def state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(tempfile, "tempdir", temporary)
     monkeypatch.setenv("TMPDIR", temporary)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def no_lines_of_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Say how far a command is only if a test asks for it: any command may take some seconds."""
+    display, usual = _progress._display, _progress.SAY_EVERY
+    monkeypatch.setattr(
+        _progress, "_display", lambda output, every: display(output, 0 if every == usual else every)
+    )
 
 
 @pytest.fixture

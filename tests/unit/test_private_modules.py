@@ -7,6 +7,7 @@ from typing import Final
 from tests import house
 
 SUBJECTS: Final = {
+    "cli/conftest.py": {"cli._progress"},
     "cli/test_auth.py": {"cli._connect"},
     "cli/test_closing.py": {"cli._closing"},
     "cli/test_errors.py": {"_extras"},
