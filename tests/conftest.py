@@ -154,6 +154,8 @@ def no_blocking_calls() -> Iterator[BlockBuster]:
         each.can_block_in("datagym_async/data/torch.py", {"run", "__exit__"})
     # Coverage locks where a thread first enters a file; in C, so it looks like a call of that file.
     acquire = blockbuster.functions["threading.Lock.acquire"]
+    # uvloop joins the thread that has ended its others; that of asyncio's own loops may block, too.
+    acquire.can_block_in("asyncio/runners.py", {"close"})
     may_block = acquire.can_block_predicate
 
     def is_of_coverage(lock: object, *args: object, **options: object) -> bool:
