@@ -208,7 +208,7 @@ def test_a_dataset_that_is_not_there_leaves_no_job(
     assert list(state.iterdir()) == []
 
 
-@pytest.mark.parametrize("slip", ["nowhere", "gs://bucket/x", "*.jgp", "x.csv"])
+@pytest.mark.parametrize("slip", ["nowhere", "memory://bucket/x", "*.jgp", "x.csv"])
 def test_a_slip_leaves_no_job_and_no_dataset(
     at_service: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slip: str
 ) -> None:
