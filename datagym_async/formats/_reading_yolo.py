@@ -64,6 +64,8 @@ _LIKE_NAMES: Final = re.compile(
 _NAMES_SUFFIXES: Final = frozenset((".txt", ".names", ".labels"))
 _IMAGES: Final = {"images": "labels", "JPEGImages": "labels", "Images": "Labels"}
 """Folders of images, and those of labels beside them; the second is darknet's."""
+_WRITTEN_IMAGES: Final = re.compile(r"(?<![^/])(images_*)_(?=/)")
+"""A folder ``images`` in the name of a media, as we write it."""
 _DOTA: Final = "labelTxt"
 """Folder of turned boxes as DOTA and YOLOv5-OBB have them: in pixels, with the name of a class."""
 _FIRST: Final = 20  # label files that show the kind of a dataset
@@ -113,7 +115,8 @@ def open_yolo(path: Path, options: Options) -> RawDataset:
             if (last := once[category.name].id) != number:
                 losses.add(LossKind.DOUBLED_CLASS, f"{category.name} is {number} and {last}")
         for each in found:
-            yield from read_labels(each, yolo, options.in_shares, losses)
+            named = attrs.evolve(each, name=_WRITTEN_IMAGES.sub(r"\1", each.name))
+            yield from read_labels(named, yolo, options.in_shares, losses)
 
     once = {each.name: each for each in yolo.categories.values()}  # two of one name are one
     return RawDataset(

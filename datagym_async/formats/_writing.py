@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from itertools import count
@@ -222,7 +222,7 @@ def write(
         captions=captions,
     )
     losses, taken = run.losses, {layout.own_file: count(2)}
-    sheets: list[Sheet] = []
+    ready: list[tuple[LabeledImage, Path | None]] = []
     for image in every:
         if isinstance(image, LabeledTask) and image.task_export_url is not None:
             losses.add(LossKind.VIDEO, image.media_name)
@@ -232,13 +232,18 @@ def write(
         if layout.needs_size and not (sized.width and sized.height):
             losses.add(LossKind.NO_SIZE, image.media_name)
             continue
+        ready.append((sized, source))
+    # No image gets a number that makes its name that of another one: an import would mix them up.
+    own = {folded_name(_label_file(_own_name(*each, layout)[1], layout.suffix)) for each in ready}
+    sheets: list[Sheet] = []
+    for image, source in ready:
         name: str | None = image.media_name
         if not is_file:
-            name = _named(image.media_name, source, layout, taken, losses)
+            name = _named(image, source, layout, taken, own, losses)
         if name is None:
             continue
         # COCO keeps shapes beyond an image unchanged, and counts them itself.
-        inside = within_edges(sized, losses, clip=clip) if clip or layout.text else sized
+        inside = within_edges(image, losses, clip=clip) if clip or layout.text else image
         part = part_of(key_of(image), shares) if split else ""
         sheets.append(
             Sheet(image=inside, name=name, source=source, part=part, number=len(sheets), run=run)
@@ -389,32 +394,41 @@ def _label_file(name: str | PurePosixPath, suffix: str) -> str:
     return str(path.with_suffix(suffix) if suffix and _is_image(path) else f"{path}{suffix}")
 
 
+def _own_name(image: LabeledImage, source: Path | None, layout: _Layout) -> tuple[str, str]:
+    """Return the name of an image's file, and with room for the suffix of its label file.
+
+    It is that of the media with its folders.
+    """
+    parts = [part for part in re.split(r"[/\\]", image.media_name) if part not in {"", ".", ".."}]
+    whole = writable("/".join(map(safe_name, parts)) or safe_name(image.media_name))
+    if layout.suffix == ".txt" and layout.only_part:  # trainers replace the last `images` of a path
+        whole = re.sub(r"(?<![^/])images_*(?=/)", r"\g<0>_", whole)
+    if source is not None and not _is_image(whole):
+        whole += image_suffix(source)
+    if not layout.suffix:
+        return whole, whole
+    spare = "" if _is_image(whole) else layout.suffix
+    return whole, with_room(whole + spare, layout.suffix).removesuffix(spare)
+
+
 def _named(
-    media_name: str,
+    image: LabeledImage,
     source: Path | None,
     layout: _Layout,
     taken: dict[str, count[int]],
+    own: Collection[str],
     losses: Losses,
 ) -> str | None:
     """Return the name of an image's file, or None if another image has its label file.
 
-    It is that of the media with its folders. The label file has the same stem, shortened if its
-    suffix does not fit. `taken` has the names of label files, each with the next numbers for it.
+    The label file has the same stem. `taken` has the names of label files, each with the next
+    numbers for it, and `own` those that all images have without a number.
     """
-    parts = [part for part in re.split(r"[/\\]", media_name) if part not in {"", ".", ".."}]
-    whole = wanted = writable("/".join(map(safe_name, parts)) or safe_name(media_name))
-    if layout.suffix == ".txt" and layout.only_part:  # trainers replace the last `images` of a path
-        whole = re.sub(r"(?<![^/])images(?=/)", "images_", whole)
-    if source is not None and not _is_image(whole):
-        whole += image_suffix(source)
-    name = whole
-    if layout.suffix:
-        spare = "" if _is_image(whole) else layout.suffix
-        name = with_room(whole + spare, layout.suffix).removesuffix(spare)
+    media_name, (whole, name) = image.media_name, _own_name(image, source, layout)
     path = PurePosixPath(name)
     # If the image is put beside its label, another name for both does no harm.
     label = first = folded_name(_label_file(path, layout.suffix))
-    while label in taken:
+    while label in taken or (label != first and label in own):
         if source is None:
             losses.add(LossKind.SAME_FILE, media_name)
             return None
@@ -426,7 +440,7 @@ def _named(
         losses.add(LossKind.LONG_NAME, f"{media_name[:40]!r}...")
     if writable(media_name) != media_name:
         losses.add(LossKind.CHARACTERS, f"the image {media_name!r}")
-    elif str(path) not in {media_name, name} or whole != wanted or wanted != media_name:
+    elif str(path) not in {media_name, name} or whole != media_name:
         losses.add(LossKind.RENAMED, f"{media_name!r} is {str(path)!r}")
     return str(path)
 

@@ -851,8 +851,8 @@ def test_images_beside_labels(tmp_path: Path, placing: formats.Placing) -> None:
 @pytest.mark.parametrize(
     ("name", "folder", "second"),
     [
-        ("kitti", "training/image_2", "a (2).jpg"),
-        ("voc", "JPEGImages", "a (2).jpg"),
+        ("kitti", "training/image_2", "a (3).jpg"),
+        ("voc", "JPEGImages", "a (3).jpg"),
         ("cvat", "images", "a.jpg"),
         ("imagefolder", "train", "a.jpg"),
         ("coco", "images", "a.jpg"),
@@ -861,17 +861,32 @@ def test_images_beside_labels(tmp_path: Path, placing: formats.Placing) -> None:
 def test_names_change_only_where_they_must(
     tmp_path: Path, name: WrittenFormat, folder: str, second: str
 ) -> None:
-    """A folder `images` is fine but for YOLO, and one stem but for a label file for each image."""
+    """A folder `images` is fine but for YOLO, and one stem but for a label file for each image.
+
+    No number makes a name that of another image.
+    """
     (tmp_path / "a.png").write_bytes(b"")
-    given = [image("images/a.png", car(BOX)), image("images/a.jpg")]
+    given = [image(f"images/{each}", car(BOX)) for each in ("a.png", "a.jpg", "a (2).jpg")]
     lost = formats.write(given, tmp_path / "out", name, images_from=lambda _: tmp_path / "a.png")
     assert counts(lost) == ({} if second == "a.jpg" else {"renamed": 1})
     found = (tmp_path / "out" / folder / "images").iterdir()
-    assert {each.name for each in found} == {"a.png", second}
+    assert {each.name for each in found} == {"a.png", second, "a (2).jpg"}
     if name == "coco":
         document = json.loads((tmp_path / "out/annotations/instances.json").read_text())
         names = [each["file_name"] for each in document["images"]]
-        assert names == ["images/a.png", "images/a.jpg"]
+        assert names == ["images/a.png", "images/a.jpg", "images/a (2).jpg"]
+
+
+def test_folders_of_images_come_back(tmp_path: Path) -> None:
+    """In YOLO they are written with another name, and read with their own."""
+    names = ["images/a.png", "images/images/b.png", "sub/images_/c.png", "of_images_/d.png"]
+    Image.new("1", (WIDTH, HEIGHT)).save(tmp_path / "a.png")
+    given = [image(name, car(BOX)) for name in names]
+    formats.write(given, tmp_path / "out", "yolo", images_from=lambda _: tmp_path / "a.png")
+    written = {path.parent.name for path in (tmp_path / "out" / "labels").rglob("*.txt")}
+    assert written == {"images_", "images__", "of_images_"}
+    read = formats.read(tmp_path / "out").images
+    assert sorted(each.media_name for each in read) == sorted(names)
 
 
 def test_images_of_the_folder_that_is_replaced(
