@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -83,9 +84,22 @@ def test_statistics_on_a_screen_and_in_files(at_service: Cli, tmp_path: Path) ->
     assert ran.status == 0
     assert "Cars: 2 images with 3 objects of 1 class." in ran.out
     assert "█" in ran.out
+    assert _titles(ran.out)[1:] == [
+        "Class",
+        "State",
+        "Objects by size",
+        "Images by objects",
+        "Question",
+        "Findings",
+    ]
     assert "<script" not in files[0].read_text()
     assert ET.parse(files[1]).getroot().tag.endswith("svg")
     assert json.loads(files[2].read_text())["images"] == 2
+
+
+def _titles(text: str) -> list[str]:
+    """Return what stands first in each block of a text."""
+    return [re.split(" {2,}", block.splitlines()[0])[0] for block in text.split("\n\n")]
 
 
 def test_statistics_of_a_file(cli: Cli, tmp_path: Path) -> None:
@@ -106,6 +120,12 @@ def test_statistics_of_a_file(cli: Cli, tmp_path: Path) -> None:
     over = cli("stats", tmp_path, "-o", tmp_path / "coco.json")
     assert (over.status, "is what is read here" in over.err) == (2, True)
     assert json.loads((tmp_path / "coco.json").read_text()) == document
+    drawn = ["Objects by size", "Images by objects", "Images by size"]
+    assert _titles(cli("stats", tmp_path / "coco.json").out)[1:] == ["Class", *drawn, "Findings"]
+    document |= {"annotations": [], "categories": []}
+    (tmp_path / "none.json").write_text(json.dumps(document))
+    assert _titles(cli("stats", tmp_path / "none.json").out)[1:] == [*drawn[1:], "Findings"]
+    (tmp_path / "none.json").unlink()
     pages = ("-o", tmp_path / "a.html", "-o", tmp_path / "a.svg")
     assert [cli("stats", tmp_path, *pages).status for _ in range(2)] == [0, 0]
     assert cli("stats", tmp_path, "-o", tmp_path / "new.json").status == 0
