@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Final, Literal, Self, TypeAlias
+from typing import Final, Literal, Self, TypeAlias, get_args
 
 import attrs
 import orjson
@@ -191,6 +191,9 @@ class Server:
                 if not isinstance(value, kind):  # it is not shown: it may be a secret
                     text = f"{name} is of the type {type(value).__name__}"
                     raise TypeError(f"{text}; it must be of the type {kind.__name__}.")
+        for name, known in (("dialect", get_args(Dialect)), ("fetch_links", get_args(FetchLinks))):
+            if texts[name] not in known:
+                raise ValueError(f"{name} must be one of {', '.join(known)}.")
         if not 0 <= port <= 65_535:
             raise ValueError("port must be from 0 to 65535.")
         self._data = None if data is None else Path(data).expanduser()

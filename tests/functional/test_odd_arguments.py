@@ -395,6 +395,19 @@ def test_a_port_is_one(port: int) -> None:
         Server(port=port)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"fetch_links": "Public"}, "fetch_links must be one of public, any, local, never"),
+        ({"dialect": "old"}, "dialect must be one of current, legacy"),
+    ],
+)
+def test_a_word_for_a_server_is_a_known_one(wrong: dict[str, Any], said: str) -> None:
+    """A policy that no comparison knows would fetch links from anywhere."""
+    with pytest.raises(ValueError, match=rf"^{said}\.$"):
+        Server(**wrong)
+
+
 def test_arrays_of_values_are_lists() -> None:
     """Programs keep labels and names in arrays, which have no truth of their own."""
     (spot, name) = (Annotation("car", SPOT), Classification("w", ("sun",)))
