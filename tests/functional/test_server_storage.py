@@ -308,6 +308,15 @@ async def test_what_needs_a_running_server_says_so() -> None:
                 assert (await client.ask("GET", "/project")).status == 200
 
 
+async def test_what_is_not_there_is_not_changed() -> None:
+    """A wrong id is said to be one, where a test would go on as if all was prepared."""
+    async with Server() as server:
+        with pytest.raises(LookupError, match=r"There is no task x\."):
+            await server.set_task_state("x", "COMPLETED")
+        with pytest.raises(LookupError, match=r"There is no dataset x\."):
+            await server.delete_dataset("x")
+
+
 async def test_the_demo_is_seeded_once(tmp_path: Path) -> None:
     """Asking twice for the demo gives the same projects."""
     async with Server(tmp_path) as server, service(server) as client:

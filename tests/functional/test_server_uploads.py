@@ -246,6 +246,11 @@ async def test_the_upper_limits_answer_500() -> None:
             for name, size in [("a", 49_999), ("b", 50_000), ("n" * 255, 2000), ("m" * 256, 2000)]
         ]
         assert outcomes == [200, 500, 200, 500]
+        # Nor is the rest of a large one waited for.
+        head = upload_head(server, dataset, "x.jpg", "Content-Length: 9000000")
+        async with raw_connection(server) as (reader, writer):
+            writer.write(head + jpeg(50_000))
+            assert (await reader.readline()).split()[1] == b"500"
         assert len(await client.names(dataset)) == 2
         assert len(_files(client)) == 2
 
