@@ -212,6 +212,11 @@ def class_names(classes: Iterable[Names]) -> dict[Names, str]:
     }
 
 
+def keyed_name(name: str, *keys: str) -> str:
+    """Return the name of one of several entries or options with this name: it has their keys."""
+    return f"{name} ({'/'.join(filter(None, keys))})"
+
+
 def texts_for(names: Names) -> tuple[str, ...]:
     """Return the possible results of `class_names` for a class, the longest forms first."""
     name, group = map(composed, names)

@@ -21,6 +21,7 @@ from datagym_async.formats._classes import (
     entry_texts,
     group_of,
     hashed_key,
+    keyed_name,
     keys_of,
     option_texts,
     texts_for,
@@ -387,7 +388,10 @@ class _Roots:
         self._by, self._behind = mapping.by, _BESIDE.get(family, "")
         self._selects: dict[str, list[tuple[str, Entries]]] = {}
         self._scoped, scopes = dict[str, Target](), dict[str, str]()
+        self._keyed = dict[str, Target]()  # names as written where several entries have one text
         for key, entry in self._entries.items():
+            own = composed(entry.value or key)
+            self._keyed[keyed_name(own, key)] = key, "", None
             asked = [each for each in entry.children if each.type is EntryType.SELECT]
             asked.sort(key=lambda each: each.key != mapping.select_key)
             self._selects[key] = [(each.key, Entries(each.options)) for each in asked]
@@ -396,6 +400,8 @@ class _Roots:
                     place = f"{key} {select.key} {option}"
                     self._scoped[place] = key, select.key, option
                     scopes[place] = f"{entry.value} {text}"
+                    name = own if mapping.by == "category" else composed(text or option)
+                    self._keyed.setdefault(keyed_name(name, key, option), self._scoped[place])
         # A class alone is not an answer to another question (a colour), and not a group of others.
         self._asked = [
             (key, *each)
@@ -427,6 +433,8 @@ class _Roots:
         # As in files with names only (`class_names`): "vehicle other".
         if not group and (scoped := self._scopes.find(name)):
             hits.append((self._scoped[scoped[0]], scoped[1]))
+        if keyed := self._keyed.get(name):
+            hits.append((keyed, 2))
         return next((hit for hit in hits if hit[1]), hits[0] if hits else None)
 
     def _root(self, *texts: str) -> tuple[str, int] | None:

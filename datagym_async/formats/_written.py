@@ -17,7 +17,13 @@ from typing import Any, Final, TypeAlias
 import attrs
 
 from datagym_async._checks import PATH, check, listed
-from datagym_async.formats._classes import Names, class_names, composed, service_key
+from datagym_async.formats._classes import (
+    Names,
+    class_names,
+    composed,
+    keyed_name,
+    service_key,
+)
 from datagym_async.formats._losses import (
     CARRIED,
     BrokenError,
@@ -295,7 +301,7 @@ def _tell_apart(known: Mapping[_Place, _Known]) -> None:
             for at in places if len(places) > 1 else ():
                 name, group = names
                 if is_last:
-                    known[at].names = (f"{name} ({'/'.join(filter(None, at))})", group)
+                    known[at].names = (keyed_name(name, *at), group)
                     known[at].shared = name
                 elif not group:
                     known[at].names = (name, known[at].around)

@@ -196,6 +196,19 @@ def test_names_with_their_group_before_them_are_found() -> None:
     assert mapped(dataset(found(named("other"), box=BOX)), config)[1] == {"no_entry": 1}
 
 
+def test_names_with_their_keys_behind_them_are_found() -> None:
+    """Entries and options of one text are written like this, and come back."""
+    config = LabelConfig()
+    for key in ("car", "car_2"):
+        config.add_rectangle(key, "Car").add_select("subcategory", "Kind", {"bus": "Bus"})
+    names = [named("Car (car)"), named("Car (car_2)"), named("Bus (car_2/bus)", "Car")]
+    image, lost, _ = mapped(dataset(*(found(each, box=BOX) for each in names)), config)
+    assert (keys(image), lost) == (["car", "car_2", ("car_2", "bus")], {})
+    by_category = LabelMapping(by="category", select="subcategory")
+    one = dataset(found(named("Car (car/bus)", "Bus"), box=BOX))
+    assert keys(mapped(one, config, by_category)[0]) == [("car", "bus")]
+
+
 def test_a_group_and_a_name_are_not_another_name() -> None:
     """Where nothing can be nested, both classes have a text that is not taken for the other."""
     mapping = LabelMapping(shape="segmentation")
