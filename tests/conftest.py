@@ -90,12 +90,19 @@ def opened_tracker() -> None:
         ensure_running()
 
 
+# What aiohttp, obstore and urllib read from the environment.
+_OF_NETWORKS = (
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
+    *("AWS_", "AZURE_", "GOOGLE_"),
+)
+
+
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Unset the settings of whoever runs the tests, but for the address of a live server."""
-    # Where these are set, a home of its own would not keep a test out of them.
-    folders = ("XDG_CONFIG_HOME", "XDG_STATE_HOME")
-    for name in [name for name in os.environ if name.startswith(("DATAGYM_", *folders))]:
+def clean_environment(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unset the settings of whoever runs the tests, but for the way to a live server."""
+    is_live = request.node.get_closest_marker("live") is not None
+    settings = ("DATAGYM_",) if is_live else ("DATAGYM_", *_OF_NETWORKS)
+    for name in [name for name in os.environ if name.upper().startswith(settings)]:
         if not name.startswith("DATAGYM_LIVE_"):
             monkeypatch.delenv(name)
 

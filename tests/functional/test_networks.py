@@ -32,15 +32,6 @@ from tests.helpers.service import until
 
 LIST = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: application/json\r\n\r\n[]"
 MEDIA = "11111111-2222-3333-4444-555555555555"
-PROXY = {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"}
-
-
-@pytest.fixture(autouse=True)
-def no_proxy_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Begin without the proxies of whoever runs the tests."""
-    for name in PROXY:
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
 
 
 def answering(heads: list[bytes], text: bytes = LIST) -> Talk:
