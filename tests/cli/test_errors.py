@@ -98,8 +98,11 @@ def test_a_current_folder_that_was_deleted(
         (["serve", "--port", "99999"], ["--port"]),
     ],
 )
-def test_usage(cli: Cli, argv: list[str], words: list[str]) -> None:
+def test_usage(
+    cli: Cli, argv: list[str], words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Wrong usage names the option or argument and where help is."""
+    monkeypatch.chdir(tmp_path)
     one_sentence(cli(*argv), *words)
 
 
@@ -491,14 +494,14 @@ def test_a_token_that_is_refused_on_the_way(
 
 
 def test_an_unexpected_error(
-    at_service: Cli, photos: Path, monkeypatch: pytest.MonkeyPatch
+    at_service: Cli, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A defect of ours is one sentence that says how to see more; --debug shows it."""
 
     def broken(*_: object) -> None:
         raise ZeroDivisionError(f"with {TOKEN}")
 
-    command = ("upload", photos, "-d", "P", "--report", "r.json")
+    command = ("upload", photos, "-d", "P", "--report", tmp_path / "r.json")
     at_service("datasets", "list")
     monkeypatch.setattr(datagym_async.DataGymClient, "__aenter__", broken)
     ran = at_service(*command)
