@@ -222,7 +222,7 @@ def write(
         captions=captions,
     )
     losses, taken = run.losses, {layout.own_file: count(2)}
-    ready: list[tuple[LabeledImage, Path | None]] = []
+    ready: list[tuple[LabeledImage, Path | None, tuple[str, str]]] = []
     for image in every:
         if isinstance(image, LabeledTask) and image.task_export_url is not None:
             losses.add(LossKind.VIDEO, image.media_name)
@@ -232,14 +232,15 @@ def write(
         if layout.needs_size and not (sized.width and sized.height):
             losses.add(LossKind.NO_SIZE, image.media_name)
             continue
-        ready.append((sized, source))
+        ready.append((sized, source, ("", "") if is_file else _own_name(sized, source, layout)))
     # No image gets a number that makes its name that of another one: an import would mix them up.
-    own = {folded_name(_label_file(_own_name(*each, layout)[1], layout.suffix)) for each in ready}
+    own = {folded_name(_label_file(name, layout.suffix)) for *_, (_, name) in ready}
     sheets: list[Sheet] = []
-    for image, source in ready:
+    for image, source, names in ready:
         name: str | None = image.media_name
         if not is_file:
-            name = _named(image, source, layout, taken, own, losses)
+            numbered = source is not None
+            name = _named(image.media_name, names, layout, taken, own, losses, numbered=numbered)
         if name is None:
             continue
         # COCO keeps shapes beyond an image unchanged, and counts them itself.
@@ -412,24 +413,26 @@ def _own_name(image: LabeledImage, source: Path | None, layout: _Layout) -> tupl
 
 
 def _named(
-    image: LabeledImage,
-    source: Path | None,
+    media_name: str,
+    names: tuple[str, str],  # of `_own_name`
     layout: _Layout,
     taken: dict[str, count[int]],
     own: Collection[str],
     losses: Losses,
+    *,
+    numbered: bool,
 ) -> str | None:
     """Return the name of an image's file, or None if another image has its label file.
 
     The label file has the same stem. `taken` has the names of label files, each with the next
     numbers for it, and `own` those that all images have without a number.
     """
-    media_name, (whole, name) = image.media_name, _own_name(image, source, layout)
+    whole, name = names
     path = PurePosixPath(name)
-    # If the image is put beside its label, another name for both does no harm.
+    # If the image is put beside its label (`numbered`), another name for both does no harm.
     label = first = folded_name(_label_file(path, layout.suffix))
     while label in taken or (label != first and label in own):
-        if source is None:
+        if not numbered:
             losses.add(LossKind.SAME_FILE, media_name)
             return None
         whole_name = PurePosixPath(name).name
