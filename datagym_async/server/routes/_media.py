@@ -11,7 +11,7 @@ import re
 import zlib
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote_plus
 
 import aiofiles
 import orjson
@@ -87,8 +87,7 @@ def presigned_url(service: Service, row: Row) -> str | None:
     """Return the address at which a video needs no token; None without AWS."""
     if not orjson.loads(row["video_json"])["presigned"]:
         return None
-    name = quote(row["name"], safe="")
-    return f"{service.base_url}/presigned/{row['id']}/{name}?signature={_signature(service, row)}"
+    return f"{service.base_url}/presigned/{row['id']}?signature={_signature(service, row)}"
 
 
 def _signature(service: Service, row: Row) -> str:
@@ -127,7 +126,7 @@ async def delete_media(call: Call) -> web.StreamResponse:
 
 
 async def get_presigned(call: Call) -> web.StreamResponse:
-    """GET /presigned/{media_id}/{name}: a video, as S3 serves it to anybody with the address."""
+    """GET /presigned/{media_id}: a video, as S3 serves it to anybody with the address."""
     if "Authorization" in call.request.headers:
         # As with S3, two credentials are an error; this also finds a client that leaks its token.
         raise EmptyAnswer(400)
@@ -316,5 +315,5 @@ ROUTES: Final = (
     Route("POST", "/media/{dataset_id}/url", upload_urls),
     Route("GET", "/media/{media_id}", get_media),
     Route("DELETE", "/media/{media_id}", delete_media),
-    Route("GET", "/presigned/{media_id}/{name}", get_presigned, anonymous="allow", prefix=""),
+    Route("GET", "/presigned/{media_id}", get_presigned, anonymous="allow", prefix=""),
 )
