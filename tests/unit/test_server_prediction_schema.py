@@ -11,6 +11,13 @@ def _label(**geometry: Any) -> Any:
     return {"internal_media_ID": "m", "labels": {"k": [geometry]}}
 
 
+_NESTED = "#/0/labels/k/0/nested_geometries/n/0"
+
+
+def _nested(geometry: Any) -> Any:
+    return _label(nested_geometries={"n": [geometry]})
+
+
 @pytest.mark.parametrize(
     "item",
     [
@@ -22,7 +29,7 @@ def _label(**geometry: Any) -> Any:
         _label(geometry=[]),
         _label(image_segmentation=[1]),
         _label(classifications={"c": ["v", {"d": [None]}]}),
-        _label(nested_geometries={"n": [{"point": [{"x": 1, "y": 2}], "unknown": 1}]}),
+        _nested({"point": [{"x": 1, "y": 2}], "unknown": 1}),
         {"global_classifications": {"c": [], "d": ["a", "b", "c"], "e": [None]}},
     ],
 )
@@ -46,7 +53,20 @@ def test_good_items(item: Any) -> None:
         (_label(point=[{"x": None, "y": 1}]), "#/0/labels/k/0/point/0/x"),
         (_label(point=[{"x": True, "y": 1}]), "#/0/labels/k/0/point/0/x"),
         (_label(rectangle=[{"x": 1, "y": 1, "w": 1}]), "#/0/labels/k/0/rectangle/0"),
+        (_label(point=[{"x": 1, "y": 1}] * 2), "#/0/labels/k/0/point"),
+        (_label(polygon=[{"x": 1, "y": 1}] * 2), "#/0/labels/k/0/polygon"),
+        (_label(geometry=[{"x": 1}]), "#/0/labels/k/0/geometry/0"),
+        (_label(image_segmentation={}), "#/0/labels/k/0/image_segmentation"),
+        (_label(classifications={"c": [1]}), "#/0/labels/k/0/classifications/c/0"),
+        (_nested(5), _NESTED),
+        (_nested({"additionalProperties": 1}), _NESTED),
+        (_nested({"line": [{"x": 1, "y": 1}]}), f"{_NESTED}/line"),
+        (_nested({"classifications": {"c": [1]}}), f"{_NESTED}/classifications/c/0"),
         ({"global_classifications": {"c": [1]}}, "#/0/global_classifications/c/0"),
+        (
+            {"global_classifications": {"c": ["a", {"d": [1]}]}},
+            "#/0/global_classifications/c/1/d/0",
+        ),
         ({"global_classifications": {"c": ["a", None]}}, "#/0/global_classifications/c/1"),
         ({"global_classifications": {"c": ["a", "b", {}]}}, "#/0/global_classifications/c/2"),
     ],
@@ -72,6 +92,12 @@ def test_report_lists_by_length_of_the_place() -> None:
         "#/0/labels/pt/0/point/0/x\nEither: \n-1 is not greater or equal to 0\n"
         "expected type: String, found: Integer\n\n"
     )
+
+
+def test_members_too_many_are_counted() -> None:
+    """As those too few are."""
+    problems = problems_of([_label(point=[{"x": 1, "y": 1, "z": 1}])])
+    assert [each.sentences for each in problems] == [["maximum size: [2], found: [3]"]]
 
 
 def test_nothing_wrong_is_an_empty_text() -> None:
