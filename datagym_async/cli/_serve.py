@@ -35,12 +35,13 @@ async def running_server(
     """Run the embedded server until the block ends; a folder or port that fails: `CommandError`."""
     from datagym_async.server import Server, StoreError
 
-    server = Server(to_path("--data", data), host=host, port=port, **options)
+    folder = to_path("--data", data)
     try:
+        server = Server(folder, host=host, port=port, **options)
         await server.start()
     except StoreError as error:
         raise CommandError(str(error)) from None
-    except socket.gaierror:
+    except (socket.gaierror, ValueError):  # ValueError: it is empty, or has an empty part
         raise CommandError(
             f"The host {host!r} is unknown; leave --host out, or give an address."
         ) from None

@@ -194,6 +194,8 @@ class Server:
         for name, known in (("dialect", get_args(Dialect)), ("fetch_links", get_args(FetchLinks))):
             if texts[name] not in known:
                 raise ValueError(f"{name} must be one of {', '.join(known)}.")
+        if not host:  # which is every address
+            raise ValueError("host must not be empty.")
         if not 0 <= port <= 65_535:
             raise ValueError("port must be from 0 to 65535.")
         self._data = None if data is None else Path(data).expanduser()

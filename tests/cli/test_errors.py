@@ -96,6 +96,9 @@ def test_a_current_folder_that_was_deleted(
         (["jobs", "show", LONG], ["There is no job"]),
         (["projects"], ["projects --help"]),
         (["serve", "--port", "99999"], ["--port"]),
+        (["serve", "--port", "0", "--host", ""], ["The host '' is unknown"]),
+        (["serve", "--port", "0", "--host", "a..b"], ["The host 'a..b' is unknown"]),
+        (["serve", "--port", "0", "--data", "~no one"], ["no home folder for ~no one"]),
     ],
 )
 def test_usage(

@@ -400,10 +400,11 @@ def test_a_port_is_one(port: int) -> None:
     [
         ({"fetch_links": "Public"}, "fetch_links must be one of public, any, local, never"),
         ({"dialect": "old"}, "dialect must be one of current, legacy"),
+        ({"host": ""}, "host must not be empty"),
     ],
 )
 def test_a_word_for_a_server_is_a_known_one(wrong: dict[str, Any], said: str) -> None:
-    """A policy that no comparison knows would fetch links from anywhere."""
+    """A policy that no comparison knows would fetch any link, and no host would be every host."""
     with pytest.raises(ValueError, match=rf"^{said}\.$"):
         Server(**wrong)
 
