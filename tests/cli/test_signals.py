@@ -21,6 +21,7 @@ from datagym_async.cli import _signals, ending_in_two_steps, on_stop_signals
 from datagym_async.server import SeedDataset, SeedMedia, SeedProject
 from datagym_async.testing import Hang
 from tests.helpers.photos import jpeg
+from tests.helpers.service import until
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -76,8 +77,8 @@ async def test_two_steps(monkeypatch: pytest.MonkeyPatch, windows: bool) -> None
         task = group.create_task(work(began.set))
         await began.wait()
         signal.raise_signal(signal.SIGINT)
-        await asyncio.sleep(0.01)
-        assert (steps, task.done()) == (["asked"], False)
+        await until(lambda: steps == ["asked"])
+        assert not task.done()
         signal.raise_signal(signal.SIGINT)
     assert (steps, task.cancelled()) == (["asked"], True)
 
