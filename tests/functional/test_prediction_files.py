@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from datagym_async.exceptions import DataGymError
-from datagym_async.formats import FormatError, PredictionFile
+from datagym_async.formats import FormatError, LossKind, PredictionFile
 from datagym_async.labels import LabeledImage
 from tests.helpers.examples import example
 
@@ -76,6 +76,23 @@ async def test_coco_images_without_labels(
     path.write_text(mark + json.dumps(COCO))
     found = await read(PredictionFile(path, unannotated=unannotated))
     assert [type(each) for each in found] == [LabeledImage] * count
+
+
+async def test_losses_are_counted_once(tmp_path: Path) -> None:
+    """However often it is read; the first reading also tells what a configuration has lost."""
+    path = tmp_path / "coco.json"
+    names = [{"id": number, "name": name} for number, name in enumerate(("Car", "car", "кошка"))]
+    broken = [{"id": 1, "image_id": 1, "category_id": 0, "bbox": [1, 2, -3, 4]}]
+    path.write_text(json.dumps({**COCO, "annotations": broken, "categories": names}))
+    file = PredictionFile(path, in_shares=True)
+    of_names = {LossKind.COLLISION: 1, LossKind.SPELLED: 1}
+    for _ in range(2):
+        file.config = await asyncio.to_thread(file.label_config)
+        assert await asyncio.to_thread(file.label_config) == file.config
+        for others in (of_names, {}):
+            await read(file)
+            found = {each.kind: each.count for each in file.losses.items}
+            assert found == {LossKind.BROKEN: 1, **others}
 
 
 BROKEN: dict[str, tuple[bytes, str | None, str]] = {

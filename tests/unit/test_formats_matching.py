@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datagym_async.formats import Loss, LossKind, LossReport, match
-from datagym_async.labels import Annotation, LabeledImage, Point
+from datagym_async.labels import Annotation, Classification, LabeledImage, Point
 from datagym_async.models import DatasetMedia, MediaSourceType
 
 SPOT = Annotation("spot", Point(1, 1))
@@ -100,17 +100,23 @@ def test_what_does_not_match_is_named() -> None:
     assert found.unmatched == ("gone.jpg", "")
     assert found.ambiguous == ("two.jpg",)
     assert found.doubled == ("x/A.jpg",)
-    assert "gone.jpg" in str(found)
+    assert str(found) == (
+        "1 image has a media; 2 have none (gone.jpg, ); 1 has several (two.jpg); "
+        "1 has the media of another image (x/A.jpg)."
+    )
 
 
 def test_unannotated_images_are_left_alone() -> None:
     """An image without labels is not imported, and so takes no labels away, unless asked for."""
-    given, there = [image("a.jpg", labelled=False), image("b.jpg")], media("a.jpg", "b.jpg")
+    answers = [Classification.select("tone", "dry")]
+    answered = LabeledImage(media_name="c.jpg", classifications=answers)
+    given = [image("a.jpg", labelled=False), image("b.jpg"), answered]
+    there = media("a.jpg", "b.jpg", "c.jpg")
     found = match(given, there)
-    assert [each.media_name for each in found.images] == ["b.jpg"]
+    assert [each.media_name for each in found.images] == ["b.jpg", "c.jpg"]
     assert found.unannotated == ("a.jpg",)
     asked = match(given, there, include_unannotated=True)
-    assert [each.media_id for each in asked.images] == ["1", "2"]
+    assert [each.media_id for each in asked.images] == ["1", "2", "3"]
 
 
 def test_a_known_id_goes_before_the_name() -> None:
