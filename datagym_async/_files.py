@@ -118,12 +118,22 @@ _NEW: Final = _OPEN | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 # Without following a link of somebody else, or waiting for the other end of a pipe.
 _FOUND: Final = _OPEN | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
+_ADDRESS: Final = re.compile(r"[A-Za-z][\w+.-]+:/", re.ASCII)  # no drive; `Path` takes one / away
+
 
 def from_home(
     path: str | os.PathLike[str], instead: str = "give a path without ~", what: str = "path"
 ) -> Path:
-    """Return a path with its ``~`` expanded; without a home folder, raise `ConfigurationError`."""
+    """Return a path with its ``~`` expanded; without a home folder, raise `ConfigurationError`.
+
+    An address is refused: as a path it is a folder ``s3:``, which nobody wants.
+    """
     check(PATH, **{what: path})
+    if _ADDRESS.match(os.fspath(path)):
+        raise ConfigurationError(
+            f"{printable(os.fspath(path))} is an address, and no path on this machine; only "
+            "uploads and downloads use object stores (texts like s3://bucket/key)."
+        )
     try:
         return Path(path).expanduser()
     except RuntimeError:  # in a container whose system does not know the user

@@ -117,11 +117,6 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
         if is_stored(address):
             self._prefix = Prefix.of(address, config.store_options, *attrs.astuple(job))
             self._root, place = self._prefix.root, self._prefix.at.address
-        elif "://" in address:
-            raise ConfigurationError(
-                f"{quoted(address)} is neither a folder nor an address in a store, which begins "
-                "with s3://, gs:// or az://."
-            )
         else:
             self._root = from_home(folder).absolute()
             place = str(self._root)

@@ -265,8 +265,11 @@ async def test_an_address_of_no_store_is_no_folder(
     """A folder of that name on this disk is not what anybody means."""
     monkeypatch.chdir(tmp_path)
     async with world(*photos(["a.jpg"])) as here:
-        with pytest.raises(ConfigurationError, match="neither a folder nor an address in a store"):
-            await here.client.download_dataset(here.dataset_id, folder)
+        for given in (folder, Path(folder)):
+            with pytest.raises(ConfigurationError, match="is an address, and no path"):
+                await here.client.download_dataset(here.dataset_id, given)
+        with pytest.raises(ConfigurationError, match="is an address, and no path"):
+            await here.client.export_labels(here.project_id, "s3://bucket/labels.json")
 
     assert not list(tmp_path.iterdir())
 
