@@ -78,12 +78,10 @@ def parse_number_or_auto(text: str | int) -> int | str:
 
 
 def parse_path(text: str | Path) -> Path:
-    """Return the path that a text is; one that no file system takes is refused at once."""
-    from datagym_async._checks import PATH, shown  # not needed at start-up
+    """Return the path that a text is; a text that can be none is refused at once."""
+    from datagym_async._files import from_home  # not needed at start-up
 
-    if not PATH.fits(text):
-        raise typer.BadParameter(f"{shown(text)} must be {PATH.words}.")
-    return Path(text)
+    return from_home(text)
 
 
 _AsPath: Final = type("path", (), {})  # an argument whose help shows `<path>`

@@ -169,7 +169,8 @@ def test_link_images_are_left_alone_and_named(
             ("-d", "Photos", "--store-option", "region=x"),
             "--store-option needs a folder in a store",
         ),
-        (("-d", "Photos", "--token-file", ""), "'--token-file': '' must be a path, not empty"),
+        (("-d", "Photos", "--token-file", ""), "'--token-file': path is ''; it must be a path"),
+        (("-d", "Photos", "--report", "s3://b/r.json"), "'--report': s3://b/r.json is an address"),
         (("-d", "Photos", "--report", "x.txt"), "must end in .json, .csv or .html"),
     ],
 )
