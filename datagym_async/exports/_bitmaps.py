@@ -329,8 +329,7 @@ class BitmapStream:
         found = await self._queue.get()
         if isinstance(found, BitmapSample):
             return found
-        self._ended = True
-        self._queue.put_nowait(None)  # for other tasks that iterate over it
+        self._queue.put_nowait(None)  # for whoever asks again
         raise StopAsyncIteration if found is None else found
 
     async def _fetch_all(self) -> None:

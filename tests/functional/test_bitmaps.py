@@ -332,10 +332,12 @@ async def test_several_tasks_may_iterate_over_one_stream(here: World) -> None:
 
 async def test_a_stream_ends_with_the_error_and_can_be_left(here: World) -> None:
     """An error of the service reaches whoever iterates; leaving early leaves nothing behind."""
-    async with here.client.bitmaps(here.project_id, ahead=1) as stream:
+    async with here.client.bitmaps(here.project_id, keys="seg", ahead=1) as stream:
         async for bitmap, _ in stream:
             assert bitmap.key == "seg"
             break
+        # The third is asked for once the second waits to be taken.
+        await until(lambda: here.plan.count(path="/export/bitmap/") == 3)
     assert [sample async for sample in stream] == []
     here.plan.add(Status.of_json(404, {"key": "ex_notfound"}), path="/export/bitmap/")
     async with here.client.bitmaps(here.project_id) as stream:
