@@ -43,7 +43,7 @@ def test_ci_goes_on_without_a_browser(tmp_path: Path) -> None:
         pytest.skip("the script needs bash and GNU's tools")
     for tool in filter(None, found):
         (tmp_path / Path(tool).name).symlink_to(tool)
-    for name, does in (("id", "echo 0"), ("apt-get", f'echo "$@" >> {tmp_path}/asked; exit 100')):
+    for name, does in (("id", "echo 0"), ("apt-get", f'echo "$@" >> "{tmp_path}/asked"; exit 100')):
         (tmp_path / name).write_text(f"#!{bash}\n{does}\n")
         (tmp_path / name).chmod(0o755)
 
