@@ -369,7 +369,7 @@ def stats(
     An export is read as it arrives, however large it is.
     """
     shown, files = invocation.output, output or []
-    wanted = [word.strip() for word in (fail_on or "").split(",") if word.strip()]
+    wanted = [] if fail_on is None else [word.strip() for word in fail_on.split(",")]
     if unknown := [word for word in wanted if word not in get_args(FindingKind)]:
         raise CommandError(
             f"--fail-on does not know {unknown[0]!r}; it takes {', '.join(get_args(FindingKind))}."

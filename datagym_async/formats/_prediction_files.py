@@ -195,6 +195,8 @@ class PredictionFile:
                     yield image
                 else:
                     self.skipped += 1
+        elif self.split is not None:
+            raise FormatError(f"{self.path} is of a format without parts; leave out split")
         else:
             parts = _lines if self.found_format == "jsonl" else _elements
             with closing(parts(self.path)) as found:

@@ -44,11 +44,16 @@ class Options:
     """The options of a reader besides its path; `formats.read` describes them."""
 
     classes: tuple[str, ...] = attrs.field(default=(), converter=tuple[str, ...])
-    split: str | None = None
+    split: str | None = attrs.field(default=None)
     zero_based: bool = False
     images: Path | None = attrs.field(default=None, converter=attrs.converters.optional(from_home))
     in_shares: bool = False
     """Whether images of unknown size are given in shares of it (`RawImage.in_shares`)."""
+
+    @split.validator
+    def _check(self, _: object, value: str | None) -> None:
+        if value == "":  # a variable that is not set; all parts would be read
+            raise FormatError("split is empty; name a part, such as train, or leave it out")
 
 
 POINTER: Final = b"version https://git-lfs."

@@ -156,6 +156,7 @@ def test_a_gallery_of_a_folder_has_the_labels_in_it(
         (["Car"], "Did you mean 'Cars'?"),
         (["Photo"], "Did you mean 'Photos'?"),
         (["Cars", "--fail-on", "ugly"], "--fail-on does not know 'ugly'"),
+        (["Cars", "--fail-on", ""], "--fail-on does not know ''"),
         (["Cars", "-o", "a.png"], "must end in .html, .svg or .json"),
     ],
 )

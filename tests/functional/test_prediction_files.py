@@ -115,6 +115,25 @@ async def test_broken_files(tmp_path: Path, data: bytes, kind: Any, words: str) 
     assert str(path) in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("document", "split", "words"),
+    [
+        (ITEMS, "train", "without parts; leave out split"),
+        (ITEMS, "", "without parts; leave out split"),
+        (COCO, "train", "has no parts; leave out split"),
+        (COCO, "", "split is empty"),
+    ],
+)
+async def test_a_part_that_a_file_cannot_have(
+    tmp_path: Path, document: Any, split: str, words: str
+) -> None:
+    """It is refused, also an empty name, where all labels would be read instead."""
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(document))
+    with pytest.raises(FormatError, match=words):
+        await read(PredictionFile(path, split=split))
+
+
 @pytest.mark.parametrize("name", ["p.jsonl", "p.json"])
 async def test_a_pipe_is_refused(tmp_path: Path, name: str) -> None:
     """A file is read twice, first for its format; a pipe can be read once."""
