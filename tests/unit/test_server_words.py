@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import ipaddress
+import math
 import unicodedata
 from collections import defaultdict
+from functools import partial
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,7 +16,14 @@ from hypothesis import strategies as st
 
 from datagym_async.models._names import fold_link as our_fold_link
 from datagym_async.models._names import fold_name
-from datagym_async.server._answers import is_reserved, pretty, syntax_error
+from datagym_async.server._answers import (
+    EmptyAnswer,
+    is_reserved,
+    pretty,
+    read_number,
+    read_text,
+    syntax_error,
+)
 from datagym_async.server._files import UnreadableImageError, size_of, sniff
 from datagym_async.server._links import is_public
 from datagym_async.server._store import fold, fold_link
@@ -226,6 +236,33 @@ def _is_readable(content: bytes) -> bool:
     except UnreadableImageError:
         return False
     return True
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "number"),
+    [
+        (None, None, None),
+        ("", "", None),
+        ("12", "12", 12),
+        (5, "5", 5),
+        (1.5, "1.5", 1),
+        (True, "true", EmptyAnswer),
+        (False, "false", EmptyAnswer),
+        ("x", "x", EmptyAnswer),
+        (math.inf, "inf", EmptyAnswer),
+        ([], EmptyAnswer, EmptyAnswer),
+        ({}, EmptyAnswer, EmptyAnswer),
+    ],
+)
+def test_fields_of_other_types(value: Any, text: Any, number: Any) -> None:
+    """A number or flag is a text, a text may be a number, and all else is refused."""
+    for read, wanted in ((read_text, text), (partial(read_number, kind=int), number)):
+        if wanted is EmptyAnswer:
+            with pytest.raises(EmptyAnswer) as refused:
+                read(value)
+            assert refused.value.status == 400
+        else:
+            assert read(value) == wanted
 
 
 def test_reserved_words_have_three_stray_commas() -> None:
