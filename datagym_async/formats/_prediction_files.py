@@ -197,6 +197,8 @@ class PredictionFile:
                     self.skipped += 1
         elif self.split is not None:
             raise FormatError(f"{self.path} is of a format without parts; leave out split")
+        elif self.min_score is not None:
+            raise FormatError(f"{self.path} is of a format without scores; leave out min_score")
         else:
             parts = _lines if self.found_format == "jsonl" else _elements
             with closing(parts(self.path)) as found:

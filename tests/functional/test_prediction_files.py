@@ -134,6 +134,14 @@ async def test_a_part_that_a_file_cannot_have(
         await read(PredictionFile(path, split=split))
 
 
+async def test_scores_that_a_file_cannot_have(tmp_path: Path) -> None:
+    """A least one is refused, where all labels would be read."""
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(ITEMS))
+    with pytest.raises(FormatError, match="without scores; leave out min_score"):
+        await read(PredictionFile(path, min_score=0.5))
+
+
 @pytest.mark.parametrize("name", ["p.jsonl", "p.json"])
 async def test_a_pipe_is_refused(tmp_path: Path, name: str) -> None:
     """A file is read twice, first for its format; a pipe can be read once."""
