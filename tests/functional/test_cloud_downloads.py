@@ -181,8 +181,10 @@ async def test_a_manifest_that_cannot_be_asked_for_is_no_new_download(
             await client.download_dataset(dataset_id, "s3://b/out", config=config)
         assert store.objects == before
         store.fault = lambda key, _: ""
+        listings = store.asked[""]
         report = await client.download_dataset(dataset_id, "s3://b/out", config=config)
     assert (report.downloaded, report.present) == (0, len(PHOTOS))
+    assert store.asked[""] == listings + 1, "one for all media"
 
 
 async def test_a_prefix_that_holds_something_else_is_left_alone(
