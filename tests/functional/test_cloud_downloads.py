@@ -187,6 +187,23 @@ async def test_a_manifest_that_cannot_be_asked_for_is_no_new_download(
     assert store.asked[""] == listings + 1, "one for all media"
 
 
+async def test_a_copy_of_the_manifest_that_was_not_put_costs_nothing(
+    client: DataGymClient, dataset_id: str
+) -> None:
+    """As after a kill: the one here knows more than the older copy, which nobody else has put."""
+    store, manifest = BrokenStore(), "out/.datagym/manifest.sqlite3"
+    with store.serving():
+        config = DownloadConfig(store_options=store.options, max_files=5)
+        await client.download_dataset(dataset_id, "s3://b/out", config=config)
+        asked = store.asked[manifest] + 1  # the copy is asked for first
+        store.fault = lambda key, number: "403" if key == manifest and number > asked else ""
+        config = DownloadConfig(store_options=store.options)
+        second = await client.download_dataset(dataset_id, "s3://b/out", config=config)
+        store.fault = lambda key, _: ""
+        third = await client.download_dataset(dataset_id, "s3://b/out", config=config)
+    assert (second.downloaded, third.downloaded, third.present) == (7, 0, 12)
+
+
 async def test_a_prefix_that_holds_something_else_is_left_alone(
     client: DataGymClient, dataset_id: str, place: str
 ) -> None:
