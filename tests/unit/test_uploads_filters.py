@@ -154,15 +154,19 @@ def test_brackets_in_the_name_of_a_folder(tmp_path: Path) -> None:
     ]
 
 
-async def test_what_is_left_out_is_in_the_report(folder: Path) -> None:
-    """And in what a dry run says; it is not among the planned."""
-    service, config = FakeService(), UploadConfig(include="a.JPG", symlinks="skip", check="none")
+@pytest.mark.parametrize("include", ["a.JPG", "c.TXT"])
+async def test_what_is_left_out_is_in_the_report(
+    folder: Path, tmp_path: Path, include: str
+) -> None:
+    """And in what a dry run says, once; it is not among the planned."""
+    service, journal = FakeService(), tmp_path / "a.journal"
+    config = UploadConfig(include=include, symlinks="skip", check="none", journal=journal)
     async with DryRun(service, DATASET_ID, folder, config=config) as plan:
         planned = [each.name async for each in plan]
     async with Uploader(service, service, DATASET_ID, folder, config=config) as run:
         report = await run.finish()
 
-    assert planned == ["a.jpg"]
+    assert planned == [include.lower()]
     assert (plan.summary.left_out, report.left_out, report.planned) == (2, 2, 1)
     assert str(plan.summary).endswith(" Left out by include and exclude: 2.")
     assert report.summary().endswith(" Left out by include and exclude: 2.")

@@ -125,7 +125,8 @@ def check_there(source: object, rules: Rules) -> None:
     """
     if isinstance(source, FolderWatch):
         source.check()
-    rules = attrs.evolve(rules, naming=Naming())
+    # What it leaves out is counted when the sources are read.
+    rules = attrs.evolve(rules, naming=Naming(), filters=attrs.evolve(rules.filters))
     wrong = []
     for leaf in leaves(source, rules):
         first = None if isinstance(leaf, Stream) else next(iter(leaf), None)
