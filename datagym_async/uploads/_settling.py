@@ -325,10 +325,13 @@ FROM item LEFT JOIN sent USING (seq)
 LEFT JOIN listed ON listed.key = name_key AND item.media_id IS NULL AND NOT is_link
 WHERE item.seq IN ({}) GROUP BY item.seq ORDER BY item.seq
 """
-# Without items left out as equal to another one: nothing has their names.
+# Without items left out as equal to another one: nothing has their names, or something else has.
 _PAGE = stated("""
 SELECT seq FROM item WHERE seq > ? AND link_key IS NULL AND state IN ($UPLOADED, $SKIPPED)
 AND reason IS NOT ?
+AND NOT EXISTS (SELECT 1 FROM claimed JOIN item AS holder USING (seq)
+    WHERE claimed.key = item.name_key AND holder.seq <> item.seq
+    AND (holder.link_key IS NOT NULL OR holder.sha <> item.sha))
 AND NOT (state = $SKIPPED AND sha IN (SELECT sha FROM content)
          AND NOT EXISTS (SELECT 1 FROM listed WHERE listed.key = name_key))
 ORDER BY seq LIMIT ?

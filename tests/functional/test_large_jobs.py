@@ -315,6 +315,21 @@ async def test_items_in_memory_are_compared_and_links_are_not(world: World) -> N
     assert (report.uploaded, report.verified, report.mismatched) == (2, 1, 0)
 
 
+async def test_what_is_equal_to_another_is_not_compared_with_who_has_its_name(
+    world: World, tmp_path: Path
+) -> None:
+    """It was skipped for its bytes, which the dataset holds under the name of the other."""
+    for number, name in ((1, "a/x.jpg"), (2, "b/x.jpg"), (2, "c/y.jpg")):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(jpeg(2000, seed=number))
+    config = UploadConfig(dedupe="skip", verify="all")
+
+    for uploaded in (2, 0):
+        report = await world.client.upload(world.dataset_id, tmp_path, config=config)
+
+        assert (report.uploaded, report.verified, report.ok) == (uploaded, 2, True)
+
+
 async def test_a_run_that_was_stopped_verifies_what_it_did(world: World, folder: Path) -> None:
     """A limit is no error."""
     config = UploadConfig(max_files=4, verify="sample")

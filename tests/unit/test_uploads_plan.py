@@ -205,8 +205,10 @@ def resumed(path: Path) -> Iterator[Plan]:
         yield plan
 
 
-@pytest.mark.parametrize("is_judged", [False, True])
-def test_what_has_no_name_is_judged_again_and_kept_once(tmp_path: Path, *, is_judged: bool) -> None:
+@pytest.mark.parametrize("judged", [None, Outcome.REJECTED, Outcome.SKIPPED])
+def test_what_has_no_name_is_judged_again_and_kept_once(
+    tmp_path: Path, judged: Outcome | None
+) -> None:
     """The first of a clash may be another one this time; no run adds to what the journal has."""
     path = tmp_path / "a.journal"
     for _ in range(2):
@@ -215,8 +217,8 @@ def test_what_has_no_name_is_judged_again_and_kept_once(tmp_path: Path, *, is_ju
             items = [UploadItem(None, name) for name in ("x/a.jpg", "y/a.jpg")]
             count += plan.add((0, Candidate(item)) for item in items).count
             count += plan.settle().count
-            for each in plan.take(9) if is_judged else ():
-                outcome = each.verdict.outcome if each.verdict else Outcome.FAILED
+            for each in plan.take(9) if judged else ():
+                outcome = judged if each.verdict and judged else Outcome.FAILED
                 result = UploadResult(item=each.item, outcome=outcome, dataset_id="d")
                 plan.outcomes.note(each.seq, result)
 

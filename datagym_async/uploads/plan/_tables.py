@@ -148,7 +148,7 @@ HOLD_LISTED = "INSERT OR IGNORE INTO held SELECT key FROM listed"
 
 RESUME = (
     # Items without a name (clashes, names that cannot be sent) are judged again.
-    stated("""DELETE FROM item WHERE state IN ($PLANNED, $REJECTED) AND NOT EXISTS (
+    stated("""DELETE FROM item WHERE state IN ($PLANNED, $SKIPPED, $REJECTED) AND NOT EXISTS (
     SELECT 1 FROM claimed WHERE key = coalesce(link_key, name_key) AND claimed.seq = item.seq)"""),
     stated("INSERT INTO lost SELECT seq, 1 FROM item WHERE state = $SENDING"),
     stated("""INSERT INTO turn (seq) SELECT seq FROM item
