@@ -39,9 +39,14 @@ if TYPE_CHECKING:
 OWN_FORMATS: Final = ("json", "jsonl")
 """The formats of the service, whose labels have keys of entries instead of classes."""
 _PIECE = 64 * 1024
+_END = 16  # bytes of a file that contain its last brace
 _KEYS = re.compile(r'"(?:(?:in|ex)ternal_(?:media|image)_ID|label_classes|labelIteration)"')
 _MEMBER = re.compile(r'"\s*:')
 _OWN = re.compile(r'^\{[^{\[]*"internal_(?:media|image)_ID"')
+_OF_DOWNLOAD = re.compile(
+    rb'\{\s*"project":\s*\{"id": "[^"]*", "name": "(?:[^"\\]|\\.)*"\},\s*"tasks":\s*(?=\[)'
+)
+"""What ``labels.json`` of a download has before its tasks, which are those of an export."""
 _AT_ONCE = 50
 """Items read in one thread call: as many as go into one request."""
 
@@ -118,7 +123,8 @@ class PredictionFile:
             is_own = _KEYS.search(start) or not _MEMBER.search(start)  # empty, or broken
             if self.path.suffix.lower() in LINES and is_own:
                 return "jsonl"
-            if (start.startswith("[") and is_own) or _OWN.search(start):
+            is_array = start.startswith("[") and is_own
+            if is_array or _OWN.search(start) or _OF_DOWNLOAD.match(start.encode()):
                 return "json"
         return sniff(self.path)
 
@@ -222,11 +228,23 @@ def _elements(path: Path) -> Generator[Any, None, None]:
         with open(path, "rb", opener=regular_only) as file:
             pieces = in_utf8(iter(partial(file.read, _PIECE), b""))
             first = next(pieces, b"")
-            if first.lstrip()[:1] not in (b"[", b""):
+            if found := _OF_DOWNLOAD.match(first):
+                first, pieces = b"", _without_brace(chain([first[found.end() :]], pieces))
+            elif first.lstrip()[:1] not in (b"[", b""):
                 raise FormatError(f"{path} holds no JSON array; an import is an array of items")
             yield from ElementCutter().elements(chain([first], pieces))
     except (BrokenTextError, UnicodeDecodeError) as error:
         raise FormatError(f"{path} is not JSON: {why_no_json(error)}") from None
+
+
+def _without_brace(pieces: Iterable[bytes]) -> Generator[bytes, None, None]:
+    """Yield pieces without the brace at their end."""
+    held = b""
+    for piece in pieces:
+        held += piece
+        yield held[:-_END]
+        held = held[-_END:]
+    yield held.rstrip().removesuffix(b"}")
 
 
 def _lines(path: Path) -> Generator[Any, None, None]:

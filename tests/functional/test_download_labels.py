@@ -11,6 +11,7 @@ import attrs
 import pytest
 
 from datagym_async import ConfigurationError, DownloadConfig, TransferError
+from datagym_async.formats import PredictionFile
 from datagym_async.labels import Annotation, Point, Rectangle, Segmentation
 from datagym_async.server import SeedDataset, SeedMedia, SeedProject
 from datagym_async.testing import Status
@@ -63,6 +64,8 @@ async def test_a_document_of_all_labels(here: World, tmp_path: Path) -> None:
     assert document["project"] == {"id": here.project_id, "name": "Street scenes"}
     assert document["tasks"] == lines
     assert {each["file"] for each in lines} == {"Photos/a.jpg", "Photos/_._b.jpg"}
+    for name in ("labels.json", "labels.jsonl"):  # and an import reads both
+        assert [each async for each in PredictionFile(tmp_path / name)] == lines
 
 
 async def test_an_export_without_labels_is_an_empty_document(tmp_path: Path) -> None:
@@ -72,6 +75,7 @@ async def test_an_export_without_labels_is_an_empty_document(tmp_path: Path) -> 
         report = await made.client.download_project(made.project_id, tmp_path, config=config)
 
     assert json.loads((tmp_path / "labels.json").read_text())["tasks"] == []
+    assert [each async for each in PredictionFile(tmp_path / "labels.json")] == []
     assert (tmp_path / "labels.jsonl").read_text() == ""
     assert (report.ok, report.labelled) == (True, 0)
 
