@@ -26,7 +26,13 @@ from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from datagym_async._printable import logger
-from datagym_async._transport._connections import BodyInMemory, Connector, Kept, OneAnswer
+from datagym_async._transport._connections import (
+    BodyInMemory,
+    Connector,
+    Hidden,
+    Kept,
+    OneAnswer,
+)
 from datagym_async._wire._messages import Request
 from datagym_async._wire._redact import Secret
 
@@ -101,16 +107,7 @@ def all_of(content: aiohttp.StreamReader) -> bytes | None:
     return content.read_nowait() if content.is_eof() and not content.exception() else None
 
 
-class _Hidden:
-    """Bytes that no repr shows."""
-
-    __slots__ = ("value",)
-
-    def __init__(self, value: bytes) -> None:
-        self.value = value
-
-
-Head: TypeAlias = tuple[_Hidden, bytes]
+Head: TypeAlias = tuple[Hidden, bytes]
 """What is sent before a body: the part that the latest requests share, and the rest."""
 
 
@@ -124,11 +121,11 @@ class Direct:
         # The pool needs only the origin of a request, so one stands for all.
         self._origin = aiohttp.ClientRequest("GET", url, loop=self._loop)
         self._host = url.host_port_subcomponent
-        self._fields = self._parameter = _Hidden(b"")
+        self._fields = self._parameter = Hidden(b"")
         self._path = URL(f"{base_url}api/v1/", encoded=True).raw_path
         self._encodings = ""  # the field that a request may replace
         self._route: tuple[str, str, str | None] | None = None
-        self._of_route = _Hidden(b"")
+        self._of_route = Hidden(b"")
         self.kept = Kept(keep_alive, self._loop)
 
     def say(self, fields: Mapping[str, str], parameter: Secret) -> None:
@@ -138,8 +135,8 @@ class Direct:
             usual.setdefault(str(name), value)
         self._encodings = f"Accept-Encoding: {usual.pop('Accept-Encoding')}\r\n"
         lines = [f"Host: {self._host}", *(f"{name}: {value!s}" for name, value in usual.items())]
-        self._fields = _Hidden("\r\n".join([*lines, ""]).encode("ascii"))
-        self._parameter = _Hidden(parameter.reveal().encode("ascii"))
+        self._fields = Hidden("\r\n".join([*lines, ""]).encode("ascii"))
+        self._parameter = Hidden(parameter.reveal().encode("ascii"))
         self._route = None
 
     @classmethod
@@ -179,7 +176,7 @@ class Direct:
             if kind is not None:
                 then += f"Content-Type: {kind}\r\n"
             # Not in a variable, since it may hold the token.
-            self._of_route = _Hidden(
+            self._of_route = Hidden(
                 b"".join((first.encode(), self._parameter.value, then.encode(), self._fields.value))
             )
             self._route = None if request.query else route
@@ -225,7 +222,7 @@ class Direct:
                 elif body.goes_with_head:
                     # Set before it is handed over, since the rest is not in our hands.
                     body.whole = True
-                    transport.writelines((head[0].value, head[1], body.data))
+                    protocol.send(*head, body.data)
                 else:
                     transport.write(head[0].value + head[1])
                     writing = self._loop.create_task(_write(protocol, body))

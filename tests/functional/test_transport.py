@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import re
 import weakref
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -125,6 +126,40 @@ async def test_an_empty_body_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
             assert (await send(transport, upload(b""))).body == b"{}"
 
     assert all(pieces)
+
+
+@pytest.mark.skipif(
+    asyncio.selector_events._SelectorSocketTransport.writelines  # type: ignore[attr-defined]
+    is not asyncio.WriteTransport.writelines,
+    reason="this asyncio makes no copy of pieces",
+)
+@pytest.mark.parametrize("taken", [None, 0, 1, 40, 100_000])
+async def test_what_a_socket_does_not_take_at_once_follows(
+    monkeypatch: pytest.MonkeyPatch, taken: int | None, both_ways: str
+) -> None:
+    """Pieces go to the socket without a copy; what it refuses or leaves is left to asyncio."""
+    arrived: list[bytes] = []
+    written: list[int] = []
+    body = bytes(range(256)) * 800
+
+    def writev(file: int, pieces: Sequence[bytes]) -> int:
+        if taken is None:
+            raise BlockingIOError
+        written.append(os.write(file, b"".join(pieces)[:taken]))
+        return written[-1]
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for _ in range(2):
+            arrived.append((await read_request(reader))[1])
+            writer.write(OK)
+
+    monkeypatch.setattr(os, "writev", writev)
+    async with transport_to(talk) as transport:
+        for _ in range(2):
+            assert (await send(transport, upload(body))).status == 200
+
+    assert arrived == [body, body]
+    assert written == ([] if taken is None or both_ways == "plain" else [taken, taken])
 
 
 async def test_a_connection_is_used_again() -> None:
