@@ -20,7 +20,7 @@ from datagym_async._json import BOM, in_utf8, loads, why_no_json
 from datagym_async._printable import counted, printable
 from datagym_async._wire import _routes as routes
 from datagym_async._wire._codec import decode_value
-from datagym_async._wire._cutting import BrokenTextError, ElementCutter
+from datagym_async._wire._cutting import BrokenTextError, ElementCutter, MemberCutter
 from datagym_async.exceptions import APIResponseValidationError, ConfigurationError
 from datagym_async.formats._labelled import images_of
 from datagym_async.formats._losses import FormatError, Losses, LossKind, LossReport
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 OWN_FORMATS: Final = ("json", "jsonl")
 """The formats of the service, whose labels have keys of entries instead of classes."""
 _PIECE = 64 * 1024
-_END = 16  # bytes of a file that contain its last brace
 _KEYS = re.compile(r'"(?:(?:in|ex)ternal_(?:media|image)_ID|label_classes|labelIteration)"')
 _MEMBER = re.compile(r'"\s*:')
 _OWN = re.compile(r'^\{[^{\[]*"internal_(?:media|image)_ID"')
@@ -228,23 +227,16 @@ def _elements(path: Path) -> Generator[Any, None, None]:
         with open(path, "rb", opener=regular_only) as file:
             pieces = in_utf8(iter(partial(file.read, _PIECE), b""))
             first = next(pieces, b"")
-            if found := _OF_DOWNLOAD.match(first):
-                first, pieces = b"", _without_brace(chain([first[found.end() :]], pieces))
-            elif first.lstrip()[:1] not in (b"[", b""):
+            pieces = chain([first], pieces)
+            if _OF_DOWNLOAD.match(first):
+                members = MemberCutter(pieces).members({"tasks"})
+                yield from chain.from_iterable(part for _, part in members)
+                return
+            if first.lstrip()[:1] not in (b"[", b""):
                 raise FormatError(f"{path} holds no JSON array; an import is an array of items")
-            yield from ElementCutter().elements(chain([first], pieces))
+            yield from ElementCutter().elements(pieces)
     except (BrokenTextError, UnicodeDecodeError) as error:
         raise FormatError(f"{path} is not JSON: {why_no_json(error)}") from None
-
-
-def _without_brace(pieces: Iterable[bytes]) -> Generator[bytes, None, None]:
-    """Yield pieces without the brace at their end."""
-    held = b""
-    for piece in pieces:
-        held += piece
-        yield held[:-_END]
-        held = held[-_END:]
-    yield held.rstrip().removesuffix(b"}")
 
 
 def _lines(path: Path) -> Generator[Any, None, None]:
