@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final, TypeAlias
 
 import attrs
@@ -16,7 +17,7 @@ from datagym_async._limits import Admission
 from datagym_async._runs._engine import MediaUploads
 from datagym_async._transport import LinkProber
 from datagym_async.exceptions import AlreadyExistsError, APIError, DataGymError
-from datagym_async.models import DatasetMedia, UrlStatus
+from datagym_async.models import UrlStatus
 from datagym_async.resources._base import for_each
 from datagym_async.uploads._config import UploadConfig
 from datagym_async.uploads._settling import SharedListing
@@ -65,11 +66,8 @@ class Sender:
         dataset_id, size, is_admitted = "", body.size, False
         self.in_flight.add(seq)
         self._tally.in_flight += 1
-
-        async def settle() -> DatasetMedia | None:
-            # A name that the target has already says nothing of this upload.
-            return None if work.home else await self._listing.find(item.name)
-
+        # A name that the target has already says nothing of this upload.
+        settle = _unknown if work.home else partial(self._listing.find, item.name)
         try:
             if not self._bytes.take(size):
                 await self._bytes.acquire(size)
@@ -195,6 +193,10 @@ class Sender:
             return [self._refused(each, error, dataset_id, clock() - began) for each in links]
         self._judge(None)
         return sent
+
+
+async def _unknown() -> None:
+    """Find nothing out about an upload whose answer was lost."""
 
 
 def _rejected(link: Planned, reason: str, dataset_id: str, seconds: float = 0.0) -> Sent:

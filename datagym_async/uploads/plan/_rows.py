@@ -270,10 +270,9 @@ class Outcomes:
                 for at in range(0, len(found), sql.NOTES_AT_ONCE):
                     part = found[at : at + sql.NOTES_AT_ONCE]
                     bound = list(chain.from_iterable(part))
-                    if uploaded_to is None:
-                        database.execute(sql.note(len(part)), bound)
-                    else:
-                        database.execute(sql.note_uploads(len(part)), [*bound, uploaded_to])
+                    if is_upload := uploaded_to is not None:
+                        bound.append(uploaded_to)
+                    database.execute(sql.note(len(part), uploads=is_upload), bound)
         database.executemany(sql.LOSE, [(seq,) for seq in lost])
         if self._database.path is not None:
             database.execute(sql.BEAT, (time.time(), self.settle_after, self._database.run))

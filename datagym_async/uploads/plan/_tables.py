@@ -306,16 +306,15 @@ AS (VALUES {}) UPDATE item SET state = $UPLOADED, dataset_id = ?,
 FROM note WHERE item.seq = note.seq""")
 
 
-@functools.lru_cache(NOTES_AT_ONCE)
-def note(count: int) -> str:
-    """Return the statement that writes this many outcomes, each of another item."""
-    return _NOTE.format(", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?)"] * count))
+@functools.lru_cache(2 * NOTES_AT_ONCE)
+def note(count: int, *, uploads: bool) -> str:
+    """Return the statement that writes this many outcomes, each of another item.
 
-
-@functools.lru_cache(NOTES_AT_ONCE)
-def note_uploads(count: int) -> str:
-    """Return that of uploads to one dataset at the first attempt, nearly all: it has few values."""
-    return _NOTE_UPLOADS.format(", ".join(["(?, ?, ?)"] * count))
+    That of `uploads` to one dataset at the first attempt, nearly all, has few values.
+    """
+    statement, width = (_NOTE_UPLOADS, 3) if uploads else (_NOTE, 9)
+    row = f"({', '.join('?' * width)})"
+    return statement.format(", ".join([row] * count))
 
 
 # Items without an answer are looked up in a listing.
