@@ -321,10 +321,10 @@ def files_in(folder: Path, output: Path) -> Callable[[LabeledImage], Path | None
         if (folder / MANIFEST).is_file() and (folder / ".datagym").is_dir():
             by_id = _downloaded(folder)
             return lambda image: by_id.get(image.media_id)
-        found, last = dict[str, Path](), dict[str, list[Path]]()
+        found, last, earlier = dict[str, Path](), dict[str, list[Path]](), output.resolve()
         for parent, folders, names in os.walk(folder):
-            if Path(parent).resolve() == output.resolve():
-                folders.clear()  # an earlier export, which has the images a second time
+            if Path(parent).resolve() == earlier:
+                folders.clear()  # it has the images a second time
                 continue
             for name in names:
                 path = Path(parent, name)
