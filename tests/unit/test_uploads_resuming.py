@@ -259,31 +259,25 @@ async def test_new_files_are_found(service: FakeService, photos: Path, journal: 
     assert any("clashes with" in each.reason for each in again.problems)
 
 
-async def test_a_file_that_was_moved_is_not_stored_twice(
-    service: FakeService, photos: Path, journal: Path
+@pytest.mark.parametrize(
+    ("first", "counted"),
+    [({}, (12, 0, 10, 2, 0, 9)), ({"max_files": 1, "concurrency": 1}, (13, 9, 1, 3, 0, 1))],
+)
+async def test_a_file_that_was_moved_is_stored_once(
+    service: FakeService,
+    photos: Path,
+    journal: Path,
+    first: dict[str, Any],
+    counted: tuple[int, ...],
 ) -> None:
-    """Its name is in the dataset; that the sources name the old path no longer is no clash."""
-    await upload(service, photos, journal)
+    """Its name is in the dataset, or was not sent: in both cases the old path does not keep it."""
+    await upload(service, photos, journal, **first)
     (photos / "sub").mkdir()
     (photos / "3.jpg").rename(photos / "sub" / "3.jpg")
 
     again = await upload(service, photos, journal)
 
-    assert counts(again) == (12, 0, 10, 2, 0, 9)
-    assert len(service.stored) == 10
-
-
-async def test_a_file_that_was_moved_before_it_was_sent_gets_its_name(
-    service: FakeService, photos: Path, journal: Path
-) -> None:
-    """The old path, which is tried first, does not keep it."""
-    await upload(service, photos, journal, max_files=1, concurrency=1)
-    (photos / "sub").mkdir()
-    (photos / "3.jpg").rename(photos / "sub" / "3.jpg")
-
-    again = await upload(service, photos, journal)
-
-    assert counts(again) == (13, 9, 1, 3, 0, 1)
+    assert counts(again) == counted
     assert len(service.stored) == 10
 
 
