@@ -18,7 +18,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal
 
 import attrs
 import typer
@@ -67,6 +67,9 @@ def plain(value: attrs.AttrsInstance) -> dict[str, Any]:
         return str(value) if isinstance(value, Path) else value
 
     return attrs.asdict(value, value_serializer=serialised)
+
+
+_FOLDED: Final = 8  # characters to which a column of a table is folded at most
 
 
 def _below_here() -> re.Pattern[str]:
@@ -121,25 +124,33 @@ class Output:
 
     def table(self, titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Print a table; ``>Title`` aligns a column right, ``Title!`` is never cut or folded."""
-        table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-        for title in titles:
-            table.add_column(
-                title.removeprefix(">").removesuffix("!"),
-                justify="right" if title.startswith(">") else "left",
-                no_wrap=title.endswith("!"),
-                overflow="fold",
-            )
-        for row in rows:
-            table.add_row(*(self._text(cell) for cell in row))
         if self.as_json:
             return
-        if self._out.is_terminal:
+        names = [Text(title.removeprefix(">").removesuffix("!")) for title in titles]
+        sides: list[Literal["left", "right"]] = [
+            "right" if title.startswith(">") else "left" for title in titles
+        ]
+        cells = [[self._text(cell) for cell in row] for row in rows]
+        columns = zip(names, *cells, strict=True)
+        widths = [max(cell.cell_len for cell in column) for column in columns]
+        table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+        least = 0
+        for title, name, side, width in zip(titles, names, sides, widths, strict=True):
+            is_whole = title.endswith("!")
+            table.add_column(name, justify=side, no_wrap=is_whole, overflow="fold")
+            least += 2 + (width if is_whole else min(width, _FOLDED))
+        if self._out.is_terminal and least <= self._out.width:
+            for row in cells:
+                table.add_row(*row)
             self._out.print(table)
             return
-        with self._out.capture() as drawn:
-            self._out.print(table)
-        for line in drawn.get().splitlines():
-            self._print(self._out, Text(line.rstrip()))  # programs read it: no blanks at the end
+        # A row is a line: rich would leave out columns for which a terminal has no room.
+        for row in (names, *cells):
+            for cell, side, width in zip(row, sides, widths, strict=True):
+                cell.align(side, width)
+            line = Text("  ").join(row)
+            line.rstrip()  # programs read it: no blanks at the end
+            self._print(self._out, line)
 
     def listing(
         self,

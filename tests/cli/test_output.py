@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from uuid import uuid4
 
 import pytest
 
@@ -109,6 +110,20 @@ def test_a_table_in_a_pipe_is_a_line_a_row(capsys: pytest.CaptureFixture[str]) -
         "b",
         "",
     ]
+
+
+def test_a_narrow_terminal_shows_all_columns(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where they do not fit side by side, a row is folded as a whole, as other lines are."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "40")
+    name = str(uuid4())
+
+    Output().table(["Id!", "Name", ">Media", ">Projects"], [[name, "Photos 2026", "300", "1"]])
+
+    words = ["Id", "Name", "Media", "Projects", name, "Photos", "2026", "300", "1"]
+    assert capsys.readouterr().out.split() == words
 
 
 def test_long_lines_are_not_folded_in_files(capsys: pytest.CaptureFixture[str]) -> None:
