@@ -186,7 +186,8 @@ def _either(words: Sequence[str]) -> str:
 def check_one_or_more(what: str, value: object) -> None:
     """Raise `ConfigurationError` for anything but a whole number above 0."""
     if not is_whole(value, 1):
-        raise ConfigurationError(f"{what} is {shown(value)}; it must be 1 or more")
+        kind = "" if is_whole(value) else "a whole number, "
+        raise ConfigurationError(f"{what} is {shown(value)}; it must be {kind}1 or more")
 
 
 def check_word(what: str, value: object, *words: str | None) -> None:

@@ -174,6 +174,7 @@ def run(argv: Sequence[str]) -> int:
         whole: Any = typer.main.get_command(app)
         status = whole(args=list(argv) or ["--help"], prog_name=PROGRAM, standalone_mode=False)
     except Exception as error:
+        from datagym_async._checks import shown
         from datagym_async.cli._errors import INTERRUPTED, STOPPED
         from datagym_async.cli._screen import Output
 
@@ -181,11 +182,16 @@ def run(argv: Sequence[str]) -> int:
             return INTERRUPTED
         if not hasattr(error, "format_message"):  # the class of wrong usage moves in each release
             raise
-        # Newer releases of typer put two words of pydantic before the message of a type.
+        # Newer releases of typer use the words of pydantic, which do not name the value.
         message = " ".join(error.format_message().split()).rstrip(".")
-        message = message.replace(": Value error, ", ": ")
-        context = getattr(error, "ctx", None)
-        where = context.command_path if context is not None else PROGRAM
+        message = message.replace(": Value error, ", ": ").partition(", unable to parse")[0]
+        if ": Input should be" in message:
+            cause: Any = error.__cause__
+            value = shown(cause.errors()[0]["input"])
+            message = message.replace(": Input should be", f": {value} must be")
+        context = getattr(error, "ctx", None)  # none if an option has no value
+        command = next((each for each in (" ".join(argv[:2]), *argv[:1]) if each in EXAMPLES), "")
+        where = context.command_path if context is not None else f"{PROGRAM} {command}".rstrip()
         see = f" See `{where} --help`." if message.endswith("?") else f"; see `{where} --help`."
         Output().error(f"{message}{see}")
         return STOPPED

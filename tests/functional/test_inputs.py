@@ -250,7 +250,7 @@ async def test_a_media_that_is_a_link_is_asked_for_once(here: World) -> None:
         ({"session": "x"}, "session is of the type str, not ClientSession"),
         ({"base_url": 5}, "base_url is of the type int, not str"),
         ({"token": TOKEN.encode()}, "The API token is of the type bytes; pass it as a text"),
-        ({"concurrency": "4"}, "concurrency is '4'; it must be 1 or more"),
+        ({"concurrency": "4"}, "concurrency is '4'; it must be a whole number, 1 or more"),
         ({"max_uploads": "4"}, "max_uploads is '4'"),
         ({"rate_limit": "4"}, "rate_limit is '4'"),
     ],
