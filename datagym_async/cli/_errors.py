@@ -62,6 +62,8 @@ _OTHERS: Final[Mapping[str, str]] = {
     'images=..., "link", "copy" or "download"': "--images link, copy or download",
     "images=...": "--images",
     "exact=False": "--no-exact",
+    "search='": "--search '",
+    "give the option skip_signature=true": "add --store-option skip_signature=true",
 }
 # What the errors of the client say is meant for code; these two are put in the words of a shell.
 _REFUSED: Final[Mapping[type[DataGymError], str]] = {
@@ -134,16 +136,17 @@ def status_of(error: BaseException) -> int:
 def hint_in_shell_words(sentence: str) -> str:
     """Return a sentence with its hints at options replaced by flags.
 
-    A hint is written as an argument (``name="relative"``, ``fresh=True``), or begins a message
-    about a wrong value (``labels is 'x'; it must be ...``); other words may be names of files.
+    A hint is written as an argument (``name="relative"``, ``fresh=True``), begins a message about
+    a wrong value (``labels is 'x'; it must be ...``), or names a limit at which a run stopped;
+    other words may be names of files.
     """
     flags, pattern = _hints()
 
     def said(found: re.Match[str]) -> str:
         if (other := _OTHERS.get(found[0])) is not None:
             return other
-        if (wrong := found["wrong"]) is not None:
-            return flags[wrong]
+        if (alone := found["wrong"] or found["limit"]) is not None:
+            return flags[alone]
         value = found["value"]
         return f"{flags[found['name']]} {value}" if value else flags[found["name"]]
 
@@ -191,5 +194,6 @@ def _hints() -> tuple[Mapping[str, str], re.Pattern[str]]:
     said = " is .*; (?:it must be|give) | (?:is the template|has no effect) "
     said += "| holds .*; (?:a pattern|its steps) "
     wrong = rf"^(?P<wrong>{names})(?={said})"
+    limit = rf"(?<=It stopped at )(?P<limit>{names})(?=: )"
     others = "|".join(map(re.escape, _OTHERS))
-    return flags, re.compile(rf"\b(?:{others}|{argument}|{wrong})", re.DOTALL)
+    return flags, re.compile(rf"\b(?:{others}|{argument}|{wrong}|{limit})", re.DOTALL)

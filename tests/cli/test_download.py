@@ -236,7 +236,7 @@ def test_a_limit_ends_the_run(at_service: Cli, tmp_path: Path) -> None:
     ran = at_service("download", tmp_path / "out", "-d", "Photos", "--max-files", 2)
 
     assert ran.status == 1
-    assert "It stopped at max_files: 2 were fetched." in ran.out
+    assert "It stopped at --max-files: 2 were fetched." in ran.out
     assert len(images_in(tmp_path / "out")) == 2
 
 

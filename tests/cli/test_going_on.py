@@ -56,7 +56,7 @@ def test_the_same_command_finishes(at_service: Cli, many: Path) -> None:
     """Stopped by a limit: status 1, named; the same command does the rest and nothing twice."""
     first = upload(at_service, many, "--max-files", "20")
     assert first.status == 1
-    assert "It stopped at max_files: 20 were sent" in first.out
+    assert "It stopped at --max-files: 20 were sent" in first.out
     assert "The same command resumes" in first.err
     second = upload(at_service, many, "--json")
     counts = {name: second.document[name] for name in ("planned", "uploaded", "skipped", "resumed")}

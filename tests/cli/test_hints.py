@@ -93,6 +93,9 @@ def test_no_text_on_the_command_line_names_an_argument() -> None:
         ("prepare holds 'x'; its steps are orientation", "--prepare holds 'x'; its steps"),
         ("max_upload_rate is 0; give bytes a second", "--bwlimit is 0; give bytes"),
         ("name it with format=...: yolo", "name it with --format: yolo"),
+        ("3 sent. It stopped at max_files: 3 were sent.", "stopped at --max-files: 3 were"),
+        ("or give the option skip_signature=true to", "or add --store-option skip_signature=true"),
+        ("search='a*' holds characters", "--search 'a*' holds"),
         ("it has more than 5 bytes; max_bytes=... sets the limit", "more than this"),
     ],
 )
