@@ -288,7 +288,7 @@ class Importer:
                     " way, is not known"
                 )
             error.add_note(note)
-            if isinstance(error, asyncio.CancelledError):
+            if isinstance(error, asyncio.CancelledError) and (self._stored or self._in_flight):
                 _log.warning("An import was cancelled: %s", note)
             raise
 

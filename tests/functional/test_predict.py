@@ -262,7 +262,7 @@ async def test_images_that_cannot_be_loaded_or_do_not_fit_are_named() -> None:
         assert await there.held() == there.wanted | {"01.jpg": [], "04.jpg": []}
 
 
-async def test_a_model_that_is_unfit_ends_the_run() -> None:
+async def test_a_model_that_is_unfit_ends_the_run(caplog: pytest.LogCaptureFixture) -> None:
     """It fails at each of the first images, or cannot be loaded: the rest is not asked for."""
 
     def model(samples: Sequence[Sample]) -> list[object]:
@@ -279,6 +279,7 @@ async def test_a_model_that_is_unfit_ends_the_run() -> None:
         assert not report.complete
         with pytest.raises(TransferError, match="setup raised OSError: no weights"):
             await there.predict(setup=setup)
+        assert "import was cancelled" not in caplog.text  # nothing was stored or sent
 
 
 async def test_images_that_failed_before_do_not_make_a_model_unfit(tmp_path: Path) -> None:
