@@ -102,7 +102,7 @@ async def test_the_first_program_runs(tmp_path: Path) -> None:
         )
         output, errors = await process.communicate()
 
-    copies = [path.read_bytes() for path in tmp_path.glob("copy-of-*")]
+    copies = [path.read_bytes() for path in (tmp_path / "copy").glob("*.jpg")]
     assert (process.returncode, errors.decode()) == (0, "")
     assert b"1 uploaded" in output
     assert copies == [jpeg(5000)]
