@@ -76,5 +76,5 @@ def logout(
     if not yes and not invocation.output.ask(f"Delete the profile {', '.join(gone) or 'nothing'}?"):
         return WELL
     change_profiles(lambda known: {each: known[each] for each in known if each not in gone})
-    invocation.output.outcome({"deleted": gone}, f"Forgotten: {', '.join(gone) or 'nothing'}.")
+    invocation.output.outcome({"deleted": gone}, f"Deleted: {', '.join(gone) or 'nothing'}.")
     return WELL

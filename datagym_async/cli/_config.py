@@ -34,7 +34,7 @@ FileArgument = Annotated[
 BackupFolder = Annotated[
     Path, flag("--backup-folder FOLDER", "Where the backup goes, in a new folder of its own.")
 ]
-NoBackup = Annotated[bool, flag("--no-backup", "Save nothing before labels are destroyed.")]
+NoBackup = Annotated[bool, flag("--no-backup", "Save nothing before labels are deleted.")]
 
 _BACKUPS = Path("datagym-backups")
 
@@ -250,7 +250,7 @@ def _replace(
         if backup is None:
             output.warning("No backup is made (--no-backup).")
         invocation.require_consent(
-            yes=yes, danger="Replacing a label configuration destroys labels. "
+            yes=yes, danger="Replacing a label configuration deletes labels. "
         )
         if not yes and not output.ask(f"Replace the label configuration of {project.name!r}?"):
             return WELL

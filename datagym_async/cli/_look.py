@@ -305,7 +305,7 @@ def gallery(
     except (KeyboardInterrupt, asyncio.CancelledError):
         shown.warning("Interrupted; the same command makes the gallery again.")
         return INTERRUPTED
-    _warn(invocation, [f"not in the gallery: {each}" for each in made.problems], made.failed)
+    _warn(invocation, [f"cannot be shown: {each}" for each in made.problems], made.failed)
     for line in made.notes:
         shown.warning(line)
     shown.outcome(plain(made), str(made))

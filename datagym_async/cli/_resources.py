@@ -63,10 +63,10 @@ def detach(
 
     The images stay. It asks first; --yes skips the question.
     """
-    invocation.require_consent(yes=yes, danger="Detaching destroys tasks and labels. ")
+    invocation.require_consent(yes=yes, danger="Detaching deletes tasks and labels. ")
     found = with_client(invocation, lambda client: _both(client, dataset, project, whole=True))
     if not yes and not invocation.output.ask(
-        f"Detaching {found[0].name!r} from {found[1].name!r} destroys its tasks there "
+        f"Detaching {found[0].name!r} from {found[1].name!r} deletes its tasks there "
         f"(up to {len(found[0].media):,}) and all their labels. Detach it?"
     ):
         return WELL

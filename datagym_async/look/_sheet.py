@@ -13,7 +13,7 @@ import attrs
 
 from datagym_async._checks import by_annotation, within
 from datagym_async._files import replaced_file
-from datagym_async._printable import printable
+from datagym_async._printable import counted, printable
 from datagym_async._runs._engine import Patience, check_reachable
 from datagym_async._runs._images import in_turn
 from datagym_async._threads import in_thread
@@ -89,7 +89,7 @@ class Choice:
             if self.query:
                 wanted.append(f"{self.query!r} in its name")
             raise ConfigurationError(
-                f"None of the {len(looked.subjects):,} images of {looked.title} has "
+                f"None of {counted(len(looked.subjects), 'image')} of {looked.title} has "
                 + " and ".join(wanted)
                 + (f" (there are {'; '.join(there)})" if there else "")
             )

@@ -269,7 +269,7 @@ class ConfigBackup:
 
 @attrs.frozen(kw_only=True)
 class ConfigStakes:
-    """What clearing a label configuration would destroy.
+    """What clearing a label configuration would delete.
 
     Args:
         tasks: Number of tasks of the project, in any state.
@@ -289,5 +289,5 @@ class ConfigStakes:
         begun = f", {counted(self.unfinished, 'begun task')}" if self.unfinished else ""
         return (
             f"This affects {finished}{begun}, of {counted(self.tasks, 'task')} in all. All labels "
-            "are destroyed at the service, and finished tasks go back to waiting."
+            "are deleted at the service, and finished tasks go back to waiting."
         )

@@ -125,7 +125,7 @@ SAID: list[tuple[object, str]] = [
         models.ConfigStakes(tasks=9, finished=2, labels=1, unfinished=3),
         (
             "This affects 2 finished tasks with 1 label, 3 begun tasks, of 9 tasks in all. All "
-            "labels are destroyed at the service, and finished tasks go back to waiting."
+            "labels are deleted at the service, and finished tasks go back to waiting."
         ),
     ),
     (DOWNLOADED, f"downloaded: {SHOWN}"),

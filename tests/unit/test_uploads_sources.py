@@ -350,9 +350,9 @@ def test_an_unknown_header_is_said_with_those_that_are_known(photos: Path) -> No
 
     assert found.whole_source
     assert found.refusal == (
-        f"{path}, line 1: none of its columns ('ident', 'label') contains images; call the one "
-        "with the paths path, and one with names name; known: path, file, filename, file_path, "
-        "image, image_path, image_name, source, url, image_url."
+        f"{path}, line 1: none of its columns ('ident', 'label') contains images; give the column "
+        "of the paths one of the titles path, file, filename, file_path, image, image_path, "
+        "image_name, source, url, image_url."
     )
 
 

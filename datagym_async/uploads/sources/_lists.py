@@ -244,8 +244,8 @@ def _parse_csv(lines: Iterator[tuple[int, str]], folder: Path) -> Iterator[Line]
             if not _is_content(row[0].strip(), folder):
                 titles = ", ".join(map(quoted, row[:5]))
                 wrong = (
-                    f"none of its columns ({titles}) contains images; call the one with the paths "
-                    f"path, and one with names name; known: {KNOWN}."
+                    f"none of its columns ({titles}) contains images; give the column of the "
+                    f"paths one of the titles {KNOWN}."
                 )
                 yield Line(rows.line_num, wrong=wrong, wrong_list=True)
                 return
