@@ -105,7 +105,7 @@ class Limits:
     def outgoing(self, lane: Lane, body: Body) -> Body:
         """Return a body that notes its reading time, and keeps the pace if it is a file upload."""
         pacer = self._pacer if lane is _UPLOAD else None
-        if pacer is None and body.open is None:
+        if pacer is None and body.is_at_hand:
             return body
         return watched(body, pacer=pacer, waited=self.waited)
 
@@ -338,7 +338,7 @@ def watched(body: Body, *, pacer: Pacer | None, waited: Waited) -> Body:
         async with body.open() as source:
             yield _Outgoing(source, pacer, waited)
 
-    return attrs.evolve(body, open=opened, data=None)
+    return attrs.evolve(body, open=opened, data=None, pages=None)
 
 
 @attrs.define

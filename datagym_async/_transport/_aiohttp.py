@@ -16,6 +16,7 @@ import attrs
 from multidict import CIMultiDict
 from yarl import URL
 
+from datagym_async._threads import in_thread
 from datagym_async._transport._base import (
     FAILURES,
     Deadline,
@@ -300,12 +301,14 @@ class AiohttpTransport:
 
     async def exchange(self, request: Request) -> Response:
         body = request.body
-        if body is not None and body.data is None:
+        if body is not None and body.pages is not None and body.pages.are_old():
+            await in_thread(body.pages.look_again)
+        if body is not None and not body.is_at_hand:
             async with self.send(request) as streamed:
                 return await streamed.whole(request)
         # Nearly all requests go this way: nothing is opened, so nothing has to be closed.
         until = self._patience.until(request)
-        sent = None if body is None else BodyInMemory(body.data or b"")
+        sent = None if body is None else BodyInMemory(body.data or b"", body.pages)
         answer = await self._start(request, until, sent)
         try:
             most = bound_of(request, answer.status)
@@ -351,7 +354,7 @@ class AiohttpTransport:
         try:
             with self._patience.for_answer(body, until):
                 # Not in a variable: what aiohttp has shows the fields that were sent.
-                direct = self._direct
+                direct = None if isinstance(body, StreamedBody) else self._direct
                 if direct is not None and (head := direct.head(request)) is not None:
                     sent = cast("BodyInMemory | None", body)
                     answer = await direct.start(

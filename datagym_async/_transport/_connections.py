@@ -14,7 +14,9 @@ from __future__ import annotations
 import asyncio
 import os
 import select
+import socket
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NoReturn, cast
@@ -26,12 +28,14 @@ if TYPE_CHECKING:
     from aiohttp.abc import AbstractStreamWriter
     from aiohttp.connector import Connection
 
+    from datagym_async._wire._pages import Pages
+
 # A body in memory is sent in slices, and the last one only after the others have left, so that we
 # know if it was cut short. Each slice takes a turn of the event loop.
 _SLICE = 1024 * 1024
 # Up to this size it is sent together with the headers: two packets cost more than the copy that
 # some event loops make.
-_ALL_AT_ONCE = 256 * 1024
+ALL_AT_ONCE = 256 * 1024
 LONGEST_FIELD = 64 * 1024
 """Bytes of a header field that are read: gateways set cookies of more than aiohttp's 8 kB."""
 _SHORT = 4096
@@ -39,6 +43,7 @@ _SHORT = 4096
 _MOST_HEADS = 16
 # Only Linux reports it; on other systems the event loop does, one turn later.
 _HUNG_UP: int = getattr(select, "POLLRDHUP", 0)
+_CORK: int = getattr(socket, "TCP_CORK", 0)
 
 
 def _nothing() -> None:
@@ -85,17 +90,27 @@ class OnAiohttp(aiohttp.Payload):
 
 
 class BodyInMemory(OutgoingBody):
-    __slots__ = ("data",)
+    """A body that is all there, in our memory or in `pages` of the system."""
 
-    def __init__(self, data: bytes) -> None:
+    __slots__ = "data", "pages", "size"
+
+    def __init__(self, data: bytes, pages: Pages | None = None) -> None:
         # Written out: one is made for each of many small uploads.
-        self.whole = not data
-        self.goes_with_head = len(data) <= _ALL_AT_ONCE
+        self.size = size = len(data) if pages is None else pages.left
+        self.whole = not size
+        self.goes_with_head = size <= ALL_AT_ONCE
         self.failure = None
         self.when_sent = _nothing
         self.data = data
+        self.pages = pages
+
+    def load(self) -> None:
+        """Take into our memory what is left of the pages."""
+        if self.pages is not None:
+            self.data, self.pages = self.pages.rest(), None
 
     async def write(self, writer: AbstractStreamWriter) -> None:
+        self.load()
         if self.goes_with_head:
             # Set before the last piece is handed over, since the rest is not in our hands.
             self.whole = True
@@ -110,7 +125,7 @@ class BodyInMemory(OutgoingBody):
     def slices(self) -> Iterator[memoryview]:
         """Yield a large body in slices; it counts as sent when the last one is asked for."""
         view = memoryview(self.data)
-        end = max(0, len(view) - _ALL_AT_ONCE)
+        end = max(0, len(view) - ALL_AT_ONCE)
         for start in range(0, end, _SLICE):
             yield view[start : min(start + _SLICE, end)]
         self.whole = True
@@ -173,34 +188,53 @@ class OneAnswer(ResponseHandler):
         self._heads: dict[bytes, tuple[Any, int]] = {}
         self._latest: tuple[Any, aiohttp.StreamReader] | None = None
         self._poll: select.poll | None = None
-        # The socket, if its transport would copy several pieces into one before it writes them, as
-        # that of asyncio does before Python 3.12.
-        self._gathering: int | None = None
+        # That of the connection, if what is written goes into it as it is, without TLS.
+        self._socket: socket.socket | None = None
+        # Whether the transport would copy several pieces into one before it writes them, as that of
+        # asyncio does before Python 3.12.
+        self._joins = False
         self._parser_is_of_head: bool | None = None  # None: aiohttp's session has made it
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        socket = transport.get_extra_info("socket")
-        if socket is not None and _HUNG_UP:
+        under = transport.get_extra_info("socket")
+        if under is not None and _HUNG_UP:
             self._poll = select.poll()
-            self._poll.register(socket.fileno(), _HUNG_UP)
-        joins = getattr(type(transport), "writelines", None) is asyncio.WriteTransport.writelines
-        if socket is not None and joins and hasattr(os, "writev"):
-            self._gathering = socket.fileno()
+            self._poll.register(under.fileno(), _HUNG_UP)
+        if hasattr(os, "writev") and transport.get_extra_info("sslcontext") is None:
+            self._socket = under
+        usual = asyncio.WriteTransport.writelines
+        self._joins = getattr(type(transport), "writelines", None) is usual
 
     def send(self, secret: Hidden, head: bytes, data: bytes) -> None:
         """Write a whole request; no variable of a frame holds the secret part of its head."""
         transport, sent = self.transport, 0
         assert transport is not None  # noqa: S101 -- who sends has looked
-        if self._gathering is not None and not transport.get_write_buffer_size():
-            try:
-                sent = os.writev(self._gathering, (secret.value, head, data))
-            except OSError:
-                sent = 0  # the transport gets the same error, or waits
+        if self._joins and self._socket is not None and not transport.get_write_buffer_size():
+            with suppress(OSError):  # the transport gets the same error, or waits
+                sent = os.writev(self._socket.fileno(), (secret.value, head, data))
         if not sent:
             transport.writelines((secret.value, head, data))
         elif sent < len(secret.value) + len(head) + len(data):
             transport.write(memoryview(b"".join((secret.value, head, data)))[sent:])
+
+    def begin(self, secret: Hidden, head: bytes, pages: Pages) -> bool:
+        """Write a head, and of a body what the socket takes at once; False if it takes no pages."""
+        transport, under, sent = self.transport, self._socket, 0
+        if under is None or not _CORK or transport is None or transport.get_write_buffer_size():
+            return False
+        size = len(secret.value) + len(head)
+        with suppress(OSError):  # the transport gets the same error, or waits
+            # Held back until the body follows: a packet of its own would wake the receiver up.
+            under.setsockopt(socket.IPPROTO_TCP, _CORK, 1)
+            sent = os.writev(under.fileno(), (secret.value, head))
+            if sent == size:
+                pages.move(under.fileno())
+        if sent < size:
+            transport.write(memoryview(b"".join((secret.value, head)))[sent:])
+        with suppress(OSError):
+            under.setsockopt(socket.IPPROTO_TCP, _CORK, 0)
+        return True
 
     def is_hung_up(self) -> bool:
         """Return whether the other side has closed, also where the event loop does not know yet."""

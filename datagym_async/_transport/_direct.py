@@ -27,6 +27,7 @@ from yarl import URL
 
 from datagym_async._printable import logger
 from datagym_async._transport._connections import (
+    ALL_AT_ONCE,
     BodyInMemory,
     Connector,
     Hidden,
@@ -153,16 +154,9 @@ class Direct:
         return cls(http, base_url, keep_alive)
 
     def head(self, request: Request) -> Head | None:
-        """Return what goes before a body, or None for the usual path.
-
-        That is for bodies that are read while they are sent, and for texts that a head cannot hold.
-        """
+        """Return what goes before a body, or None if a text needs the usual path."""
         body = request.body
-        kind = None
-        if body is not None:
-            if body.data is None:
-                return None
-            kind = body.content_type
+        kind = None if body is None else body.content_type
         route = (request.method, request.path, kind)
         if route != self._route or request.query:
             path = self._path + request.path
@@ -202,7 +196,7 @@ class Direct:
         limits: aiohttp.ClientTimeout,  # for opening a connection
     ) -> DirectAnswer:
         """Send a request, and return its open answer; errors are those of aiohttp's session."""
-        may_repeat = method in _REPEATED
+        may_repeat = method in _REPEATED and (body is None or body.pages is None)
         while True:
             connection = self.kept.taken(may_repeat=may_repeat)
             if connection is None:
@@ -217,15 +211,24 @@ class Direct:
                 # Joined in the call, so that no variable of a frame holds the token. An empty body
                 # is not passed on: from Python 3.12 on, asyncio sends an empty piece for ever.
                 # (`whole` is true of one that is sent again, too.)
-                if body is None or not body.data:
+                if body is None or not body.size:
                     transport.write(head[0].value + head[1])
-                elif body.goes_with_head:
-                    # Set before it is handed over, since the rest is not in our hands.
-                    body.whole = True
-                    protocol.send(*head, body.data)
                 else:
-                    transport.write(head[0].value + head[1])
-                    writing = self._loop.create_task(_write(protocol, body))
+                    is_begun = body.pages is not None and protocol.begin(*head, body.pages)
+                    body.load()  # what the socket did not take, usually nothing
+                    if is_begun and len(body.data) <= ALL_AT_ONCE:
+                        body.whole = True
+                        if body.data:
+                            transport.write(body.data)
+                        body.when_sent()
+                    elif not is_begun and body.goes_with_head:
+                        # Set before it is handed over, since the rest is not in our hands.
+                        body.whole = True
+                        protocol.send(*head, body.data)
+                    else:
+                        if not is_begun:
+                            transport.write(head[0].value + head[1])
+                        writing = self._loop.create_task(_write(protocol, body))
                 while True:
                     message, content = await protocol.read()
                     if not 100 <= message.code <= 199 or message.code == 101:

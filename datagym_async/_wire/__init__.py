@@ -1,6 +1,7 @@
 """The service's protocol without I/O, in reading order.
 
 - `_messages`: a request, its body's recipe, and the answer; bounds of answers.
+- `_pages`: the bytes of a file as a body, on their way through a pipe instead of our memory.
 - `_routes`: every call of the API as a function that gives its request.
 - `_codec`: turns a good answer into a model, or into one error that says where it differs: the
   converter of the models, and the service's names of their fields.
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
         Request,
         Response,
     )
+    from datagym_async._wire._pages import Pages, Pipes
     from datagym_async._wire._redact import Cleaner, HiddenField, Secret, Secrets, redact
     from datagym_async._wire._routes import raw_request
 else:
@@ -64,6 +66,7 @@ else:
         _errors="DETAILS SENTENCES STATUSES decode_error",
         _messages="BINARY_TYPE Body JSON_TYPE Lane MAX_BITMAP MAX_DOCUMENT MAX_ERROR MAX_VALUE"
         " Replay Request Response",
+        _pages="Pages Pipes",
         _routes="raw_request",
         _redact="Cleaner HiddenField Secret Secrets redact",
     )

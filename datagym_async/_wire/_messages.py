@@ -6,9 +6,12 @@ import enum
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from types import MappingProxyType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
+
+if TYPE_CHECKING:
+    from datagym_async._wire._pages import Pages  # noqa: TC004 -- nobody asks attrs for the type
 
 JSON_TYPE = "application/json"
 # Explicit, because a form type would make the service's login filter swallow the body.
@@ -53,6 +56,13 @@ class Body:
     """The whole body if it is in memory; `open` is then not used."""
     again: Callable[[], Body] | None = attrs.field(default=None, eq=False)
     """Makes the same body in another process, and can be pickled; None if it is in memory."""
+    pages: Pages | None = attrs.field(default=None, repr=False)
+    """The whole body for one attempt, as long as there are `left`; after that `open` is used."""
+
+    @property
+    def is_at_hand(self) -> bool:
+        """Return whether it can be sent at once, without waiting for its source."""
+        return self.open is None or (self.pages is not None and self.pages.left > 0)
 
     @classmethod
     def of_bytes(cls, data: bytes, *, content_type: str = BINARY_TYPE) -> Body:

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from aiofiles.threadpool.binary import AsyncBufferedReader
 
     from datagym_async._transport import StreamedResponse
+    from datagym_async._wire._pages import Pages
 
 
 T = TypeVar("T")
@@ -432,14 +433,16 @@ CHUNK_SIZE = 1024 * 1024
 """Bytes read at once: chunks of 64 KiB in a thread cost 3 times the CPU (measured)."""
 
 
-def file_body(path: str | os.PathLike[str], size: int) -> Body:
+def file_body(path: str | os.PathLike[str], size: int, pages: Pages | None = None) -> Body:
     """Return the body that sends a file in chunks of about 1 MiB, opened again for each attempt.
+
+    The first attempt sends its `pages`, if they are given.
 
     Sending it raises `FileChangedError` if the file is not of that size in bytes, vanishes, grows,
     shrinks or is written to meanwhile: before the last chunk, so that the service stores nothing.
     """
     again = partial(file_body, str(path), size)
-    return Body(size=size, open=partial(_open_body, Path(path), size), again=again)
+    return Body(size, open=partial(_open_body, Path(path), size), again=again, pages=pages)
 
 
 def _body_of(path: Path) -> Body:

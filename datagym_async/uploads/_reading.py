@@ -30,10 +30,11 @@ import attrs
 from datagym_async._files import READ_FLAGS, TOO_MANY_OPEN, check_regular
 from datagym_async._printable import printable, words_of
 from datagym_async._runs._disk import refusal
-from datagym_async._runs._images import Prepared, Steps, decode
+from datagym_async._runs._images import JPEG, Prepared, Steps, decode
 from datagym_async._runs._stores import Stores, identity_of, is_stored
 from datagym_async._threads import in_thread
 from datagym_async._wire._messages import Body
+from datagym_async._wire._pages import LEAST, MOST, Pages
 from datagym_async.exceptions import DataGymError, StoreError
 from datagym_async.resources._media import file_body
 from datagym_async.uploads._screening import (
@@ -71,6 +72,7 @@ PORTION_SECONDS = 0.02
 """Time after which a slow disk's portion is handed out as it is: nobody waits for the rest."""
 LONG_HEAD = 4096
 """First bytes that are read of a larger one: they contain its EXIF orientation."""
+LONGER_HEAD = 64 << 10  # with a small picture in its EXIF, and a profile of its colours
 DECODERS = min(8, os.cpu_count() or 1)
 """Images decoded at once, where they are; also the items of a portion then."""
 USUAL = Screening()
@@ -92,7 +94,7 @@ def next_portion(
     for planned in waiting[: DECODERS if is_decoding else most[0]]:
         portion.append(read(planned, screening, archives))
         body = planned.body
-        if body is not None and body.data is not None:
+        if body is not None and body.is_at_hand:
             weight += body.size
         if weight >= most[1] or monotonic() > until:
             break
@@ -292,14 +294,16 @@ def _read_file(planned: Planned, path: str, screening: Screening) -> None:
     # Without a file object: each of its calls releases the interpreter lock and has to get it back.
     # The size of a regular file that its folder had, if nobody keeps its time.
     listed = None if planned.mtime is None or screening.keeps_times else planned.size
-    size, head, whole, mtime = listed or 0, b"", None, planned.mtime
+    size, head, whole, mtime, pages = listed or 0, b"", None, planned.mtime, None
     is_likely = path.lower().endswith(IMAGE_ENDINGS)
     try:
         file = os.open(path, READ_FLAGS)
         try:
             if listed is not None and is_likely and listed <= screening.small:
-                head = whole = _read_whole(file, listed)  # one call less than below
-            if whole is None or len(whole) != listed:
+                pages = _in_pages(planned, file, listed, mtime, screening)
+                if pages is None:
+                    head = whole = _read_whole(file, listed)  # one call less than below
+            if pages is None and (whole is None or len(whole) != listed):
                 found = os.fstat(file)
                 # A file may have become a pipe since it was planned.
                 check_regular(path, found.st_mode)
@@ -307,8 +311,10 @@ def _read_file(planned: Planned, path: str, screening: Screening) -> None:
                     os.lseek(file, 0, os.SEEK_SET)
                 size, whole, mtime = found.st_size, None, found.st_mtime_ns
                 if size <= screening.small and is_likely:
-                    # Read as a whole before its first bytes are checked.
-                    head = whole = _read_whole(file, size)
+                    pages = _in_pages(planned, file, size, mtime, screening)
+                    if pages is None:
+                        # Read as a whole before its first bytes are checked.
+                        head = whole = _read_whole(file, size)
                 else:
                     head = os.read(file, HEAD_SIZE if size <= screening.small else LONG_HEAD)
                     if size <= screening.small and not screening.of_head(size, head):
@@ -322,14 +328,41 @@ def _read_file(planned: Planned, path: str, screening: Screening) -> None:
         outcome = Outcome.REJECTED if is_of_file else Outcome.FAILED
         planned.reject(refusal(path, error), outcome)
         return
-    content = whole if whole is not None else lambda: (file_body(path, size), None)
-    _screen(planned, size, head, content, screening)
+    if pages is not None:
+        planned.body = file_body(path, size, pages)
+        planned.is_changed, planned.size = planned.size != size, size
+    else:
+        content = whole if whole is not None else lambda: (file_body(path, size), None)
+        _screen(planned, size, head, content, screening)
     if planned.verdict is not None and is_archive(path):
         planned.reject(
             f"{planned.verdict.reason} Its members are uploaded if it is named as a source."
         )
     if planned.verdict is None and planned.mtime != mtime:
         planned.is_changed, planned.mtime = True, mtime
+
+
+def _in_pages(
+    planned: Planned, file: int, size: int, mtime: int | None, screening: Screening
+) -> Pages | None:
+    """Return the bytes of an open JPEG that is sent without being read, or None.
+
+    A PNG is checked to its end, so it is read.
+    """
+    pipes, most = screening.pipes, screening.max_bytes
+    if pipes is None or mtime is None or planned.verdict is not None or not LEAST <= size <= MOST:
+        return None
+    if most is not None and size > most:
+        return None
+    with suppress(OSError):  # it may have become something else; whoever reads it will say so
+        for length in (LONG_HEAD, LONGER_HEAD):
+            head = os.pread(file, length, 0)
+            if not head.startswith(JPEG):
+                break
+            reason, planned.is_turned = screening.look(head)
+            if not reason:
+                return pipes.filled(file, size, str(planned.item.content), mtime)
+    return None
 
 
 def _read_whole(file: int, size: int) -> bytes:

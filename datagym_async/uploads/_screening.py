@@ -18,6 +18,7 @@ import attrs
 
 from datagym_async._printable import quoted
 from datagym_async._runs._images import CONVERTIBLE, JPEG, other_kind
+from datagym_async._wire._pages import Pipes
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.models._names import MAX_NAME_LENGTH, encode_name
 
@@ -46,6 +47,7 @@ class Screening:
     converts: bool = False  # other kinds of images, before they are sent
     small: int = SMALL  # bytes up to which a file is read whole
     keeps_times: bool = True  # of files: a journal knows them by these
+    pipes: Pipes | None = None  # for files that are sent without being read
 
     def of_head(self, size: int, head: bytes) -> str:
         """Return why an image is rejected by its size and first bytes, or an empty text."""

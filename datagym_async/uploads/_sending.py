@@ -126,6 +126,8 @@ class Sender:
 
     def _refused(self, work: Planned, error: Exception, dataset_id: str, seconds: float) -> Sent:
         self._judge(error)
+        if work.body is not None and work.body.pages is not None:
+            work.body.pages.drop()  # if no attempt has come to its body
         skips = self._config.skip_existing
         result = of_error(work, error, dataset_id, seconds=seconds, skip_existing=skips)
         is_lost = work.body is not None and isinstance(error, APIError) and error.unknown

@@ -26,6 +26,7 @@ from datagym_async._runs._engine import BulkRun, DatasetLookup, MediaUploads
 from datagym_async._runs._options import DRAIN_SECONDS, Stops
 from datagym_async._runs._text import counted, size
 from datagym_async._threads import in_thread
+from datagym_async._wire._pages import Pipes
 from datagym_async.exceptions import APIError, ClientClosedError, StoreError, TransferError
 from datagym_async.uploads._config import AUTO, UploadConfig, rules_of
 from datagym_async.uploads._feeder import Feeder, Work
@@ -95,10 +96,14 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
         sent_elsewhere: bool = False,
     ) -> None:
         self._config = config = config or UploadConfig()
-        self._rules = rules_of(config)
+        rules = rules_of(config)
+        self._pipes = Pipes()
+        screening = rules.screening
         if sent_elsewhere:
-            screening = attrs.evolve(self._rules.screening, small=0)
-            self._rules = attrs.evolve(self._rules, screening=screening)
+            screening = attrs.evolve(screening, small=0)
+        elif rules.steps is None and screening.check != "decode":  # nobody else needs the bytes
+            screening = attrs.evolve(screening, pipes=self._pipes)
+        self._rules = attrs.evolve(rules, screening=screening)
         super().__init__(None if meters is None else meters.lane, config.concurrency, config)
         self._media = media
         self._dataset_id = dataset_id
@@ -161,6 +166,7 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
     async def _close(self, *, complete: bool) -> None:
         self._observer.close()
         in_flight = frozenset(self._sender.in_flight)
+        self._pipes.close()
         try:
             if self._prober is not None:
                 await self._prober.aclose()

@@ -10,7 +10,7 @@ import os
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 
@@ -285,3 +285,37 @@ async def test_an_unreachable_service_is_the_plain_error() -> None:
     async with DataGymClient(TOKEN, address, retry=RetryPolicy.none()) as client:
         with pytest.raises(APIConnectionError):
             await client.upload("d", [UploadItem("a", b"x")])
+
+
+@pytest.mark.parametrize("check", ["structure", "decode"])
+@pytest.mark.parametrize("journalled", [False, True])
+async def test_photos_in_pages_arrive_as_they_are(
+    client: DataGymClient,
+    dataset_id: str,
+    tmp_path: Path,
+    journalled: bool,
+    check: Literal["structure", "decode"],
+) -> None:
+    """From 32 kB on they are not read, if nobody else wants their bytes; the server has them all.
+
+    More of them than there are pipes, sent by many workers.
+    """
+    sizes = [20_000, 40_000, 200_000, 300_000, 970_000, 1_200_000]
+    contents = {
+        f"{number:03}.jpg": jpeg(2_000, seed=number) + bytes(sizes[number % len(sizes)])
+        for number in range(100)
+    }
+    (tmp_path / "photos").mkdir()
+    for name, content in contents.items():
+        (tmp_path / "photos" / name).write_bytes(content)
+    config = UploadConfig(
+        journal=tmp_path / "a.journal" if journalled else None, check=check, concurrency=24
+    )
+
+    report = await client.upload(dataset_id, tmp_path / "photos", config=config)
+
+    assert (report.uploaded, report.planned) == (100, 100)
+    assert report.bytes == sum(map(len, contents.values()))
+    assert await stored(client, dataset_id) == {
+        name: hashlib.sha1(content).hexdigest() for name, content in contents.items()
+    }

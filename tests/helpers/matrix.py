@@ -105,7 +105,8 @@ async def job(folder: Path, *, images: dict[str, bytes] | None = None) -> AsyncI
         images: The images instead.
     """
     good = images or {
-        name_of(number): jpeg(90_000 if number % 5 == 0 else 2_000, seed=number)
+        # Every fifth is sent without being read.
+        name_of(number): jpeg(2_000, seed=number) + bytes(0 if number % 5 else 88_000)
         for number in range(COUNT)
     }
     photos = folder / "photos"

@@ -10,6 +10,7 @@ import asyncio
 import gzip
 from typing import TYPE_CHECKING
 
+import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,11 +18,13 @@ from hypothesis import strategies as st
 from datagym_async._transport import AiohttpTransport, Timeout, check_base_url
 from datagym_async._wire import Body, Lane, Request
 from datagym_async.exceptions import APIConnectionError, DataGymError
+from tests.helpers.paged import paged_bodies
 from tests.helpers.raw_server import raw_server, read_request
 from tests.helpers.sentinel import TOKEN
 
 if TYPE_CHECKING:
     from asyncio import StreamReader, StreamWriter
+    from collections.abc import Callable
 
 STATUSES = ("200 OK", "201 Created", "204 No Content", "304 Not Modified", "404 Not Found", "500 X")
 BODIES = (b"", b"{}", b'{"key":"ex_x"}', b"x" * 70_000)
@@ -66,10 +69,17 @@ def requests(draw: st.DrawFn) -> Request:
     """Make a request up, as the routes make theirs."""
     method = draw(st.sampled_from(["GET", "HEAD", "POST", "PUT", "DELETE"]))
     if method in {"POST", "PUT"}:
-        body = Body.of_bytes(b"b" * draw(st.sampled_from([0, 10, 65_536, 65_537, 300_000])))
+        body = Body.of_bytes(b"b" * draw(st.sampled_from([0, 10, 65_536, 65_537, 600_000])))
         fields = {"X-filename": draw(st.sampled_from(["a.jpg", "a%20b.jpg", "x" * 200]))}
         return Request(method, "media/D/file", headers=fields, body=body, lane=Lane.UPLOAD)
     return Request(method, "task/P/list", query=draw(st.sampled_from([{}, {"state": "A B&c"}])))
+
+
+def in_pages(asked: Request, body_of: Callable[[bytes], Body]) -> Request:
+    """Return the same request, with the pages of a file as its body if it is an upload."""
+    if asked.method != "POST" or asked.body is None or not asked.body.data:
+        return asked
+    return attrs.evolve(asked, body=body_of(asked.body.data))
 
 
 async def exchanged(asked: list[Request], said: list[tuple[bytes, bool]]) -> list[Outcome]:
@@ -116,13 +126,19 @@ async def exchanged(asked: list[Request], said: list[tuple[bytes, bool]]) -> lis
     said=st.lists(answers(), min_size=1, max_size=4),
 )
 def test_both_ways_end_alike(asked: list[Request], said: list[tuple[bytes, bool]]) -> None:
-    """Outcome, kind of failure, and the bytes on the wire are those of aiohttp's session."""
+    """Outcome, kind of failure, and the bytes on the wire are those of aiohttp's session.
+
+    So are those of bodies in pages of the system.
+    """
     with pytest.MonkeyPatch.context() as patch:
         direct = asyncio.run(exchanged(asked, said))
+        with paged_bodies() as body_of:
+            paged = asyncio.run(exchanged([in_pages(each, body_of) for each in asked], said))
         patch.setenv("DATAGYM_TRANSPORT", "plain")
         plain = asyncio.run(exchanged(asked, said))
 
     assert direct == plain
+    assert direct == paged
 
 
 async def after_a_cancellation(moment: int, cut: int, size: int) -> tuple[bytes, int]:

@@ -29,7 +29,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("photos")
     (folder / "sub").mkdir()
     for number in range(30):
-        (folder / f"{number}.jpg").write_bytes(JPEG + b"x" * 100)
+        (folder / f"{number}.jpg").write_bytes(JPEG + b"x" * (100 if number % 2 else 40_000))
     for number in range(3):
         (folder / "sub" / f"large-{number}.jpg").write_bytes(JPEG + b"x" * 4_500_000)
     (folder / "list.txt").write_text(

@@ -19,6 +19,7 @@ SUBJECTS: Final = {
     "functional/test_bitmaps.py": {"_runs._engine", "exports._bitmaps"},
     "functional/test_look_browser.py": {"look._gallery", "look._pages"},
     "functional/test_predict.py": {"predict._run"},
+    "functional/test_transport_pages.py": {"_wire._pages", "resources._media"},
     "functional/test_upload_links.py": {"uploads._sending"},
     "functional/test_upload_prepare.py": {"_runs._images", "uploads._reading"},
     "fuzz.py": {"_runs._images", "downloads._manifest", "predict._run", "server._files"},
@@ -110,6 +111,7 @@ SUBJECTS: Final = {
     "unit/test_uploads_watch.py": {"_extras"},
     "unit/test_url_screening.py": {"resources._links"},
     "unit/test_wire_names.py": {"models._names"},
+    "unit/test_wire_pages.py": {"_wire._pages"},
     "unit/test_wire_routes.py": {"_wire._routes"},
 }
 """What each test may import of private modules: those that it tests."""

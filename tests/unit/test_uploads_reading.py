@@ -11,16 +11,19 @@ from typing import Literal
 
 import pytest
 
+from datagym_async._wire import Pipes
 from datagym_async.uploads import Outcome, UploadItem
 from datagym_async.uploads import _reading as reading
 from datagym_async.uploads.plan import Planned, Verdict
 from datagym_async.uploads.sources import Candidate, Screening
 from tests.helpers.fake_service import open_plan
-from tests.helpers.photos import SOUND_JPEG
+from tests.helpers.leaks import new_descriptors, open_descriptors
+from tests.helpers.photos import SOUND_JPEG, png
 
 SMALL = Screening().small
 
 JPEG = SOUND_JPEG
+needs_pages = pytest.mark.skipif(not hasattr(os, "splice"), reason="only Linux moves pages")
 
 
 def planned(path: Path, verdict: Verdict | None = None) -> Planned:
@@ -141,8 +144,9 @@ def test_a_file_that_changes_while_it_is_read_is_rejected(
     ],
 )
 @pytest.mark.parametrize("keeps_times", [True, False])
+@pytest.mark.parametrize("added", [100, 40_000])
 def test_a_file_is_read_as_it_is_now(
-    tmp_path: Path, now: bytes | str, reason: str, keeps_times: bool
+    tmp_path: Path, now: bytes | str, reason: str, keeps_times: bool, added: int
 ) -> None:
     """Where no journal keeps times, the listed size is enough only as long as it is right."""
     path = tmp_path / "a.jpg"
@@ -153,9 +157,12 @@ def test_a_file_is_read_as_it_is_now(
     else:
         assert isinstance(now, bytes)
         path.write_bytes(now)
-    listed = Planned(UploadItem(None, path), len(JPEG) + 100, mtime=1)
-
-    ready = reading.read(listed, Screening(keeps_times=keeps_times))
+    listed = Planned(UploadItem(None, path), len(JPEG) + added, mtime=1)
+    pipes = Pipes()
+    try:
+        ready = reading.read(listed, Screening(keeps_times=keeps_times, pipes=pipes))
+    finally:
+        pipes.close()
 
     if reason:
         assert ready.verdict is not None
@@ -166,6 +173,86 @@ def test_a_file_is_read_as_it_is_now(
     assert ready.body is not None
     assert ready.body.data == (now if len(now) <= SMALL else None)
     assert (ready.body.size, ready.size) == (len(now), len(now))
+
+
+PICTURE = b"x" * 40_000
+
+
+def commented(*sizes: int) -> bytes:
+    """Return a JPEG with comments of so many bytes in its header."""
+    comments = (b"\xff\xfe" + (size + 2).to_bytes(2, "big") + b"c" * size for size in sizes)
+    return JPEG[:2] + b"".join(comments) + JPEG[2:] + PICTURE
+
+
+@needs_pages
+@pytest.mark.parametrize(
+    ("name", "content", "way"),
+    [
+        ("a.jpg", JPEG + PICTURE, "pages"),
+        ("A.JPEG", commented(100), "pages"),
+        ("a.jpg", commented(60_000), "pages"),
+        ("a.png", JPEG + PICTURE, "pages"),  # the bytes decide, not the suffix
+        ("a.jpg", commented(60_000, 60_000), "memory"),
+        ("a.jpg", JPEG + b"x" * 10_000, "memory"),
+        ("a.jpg", JPEG + b"x" * (1 << 20), "memory"),
+        ("a.jpg", JPEG + b"x" * SMALL, "stream"),
+        ("a.png", png(50_000), "memory"),
+        ("a", JPEG + PICTURE, "memory"),
+    ],
+)
+@pytest.mark.parametrize("listed", ["", "size", "another size"])
+@pytest.mark.parametrize("keeps_times", [True, False])
+def test_a_jpeg_is_sent_without_being_read(
+    tmp_path: Path, name: str, content: bytes, way: str, listed: str, keeps_times: bool
+) -> None:
+    """From 32 kB to about 1 MB, once its header is known to be good, in any state of the plan."""
+    path, size = tmp_path / name, len(content)
+    path.write_bytes(content)
+    known = size if listed != "another size" else size - 1
+    asked = Planned(UploadItem(None, path), known, mtime=1 if listed else None)
+    pipes = Pipes()
+    try:
+        found = reading.read(asked, Screening(keeps_times=keeps_times, pipes=pipes))
+        assert (found.verdict, found.size) == (None, size)
+        assert found.body is not None
+        assert found.body.size == size
+        if way == "pages":
+            assert found.body.pages is not None
+            assert found.body.pages.rest() == content
+        else:
+            assert (found.body.pages, found.body.is_at_hand) == (None, way == "memory")
+            assert found.body.data == (content if way == "memory" else None)
+        assert found.body.data is None or way == "memory"
+        assert found.is_changed is (known != size or found.mtime != 1)
+    finally:
+        pipes.close()
+
+
+@needs_pages
+@pytest.mark.parametrize(
+    ("content", "options", "reason"),
+    [
+        (JPEG + PICTURE, {"max_bytes": 40_000}, "more than max_bytes (40,000)"),
+        (JPEG[:2] + b"\xff\xd9" + PICTURE, {}, "it is cut off in its header"),
+        (b"text " * 10_000, {}, "it looks like text"),
+    ],
+)
+def test_what_would_be_refused_has_no_pages(
+    tmp_path: Path, content: bytes, options: dict[str, int], reason: str
+) -> None:
+    """No pipe is held for what is not sent; nor for an image that clashes."""
+    path, clash = tmp_path / "a.jpg", Verdict(Outcome.REJECTED, "It clashes.", is_clash=True)
+    path.write_bytes(content)
+    pipes = Pipes()
+    before = open_descriptors()
+
+    found = reading.read(planned(path), Screening(pipes=pipes, max_bytes=options.get("max_bytes")))
+    clashing = reading.read(planned(path, clash), Screening(pipes=pipes))
+
+    assert found.verdict is not None
+    assert reason in found.verdict.reason
+    assert (found.body, clashing.body) == (None, None)
+    assert not new_descriptors(before)
 
 
 def test_a_file_that_vanished_is_rejected(tmp_path: Path) -> None:

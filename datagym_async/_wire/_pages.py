@@ -1,0 +1,141 @@
+"""Bytes of files that go from the system's cache to a socket without being copied (Linux).
+
+To read a file of 200 kB and to send it copies it twice, and leaves the processor's own caches full
+of it: a third of the time of an upload. Linux can move the pages of its cache instead of their
+bytes: from a file into a pipe, which may wait for a slow disk and is done in a thread, and from the
+pipe into a socket, which never waits.
+
+The pages are those of the file. Programs that replace or truncate a file leave them alone, as
+nearly all do; what is written over its bytes in place is in the pages, too. So a file whose pages
+have waited for long is looked at again before they are sent.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import suppress
+from pathlib import Path
+from time import monotonic
+from typing import TypeAlias
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+LEAST = 32 << 10
+"""Bytes of a file from which it is worth the calls."""
+_CAPACITY = 1 << 20  # of a pipe, the most that Linux gives to every user
+MOST = _CAPACITY - (64 << 10)  # one page is left, which may be that large, for the question of more
+_MOST_PIPES = 64  # so many may have all the pages that Linux gives to the pipes of one user
+_FRESH_SECONDS = 0.2
+
+_Pipe: TypeAlias = tuple[int, int]
+"""Where it is read from, and written to."""
+
+
+class Pages:
+    """The bytes of one file in a pipe; they can be taken once."""
+
+    __slots__ = ("_file", "_pipe", "_pipes", "_since", "left")
+
+    def __init__(self, pipes: Pipes, pipe: _Pipe, size: int, path: str, mtime: int) -> None:
+        self._pipes = pipes
+        self._pipe: _Pipe | None = pipe
+        self.left = size
+        """Bytes that were not taken yet."""
+        self._file = path, size, mtime
+        self._since = monotonic()
+
+    def are_old(self) -> bool:
+        """Return whether `look_again` has to be called before they are sent."""
+        return self.left > 0 and monotonic() - self._since > _FRESH_SECONDS
+
+    def look_again(self) -> None:
+        """Drop the bytes if the file was written to meanwhile; blocks."""
+        path, *known = self._file
+        try:
+            found = Path(path).stat()
+        except FileNotFoundError:
+            pass  # whoever deletes a file leaves its pages alone
+        except OSError:
+            self.drop()
+        else:
+            if [found.st_size, found.st_mtime_ns] != known:
+                self.drop()
+        self._since = monotonic()
+
+    def drop(self) -> None:
+        """Give the pipe back, and the bytes up."""
+        with suppress(OSError):
+            self.rest()
+
+    def move(self, socket: int) -> None:
+        """Move the bytes into a socket; an `OSError` if it does not take all of them at once."""
+        while self._pipe is not None and self.left:
+            self.left -= os.splice(self._pipe[0], socket, self.left)
+
+    def rest(self) -> bytes:
+        """Return the bytes that are left, and give the pipe back.
+
+        Raises:
+            OSError: The system has lost them.
+        """
+        pipe, self._pipe = self._pipe, None
+        left, self.left = self.left, 0
+        if pipe is None:
+            return b""
+        data = os.read(pipe[0], left) if left else b""
+        if len(data) < left:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        self._pipes.free.append(pipe)  # only an empty one
+        return data
+
+
+class Pipes:
+    """The pipes of one run, made on demand and used again.
+
+    After the first file, system or limit that does not allow it, all files are read instead.
+    """
+
+    def __init__(self) -> None:
+        self._all: list[_Pipe] = []
+        self.free: list[_Pipe] = []
+        self._are_possible = hasattr(os, "splice") and hasattr(fcntl, "F_SETPIPE_SZ")
+
+    def filled(self, file: int, size: int, path: str, mtime: int) -> Pages | None:
+        """Return the bytes of an open file of this size, or None if it has to be read; blocks.
+
+        Args:
+            file: Its descriptor.
+            size: In bytes.
+            path: Where it can be looked at again.
+            mtime: When it was last written to, in nanoseconds.
+        """
+        if not self._are_possible or (not self.free and len(self._all) >= _MOST_PIPES):
+            return None
+        try:
+            if not self.free:
+                made = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+                self._all.append(made)
+                fcntl.fcntl(made[1], fcntl.F_SETPIPE_SZ, _CAPACITY)
+                self.free.append(made)
+            pipe, at = self.free.pop(), 0
+            # One byte more than there should be shows a file that grows.
+            while moved := os.splice(file, pipe[1], size + 1 - at, offset_src=at):
+                at += moved
+            pages = Pages(self, pipe, at, path, mtime)
+            if at == size:
+                return pages
+            pages.rest()
+        except OSError:
+            self._are_possible = False
+        return None
+
+    def close(self) -> None:
+        """Close all pipes; what they hold is gone."""
+        self.free.clear()
+        while self._all:
+            for end in self._all.pop():
+                os.close(end)
