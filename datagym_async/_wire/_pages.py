@@ -17,7 +17,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
-from typing import TypeAlias
+
+import attrs
 
 try:
     import fcntl
@@ -26,13 +27,19 @@ except ImportError:  # Windows
 
 LEAST = 32 << 10
 """Bytes of a file from which it is worth the calls."""
-_CAPACITY = 1 << 20  # of a pipe, the most that Linux gives to every user
-MOST = _CAPACITY - (64 << 10)  # one page is left, which may be that large, for the question of more
-_MOST_PIPES = 64  # so many may have all the pages that Linux gives to the pipes of one user
+_CAPACITIES = 256 << 10, 1 << 20  # of a pipe; Linux gives no more to every user
+_SPARE = 64 << 10  # of a capacity: one page, which may be that large, in case a file has grown
+MOST = _CAPACITIES[-1] - _SPARE
+_BUDGET = 16 << 20
+"""Capacity of all pipes of a run: a quarter of what Linux gives to those of one user."""
 _FRESH_SECONDS = 0.2
 
-_Pipe: TypeAlias = tuple[int, int]
-"""Where it is read from, and written to."""
+
+@attrs.define
+class _Pipe:
+    out: int
+    into: int
+    capacity: int = 0
 
 
 class Pages:
@@ -74,7 +81,7 @@ class Pages:
     def move(self, socket: int) -> None:
         """Move the bytes into a socket; an `OSError` if it does not take all of them at once."""
         while self._pipe is not None and self.left:
-            self.left -= os.splice(self._pipe[0], socket, self.left)
+            self.left -= os.splice(self._pipe.out, socket, self.left)
 
     def rest(self) -> bytes:
         """Return the bytes that are left, and give the pipe back.
@@ -86,7 +93,7 @@ class Pages:
         left, self.left = self.left, 0
         if pipe is None:
             return b""
-        data = os.read(pipe[0], left) if left else b""
+        data = os.read(pipe.out, left) if left else b""
         if len(data) < left:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         self._pipes.free.append(pipe)  # only an empty one
@@ -94,48 +101,66 @@ class Pages:
 
 
 class Pipes:
-    """The pipes of one run, made on demand and used again.
-
-    After the first file, system or limit that does not allow it, all files are read instead.
-    """
+    """The pipes of one run, made on demand and used again; what they cannot take has to be read."""
 
     def __init__(self) -> None:
         self._all: list[_Pipe] = []
         self.free: list[_Pipe] = []
         self._are_possible = hasattr(os, "splice") and hasattr(fcntl, "F_SETPIPE_SZ")
+        self._budget = _BUDGET
 
     def filled(self, file: int, size: int, path: str, mtime: int) -> Pages | None:
         """Return the bytes of an open file of this size, or None if it has to be read; blocks.
 
         Args:
             file: Its descriptor.
-            size: In bytes.
+            size: In bytes, `MOST` at most.
             path: Where it can be looked at again.
             mtime: When it was last written to, in nanoseconds.
         """
-        if not self._are_possible or (not self.free and len(self._all) >= _MOST_PIPES):
+        if not self._are_possible or (pipe := self._empty_one(size + _SPARE)) is None:
             return None
+        at = 0
         try:
-            if not self.free:
-                made = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-                self._all.append(made)
-                fcntl.fcntl(made[1], fcntl.F_SETPIPE_SZ, _CAPACITY)
-                self.free.append(made)
-            pipe, at = self.free.pop(), 0
             # One byte more than there should be shows a file that grows.
-            while moved := os.splice(file, pipe[1], size + 1 - at, offset_src=at):
+            while moved := os.splice(file, pipe.into, size + 1 - at, offset_src=at):
                 at += moved
-            pages = Pages(self, pipe, at, path, mtime)
-            if at == size:
-                return pages
-            pages.rest()
-        except OSError:
+        except OSError:  # a sandbox, or a filesystem that cannot do it
             self._are_possible = False
+            return None
+        pages = Pages(self, pipe, at, path, mtime)
+        if at == size:
+            return pages
+        pages.drop()
+        return None
+
+    def _empty_one(self, need: int) -> _Pipe | None:
+        """Return a pipe that takes so many bytes, or None if there are no more."""
+        capacity = next(each for each in _CAPACITIES if need <= each)
+        pipe = self.free.pop() if self.free else None
+        more = capacity - (0 if pipe is None else pipe.capacity)
+        if more <= 0:
+            return pipe
+        if more <= self._budget:
+            self._budget -= more
+            try:
+                if pipe is None:
+                    pipe = _Pipe(*os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC))
+                    self._all.append(pipe)
+                fcntl.fcntl(pipe.into, fcntl.F_SETPIPE_SZ, capacity)
+            except OSError:  # the limit of descriptors, or that of pages in pipes
+                self._budget = 0
+            else:
+                pipe.capacity = capacity
+                return pipe
+        if pipe is not None:
+            self.free.insert(0, pipe)  # behind those that may be large enough
         return None
 
     def close(self) -> None:
         """Close all pipes; what they hold is gone."""
         self.free.clear()
         while self._all:
-            for end in self._all.pop():
-                os.close(end)
+            pipe = self._all.pop()
+            os.close(pipe.out)
+            os.close(pipe.into)

@@ -143,16 +143,35 @@ def test_a_socket_that_is_full_leaves_the_rest(pipes: Pipes, tmp_path: Path) -> 
     assert arrived + rest == content
 
 
-def test_files_in_flight_are_bounded(pipes: Pipes, tmp_path: Path) -> None:
-    """More than 64 are read; a pipe that is given back goes to the next one."""
-    held = [filled(pipes, tmp_path / "a", b"x" * 5000) for _ in range(64)]
+@pytest.mark.parametrize(("size", "most"), [(5000, 64), (400_000, 16)])
+def test_files_in_flight_are_bounded(pipes: Pipes, tmp_path: Path, size: int, most: int) -> None:
+    """More than a quarter of what a user may have is read; what is given back is used again."""
+    held = [filled(pipes, tmp_path / "a", b"x" * size) for _ in range(most)]
     assert None not in held
-    assert filled(pipes, tmp_path / "a", b"x" * 5000) is None
+    assert filled(pipes, tmp_path / "a", b"x" * size) is None
 
     assert held[7] is not None
     held[7].rest()
 
-    assert filled(pipes, tmp_path / "a", b"x" * 5000) is not None
+    assert filled(pipes, tmp_path / "a", b"x" * size) is not None
+
+
+def test_pipes_grow_with_the_files(pipes: Pipes, tmp_path: Path) -> None:
+    """One that is too small for a file waits for a smaller one, if it cannot grow any more."""
+    contents = [os.urandom(size) for size in (5000, 190_000, 200_000, MOST, 5000)]
+    for content in contents:
+        pages = filled(pipes, tmp_path / "a", content)
+        assert pages is not None
+        assert pages.rest() == content
+    large = [filled(pipes, tmp_path / "a", b"x" * MOST) for _ in range(15)]
+    small = [filled(pipes, tmp_path / "a", b"x" * 5000) for _ in range(4)]
+    assert None not in [*large, *small]
+    for pages in small:
+        assert pages is not None
+        pages.rest()
+
+    assert filled(pipes, tmp_path / "a", b"x" * MOST) is None
+    assert None not in [filled(pipes, tmp_path / "a", b"x" * 5000) for _ in range(4)]
 
 
 @pytest.mark.parametrize("step", ["pipe2", "F_SETPIPE_SZ", "splice"])
