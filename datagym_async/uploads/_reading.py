@@ -1,8 +1,9 @@
 """Read files before they are sent, several small ones at once; blocking, to be called in a thread.
 
 A small file is in memory before its request begins, so that a slow disk never blocks one of the
-service's few database connections. A larger one is only checked here, and streamed later. If a file
-is not an image, only its first bytes are read.
+service's few database connections: in ours, or as pages of the system in a pipe (`Pipes`). A larger
+one is only checked here, and streamed later. If a file is not an image, only its first bytes are
+read.
 
 **Preparing.** Foreign images are decoded in separate processes, several at once, because each
 decoding takes a core, and because an image that crashes two of them fails without harm to the run.
