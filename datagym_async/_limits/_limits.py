@@ -332,8 +332,12 @@ def watched(body: Body, *, pacer: Pacer | None, waited: Waited) -> Body:
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[AsyncIterator[bytes]]:
-        if body.open is None:
-            yield _Outgoing(None, pacer, waited, body.data or b"")
+        data = body.data or b""
+        if body.pages is not None:
+            await body.pages.check()
+            data = body.pages.rest()
+        if body.open is None or data:
+            yield _Outgoing(None, pacer, waited, data)
             return
         async with body.open() as source:
             yield _Outgoing(source, pacer, waited)

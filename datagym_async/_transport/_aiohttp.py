@@ -16,7 +16,6 @@ import attrs
 from multidict import CIMultiDict
 from yarl import URL
 
-from datagym_async._threads import in_thread
 from datagym_async._transport._base import (
     FAILURES,
     Deadline,
@@ -301,8 +300,8 @@ class AiohttpTransport:
 
     async def exchange(self, request: Request) -> Response:
         body = request.body
-        if body is not None and body.pages is not None and body.pages.are_old():
-            await in_thread(body.pages.look_again)
+        if body is not None and body.pages is not None:
+            await body.pages.check()
         if body is not None and not body.is_at_hand:
             async with self.send(request) as streamed:
                 return await streamed.whole(request)

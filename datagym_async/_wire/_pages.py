@@ -20,6 +20,8 @@ from time import monotonic
 
 import attrs
 
+from datagym_async._threads import in_thread
+
 try:
     import fcntl
 except ImportError:  # Windows
@@ -55,12 +57,12 @@ class Pages:
         self._file = path, size, mtime
         self._since = monotonic()
 
-    def are_old(self) -> bool:
-        """Return whether `look_again` has to be called before they are sent."""
-        return self.left > 0 and monotonic() - self._since > _FRESH_SECONDS
+    async def check(self) -> None:
+        """Give the bytes up if they have waited for long, and the file was written to meanwhile."""
+        if self.left and monotonic() - self._since > _FRESH_SECONDS:
+            await in_thread(self._look_again)
 
-    def look_again(self) -> None:
-        """Drop the bytes if the file was written to meanwhile; blocks."""
+    def _look_again(self) -> None:
         path, *known = self._file
         try:
             found = Path(path).stat()
@@ -164,3 +166,4 @@ class Pipes:
             pipe = self._all.pop()
             os.close(pipe.out)
             os.close(pipe.into)
+            pipe.out = pipe.into = -1  # pages that are left over must not read another file

@@ -14,6 +14,7 @@ import aiohttp
 import pytest
 import trustme
 
+from datagym_async._limits import Limits, LimitsConfig
 from datagym_async._transport import AiohttpTransport, Timeout, check_base_url
 from datagym_async._wire import Body, Lane, Pipes, Request, _pages
 from datagym_async.exceptions import APIConnectionError, FileChangedError
@@ -188,6 +189,25 @@ async def test_bytes_that_the_system_has_lost_are_read_from_the_file(
         patch.setattr(os, "read", lost)
         assert await outcomes(keeping(arrived), [body, body]) == [False, 200]
     assert arrived == [content]
+
+
+async def test_a_body_that_keeps_a_pace_is_taken_from_its_pages(
+    body_of: Callable[[bytes], Body],
+) -> None:
+    """Once; the next attempt reads the file. The pipe is free for others after that."""
+    content = os.urandom(100_000)
+    body, pieces = body_of(content), []
+    limits = Limits(LimitsConfig(upload_rate=1e9))
+    for _ in range(2):
+        paced = limits.outgoing(Lane.UPLOAD, body)
+        assert paced.pages is None
+        assert paced.open is not None
+        async with paced.open() as source:
+            pieces.append(b"".join([piece async for piece in source]))
+
+    assert pieces == [content, content]
+    assert body.pages is not None
+    assert body.pages.left == 0
 
 
 @pytest.mark.parametrize(("added", "outcome"), [(0, [200]), (1, FileChangedError)])

@@ -93,7 +93,7 @@ def test_a_file_that_is_replaced_or_truncated_is_sent_as_it_was(
     ("change", "is_kept"),
     [("none", True), ("deleted", True), ("in place", False), ("grown", False), ("gone up", False)],
 )
-def test_pages_that_have_waited_are_looked_at_again(
+async def test_pages_that_have_waited_are_looked_at_again(
     pipes: Pipes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str, is_kept: bool
 ) -> None:
     """What was written to the file meanwhile may be in them; then it has to be read as it is."""
@@ -102,7 +102,6 @@ def test_pages_that_have_waited_are_looked_at_again(
     path, content = tmp_path / "a", b"x" * 10_000
     pages = filled(pipes, path, content)
     assert pages is not None
-    assert not pages.are_old()
     if change == "deleted":
         path.unlink()
     elif change == "gone up":
@@ -113,11 +112,11 @@ def test_pages_that_have_waited_are_looked_at_again(
             file.write(b"y" * (20_000 if change == "grown" else 100))
         os.utime(path, ns=(1, 1))
 
+    await pages.check()
+    assert pages.left == 10_000  # not yet
     now += 1
-    assert pages.are_old()
-    pages.look_again()
+    await pages.check()
 
-    assert not pages.are_old()
     assert (pages.left, pages.rest()) == ((10_000, content) if is_kept else (0, b""))
     again = filled(pipes, tmp_path / "b", content)
     assert again is not None
@@ -214,12 +213,15 @@ def test_bytes_that_the_system_has_lost_are_an_error(
 
 
 def test_what_is_closed_has_nothing_open(tmp_path: Path) -> None:
-    """Also with files that nobody has taken, and after a failure."""
+    """Also with files that nobody has taken; who asks for them then reads nothing else."""
     before, pipes = open_descriptors(), Pipes()
     pages = [filled(pipes, tmp_path / "a", b"x" * 5000) for _ in range(3)]
     assert pages[0] is not None
+    assert pages[1] is not None
     pages[0].rest()
 
     pipes.close()
 
     assert not new_descriptors(before)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        pages[1].rest()
