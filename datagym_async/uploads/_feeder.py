@@ -139,7 +139,8 @@ class Feeder:
                         wrong.append(entry)
         self._tally.left_out = self._rules.filters.left_out
         renames = self._rules.on_clash == "rename"
-        self._tally.added(await in_thread(self._plan.settle, renames=renames))
+        goes_on = bool(streams) or self._tally.streamed
+        self._tally.added(await in_thread(self._plan.settle, renames=renames, goes_on=goes_on))
         return streams, wrong
 
     def _plan_step(self, entries: Iterator[_Entry]) -> list[Stream | Candidate]:

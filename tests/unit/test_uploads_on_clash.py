@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -131,6 +131,60 @@ async def test_a_journal_remembers_the_last_name_that_it_gave(
     assert service.stored.items() >= before.items()
     assert (report.planned, report.uploaded, report.skipped, report.resumed) == (3, 1, 2, 2)
     assert report.pending == 0
+
+
+def each_alone(items: list[UploadItem]) -> Source:
+    """Return a stream for each: what comes next is not known."""
+    return [iter([item]) for item in items]
+
+
+@pytest.mark.parametrize(
+    ("kept", "given"),
+    [
+        ("paths", each_alone),  # a list of paths in another order is another job
+        ("bytes", each_alone),
+        ("bytes", list),
+        ("open files", each_alone),
+        ("open files", list),
+    ],
+)
+async def test_a_journal_remembers_the_names_in_any_order(
+    service: FakeService, tmp_path: Path, kept: str, given: Callable[[list[UploadItem]], Source]
+) -> None:
+    """What is done stays done, whichever of its names comes first."""
+    folder = write(tmp_path, "a/x.jpg", "bbb/x.jpg")
+    options = {"on_clash": "rename", "journal": tmp_path / "run.journal"}
+
+    def items(*paths: str) -> Source:
+        kinds: dict[str, Callable[[Path], Any]] = {
+            "paths": Path,
+            "bytes": Path.read_bytes,
+            "open files": lambda path: io.BytesIO(path.read_bytes()),
+        }
+        return given([UploadItem("x.jpg", kinds[kept](folder / path)) for path in paths])
+
+    await run(service, items("a/x.jpg", "bbb/x.jpg"), **options)
+    before = dict(service.stored)
+    _, report = await run(service, items("bbb/x.jpg", "a/x.jpg"), **options)
+
+    assert (report.planned, report.uploaded, report.resumed, report.complete) == (2, 0, 2, True)
+    assert service.stored == before
+
+
+@pytest.mark.parametrize("on_clash", ["skip", "rename"])
+async def test_a_name_in_the_dataset_stays_with_its_item_while_a_stream_goes_on(
+    service: FakeService, tmp_path: Path, on_clash: str
+) -> None:
+    """Another file of this name is skipped, once, and what is done is not sent under a number."""
+    folder = write(tmp_path, "a/x.jpg", "b/x.jpg")
+    options = {"on_clash": on_clash, "journal": tmp_path / "run.journal"}
+    old, new = (UploadItem(None, folder / path) for path in ("a/x.jpg", "b/x.jpg"))
+    await run(service, each_alone([old, old, old]), **options)
+
+    _, report = await run(service, each_alone([new, new, old]), **options)
+
+    assert (report.uploaded, report.skipped, report.resumed, report.repeated) == (0, 2, 1, 1)
+    assert list(service.stored) == ["x.jpg"]
 
 
 @pytest.mark.parametrize("kept", ["equal bytes", "open files", "paths named twice"])

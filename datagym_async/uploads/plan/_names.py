@@ -53,6 +53,9 @@ class _Known(NamedTuple):
     named: int | None
     is_listed: int
 
+    def is_like(self, row: Row) -> bool:
+        return (self.size, self.sha) == (row.size, row.sha)
+
     def kind(self, row: Row) -> Kind | None:
         """Return the kind of its turn, or None if it is done."""
         if self.state == State.SKIPPED and self.is_listed:
@@ -87,9 +90,19 @@ class Resuming:
             values = ",".join("?" * len(some))
             for found in database.execute(f"{sql.KNOWN_ITEMS} ({values})", (self.last, *some)):
                 known[found[0]] = _Known(*found)
+        # Images in memory may have changed places: one with the bytes of the earlier run comes
+        # before the others of its name, and one that was numbered then keeps its number.
+        own = {
+            match.seq
+            for row in rows
+            if row.content is None and (match := known.get(row.name_key)) and match.is_like(row)
+        }
         for row in rows:
             match = known.get(row.link_key or row.name_key)
             is_same = match is not None and (match.name, match.content) == (row.name, row.content)
+            if match is not None and row.content is None and not match.is_like(row):
+                before = database.execute(sql.RENAMED_BEFORE, (_identity(row),)).fetchone()
+                is_same = is_same and match.seq not in own and before is None
             # Named twice, it is a clash like any other.
             if match is None or not is_same or match.named == 1 or match.seq in met:
                 new.append(row)
@@ -211,15 +224,15 @@ class _Clash(NamedTuple):
 def _clashes(database: sqlite3.Connection, after_turn: int) -> Iterator[_Clash]:
     while found := database.execute(sql.CLASHES, (after_turn, PORTION)).fetchall():
         for after_turn, name, content, origin, *values in found:
-            row = Row(*values)
-            if row.content is not None:
-                identity = b"p" + row.content
-            elif row.sha is not None:
-                identity = b"h" + row.sha
-            else:  # an open file
-                identity = b"f%d " % (row.size or 0) + row.name
             holder = printable(text(content or origin or name))
-            yield _Clash(after_turn, holder, row, identity)
+            yield _Clash(after_turn, holder, row := Row(*values), _identity(row))
+
+
+def _identity(row: Row) -> bytes:
+    """Return by what a journal knows an item that it has numbered."""
+    if row.content is not None:
+        return b"p" + row.content
+    return b"f%d " % (row.size or 0) + row.name if row.sha is None else b"h" + row.sha
 
 
 def numbered(name: str, number: int) -> str:

@@ -221,10 +221,11 @@ class Plan:
         self._keys += sum((row.name_key is not None) + (row.link_key is not None) for row in rows)
         return attrs.evolve(added, repeated=repeated) if repeated else added
 
-    def settle(self, *, renames: bool = False) -> Added:
+    def settle(self, *, renames: bool = False, goes_on: bool = False) -> Added:
         """Sort the items added since the last time, and let them claim their names in that order.
 
-        With `renames` those that clash are numbered. Returns how to correct the count of items.
+        With `renames` those that clash are numbered; `goes_on` if the sources have items to come.
+        Returns how to correct the count of items.
         """
         added = Added()
         with self._database.writing() as database:
@@ -234,8 +235,11 @@ class Plan:
             if self._resuming is not None and self._resuming.last:
                 # Names of items that the sources no longer have go to the items that want them now.
                 last = self._resuming.last
+                known = {"turn": self._turned, "last": last, "renames": renames}
                 self.outcomes.write(database)
-                database.execute(sql.TAKE_OVER, (self._turned, last, last))
+                if goes_on and self._skips:
+                    database.execute(sql.LEAVE, known)
+                database.execute(sql.TAKE_OVER, known)
             if self._keys:  # not all were free
                 self._may_clash = True
                 self.outcomes.write(database)
@@ -305,6 +309,8 @@ class Plan:
             claim = row[11:]
             if kind == Kind.CHANGED:
                 return Planned(item, size, _CHANGED)  # without a number: it stays uploaded
+            if kind == Kind.HELD:
+                claim = (seq, *claim[1:])
             if kind == Kind.RENAMED:
                 planned.warnings = (reason,)
             planned.doubt, planned.is_held = bool(doubt), bool(is_held)

@@ -52,14 +52,15 @@ class Kind(enum.IntEnum):
     """Why an item has a turn."""
 
     NORMAL = 0  # to be judged, and sent if there is no verdict against it
+    HELD = 1  # likewise, but the item that has its name is of an earlier run and not named so far
     CHANGED = 2  # an earlier run uploaded it, and it has changed since
     RENAMED = 3  # it is numbered, since another item has its name; the journal says so
 
 
 def stated(sql: str) -> str:
     """Return a statement in which the names of states (``$PLANNED``) are their numbers."""
-    for state in State:
-        sql = sql.replace(f"${state.name}", str(state.value))
+    for each in (*State, Kind.HELD):
+        sql = sql.replace(f"${each.name}", str(each.value))
     return sql
 
 
@@ -192,14 +193,23 @@ CLAIM_LINKS = """INSERT OR IGNORE INTO claimed
 SELECT link_key, seq, 1 FROM turn JOIN item USING (seq)
 WHERE turn > ? AND link_key IS NOT NULL ORDER BY turn"""
 # Several may want the name of an item that the sources no longer have: the first gets it. If that
-# item was left by an earlier run, it was tried first, and its file may be gone.
-TAKE_OVER = stated("""INSERT OR REPLACE INTO claimed
-SELECT claimed.key, turn.seq, item.link_key IS NOT NULL
-FROM turn JOIN item ON item.seq = turn.seq
+# item was left by an earlier run, it was tried first, and its file may be gone. One that an earlier
+# run has numbered keeps that name.
+_OF_EARLIER = """FROM turn JOIN item ON item.seq = turn.seq
 JOIN claimed ON claimed.key = coalesce(item.link_key, item.name_key)
 JOIN item AS holder ON holder.seq = claimed.seq LEFT JOIN seen ON seen.seq = claimed.seq
-WHERE turn > ? AND turn.seq > ? AND claimed.seq <= ? AND (seen.seq IS NULL
+WHERE turn > :turn AND turn.kind = 0 AND turn.seq > :last AND claimed.seq <= :last
+AND NOT (:renames AND EXISTS (SELECT 1 FROM renamed WHERE identity = CAST(coalesce(
+    'p' || item.content, 'h' || item.sha, 'f' || coalesce(item.size, 0) || ' ' || item.name
+) AS BLOB)))"""  # see `_names._identity`
+TAKE_OVER = stated(f"""INSERT OR REPLACE INTO claimed
+SELECT claimed.key, turn.seq, item.link_key IS NOT NULL {_OF_EARLIER} AND (seen.seq IS NULL
 OR (NOT seen.named AND holder.state IN ($PLANNED, $REJECTED, $FAILED))) ORDER BY turn DESC""")
+# A source that goes on may yield the item yet: while the target has its image, it keeps its name.
+LEAVE = stated(f"""UPDATE turn SET kind = $HELD WHERE turn IN (
+SELECT turn {_OF_EARLIER} AND seen.seq IS NULL AND item.link_key IS NULL
+AND holder.state IN ($UPLOADED, $SKIPPED)
+AND EXISTS (SELECT 1 FROM listed WHERE listed.key = claimed.key))""")  # noqa: S608 -- our own text
 
 # A repeated item is one item. If its file has changed in between, it is judged again.
 
@@ -208,14 +218,15 @@ _REPEATS = """SELECT turn, item.seq, item.part, item.size, item.mtime, item.sha,
 REPEATS = f"""{_REPEATS} JOIN claimed ON claimed.key = coalesce(item.link_key, item.name_key)
 JOIN item AS holder ON holder.seq = claimed.seq
 WHERE turn > ? AND turn.kind = 0 AND holder.seq <> item.seq AND holder.content = item.content"""
-WANT = """INSERT OR IGNORE INTO wanted SELECT item.content, item.name_key, item.seq
+WANT = stated("""INSERT OR IGNORE INTO wanted SELECT item.content, item.name_key, item.seq
 FROM turn JOIN item USING (seq) JOIN claimed ON claimed.key = item.name_key
 JOIN item AS holder ON holder.seq = claimed.seq
-WHERE turn > ? AND turn.kind = 0 AND item.content IS NOT NULL AND item.link_key IS NULL
-AND holder.seq <> item.seq AND holder.content IS NOT item.content ORDER BY turn"""
-WANTED_TWICE = f"""{_REPEATS} JOIN wanted ON path = item.content AND wanted.key = item.name_key
+WHERE turn > ? AND turn.kind <= $HELD AND item.content IS NOT NULL AND item.link_key IS NULL
+AND holder.seq <> item.seq AND holder.content IS NOT item.content ORDER BY turn""")
+WANTED_TWICE = stated(f"""{_REPEATS}
+JOIN wanted ON path = item.content AND wanted.key = item.name_key
 JOIN item AS holder ON holder.seq = wanted.seq
-WHERE turn > ? AND turn.kind = 0 AND holder.seq <> item.seq"""
+WHERE turn > ? AND turn.kind <= $HELD AND holder.seq <> item.seq""")
 WANTED_BEFORE = "UPDATE wanted SET seq = ? WHERE path = ? AND key = ?"
 TURN_TO = "UPDATE turn SET seq = ?, kind = ? WHERE turn = ?"
 
