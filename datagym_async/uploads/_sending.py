@@ -143,8 +143,10 @@ class Sender:
         try:
             urls = [str(each.item.content) for each in links]
             dead = await dead_links(self._prober, urls)
-            took = clock() - began
-            sent = [_rejected(links[at], reason, "", took) for at, reason in sorted(dead.items())]
+            took, first = clock() - began, self._target.members[0].dataset_id
+            sent = [
+                _rejected(links[at], reason, first, took) for at, reason in sorted(dead.items())
+            ]
             homes: dict[int | None, list[Planned]] = {}
             for at, link in enumerate(links):
                 if at not in dead:
@@ -154,7 +156,6 @@ class Sender:
                     homes.setdefault(home, []).append(link)
             for home, some in homes.items():
                 if home == SEVERAL:
-                    first = self._target.members[0].dataset_id
                     sent += [_rejected(each, SEVERAL_HOMES, first) for each in some]
                     continue
                 while some and (part := await self._send_part(some, home, began)):

@@ -77,7 +77,8 @@ async def test_dead_links_are_rejected_before_they_are_sent(site: str) -> None:
     run = await upload(service, urls, check_links=True, allow_private_links=True)
 
     assert (run.report.uploaded, run.report.rejected, run.report.complete) == (30, 10, True)
-    assert {each.reason for each in run.report.problems} == {"The link answers with status 404."}
+    told = {(each.reason, each.dataset_id) for each in run.report.problems}
+    assert told == {("The link answers with status 404.", DATASET_ID)}
     assert sorted(service.urls) == sorted(url for url in urls if "gone" not in url)
 
 
