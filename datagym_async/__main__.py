@@ -92,7 +92,7 @@ def _steady_streams() -> Iterator[None]:
     finally:
         out.flush()
         if out.lost is not None and not isinstance(out.lost, BrokenPipeError):
-            err.write(f"Standard output took not all of the output: {out.lost.strerror}.\n")
+            err.write(f"Standard output could not be written completely: {out.lost.strerror}.\n")
         err.flush()
         sys.stdout, sys.stderr = before
 

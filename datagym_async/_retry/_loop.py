@@ -38,7 +38,7 @@ _AT_ONCE = 8
 _LONGEST_IN_OUTAGE = 5.0
 
 SEEMS_DOWN = (
-    "The service seems to be down: nearly everything has failed of late, so nothing is tried again"
+    "The service seems to be down: nearly everything has failed lately, so nothing is tried again"
     " until something succeeds; see that it runs, then start again."
 )
 

@@ -68,8 +68,8 @@ _OTHERS: Final[Mapping[str, str]] = {
 # What the errors of the client say is meant for code; these two are put in the words of a shell.
 _REFUSED: Final[Mapping[type[DataGymError], str]] = {
     AuthenticationError: "No token reached the service at the address given; set DATAGYM_TOKEN, or "
-    "name a file that contains the token with --token-file. Where a gateway removes the header, "
-    "--auth parameter is the way round.",
+    "name a file that contains the token with --token-file. If a gateway removes the header, "
+    "add --auth parameter.",
     PermissionDeniedError: "The service refused the token, or the object belongs to another "
     "organisation (it gives one answer for both); check DATAGYM_TOKEN or --token-file, and "
     "--base-url.",

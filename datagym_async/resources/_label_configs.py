@@ -264,7 +264,7 @@ class LabelConfigsResource(Resource):
 
 def _unseen(project: Project, consequence: str) -> LabelConfigError:
     return LabelConfigError(
-        f"The project {project.name!r} has no task, and a task alone shows its label "
+        f"The project {project.name!r} has no task, and only a task shows its label "
         f"configuration, {consequence}"
     )
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, M
 from contextlib import aclosing
 from typing import Literal, TypeAlias, TypedDict
 
-from datagym_async._checks import checked
+from datagym_async._checks import check_one_or_more, checked
 from datagym_async._files import from_home, replaced_file
 from datagym_async._threads import in_thread
 from datagym_async._wire import _routes as routes
@@ -55,8 +55,8 @@ ConfigSource: TypeAlias = "LabelConfiguration | LabelConfig | Literal['read'] | 
 
 def of_videos(project: str) -> ConfigurationError:
     return ConfigurationError(
-        f"The project {project} is of videos, of which no label can be imported: the service would"
-        " store some that neither its editor nor an export shows"
+        f"The project {project} is of videos, whose labels cannot be imported: neither the editor "
+        "of the service nor an export would show them"
     )
 
 
@@ -181,8 +181,7 @@ class LabelsResource(Resource):
                     "image projects"
                 )
             tasks.append((task, task.task_id))
-        if concurrency < 1:
-            raise ConfigurationError(f"concurrency is {concurrency}; use 1 or more")
+        check_one_or_more("concurrency", concurrency)
         found: dict[str, VideoLabels] = {}
 
         async def fetch(task_id: str) -> None:

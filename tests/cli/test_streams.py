@@ -70,7 +70,7 @@ def test_a_full_disk_behind_standard_output(
     ran = in_shell(">/dev/full", "upload", photos, "-d", "P", "--create", *more, service=service)
 
     assert (ran.returncode, ran.stdout) == (0, b"")
-    assert b"Standard output took not all of the output: No space left" in ran.stderr
+    assert b"Standard output could not be written completely: No space left" in ran.stderr
     assert at_service("datasets", "list", "--json").documents[0]["media_count"] == 4
 
 
@@ -176,7 +176,7 @@ def test_an_unbuffered_stream_that_takes_a_part(
     )
 
     assert output.stat().st_size in (512, 1024)
-    assert b"Standard output took not all of the output: File too large" in ran.stderr
+    assert b"Standard output could not be written completely: File too large" in ran.stderr
 
 
 @pytest.mark.parametrize("words", [("--version",), ("--help",), ("upload", "--help")])

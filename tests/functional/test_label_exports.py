@@ -229,7 +229,10 @@ async def test_the_first_error_ends_the_videos() -> None:
 
 @pytest.mark.parametrize(
     ("document", "concurrency", "words"),
-    [("01_export_image", 8, "is not of a video"), ("03_export_video_project", 0, "use 1 or more")],
+    [
+        ("01_export_image", 8, "is not of a video"),
+        ("03_export_video_project", 0, "must be 1 or more"),
+    ],
 )
 async def test_what_cannot_be_exported_as_videos(
     document: str, concurrency: int, words: str
