@@ -50,10 +50,8 @@ def has_area(shape: Shape) -> bool:
 def overlap(a: Shape, b: Shape) -> float:
     """Return intersection over union of two shapes, from 0 to 1; for areas this needs Pillow."""
     first, second = bounds_of(a), bounds_of(b)
-    return 0.0 if first is None or second is None else _overlap(a, b, first, second)
-
-
-def _overlap(a: Shape, b: Shape, first: Bounds, second: Bounds) -> float:
+    if first is None or second is None:
+        return 0.0
     # A model of boxes gives boxes for polygons, too: then only the boxes are compared.
     share = box_overlap(first, second)
     if not share or not (has_area(a) and has_area(b)):
@@ -80,7 +78,7 @@ class Covers:
     """The most that shapes can overlap, for many pairs: each shape is painted only once.
 
     All are painted on one grid: the pixels that a shape surely covers, and those that it may cover.
-    What is near an edge depends on the grid, and `_overlap` has another one for each pair.
+    What is near an edge depends on the grid, and `overlap` has another one for each pair.
     """
 
     def __init__(self, boxes: Iterable[Bounds]) -> None:
@@ -220,7 +218,7 @@ def _pairs(
                 if has_area(shape) and has_area(candidate):
                     most = covers.most(shape, candidate) if covers else 1
                     if most >= least:
-                        yield -most, index, at, partial(_overlap, shape, candidate, box, other)
+                        yield -most, index, at, partial(overlap, shape, candidate)
                 elif (share := box_overlap(box, other)) >= least:
                     yield -share, index, at, None
 
