@@ -7,7 +7,7 @@ import re
 import shutil
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from functools import partial
+from functools import cache, partial
 from itertools import count
 from pathlib import Path, PurePosixPath
 from types import NoneType
@@ -308,21 +308,18 @@ def _fill(run: Run, root: Path, sheets: Sequence[Sheet], parts: Sequence[str]) -
             run.losses.add(LossKind.FLIP, ", ".join(run.joints[:3]))
     with ExitStack() as stack:
         # A file for all images of a part, or of the dataset, stays open.
-        opened: dict[Path, TextIO] = {}
+        opened = cache(lambda path: stack.enter_context(_new(path)))
         if run.format == "cvat":
-            opened[files[parts[0]]] = stack.enter_context(_new(files[parts[0]]))
-            opened[files[parts[0]]].write(texts.cvat_head(run.classes))
+            opened(files[parts[0]]).write(texts.cvat_head(run.classes))
         for sheet in sheets if layout.text else ():
             text, at = layout.text(sheet) if layout.text else "", files[sheet.part]
             if layout.suffix:
                 with _new(at / _label_file(sheet.name, layout.suffix)) as file:
                     file.write(text)
             else:
-                if at not in opened:
-                    opened[at] = stack.enter_context(_new(at))
-                opened[at].write(text)
+                opened(at).write(text)
         if run.format == "cvat":
-            opened[files[parts[0]]].write(texts.CVAT_TAIL)
+            opened(files[parts[0]]).write(texts.CVAT_TAIL)
     if run.format.startswith("yolo"):
         images = {name: layout.images.format(part=name) for name in folders.values()}
         for folder in (*files.values(), *(root / each for each in images.values())):
