@@ -234,20 +234,18 @@ def _of_file(path: Path) -> FormatName | None:
     if text.startswith("<"):
         root = _ROOT.search(_COMMENT.sub("", text))
         return _ROOTS.get(root[1]) if root else None
-    if text.startswith(("{", "[")):
-        of_lists = {each: _MEMBERS[each] for each in (*_RESULTS, "data_row")}
-        known = _MEMBERS if text.startswith("{") else of_lists
-        members = [each[1] for each in _MEMBER.finditer(text) if each[1] in known]
-        if "data_row" in members:  # whose annotations may stand before it
-            return "labelbox"
-        if path.suffix.lower() in LINES:
-            return None
-        name = known[members[0]] if members else None
-        # One member alone is none: names of classes (notes.json of Label Studio), or of one image.
-        is_alone = {*members} in ({"annotations"}, {"categories"})
-        is_none = is_alone and len(head) < _HEAD
-        return None if is_none or _IS_NOT_COCO.search(text) else name
-    return None
+    if not text.startswith(("{", "[")):
+        return None
+    of_lists = {each: _MEMBERS[each] for each in (*_RESULTS, "data_row")}
+    known = _MEMBERS if text.startswith("{") else of_lists
+    members = [each[1] for each in _MEMBER.finditer(text) if each[1] in known]
+    if "data_row" in members:  # whose annotations may stand before it
+        return "labelbox"
+    if not members or path.suffix.lower() in LINES or _IS_NOT_COCO.search(text):
+        return None
+    # One member alone is none: names of classes (notes.json of Label Studio), or of one image.
+    is_alone = {*members} in ({"annotations"}, {"categories"})
+    return None if is_alone and len(head) < _HEAD else known[members[0]]
 
 
 def _is_filled(file: Path) -> bool:
