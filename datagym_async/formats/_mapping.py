@@ -324,7 +324,7 @@ def places_of(
             continue
         roots = _Roots(wanted.entries, mapping, family)
         hits = {names: hit for names in classes if (hit := roots.find(names))}
-        shared = _shared({names: (target, sure) for names, (target, sure) in hits.items()})
+        shared = _shared(hits)
         for names, same in classes.items():
             if names in shared:
                 both = f"{said(names)} and {said(shared[names])} mean {hits[names][0][0]!r}"
