@@ -46,8 +46,7 @@ def states_of(given: States) -> frozenset[TaskState]:
 
 def is_labelled(image: LabeledImage) -> bool:
     """Return whether an image has an object or an answer."""
-    said = answers_set("", image.classifications)
-    return bool(image.annotations) or next(said, None) is not None
+    return bool(image.annotations) or any(answers_set("", image.classifications))
 
 
 @attrs.define
