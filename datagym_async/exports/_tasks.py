@@ -27,6 +27,7 @@ from datagym_async.labels import (
     Rectangle,
     Shape,
 )
+from datagym_async.labels._config import grouped
 from datagym_async.labels._geometry import rings_of
 from datagym_async.models import Dataset, LabelEntry, MediaType, Task, TaskDetail, TaskState
 from datagym_async.resources import LabelsResource, TasksResource
@@ -89,10 +90,10 @@ class TaskSource:
         If a task has changed, its exported shapes stay and count as a loss; if it was deleted, its
         image has no size. `on_read` gets the numbers of tasks read and in total.
         """
-        losses, places, done = Losses(), dict[str, list[int]](), 0
-        for at, task in enumerate(exported):
-            if task.task_export_url is None:  # videos have no shapes there
-                places.setdefault(task.media_id, []).append(at)
+        losses, done = Losses(), 0
+        # Videos have no shapes there.
+        images = ((at, each) for at, each in enumerate(exported) if each.task_export_url is None)
+        places = grouped((each.media_id, at) for at, each in images)
         wanted = [each for each in await self._listed() if each.media_id in places]
         left = {media_id: [*each] for media_id, each in places.items()}  # that are not exact yet
         seen = dict[str, str]()

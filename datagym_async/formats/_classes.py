@@ -22,7 +22,7 @@ from typing import Final, TypeAlias
 from datagym_async._checks import checked
 from datagym_async._extras import extra_module
 from datagym_async.formats._losses import FormatError, Losses, LossKind, writable
-from datagym_async.labels._config import LONGEST_KEY, LONGEST_TEXT, TAKEN_IN_TEXTS
+from datagym_async.labels._config import LONGEST_KEY, LONGEST_TEXT, TAKEN_IN_TEXTS, grouped
 
 Names: TypeAlias = tuple[str, str]
 """Name and supercategory of a class; the latter is empty where it has none."""
@@ -241,11 +241,9 @@ class Entries:
     def __init__(self, texts: Mapping[str, str]) -> None:
         self._texts = texts
         self._hashed = {key[-_HASH_LENGTH:]: key for key in texts if _HASHED.search(key)}
-        self._exact, self._folded, self._keys = (dict[str, list[str]]() for _ in range(3))
-        for key, text in texts.items():
-            self._exact.setdefault(composed(text), []).append(key)
-            self._folded.setdefault(_caseless(text), []).append(key)
-            self._keys.setdefault(service_key(key), []).append(key)
+        self._exact = grouped((composed(text), key) for key, text in texts.items())
+        self._folded = grouped((_caseless(text), key) for key, text in texts.items())
+        self._keys = grouped((service_key(key), key) for key in texts)
 
     def find(self, *names: str) -> tuple[str, int] | None:
         """Return the key of the first name with a sure entry, else of the first one found.

@@ -29,7 +29,7 @@ from datagym_async.formats._classes import (
 from datagym_async.formats._losses import Losses, LossKind
 from datagym_async.formats._raw import Category, RawDataset, RawObject
 from datagym_async.labels import ConfigEntry, LabelConfig
-from datagym_async.labels._config import LONGEST_TEXT, RESERVED
+from datagym_async.labels._config import LONGEST_TEXT, RESERVED, grouped
 from datagym_async.models import EntryType
 
 K = TypeVar("K", bound=Hashable)
@@ -306,9 +306,7 @@ def places_of(
     with its name in any select for classes; else the option whose entry and text are its name.
     If two classes match one place, neither gets it, unless one match is surer (`Entries.find`).
     """
-    classes: dict[Names, list[Category]] = {}
-    for each in categories:
-        classes.setdefault(each.names, []).append(each)
+    classes = grouped((each.names, each) for each in categories)
     for names, same in classes.items():
         if losses and len(same) > 1:
             losses.add(LossKind.DOUBLED_CLASS, said(names), count=len(same) - 1)
@@ -353,11 +351,8 @@ def _as_the_sdk(names: Names, mapping: LabelMapping) -> Place:
 
 def _shared(hits: Mapping[K, tuple[Hashable, int]]) -> dict[K, K]:
     """Return names that share a place, each with another one of them; the surest one keeps it."""
-    meant: dict[Hashable, list[K]] = {}
-    for name, (target, _) in hits.items():
-        meant.setdefault(target, []).append(name)
     found: dict[K, K] = {}
-    for names in meant.values():
+    for names in grouped((target, name) for name, (target, _) in hits.items()).values():
         surest = max(hits[name][1] for name in names)
         sure = [name for name in names if hits[name][1] == surest > 0]
         for name in names:

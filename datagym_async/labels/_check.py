@@ -27,6 +27,7 @@ from datagym_async.labels._check_parts import (
     unanswered,
     warning,
 )
+from datagym_async.labels._config import grouped
 from datagym_async.labels._config_entries import EntryLike
 from datagym_async.labels._payload import (
     GLOBALS,
@@ -264,9 +265,7 @@ def _says_nothing(answers: object) -> bool:
 
 def _without(value: Any, parts: Iterable[PartPath]) -> Any:
     """Return an object or list without some of its parts; unchanged ones are shared, not copied."""
-    below: dict[str | int, list[PartPath]] = {}
-    for step, *rest in parts:
-        below.setdefault(step, []).append(tuple(rest))
+    below = grouped((each[0], each[1:]) for each in parts)
 
     def kept(steps: Iterable[tuple[Any, object]]) -> Iterator[tuple[Any, Any]]:
         for step, each in steps:
