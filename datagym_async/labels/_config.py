@@ -67,11 +67,27 @@ class LabelConfig(EntryList):
 
     def problems(self) -> list[str]:
         """Return what the service would refuse or drop, each as a sentence."""
-        return problems_of(self.entries)
+        roots = self.entries
+        found = [*_duplicates("", roots)]
+        for root in roots:
+            found += _problems_below(root, (), ())
+            # Keys in several places of one tree; for neighbours see `_duplicates`.
+            keys = grouped((each.key.rstrip(), path) for path, each in _walk([root]))
+            for key, at in keys.items():
+                if len(set(at)) > 1:
+                    where = ", ".join(dict.fromkeys(at))
+                    text = f"the key {key!r} is used in several places ({where}); use it once."
+                    found.append(f"{root.key}: {text}")
+        given = ((each.shortcut, path) for path, each in _walk(roots) if each.shortcut is not None)
+        for shortcut, at in grouped(given).items():
+            text = f"the shortcut {shortcut} is taken by {at[0]}; give another one."
+            found += [f"{path}: {text}" for path in at[1:]]
+        return [*map(printable, found)]
 
     def warnings(self) -> list[str]:
         """Return what the service accepts but its editor does not, each as a sentence."""
-        return warnings_of(self.entries)
+        found = (f"{at}: {text}." for at, each in _walk(self.entries) for text in _doubts(at, each))
+        return [*map(printable, found)]
 
     def validate(self) -> None:
         """Check that there are no problems.
@@ -186,30 +202,6 @@ RESERVED = frozenset(
     }
 )
 """Words that no key may be, in lower case; the service compares with case, before it lowers."""
-
-
-def problems_of(roots: Sequence[ConfigEntry]) -> list[str]:
-    """Return what is wrong with the entries of a configuration, each as a sentence."""
-    found = [*_duplicates("", roots)]
-    for root in roots:
-        found += _problems_below(root, (), ())
-        # Keys in several places of one tree; for neighbours see `_duplicates`.
-        for key, at in grouped((each.key.rstrip(), path) for path, each in _walk([root])).items():
-            if len(set(at)) > 1:
-                where = ", ".join(dict.fromkeys(at))
-                text = f"the key {key!r} is used in several places ({where}); use it once."
-                found.append(f"{root.key}: {text}")
-    given = ((each.shortcut, path) for path, each in _walk(roots) if each.shortcut is not None)
-    for shortcut, at in grouped(given).items():
-        text = f"the shortcut {shortcut} is taken by {at[0]}; give another one."
-        found += [f"{path}: {text}" for path in at[1:]]
-    return [*map(printable, found)]
-
-
-def warnings_of(roots: Sequence[ConfigEntry]) -> list[str]:
-    """Return what the service accepts but may surprise people, each as a sentence."""
-    found = ((path, text) for path, entry in _walk(roots) for text in _doubts(path, entry))
-    return [printable(f"{path}: {text}.") for path, text in found]
 
 
 def _doubts(path: str, entry: ConfigEntry) -> Iterator[str]:
