@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain, islice
 from pathlib import Path
@@ -101,9 +101,10 @@ def open_yolo(path: Path, options: Options) -> RawDataset:
         raise FormatError(f"{data or path} leads to labels of {where}")
     if not problems and not any(map(says_something, found)):
         raise FormatError(f"{path} holds empty files of labels, and none of their images")
-    if is_tracked := not yolo.pose and _is_tracked(found):
+    lines = [*_first_lines(found)]
+    if is_tracked := not yolo.pose and _is_tracked(lines):
         yolo = attrs.evolve(yolo, is_tracked=True)
-    if not yolo.pose and (count := _marked_keypoints(found)):
+    if not yolo.pose and (count := _marked_keypoints(lines)):
         points = _point_names((), count)
         named = {n: attrs.evolve(each, keypoints=points) for n, each in yolo.categories.items()}
         yolo = Yolo(named, count)
@@ -123,8 +124,7 @@ def open_yolo(path: Path, options: Options) -> RawDataset:
         where=str(path),
         categories=tuple(once.values()),
         images=images,
-        outlines=not (yolo.pose or is_tracked)
-        and any(len(words) > 6 for words in _first_lines(found)),
+        outlines=not (yolo.pose or is_tracked) and any(len(words) > 6 for words in lines),
     )
 
 
@@ -138,12 +138,12 @@ def yolo_kind(path: Path) -> YoloName:
         found = _in_dataset(data, content, None)[0] if data else _in_folder(path, None)
     except (BrokenError, FormatError):
         return "yolo"
-    if any(map(is_dota, _first_lines(found))):
+    lines = [*_first_lines(found)]
+    if any(map(is_dota, lines)):
         return "yolo-obb" if data else "dota"
-    if _marked_keypoints(found):
+    if _marked_keypoints(lines):
         return "yolo-pose"
-    columns = {len(words) for words in _first_lines(found) if len(words) > 6}
-    columns = set() if _is_tracked(found) else columns
+    columns = set() if _is_tracked(lines) else {len(each) for each in lines if len(each) > 6}
     return "yolo-obb" if columns and columns <= {9, 10} else "yolo-seg" if columns else "yolo"
 
 
@@ -154,23 +154,22 @@ def _first_lines(found: Sequence[Labelled]) -> Iterator[list[str]]:
             yield from (words for _, words in lines_of(each.labels))
 
 
-def _is_tracked(found: Sequence[Labelled]) -> bool:
+def _is_tracked(lines: Sequence[Sequence[str]]) -> bool:
     """Return whether each line has a box, its score and the number of its track, as Ultralytics."""
-    lines = [*_first_lines(found)]
     # Corners of an outline are no whole numbers, except 0 and 1 at the edges.
     is_sure = any(int(each[-1]) > 1 for each in lines if each[-1].isdigit())
     is_sure = is_sure or all("." in word for each in lines for word in each[1:-1])
     return is_sure and all(len(each) == 7 and each[-1].isdigit() for each in lines) and bool(lines)
 
 
-def _marked_keypoints(found: Sequence[Labelled]) -> int:
+def _marked_keypoints(lines: Iterable[Sequence[str]]) -> int:
     """Return the number of keypoints in lines by their visibility, if no file has `kpt_shape`.
 
     Each third number after a box is 0, 1 or 2. Corners of an outline are 0 or 1 only at the edges,
     and never 2.
     """
     columns, marks = set[int](), set[float]()
-    for words in _first_lines(found):
+    for words in lines:
         if len(words) > 6 and all(map(is_number, words)):
             columns.add(len(words))
             marks.update(map(float, words[7::3]))
@@ -195,10 +194,10 @@ def _in_dataset(
     found, problems = _in_parts(data, content, split, home)
     if any(is_there(each.labels) for each in found):
         return found, problems
-    with suppress(FormatError):  # a folder beside the file, in which Ultralytics keeps datasets
-        others, missing = _in_parts(data, content, split, home / "datasets")
-        if any(is_there(each.labels) for each in others):
-            return others, missing
+    # A folder beside the file, in which Ultralytics keeps datasets.
+    others, missing = _in_parts(data, content, split, home / "datasets")
+    if any(is_there(each.labels) for each in others):
+        return others, missing
     is_whole = data.suffix == ".data" or _has_both(home)
     homes = [home] if is_whole else filter(_has_both, sorted(home.glob("[!.]*")))
     inside = _named_apart([one for each in homes for one in _in_folder(each, None)], home)
@@ -359,12 +358,8 @@ def _yaml(path: Path) -> Mapping[str, Any]:
 
 def _data_file(path: Path) -> Mapping[str, Any]:
     """Return the content of darknet's ``obj.data``: ``names = data/obj.names``, ``train = ...``."""
-    content: dict[str, Any] = {}
-    for line in entries_of(path):
-        key, sign, value = line.partition("=")
-        if sign:
-            content[key.strip()] = value.strip()
-    return content
+    parts = (line.partition("=") for line in entries_of(path))
+    return {key.strip(): value.strip() for key, sign, value in parts if sign}
 
 
 def _tried(roots: Sequence[Path], value: str, least: int = 2) -> list[Path]:
