@@ -501,10 +501,7 @@ def finite(image: LabeledImage) -> LabeledImage:
         shape = annotation.shape
         return [shape if is_finite(shape) else Incomplete(shape.type, None)]
 
-    for each in image.walk():
-        if not is_finite(each.shape):
-            break
-    else:
+    if all(is_finite(each.shape) for each in image.walk()):
         return image
     annotations = [each for root in image.annotations for each in reshaped(root, checked)]
     return attrs.evolve(image, annotations=annotations)
@@ -519,10 +516,7 @@ def within_edges(image: LabeledImage, losses: Losses, *, clip: bool) -> LabeledI
     width, height = image.width, image.height
     if not width or not height:
         return image
-    for each in image.walk():
-        if sticks_out(each.shape, width, height):
-            break
-    else:
+    if not any(sticks_out(each.shape, width, height) for each in image.walk()):
         return image
 
     def snap(x: float, y: float) -> Point:
