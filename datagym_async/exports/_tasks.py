@@ -169,12 +169,10 @@ class TaskSource:
         if self._shown is None:
             return None
         if not self._reader.classes:
-            async with aclosing(
-                self.labels.iter_export(self.project_id, reader=self._reader)
-            ) as tasks:
+            exported = self.labels.iter_export(self.project_id, reader=self._reader)
+            async with aclosing(exported) as tasks:
                 await anext(tasks, None)
-        names = [each.name for each in self._reader.classes]
-        rank = {name: at for at, name in reversed([*enumerate(names)])}
+        rank = {each.name: at for at, each in reversed([*enumerate(self._reader.classes)])}
 
         def ordered(entries: Sequence[LabelEntry]) -> list[LabelEntry]:
             found = [attrs.evolve(each, children=(*ordered(each.children),)) for each in entries]
