@@ -41,7 +41,7 @@ from datagym_async.data._listing import Listing, Media, PackedLabels
 from datagym_async.data._order import Progress
 from datagym_async.exceptions import ClientClosedError, NotFoundError
 from datagym_async.labels import LabeledImage, LabeledTask, Point
-from datagym_async.labels._geometry import moved, reshaped
+from datagym_async.labels._geometry import moved, with_shapes
 from datagym_async.models import DatasetMedia, MediaSourceType
 
 if TYPE_CHECKING:
@@ -437,10 +437,6 @@ def turned(task: L, orientation: int, size: tuple[int, int]) -> L:
     if orientation not in turn:
         return task
     move = turn[orientation]
-    annotations = [
-        each
-        for whole in task.annotations
-        for each in reshaped(whole, lambda it: [moved(it.shape, move)])
-    ]
     shown = (task.width, task.height) if orientation < 5 else (task.height, task.width)
-    return attrs.evolve(task, annotations=annotations, width=shown[0], height=shown[1])
+    sized = attrs.evolve(task, width=shown[0], height=shown[1])
+    return with_shapes(sized, lambda it: [moved(it.shape, move)])

@@ -53,7 +53,7 @@ from datagym_async.labels import (
 )
 from datagym_async.labels._config import Entries as GivenEntries
 from datagym_async.labels._config import entries_of, grouped
-from datagym_async.labels._geometry import clipped, is_finite, moved, reshaped, sticks_out
+from datagym_async.labels._geometry import clipped, is_finite, moved, sticks_out, with_shapes
 from datagym_async.models import EntryType
 
 Fixed: TypeAlias = str | Path | Iterable[str | Category]
@@ -503,8 +503,7 @@ def finite(image: LabeledImage) -> LabeledImage:
 
     if all(is_finite(each.shape) for each in image.walk()):
         return image
-    annotations = [each for root in image.annotations for each in reshaped(root, checked)]
-    return attrs.evolve(image, annotations=annotations)
+    return with_shapes(image, checked)
 
 
 def within_edges(image: LabeledImage, losses: Losses, *, clip: bool) -> LabeledImage:
@@ -535,5 +534,4 @@ def within_edges(image: LabeledImage, losses: Losses, *, clip: bool) -> LabeledI
             losses.add(LossKind.EMPTY, f"{where}.{inner.key}")
         return kept
 
-    annotations = [each for root in image.annotations for each in reshaped(root, fit)]
-    return attrs.evolve(image, annotations=annotations)
+    return with_shapes(image, fit)

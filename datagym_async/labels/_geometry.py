@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import chain, pairwise
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import attrs
 
@@ -30,6 +30,8 @@ from datagym_async.labels._values import (
     Shape,
     edges_of,
 )
+
+L = TypeVar("L", bound=LabeledImage)
 
 Pair: TypeAlias = tuple[float, float]  # x and y
 
@@ -190,6 +192,12 @@ def reshaped(
     ]
 
 
+def with_shapes(image: L, change: Callable[[Annotation], Sequence[Shape]]) -> L:
+    """Return an image with what a change makes of its annotations (`reshaped`)."""
+    annotations = [each for whole in image.annotations for each in reshaped(whole, change)]
+    return attrs.evolve(image, annotations=annotations)
+
+
 # --- The labels of a file, and the image that the service has under that name ---------------------
 
 
@@ -224,14 +232,15 @@ def fitted(
             text = f"the labels are shares of a width and height, and {why}"
             found.errors.append(Finding((), text))
             return found
-        found.image = _enlarged(image, *size)
+        found.image = with_shapes(image, lambda it: [scaled(it.shape, *size)])
     elif size is not None and image.width and image.height:
         said = (image.width, image.height)
         found.errors += _unlike(said, size, rescale=rescale)
         if found.errors:
             return found
         if said != size:
-            found.image = _enlarged(image, size[0] / said[0], size[1] / said[1])
+            across, down = size[0] / said[0], size[1] / said[1]
+            found.image = with_shapes(image, lambda it: [scaled(it.shape, across, down)])
             message = f"scaled from {said[0]} x {said[1]} to {size[0]} x {size[1]} pixels"
             found.warnings.append(Finding((), message, Severity.WARNING))
     if size is not None:
@@ -244,15 +253,6 @@ def fitted(
             numbers[each.key] += 1
         found.image = attrs.evolve(found.image, annotations=kept)
     return found
-
-
-def _enlarged(image: LabeledImage, across: float, down: float) -> LabeledImage:
-    annotations = [
-        each
-        for whole in image.annotations
-        for each in reshaped(whole, lambda it: [scaled(it.shape, across, down)])
-    ]
-    return attrs.evolve(image, annotations=annotations)
 
 
 def _unlike(said: tuple[int, int], there: tuple[int, int], *, rescale: bool) -> Iterator[Finding]:
