@@ -30,7 +30,6 @@ from datagym_async._printable import printable
 from datagym_async._runs._disk import (
     PARTS,
     DamagedError,
-    Database,
     HashedPart,
     check_database,
     is_of_the_disk,
@@ -95,32 +94,6 @@ class DownloadJob:
 
 def manifest_path(root: Path) -> Path:
     return root / MANIFEST
-
-
-def _opened(root: Path, job: DownloadJob, place: object) -> Database:
-    """Lock a folder, made if it does not exist, and return its database; `place` is for people."""
-    path = manifest_path(root)
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        is_taken = not path.exists() and _holds_something(root)
-    except OSError as error:
-        raise ConfigurationError(trouble(path, error)) from None
-    if is_taken:
-        raise ConfigurationError(
-            f"The folder {_shown(root)} is not empty, and holds no download to resume; give a new "
-            "or an empty one."
-        )
-
-    def prepare() -> None:
-        with telling(root):
-            tidy(root / STATE_FOLDER)
-
-    in_use = (
-        f"Another download is writing into {_shown(place)}; wait for it to end, or give another "
-        "folder."
-    )
-    begin, what = partial(_begin, root, job, place), "The manifest of this download"
-    return opened_database(path, what, begin, trouble=trouble, in_use=in_use, before=prepare)
 
 
 _ODD_ROW = """
@@ -277,8 +250,31 @@ class Manifest(Planning):
             ConfigurationError: The folder is not empty and not a download, or that of another
                 download, or in use by another process, or cannot be written to.
         """
-        place = root if prefix is None else prefix.at.address
-        return cls(root, _opened(root, job, place), prefix=prefix)
+        path, place = manifest_path(root), root if prefix is None else prefix.at.address
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            is_taken = not path.exists() and _holds_something(root)
+        except OSError as error:
+            raise ConfigurationError(trouble(path, error)) from None
+        if is_taken:
+            raise ConfigurationError(
+                f"The folder {_shown(root)} is not empty, and holds no download to resume; give a "
+                "new or an empty one."
+            )
+
+        def prepare() -> None:
+            with telling(root):
+                tidy(root / STATE_FOLDER)
+
+        in_use = (
+            f"Another download is writing into {_shown(place)}; wait for it to end, or give "
+            "another folder."
+        )
+        begin, what = partial(_begin, root, job, place), "The manifest of this download"
+        database = opened_database(
+            path, what, begin, trouble=trouble, in_use=in_use, before=prepare
+        )
+        return cls(root, database, prefix=prefix)
 
     def close(self) -> None:
         """Close it and unlock the folder; may be called again."""
