@@ -113,7 +113,6 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
         self._job = job = attrs.evolve(job, shards=shards if config.shards else "")
         self._sources, address = sources, str(os.fspath(folder))
         self._prefix: Prefix | None = None
-        self._shards: Shards | None = None
         if is_stored(address):
             self._prefix = Prefix.of(address, config.store_options, *attrs.astuple(job))
             self._root, place = self._prefix.root, self._prefix.at.address
@@ -156,11 +155,10 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
         await self._list(manifest)
         if config.shards is not None:
             parts = bound_of(config.shards), manifest, self._prefix, self._tally
-            self._shards = await in_thread(Shards, *parts, bool(config.labels))
-            self._fetcher.shards = self._shards
+            self._fetcher.shards = shards = await in_thread(Shards, *parts, bool(config.labels))
             if config.labels and (project := self._project) is not None:
                 async with aclosing(self._sources.labels.iter_export(project.id)) as tasks:
-                    await self._shards.take_labels(tasks)
+                    await shards.take_labels(tasks)
         if self._prefix is not None:
             await in_thread(self._prefix.begin_state, manifest.database)
         self._listener.tell(DownloadStarted(self._name, self.place, self._tally.planned))
@@ -253,8 +251,8 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
             await in_thread(self._close_manifest)
 
     def _close_manifest(self) -> None:
-        if self._shards is not None:
-            self._shards.close()
+        if self._fetcher.shards is not None:
+            self._fetcher.shards.close()
         if self._manifest is not None:
             with contextlib.closing(self._manifest), contextlib.suppress(sqlite3.Error):
                 self._write_down()  # media without a recorded outcome are fetched again
@@ -294,7 +292,7 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
             self._tally.in_flight -= 1
         self._begun_bytes = self._tally.bytes_arrived
         self.failed += result.outcome is DownloadOutcome.FAILED
-        if self._shards is None or result.outcome is not DownloadOutcome.DOWNLOADED:
+        if self._fetcher.shards is None or result.outcome is not DownloadOutcome.DOWNLOADED:
             self._unwritten.append(result)  # otherwise it is recorded with its shard
         self._tally.settled(result)
         if self._listener.is_wanted:
@@ -307,13 +305,13 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
             self._opened_manifest.note(noted)
 
     async def _finish(self) -> None:
-        if self._shards is not None:  # for any reason of the stop: files that arrived stay
-            await self._shards.end()
+        if self._fetcher.shards is not None:  # for any reason of the stop: files that arrived stay
+            await self._fetcher.shards.end()
         await in_thread(export_manifest, self._opened_manifest)  # whatever becomes of the labels
         if self.error is None and not self.stopped:
             self._tally.phase = "labels"
             config, manifest, tally = self._config, self._opened_manifest, self._tally
-            if (project := self._project) is not None and self._shards is None:
+            if (project := self._project) is not None and self._fetcher.shards is None:
                 if config.labels:
                     await write_labels(self._sources, project, manifest, config, tally)
                 if config.bitmaps:
@@ -363,8 +361,8 @@ class Downloader(BulkRun[Wanted, DownloadResult, DownloadReport]):
         """Return the report of the run so far; final once the iteration has ended."""
         tally, has_ended = self._tally, self._running is not None and self.error is None
         counts, size = tally.counts(*DownloadOutcome), tally.bytes_downloaded
-        if self._shards is not None:
-            media, open_bytes = self._shards.open
+        if self._fetcher.shards is not None:
+            media, open_bytes = self._fetcher.shards.open
             counts["downloaded"] = max(0, counts["downloaded"] - media)
             size = max(0, size - open_bytes)
         return DownloadReport(
