@@ -80,10 +80,9 @@ class _Mapper:
     def image(self, raw: RawImage) -> LabeledImage:
         annotations = [made for found in raw.objects for made in self._annotations(found, raw)]
         # As the official SDK does it, the last caption remains.
+        captions = raw.captions[-1:] if self._mapping.sdk else raw.captions
         answers = []
-        for number, caption in enumerate(
-            raw.captions[-1:] if self._mapping.sdk else raw.captions, 1
-        ):
+        for number, caption in enumerate(captions, 1):
             key = self._mapping.caption_key(number)
             if self._texts is not None and key not in self._texts:
                 self._losses.add(LossKind.CAPTION, f"{raw.name}: {key}")
@@ -93,8 +92,8 @@ class _Mapper:
                 if self._texts is not None:  # else the service refuses all labels of the image
                     continue
             answers.append(Classification.freetext(key, caption))
-        if self._mapping.sdk and len(raw.captions) > 1:
-            self._losses.add(LossKind.CAPTION, raw.name, count=len(raw.captions) - 1)
+        if left_out := len(raw.captions) - len(captions):
+            self._losses.add(LossKind.CAPTION, raw.name, count=left_out)
         return (InShares if raw.in_shares else LabeledImage)(
             media_id=raw.media_id,
             media_name=raw.name,

@@ -114,11 +114,10 @@ def config_of(
     drawn: dict[Names, set[EntryType]] = {}
     captions, mapping = 0, mapping.settled(dataset)
     for image in dataset.images(losses):
-        captions = max(
-            captions, min(len(image.captions), 1) if mapping.sdk else len(image.captions)
-        )
+        captions = max(captions, len(image.captions))
         for each in image.objects:
             drawn.setdefault(each.category.names, set()).add(family_of(each))
+    captions = min(captions, 1) if mapping.sdk else captions
     if present is None:
         return _config(dataset.categories, mapping, losses, drawn, captions)
     # Classes with a place there are kept as they are, except for missing keypoints.
@@ -247,9 +246,8 @@ def _config(
     for name, text in spelled.items() if drawn is not None else ():
         if losses and name != text:
             losses.add(LossKind.SPELLED, f"{name!r} is {text!r}")
-    for number in range(1, captions + 1):
-        free = _entry(mapping.caption_key(number), EntryType.FREETEXT, max_length=LONGEST_TEXT)
-        entries.append(free)
+    asked = map(mapping.caption_key, range(1, captions + 1))
+    entries += (_entry(each, EntryType.FREETEXT, max_length=LONGEST_TEXT) for each in asked)
     return LabelConfig(entries)
 
 
