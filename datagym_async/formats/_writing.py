@@ -432,8 +432,7 @@ def _named(
         if not numbered:
             losses.add(LossKind.SAME_FILE, media_name)
             return None
-        whole_name = PurePosixPath(name).name
-        path = PurePosixPath(name).with_name(numbered_file(whole_name, next(taken[first])))
+        path = path.with_name(numbered_file(PurePosixPath(name).name, next(taken[first])))
         label = folded_name(_label_file(path, layout.suffix))
     taken[label] = count(2)
     if name != whole:
