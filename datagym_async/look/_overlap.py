@@ -165,23 +165,19 @@ def compare(ours: LabeledImage, theirs: LabeledImage, *, least: float = 0.5) -> 
     # its turn by the upper bound: most pairs lose one of their objects to a better pair before.
     pairs = [*_pairs(first, second, slack, least)]
     heapify(pairs)
-    partner: dict[int, int] = {}
-    back: dict[int, int] = {}
+    partner: list[int | None] = [None] * len(first)
+    back: list[int | None] = [None] * len(second)
     shares = []
     while pairs:
         minus, a, b, exact = heappop(pairs)
-        if a in partner or b in back:
+        if partner[a] is not None or back[b] is not None:
             continue
         if exact is None:
             partner[a], back[b] = b, a
             shares.append(-minus)
         elif (share := exact()) >= least:
             heappush(pairs, (-share, a, b, None))
-    return Comparison(
-        tuple(partner.get(index) for index in range(len(first))),
-        tuple(back.get(index) for index in range(len(second))),
-        tuple(shares),
-    )
+    return Comparison(tuple(partner), tuple(back), tuple(shares))
 
 
 def _pairs(
