@@ -13,7 +13,7 @@ import asyncio
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, cast
 from urllib.parse import unquote
 
 import attrs
@@ -106,9 +106,7 @@ class Connection(web.RequestHandler):
             return None
         self._half_closed = True
         self._spoil_cut_body()
-        if not self._messages:
-            # Nothing follows the answer that is being written.
-            self.close()
+        self.close()  # nothing follows the answer that is being written
         return True
 
     @property
@@ -149,7 +147,6 @@ class Connection(web.RequestHandler):
         if status != 400:
             return super().handle_error(request, status, exc, message)
         response = BadRequestPage().response(pretty)
-        response.force_close()
         # Such a request counts as HTTP/1.0, for which aiohttp leaves this header out.
         response.headers["Connection"] = "close"
         return response
@@ -177,17 +174,15 @@ def make_app(
 
     @web.middleware
     async def count(request: web.Request, handler: Handler) -> web.StreamResponse:
-        connection = request.protocol if isinstance(request.protocol, Connection) else None
-        if connection is not None:
-            connection.begin(request.content)
+        connection = cast("Connection", request.protocol)  # the only kind that the server makes
+        connection.begin(request.content)
         counters.update(["requests", "in_flight"])
         counters["peak_in_flight"] = max(counters["peak_in_flight"], counters["in_flight"])
         try:
             return await handler(request)
         finally:
             counters["in_flight"] -= 1
-            if connection is not None:
-                connection.end()
+            connection.end()
 
     async def serve(request: web.Request) -> web.StreamResponse:
         """Answer with the route's response, or with the `Answer` that was raised."""
@@ -224,7 +219,7 @@ def make_app(
             response.headers.popall(hdrs.CONTENT_TYPE, None)
         # A refused body is read to its end and the connection stays open; a larger one closes it.
         unread = not request.content.is_eof() and (request.content_length or 0) > _SWALLOWED
-        is_last = isinstance(request.protocol, Connection) and request.protocol.is_last
+        is_last = cast("Connection", request.protocol).is_last
         if unread or is_last or response.status in _CLOSING:
             response.force_close()
             response.headers[hdrs.CONNECTION] = "close"

@@ -142,8 +142,6 @@ def fold(name: str) -> str:
     Its collation utf8mb4_general_ci ignores case, accents and trailing blanks. Observed: OK.jpg =
     ok.jpg, tast2 = täst2, "ds2 " = ds2, straß = stras (letter by letter, so not strass).
     """
-    if name.isascii():
-        return name.upper().rstrip(" ")
     return "".join(map(_weight, name)).rstrip(" ")
 
 
@@ -166,8 +164,6 @@ def fold_link(url: str) -> str:
 
     Observed: ü = Ü and a dotless i = i, but é is not e.
     """
-    if url.isascii():
-        return url.lower()
     upper = (each.upper() if len(each.upper()) == 1 else each for each in url)
     return "".join(each.lower()[0] for each in upper)
 
