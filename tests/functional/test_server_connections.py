@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, cast
 
+import orjson
 import pytest
 from aiohttp import web
 
@@ -40,6 +41,7 @@ async def test_a_connection_carries_100_requests(client: Service) -> None:
             heads.append(await _head(reader))
         assert [b"Connection: close" in head for head in heads] == [False] * 99 + [True]
         assert await reader.read() == b""
+    assert b"Content-Length: 2" in heads[0]  # as recorded: of the body that is not sent
 
 
 async def test_the_limit_of_requests_can_be_set() -> None:
@@ -71,6 +73,25 @@ async def test_which_answers_close(
     assert (reply.status, reply.headers.get("Connection") == "close") == (status, closes)
 
 
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        ({"Content-Type": "Application/hal+json; charset=utf-8"}, 200),
+        ({"Content-Type": "application/xml"}, 415),
+        ({"Content-Type": "text/x+json"}, 415),
+        ({"Accept": "text/html, application/*;q=0.8"}, 200),
+        ({"Accept": "text/html"}, 406),
+    ],
+)
+async def test_which_json_is_read_and_sent(
+    client: Service, fields: dict[str, str], status: int
+) -> None:
+    """The types are compared without their parameters, and without case."""
+    headers = {"Content-Type": "application/json", **fields}
+    reply = await client.ask("POST", "/dataset", headers=headers, body=b'{"name": "d"}')
+    assert reply.status == status
+
+
 async def test_a_refused_body_is_swallowed_or_ends_the_connection(client: Service) -> None:
     """An early refusal of up to 2 MB leaves the connection alive, a larger one does not."""
     server = client.server
@@ -93,9 +114,10 @@ async def test_a_refused_body_is_swallowed_or_ends_the_connection(client: Servic
         "GET /api/v1/project HTTP/1.1\r\nHost: x\r\nX-Pad: " + "p" * 8200 + "\r\n\r\n",
         "GET /api/v1/project HTTP/1.1\r\nHost: x\r\nX-Pad: " + "p" * 40_000 + "\r\n\r\n",
         "GET /api/v1/project HTTP/1.1\r\nHost: x\r\nX-filename: a\x01b\r\n\r\n",
+        "GET /api/v1/project HTTP/1.2\r\nHost: x\r\n\r\n",
         "nonsense\r\n\r\n",
     ],
-    ids=["no-host", "brackets", "slash", "8-kB", "40-kB", "control", "nonsense"],
+    ids=["no-host", "brackets", "slash", "8-kB", "40-kB", "control", "version", "nonsense"],
 )
 async def test_the_container_answers_with_a_page(client: Service, request_text: str) -> None:
     """What the container cannot read is 400 HTML, and the connection ends."""
@@ -106,6 +128,29 @@ async def test_the_container_answers_with_a_page(client: Service, request_text: 
     assert b"Content-Type: text/html;charset=utf-8" in answer
     assert b"Connection: close" in answer
     assert answer.endswith(b"</html>")
+
+
+@pytest.mark.parametrize(("size", "status"), [(8192, 200), (8193, 400)])
+async def test_the_largest_block_of_headers(client: Service, size: int, status: int) -> None:
+    """It is counted from the request line to the blank line."""
+    head = f"HEAD /api/v1/project?token={client.server.token} HTTP/1.1\r\nHost: x\r\nX-Pad: "
+    async with raw_connection(client.server) as (reader, writer):
+        writer.write(head.ljust(size - 4, "p").encode() + b"\r\n\r\n")
+        assert int((await _head(reader)).split()[1]) == status
+
+
+@pytest.mark.parametrize(("path", "status"), [("project", 200), ("project/x/export", 404)])
+async def test_an_older_client_gets_a_body_in_one_piece(
+    client: Service, path: str, status: int
+) -> None:
+    """HTTP/1.0 has no chunks, and its requests need no host."""
+    request = f"GET /api/v1/{path}?token={client.server.token} HTTP/1.0\r\n\r\n"
+    async with raw_connection(client.server) as (reader, writer):
+        writer.write(request.encode())
+        head, body = (await reader.read()).split(b"\r\n\r\n")
+    assert int(head.split()[1]) == status
+    assert f"Content-Length: {len(body)}".encode() in head.splitlines()
+    assert isinstance(orjson.loads(body), list | dict)
 
 
 async def test_paths_are_read_as_the_container_reads_them(client: Service) -> None:

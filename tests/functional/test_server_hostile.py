@@ -220,13 +220,14 @@ async def test_a_json_body_is_bounded(world: World) -> None:
         assert b"Connection: close" in head
 
 
-@pytest.mark.parametrize("count", [10_001, 2_000_001])
-async def test_the_values_of_a_body_are_bounded(world: World, count: int) -> None:
+@pytest.mark.parametrize(("path", "count"), [("config/{}", 10_001), ("dataset", 2_000_001)])
+async def test_the_values_of_a_body_are_bounded(world: World, path: str, count: int) -> None:
     """A few bytes a value are many in memory: more than anybody needs are refused with 413."""
-    config_id = world.project.label_configuration_id
+    path = path.format(world.project.label_configuration_id)
+    method = "POST" if path == "dataset" else "PUT"
     body = b"[" + b",".join([b"{}"] * count) + b"]"
     async with raw_connection(world.server) as (reader, writer):
-        writer.write(world.request("PUT", f"/api/v1/config/{config_id}", body))
+        writer.write(world.request(method, f"/api/v1/{path}", body))
         await writer.drain()
         answer = await reader.readuntil(b"\r\n\r\n")
 

@@ -106,10 +106,17 @@ async def test_a_drop_after_the_last_byte_is_stored(client: Service, dataset: st
     assert await client.names(dataset) == ["lost.jpg"]
 
 
-async def test_a_half_closed_client_is_answered(client: Service, dataset: str) -> None:
+@pytest.mark.parametrize("is_first", [True, False])
+async def test_a_half_closed_client_is_answered(
+    client: Service, dataset: str, *, is_first: bool
+) -> None:
     """A sender that ends too early but listens gets 500 `ex_system`, and nothing is stored."""
     server, content = client.server, jpeg(5000)
     async with raw_connection(server) as (reader, writer):
+        if not is_first:
+            writer.write(upload_head(server, "nope", "x.jpg", "Content-Length: 0"))
+            assert b"404" in await reader.readline()
+            await reader.readuntil(b"}")
         writer.write(upload_head(server, dataset, "x.jpg", "Content-Length: 6000") + content)
         writer.write_eof()
         answer = await reader.read()

@@ -44,6 +44,7 @@ NAME_WANTED = "was expecting double-quote to start field name"
         ("straß", "strass", False),
         ("\U0001f600", "\U0001f601", True),
         ("æ", "ae", False),
+        ("\ufb01", "fi", False),
     ],
 )
 def test_equal_names(one: str, other: str, *, same: bool) -> None:
