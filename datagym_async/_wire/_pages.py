@@ -73,7 +73,6 @@ class Pages:
         else:
             if [found.st_size, found.st_mtime_ns] != known:
                 self.drop()
-        self._since = monotonic()
 
     def drop(self) -> None:
         """Give the pipe back, and the bytes up."""

@@ -49,14 +49,16 @@ def test_the_bytes_are_those_of_the_file(pipes: Pipes, tmp_path: Path, size: int
 def test_a_file_of_another_size_has_to_be_read(
     pipes: Pipes, tmp_path: Path, difference: int
 ) -> None:
-    """It has changed since it was listed; the next one is not mixed up with it."""
+    """It has changed since it was listed; the next one is not mixed up with it in its pipe."""
     content = os.urandom(10_000)
 
     assert filled(pipes, tmp_path / "a", content, 10_000 + difference) is None
+    before = open_descriptors()
     pages = filled(pipes, tmp_path / "a", content)
 
     assert pages is not None
     assert pages.rest() == content
+    assert not new_descriptors(before)
 
 
 def test_a_pipe_is_used_again_for_another_file(pipes: Pipes, tmp_path: Path) -> None:
@@ -197,13 +199,15 @@ def test_a_system_that_does_not_allow_it_is_asked_once(
 def test_bytes_that_the_system_has_lost_are_an_error(
     pipes: Pipes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They are never taken for fewer, and the pipe is not used again."""
-    pages = filled(pipes, tmp_path / "a", b"x" * 5000)
+    """They are never taken for fewer, and the pipe is not used again. Dropped, they are no error."""
+    pages, others = (filled(pipes, tmp_path / "a", b"x" * 5000) for _ in range(2))
     assert pages is not None
+    assert others is not None
 
     monkeypatch.setattr(os, "read", lambda _, size: b"x" * (size - 1))
     with pytest.raises(OSError, match="Input/output"):
         pages.rest()
+    others.drop()
     monkeypatch.undo()
 
     assert (pages.left, pages.rest()) == (0, b"")
