@@ -124,7 +124,7 @@ def test_retry_failed(at_service: Cli, many: Path, faults: FaultPlan, tmp_path: 
 
 
 def test_nothing_to_retry(at_service: Cli, many: Path, tmp_path: Path) -> None:
-    """It is said, and no run of nothing is."""
+    """It is said, and no run of nothing is; no command is named for the job of a report in JSON."""
     report = tmp_path / "report.json"
     upload(at_service, many / "00.jpg", "--report", report)
     ran = at_service("upload", "--retry-failed", report)
@@ -132,6 +132,8 @@ def test_nothing_to_retry(at_service: Cli, many: Path, tmp_path: Path) -> None:
     assert (ran.status, ran.err) == (0, "")
     assert ran.out == f"{report} lists no failed items, so there is nothing to upload.\n"
     assert at_service("upload", "--retry-failed", report, "--json").document["planned"] == 0
+    jobs = at_service("jobs", "list", "--json").documents
+    assert [each["command"] for each in jobs if not each["count"]] == [None]
 
 
 @pytest.mark.parametrize("text", [None, "not JSON", "{}", '{"dataset_id": "x"}'])

@@ -107,7 +107,7 @@ class Job:
                 value = shown_options(value)
             if not (field.name in _OF_ONE_RUN or callable(value) or value == field.default):
                 options[field.name] = value
-        words = tuple(kept) if are_words else None
+        words = tuple(kept) if are_words and kept else None
         said = ", ".join(shown + more)
         return cls(base_url, dataset_id, said, digest.hexdigest(), words, count, options)
 
