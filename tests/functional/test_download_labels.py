@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import attrs
 import pytest
 
 from datagym_async import ConfigurationError, DownloadConfig, TransferError
-from datagym_async.formats import PredictionFile
+from datagym_async.formats import PredictionFile, WrittenFormat
 from datagym_async.labels import Annotation, Point, Rectangle, Segmentation
 from datagym_async.server import SeedDataset, SeedMedia, SeedProject
 from datagym_async.testing import Status
@@ -116,6 +117,43 @@ async def test_yolo_has_a_text_for_each_file(here: World, tmp_path: Path, kind: 
     assert report.ok
     assert [path.stem for path in texts if path.read_text().strip()] == ["a"]
     assert (tmp_path / "labels.yolo" / "data.yaml").is_file()
+
+
+XML = "/Annotations/Photos/a.xml"
+NARROW = "train=0.95,val=0.01,test=0.04"  # in whose middle the hash of "Photos" is
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "file", "pattern", "found"),
+    [
+        ("coco", {}, ".json", r'"name": ?"(\w+)"', ["seg", "box"]),
+        ("coco", {"classes": "classes.txt"}, ".json", r'"name": ?"(\w+)"', ["box", "seg"]),
+        ("coco", {"exact": False}, ".json", r'"width": ?(\d+)', ["32", "32"]),
+        ("voc", {}, XML, r"<xm\w+>(\d+)", ["5", "24", "3", "40"]),
+        ("voc", {"clip": True}, XML, r"<xm\w+>(\d+)", ["5", "24", "3", "32"]),
+        ("voc", {"zero_based": True}, XML, r"<xm\w+>(\d+)", ["4", "24", "2", "40"]),
+        ("yolo", {"split": NARROW, "group": "folder"}, "/labels/val/Photos/a.txt", "^.", ["1"]),
+    ],
+)
+async def test_labels_are_written_as_the_options_say(
+    here: World,
+    tmp_path: Path,
+    kind: WrittenFormat,
+    options: dict[str, Any],
+    file: str,
+    pattern: str,
+    found: list[str],
+) -> None:
+    """The order of classes, sizes, edges and parts are those of the same export."""
+    (tmp_path / "classes.txt").write_text("box\n")
+    given = {
+        name: tmp_path / value if name == "classes" else value for name, value in options.items()
+    }
+    config = DownloadConfig(labels=kind, **given)
+    await here.client.download_project(here.project_id, tmp_path / "out", config=config)
+
+    text = (tmp_path / "out" / f"labels.{kind}{file}").read_text()
+    assert re.findall(pattern, text) == found
 
 
 @pytest.mark.parametrize("kind", ["yolo", "voc", "kitti", "cvat", "imagefolder"])
