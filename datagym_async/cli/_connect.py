@@ -361,8 +361,9 @@ class Workers:
             return
         from datagym_async.distributed import through
 
-        # Dask shows a table of all differences; we have a sentence for those that matter.
-        warnings.filterwarnings("ignore", "Mismatched versions")
+        # Dask shows a table of all differences; we have a sentence for those that matter. It also
+        # has pages at a port, which nobody asked for, and warns that another cluster has that port.
+        warnings.filterwarnings("ignore", "Mismatched versions|Port .* is already in use")
         async with AsyncExitStack() as stack:
             scheduler = self.scheduler or ""
             if self.count is not None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,9 @@ from datagym_async import ConfigurationError, DataGymClient
 from datagym_async.distributed._cluster import Cluster, check_versions, versions
 from datagym_async.distributed._jobs import WorkerActors
 from datagym_async.exceptions import FileChangedError
+from tests.helpers.photos import jpeg
 from tests.helpers.sentinel import TOKEN
+from tests.helpers.server_thread import ServerThread
 
 pytestmark = [
     pytest.mark.slow,
@@ -45,6 +49,32 @@ def test_workers_die_and_come_and_each_image_has_its_prediction() -> None:
     assert (found["killed"], found["added"]) == (True, True)
     assert (found["ok"], found["stored"], found["problems"]) == (True, 99, [])
     assert found["held"] == {f"{number:02}.jpg": [number] for number in range(99)}
+
+
+def test_a_command_with_processes_is_quiet_beside_another_cluster(tmp_path: Path) -> None:
+    """Dask warns that the port of its pages, for which nobody has asked, is taken."""
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.jpg").write_bytes(jpeg(3000))
+    words = "upload photos -d Photos --create --workers-local 1 --quiet".split()
+    with ServerThread(token=TOKEN) as thread, socket.socket() as other:
+        with suppress(OSError):  # a cluster on this machine has it
+            other.bind(("127.0.0.1", 8787))
+            other.listen()
+        ran = subprocess.run(
+            [sys.executable, "-m", "datagym_async", *words],
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+            cwd=tmp_path,
+            env={
+                **os.environ,
+                "DATAGYM_BASE_URL": thread.base_url,
+                "DATAGYM_TOKEN": TOKEN,
+                "DATAGYM_STATE_DIR": str(tmp_path / "state"),
+            },
+        )
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
 
 
 def test_workers_die_and_come_and_each_image_is_uploaded_once(tmp_path: Path) -> None:
