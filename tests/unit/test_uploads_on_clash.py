@@ -73,7 +73,7 @@ async def test_later_ones_are_numbered_in_the_order_of_the_run(
     assert (report.uploaded, report.warned, report.complete) == (6, 3, True)
     told = {each.name: each.warnings for each in results if each.warnings}
     assert told["X (3).JPG"] == (
-        f"It is named 'X (3).JPG', since {folder}/a/x.jpg has the name 'X.JPG'.",
+        f"It is named 'X (3).JPG', since 'X.JPG' is taken by {folder}/a/x.jpg.",
     )
 
 
@@ -263,7 +263,7 @@ async def test_a_link_is_not_numbered(service: FakeService) -> None:
     assert (report.uploaded, report.rejected) == (2, 1)
     assert (sorted(service.stored), service.urls) == (["A (2).jpg", "a.jpg"], [])
     warnings = {each.name: each.warnings for each in found}
-    assert warnings["A (2).jpg"] == ("It is named 'A (2).jpg', since a.jpg has the name 'A.jpg'.",)
+    assert warnings["A (2).jpg"] == ("It is named 'A (2).jpg', since 'A.jpg' is taken by a.jpg.",)
     (clash,) = (each.reason for each in report.problems)
     assert clash.startswith("http://h/a.jpg clashes with a.jpg: both would be named 'a.jpg', and")
 

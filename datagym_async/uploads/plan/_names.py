@@ -284,7 +284,7 @@ def number_clashes(
             number += 1
         new_name = numbered(name, number)
         reason = (
-            f"It is named {quoted(new_name)}, since {clash.holder} has the name {quoted(name)}."
+            f"It is named {quoted(new_name)}, since {quoted(name)} is taken by {clash.holder}."
         )
         stored = blob(new_name)
         database.execute(sql.RENAME, (stored, key, reason, stored, row.seq))
