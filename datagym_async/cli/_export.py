@@ -205,7 +205,7 @@ def _close(output: Output, exported: ExportedLabels, *, to_stdout: bool) -> None
         if exported.tasks and (folder := exported.downloaded_to) is not None:
             output.message(
                 f"The images were downloaded to {folder}, where the next export finds them; "
-                "it may be deleted."
+                "you may delete that folder."
             )
 
 

@@ -100,7 +100,7 @@ def test_images_that_are_downloaded(bench: Bench, service: ServerThread) -> None
     assert ran.status == 0
     assert ran.err.replace("\n", " ").strip() == (
         f"The images were downloaded to {bench.root / 'yolo.media'}, where the next export finds "
-        "them; it may be deleted."
+        "them; you may delete that folder."
     )
     assert bench.files() == LAYOUT
     image = bench.root / "yolo" / "images" / "train" / "a.jpg"

@@ -283,9 +283,7 @@ def number_clashes(
         ).fetchone():
             number += 1
         new_name = numbered(name, number)
-        reason = (
-            f"It is named {quoted(new_name)}, since {quoted(name)} is taken by {clash.holder}."
-        )
+        reason = f"It is named {quoted(new_name)}, since {quoted(name)} is taken by {clash.holder}."
         stored = blob(new_name)
         database.execute(sql.RENAME, (stored, key, reason, stored, row.seq))
         database.execute(sql.CLAIM, (key, row.seq))
