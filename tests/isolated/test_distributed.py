@@ -55,7 +55,7 @@ def test_a_command_with_processes_is_quiet_beside_another_cluster(tmp_path: Path
     """Dask warns that the port of its pages, for which nobody has asked, is taken."""
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "a.jpg").write_bytes(jpeg(3000))
-    words = "upload photos -d Photos --create --workers-local 1 --quiet".split()
+    words = ["upload", "photos", "-d", "Photos", "--create", "--workers-local", "1", "--quiet"]
     with ServerThread(token=TOKEN) as thread, socket.socket() as other:
         with suppress(OSError):  # a cluster on this machine has it
             other.bind(("127.0.0.1", 8787))
