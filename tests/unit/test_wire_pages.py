@@ -199,7 +199,7 @@ def test_a_system_that_does_not_allow_it_is_asked_once(
 def test_bytes_that_the_system_has_lost_are_an_error(
     pipes: Pipes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They are never taken for fewer, and the pipe is not used again. Dropped, they are no error."""
+    """They are never taken for fewer; the pipe is not used again. Dropped, they are no error."""
     pages, others = (filled(pipes, tmp_path / "a", b"x" * 5000) for _ in range(2))
     assert pages is not None
     assert others is not None
