@@ -298,9 +298,7 @@ class Shards:
 
     def _append(self, wanted: Wanted, part: HashedPart) -> None:
         if self._tar is None:
-            parts = self._manifest.root / STATE_FOLDER / PARTS
-            name = self._manifest.next_shard()
-            self._part = HashedPart.within(parts, self._manifest.root / name)
+            self._part = self._manifest.part(self._manifest.next_shard())
             stream = cast("Any", _Writing(self._part))
             # Not as a stream ("w|"), which writes when it is dropped, too.
             self._tar = tarfile.open(fileobj=stream, mode="w")  # noqa: SIM115 -- over several calls

@@ -16,13 +16,12 @@ from typing import Final, TypeAlias, cast
 import attrs
 
 from datagym_async._printable import printable
-from datagym_async._runs._disk import PARTS, HashedPart, path_in
+from datagym_async._runs._disk import HashedPart, path_in
 from datagym_async._runs._engine import DownloadSources
 from datagym_async._runs._images import require_pillow, stored_size
 from datagym_async._threads import in_thread
 from datagym_async.downloads._manifest import Manifest
 from datagym_async.downloads._plan import CAPTIONS
-from datagym_async.downloads._prefix import STATE_FOLDER
 from datagym_async.downloads._values import DownloadConfig, DownloadTally
 from datagym_async.exports._bitmaps import (
     CONCURRENCY,
@@ -68,7 +67,7 @@ async def write_labels(
     others = [name for name in config.labels if name not in TEXTS]
     kept: dict[str, str] = {}
     found: list[LabeledTask] = []
-    texts = _Texts(manifest.root)
+    texts = _Texts(manifest)
     try:
         await in_thread(texts.begin, project, config.labels)
         async with (
@@ -112,15 +111,14 @@ async def write_labels(
 class _Texts:
     """The label files that are written as the labels arrive; blocking."""
 
-    root: Path
+    manifest: Manifest
     parts: dict[str, HashedPart] = attrs.field(factory=dict)
     is_first: bool = True
 
     def begin(self, project: Project, formats: Sequence[str]) -> None:
         for name in TEXTS:
             if name in formats:
-                target = self.root / f"labels.{name}"
-                self.parts[name] = HashedPart.within(self.root / STATE_FOLDER / PARTS, target)
+                self.parts[name] = self.manifest.part(f"labels.{name}")
         if "json" in self.parts:
             about = json.dumps({"id": project.id, "name": project.name}, ensure_ascii=False)
             self.parts["json"].write([f'{{"project": {about},\n"tasks": ['.encode()])

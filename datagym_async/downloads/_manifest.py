@@ -25,7 +25,7 @@ from typing import Any, Final, Self
 
 import attrs
 
-from datagym_async._files import PRIVATE, telling
+from datagym_async._files import PRIVATE, USUAL, telling
 from datagym_async._printable import printable
 from datagym_async._runs._disk import (
     PARTS,
@@ -281,6 +281,10 @@ class Manifest(Planning):
         with contextlib.suppress(sqlite3.Error):
             self.database.close()
 
+    def part(self, name: str, *, mode: int = USUAL) -> HashedPart:
+        """Begin an unfinished file, which is put into the folder under this name."""
+        return HashedPart.within(self.root / STATE_FOLDER / PARTS, self.root / name, mode=mode)
+
     def count(self) -> int:
         with self.using() as database:
             return int(database.execute("SELECT count(*) FROM now").fetchone()[0])
@@ -389,14 +393,13 @@ class Manifest(Planning):
 
 def export_manifest(manifest: Manifest) -> None:
     """Write ``manifest.jsonl`` and ``.csv``; ``listed`` is false for what is no longer listed."""
-    root, parts = manifest.root, manifest.root / STATE_FOLDER / PARTS
     encode = json.JSONEncoder(ensure_ascii=False).encode
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer)
     with contextlib.ExitStack() as opened:
-        lines = HashedPart.within(parts, root / "manifest.jsonl", mode=PRIVATE)
+        lines = manifest.part("manifest.jsonl", mode=PRIVATE)
         opened.callback(lines.drop)
-        table = HashedPart.within(parts, root / "manifest.csv", mode=PRIVATE)
+        table = manifest.part("manifest.csv", mode=PRIVATE)
         opened.callback(table.drop)
         database = opened.enter_context(manifest.database.using())
         # Left in the middle by an error, a query would keep the database open and locked.
