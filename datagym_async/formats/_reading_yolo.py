@@ -263,17 +263,16 @@ def _all_parts(content: Mapping[str, Any], roots: Sequence[Path]) -> dict[str, l
     ]
     seen = {each.resolve() for each in places if each}
     for place in filter(None, places):
-        lists = [place.with_stem(name) for name in PART_NAMES if place.stem in PART_NAMES]
-        for beside in filter(Path.is_file, lists):
-            if beside.resolve() not in seen and _has_labels(beside, roots):
-                seen.add(beside.resolve())
-                parts.setdefault(usual_part(beside.stem), []).append(str(beside))
+        lists = [(name, place.with_stem(name)) for name in PART_NAMES if place.stem in PART_NAMES]
+        tried = [each for each in lists if each[1].is_file()]
         at = max((n for n, each in enumerate(place.parts) if each in PART_NAMES), default=0)
-        if not any(place.is_relative_to(root) and at >= len(root.parts) for root in roots):
-            continue  # a part is only what the dataset calls one
-        for name in PART_NAMES:
-            beside = Path(*place.parts[:at], name, *place.parts[at + 1 :])
-            if beside.is_dir() and beside.resolve() not in seen and _has_labels(beside, roots):
+        # A part is only what the dataset calls one.
+        if any(place.is_relative_to(root) and at >= len(root.parts) for root in roots):
+            before, after = place.parts[:at], place.parts[at + 1 :]
+            folders = ((name, Path(*before, name, *after)) for name in PART_NAMES)
+            tried += (each for each in folders if each[1].is_dir())
+        for name, beside in tried:
+            if beside.resolve() not in seen and _has_labels(beside, roots):
                 seen.add(beside.resolve())
                 parts.setdefault(usual_part(name), []).append(str(beside))
     return parts or ({SPLITS[0]: ["."]} if content.get("names") else {})
