@@ -311,8 +311,8 @@ def _fill(run: Run, root: Path, sheets: Sequence[Sheet], parts: Sequence[str]) -
         opened = cache(lambda path: stack.enter_context(_new(path)))
         if run.format == "cvat":
             opened(files[parts[0]]).write(texts.cvat_head(run.classes))
-        for sheet in sheets if layout.text else ():
-            text, at = layout.text(sheet) if layout.text else "", files[sheet.part]
+        for sheet, text in ((each, layout.text(each)) for each in sheets if layout.text):
+            at = files[sheet.part]
             if layout.suffix:
                 with _new(at / _label_file(sheet.name, layout.suffix)) as file:
                     file.write(text)
