@@ -243,8 +243,6 @@ def writable(name: str) -> str:
 
 # --- The class, the outlines and the answers of an annotation -------------------------------------
 
-SELECT = "subcategory"
-"""Key of the select whose answer is the class, as COCO labels have it by default."""
 _NO_CLASSES: Final = {EntryType.CHECKLIST, EntryType.FREETEXT}
 
 
