@@ -268,10 +268,10 @@ def _of_folder(path: Path) -> FormatName:
     for marker, marked in _MARKERS.items():
         if (path / marker).exists():
             found.setdefault(marked, path / marker)
-    every = files_below(path, {".xml", ".json", ".txt"})
+    suffixes = [".xml", ".json", ".txt"]
+    every = files_below(path, suffixes)
     files = [each for each in every if "ImageSets" not in each.relative_to(path).parts]
     kind = cache(partial(yolo_kind, path))  # it lists all images and labels
-    suffixes = [".xml", ".json", ".txt"]
     if "kitti" in found:  # its files look like those of YOLO
         suffixes.remove(".txt")
     for of_each in (False, True):  # labels may lie behind other files, in a folder of their own
