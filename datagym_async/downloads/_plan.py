@@ -26,14 +26,14 @@ import attrs
 
 from datagym_async._files import folded_name, numbered_file, safe_name
 from datagym_async._runs._disk import Database
-from datagym_async.downloads._values import LabelFormat
+from datagym_async.exports import ExportFormat
 from datagym_async.models import Dataset
 
 CAPTIONS: Final = "labels.coco.captions.json"
 KEPT_NAMES: Final = (
     "manifest.jsonl",
     "manifest.csv",
-    *(f"labels.{name}" for name in get_args(LabelFormat)),
+    *(f"labels.{name}" for name in get_args(ExportFormat)),
     "labels.coco.json",
     CAPTIONS,
     "bitmaps",

@@ -36,13 +36,12 @@ from datagym_async._runs._text import (
 )
 from datagym_async._wire._messages import MAX_IN_PIECES
 from datagym_async.exceptions import ConfigurationError
-from datagym_async.formats import WrittenFormat
+from datagym_async.exports import ExportFormat
 from datagym_async.formats._splits import parts_of
 from datagym_async.models import ProjectId
 from datagym_async.models._ids import id_or_none
 
 Links: TypeAlias = Literal["skip", "source", "service"]
-LabelFormat: TypeAlias = Literal["json", "jsonl", WrittenFormat]
 MAX_CONCURRENCY = 64
 
 
@@ -132,7 +131,7 @@ class DownloadConfig(Stops):
     links: Links = attrs.field(default="skip", validator=one_of(*get_args(Links)))
     allow_private_links: bool = False
     labels: tuple[str, ...] = attrs.field(
-        default=(), converter=to_tuple, validator=one_of(*get_args(LabelFormat))
+        default=(), converter=to_tuple, validator=one_of(*get_args(ExportFormat))
     )
     exact: bool = True
     classes: Path | None = attrs.field(default=None, converter=_classes)
