@@ -321,8 +321,10 @@ def open_dataset(
     except NotRegularError as error:
         raise FormatError(str(error)) from None
     except OSError as error:
-        where = error.filename or path
-        raise FormatError(f"{where} cannot be read: {error.strerror or error}") from None
+        is_other = error.filename is not None and Path(error.filename) != place
+        raise FormatError(
+            f"{error.filename if is_other else path} cannot be read: {error.strerror or error}"
+        ) from None
     found = _classes_first(found, given.classes)
     return found if min_score is None else _scored(found, min_score)
 
