@@ -194,10 +194,10 @@ def _in_dataset(
     found, problems = _in_parts(data, content, split, home)
     if any(is_there(each.labels) for each in found):
         return found, problems
-    # A folder beside the file, in which Ultralytics keeps datasets.
-    others, missing = _in_parts(data, content, split, home / "datasets")
-    if any(is_there(each.labels) for each in others):
-        return others, missing
+    with suppress(FormatError):  # a folder beside the file, in which Ultralytics keeps datasets
+        others, missing = _in_parts(data, content, split, home / "datasets")
+        if any(is_there(each.labels) for each in others):
+            return others, missing
     is_whole = data.suffix == ".data" or _has_both(home)
     homes = [home] if is_whole else filter(_has_both, sorted(home.glob("[!.]*")))
     inside = _named_apart([one for each in homes for one in _in_folder(each, None)], home)
