@@ -765,6 +765,16 @@ def test_the_folder_in_which_ultralytics_keeps_datasets(tmp_path: Path, yaml: st
             assert ([each.name for each in images], lost) == ([f"{place.name[:4]}.png"], {})
 
 
+def test_a_broken_list_in_the_folder_datasets(tmp_path: Path) -> None:
+    """It is passed over where the folders beside the file have labels: nobody has named it."""
+    text(tmp_path / "data.yaml", "train: train.txt\nnames: [car]\n")
+    text(tmp_path / "datasets" / "train.txt", b"\xff.png\n")
+    picture(tmp_path / "images" / "a.png")
+    text(tmp_path / "labels" / "a.txt", "0 0.5 0.5 0.5 0.5\n")
+    images, lost = read(open_dataset(tmp_path))
+    assert ([each.name for each in images], lost) == (["a.png"], {"broken": 1})
+
+
 def test_lists_that_the_file_leaves_out(tmp_path: Path) -> None:
     """A list beside that of a part, named like one and with labels, is a part."""
     text(
