@@ -160,7 +160,6 @@ class Pipes:
 
     def close(self) -> None:
         """Close all pipes; what they hold is gone."""
-        self.free.clear()
         while self._all:
             pipe = self._all.pop()
             os.close(pipe.out)

@@ -16,7 +16,7 @@ import trustme
 
 from datagym_async._limits import Limits, LimitsConfig
 from datagym_async._transport import AiohttpTransport, Timeout, check_base_url
-from datagym_async._wire import Body, Lane, Pipes, Request, _pages
+from datagym_async._wire import Body, Lane, Pages, Pipes, Request, _pages
 from datagym_async.exceptions import APIConnectionError, FileChangedError
 from datagym_async.resources._media import file_body
 from tests.helpers.paged import paged_bodies
@@ -115,23 +115,30 @@ async def test_what_a_socket_does_not_take_at_once_follows(
     assert moved == ([] if taken is None or both_ways == "plain" else [taken])
 
 
-@pytest.mark.parametrize("failing", ["setsockopt", "writev"])
+@pytest.mark.parametrize("failing", ["setsockopt", "writev", "waiting"])
 async def test_a_socket_that_takes_no_head_is_left_to_the_event_loop(
     body_of: Callable[[bytes], Body], monkeypatch: pytest.MonkeyPatch, failing: str
 ) -> None:
-    """A full socket, or one without the option that holds a head back."""
+    """A full socket, one without the option that holds a head back, one with others before us."""
     arrived: list[bytes] = []
+    refused: list[object] = []
 
-    def refuse(*_: object) -> int:
+    def refuse(*asked: object) -> int:
+        refused.append(asked)
         raise BlockingIOError
 
     if failing == "writev":
         monkeypatch.setattr(os, "writev", refuse)
+    elif failing == "waiting":
+        sockets = "asyncio.selector_events._SelectorSocketTransport"
+        monkeypatch.setattr(f"{sockets}.get_write_buffer_size", lambda _: 1)
+        monkeypatch.setattr(Pages, "move", refuse)
     else:
         monkeypatch.setattr("asyncio.trsock.TransportSocket.setsockopt", refuse)
     contents = [os.urandom(50_000), os.urandom(500_000)]
     assert await outcomes(keeping(arrived), [*map(body_of, contents)]) == [200, 200]
     assert arrived == contents
+    assert failing != "waiting" or not refused
 
 
 async def test_a_second_attempt_reads_the_file(body_of: Callable[[bytes], Body]) -> None:

@@ -171,7 +171,14 @@ def test_pipes_grow_with_the_files(pipes: Pipes, tmp_path: Path) -> None:
         assert pages is not None
         pages.rest()
 
-    assert filled(pipes, tmp_path / "a", b"x" * MOST) is None
+    assert large[0] is not None
+    large[0].rest()
+    small[0], small[1] = (filled(pipes, tmp_path / "a", b"x" * 5000) for _ in range(2))
+    for pages in small[:2]:
+        assert pages is not None
+        pages.rest()
+    tried = [filled(pipes, tmp_path / "a", b"x" * MOST) for _ in range(6)]
+    assert len([each for each in tried if each is not None]) == 1
     assert None not in [filled(pipes, tmp_path / "a", b"x" * 5000) for _ in range(4)]
 
 
