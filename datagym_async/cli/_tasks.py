@@ -43,7 +43,7 @@ Search = Annotated[
 Subjects = Annotated[
     list[str] | None,
     argument(
-        "PROJECT|TASK...",
+        "PROJECT|TASK",
         "With --state, name or id of the project: all its tasks in these states. Without, ids of "
         "tasks.",
     ),

@@ -95,7 +95,7 @@ def upload(
     sources: Annotated[
         list[str] | None,
         argument(
-            "SOURCE...",
+            "SOURCE",
             "Files, folders (with all below them), globs, lists (.txt .csv .jsonl), archives (.zip "
             ".tar .tar.gz .tar.zst), any of these in a store (s3:// gs:// az://), URLs, or - for a "
             "list on standard input.",
@@ -182,7 +182,7 @@ def upload(
 
 
 _NO_SOURCE: Final = (
-    "Missing argument 'SOURCE...': name files, folders or URLs; see `datagym-async upload --help`."
+    "Missing argument 'SOURCE': name files, folders or URLs; see `datagym-async upload --help`."
 )
 _NO_DATASET: Final = "Missing option '--dataset' / '-d'; see `datagym-async upload --help`."
 _TWO_KINDS_OF_SOURCES: Final = (
