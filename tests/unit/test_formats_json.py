@@ -813,7 +813,11 @@ def test_nothing_of_a_format_is_an_error(tmp_path: Path, name: Any) -> None:
 
 
 def test_a_folder_of_coco_is_read_together(tmp_path: Path) -> None:
-    """What its files say of one image is joined; a part is those files that name it."""
+    """What its files say of one image is joined; a part is those files that name it.
+
+    Other files there are passed over.
+    """
+    text(tmp_path / "settings.json", "{}")
     for part in ("train", "valid"):
         whole = {
             "images": [{"id": 1, "file_name": f"{part}.png", "width": 200, "height": 100}],
