@@ -299,8 +299,6 @@ def _pixels(walk: Ring) -> list[Pixel]:
 
 def _simplified(outline: Sequence[Pixel]) -> list[Point]:
     """Return an outline without corners that hardly matter (Douglas and Peucker)."""
-    if len(outline) < 3:
-        return [Point(*each) for each in outline]
     closed = [*outline, outline[0]]
     tolerance = _TOLERANCE * sum(math.dist(a, b) for a, b in pairwise(closed))
     far = max(range(len(outline)), key=lambda at: math.dist(outline[0], outline[at]))
