@@ -402,7 +402,8 @@ def _own_name(image: LabeledImage, source: Path | None, layout: _Layout) -> tupl
     if layout.suffix == ".txt" and layout.only_part:  # trainers replace the last `images` of a path
         whole = re.sub(r"(?<![^/])images_*(?=/)", r"\g<0>_", whole)
     if source is not None and not _is_image(whole):
-        whole += image_suffix(source)
+        suffix = image_suffix(source)
+        whole = with_room(whole + suffix, suffix)
     if not layout.suffix:
         return whole, whole
     spare = "" if _is_image(whole) else layout.suffix

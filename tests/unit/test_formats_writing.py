@@ -1227,6 +1227,20 @@ def test_a_long_name_ends_no_export(tmp_path: Path, name: WrittenFormat) -> None
     assert lost.count(LossKind.LONG_NAME) == len(cut) > 1
 
 
+@pytest.mark.parametrize("name", WRITTEN)
+def test_a_long_name_without_a_suffix_gets_that_of_its_image(
+    tmp_path: Path, name: WrittenFormat
+) -> None:
+    """It is cut for the suffix, which ends no export; two that are then equal are numbered."""
+    Image.new("RGB", (200, 100)).save(tmp_path / "a.jpeg")
+    body = Annotation("body", BOX, (), [Annotation("nose", Point(30, 20))])
+    given = [image("x" * 250 + end, body) for end in ("yyy", "yzz")]
+    lost = formats.write(given, tmp_path / "out", name, images_from=lambda _: tmp_path / "a.jpeg")
+    names = sorted(path.name for path in (tmp_path / "out").rglob("*.jpeg"))
+    assert names == ["x" * 246 + " (2).jpeg", "x" * 250 + ".jpeg"]
+    assert lost.count(LossKind.RENAMED) == 2
+
+
 def test_an_image_named_like_a_file_of_the_format(tmp_path: Path) -> None:
     """The file that a format has for itself is not overwritten by that of an image."""
     given = [image("metadata.jsonl", car(BOX)), image("a.png", car(BOX))]
