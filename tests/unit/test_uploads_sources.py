@@ -312,7 +312,7 @@ def test_bad_lines_are_refused_by_number(
 
     found = refusals(path)
 
-    starts = [f"{path}, {each.format(photos)}" for each in expected]
+    starts = [f"list {path}, {each.format(photos)}" for each in expected]
     assert starts == [each[: len(start)] for each, start in zip(found, starts, strict=False)]
     assert len(found) >= len(expected)
 
@@ -350,8 +350,8 @@ def test_an_unknown_header_is_said_with_those_that_are_known(photos: Path) -> No
 
     assert found.whole_source
     assert found.refusal == (
-        f"{path}, line 1: none of its columns ('ident', 'label') contains images; give the column "
-        "of the paths one of the titles path, file, filename, file_path, image, image_path, "
+        f"list {path}, line 1: none of its columns ('ident', 'label') contains images; give the "
+        "column of the paths one of the titles path, file, filename, file_path, image, image_path, "
         "image_name, source, url, image_url."
     )
 
@@ -456,7 +456,7 @@ def test_standard_input_is_a_text_list(photos: Path, monkeypatch: pytest.MonkeyP
 
     assert [(each.item.name, each.refusal) for each in found] == [
         ("a.jpg", ""),
-        ("gone", "-, line 2: gone does not exist."),
+        ("gone", "list -, line 2: gone does not exist."),
     ]
 
 

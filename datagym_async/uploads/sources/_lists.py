@@ -107,9 +107,10 @@ def _candidates(stream: IO[bytes], path: str, rules: Rules) -> Iterator[Candidat
 
 def _candidate(line: Line, path: str, rules: Rules) -> Candidate:
     origin, content = f"{printable(path)}, line {line.number}", local_path(line.content)
+    said = f"list {origin}"  # a text beside images may not be meant as one
     if line.wrong:
         named, is_whole = path if line.wrong_list else origin, line.wrong_list
-        return refused_source(named, f"{origin}: {line.wrong}", whole=is_whole)
+        return refused_source(named, f"{said}: {line.wrong}", whole=is_whole)
     below, folder = last_part(content), path.rpartition("/")[0]
     if is_stored(path) and not (is_stored(content) or is_url(content) or foreign_scheme(content)):
         below = content.removeprefix("./")
@@ -118,13 +119,13 @@ def _candidate(line: Line, path: str, rules: Rules) -> Candidate:
     if is_stored(content):
         return rules.file(content, below, place="", name=line.name, origin=origin)
     if is_url(content) or foreign_scheme(content):
-        wrong = "" if is_url(content) else f"{origin}: {screen_url(content)}."
+        wrong = "" if is_url(content) else f"{said}: {screen_url(content)}."
         return Candidate(UploadItem(line.name, content, origin=origin), refusal=wrong)
     full = str(Path(path).parent / content)
     size = bytes_in(full)
     if isinstance(size, str):
         item = UploadItem(line.name or last_part(content), full, origin=origin)
-        return Candidate(item, refusal=f"{origin}: {size}")
+        return Candidate(item, refusal=f"{said}: {size}")
     # Its path below the list; an absolute one counts by its last part.
     written = content.replace(os.sep, "/")
     below = last_part(written) if written.startswith("/") else written.removeprefix("./")
