@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import socket
 import ssl
-from collections.abc import Callable, Iterator
+from asyncio.trsock import TransportSocket
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -115,11 +117,11 @@ async def test_what_a_socket_does_not_take_at_once_follows(
     assert moved == ([] if taken is None or both_ways == "plain" else [taken])
 
 
-@pytest.mark.parametrize("failing", ["setsockopt", "writev", "waiting"])
+@pytest.mark.parametrize("failing", ["setsockopt", "writev", "half", "waiting"])
 async def test_a_socket_that_takes_no_head_is_left_to_the_event_loop(
     body_of: Callable[[bytes], Body], monkeypatch: pytest.MonkeyPatch, failing: str
 ) -> None:
-    """A full socket, one without the option that holds a head back, one with others before us."""
+    """A full socket or one with others before us, half a head, no option that holds it back."""
     arrived: list[bytes] = []
     refused: list[object] = []
 
@@ -127,8 +129,14 @@ async def test_a_socket_that_takes_no_head_is_left_to_the_event_loop(
         refused.append(asked)
         raise BlockingIOError
 
+    def take_half(file: int, pieces: Sequence[bytes]) -> int:
+        return os.write(file, b"".join(pieces)[:100])
+
     if failing == "writev":
         monkeypatch.setattr(os, "writev", refuse)
+    elif failing == "half":
+        monkeypatch.setattr(os, "writev", take_half)
+        monkeypatch.setattr(Pages, "move", refuse)
     elif failing == "waiting":
         sockets = "asyncio.selector_events._SelectorSocketTransport"
         monkeypatch.setattr(f"{sockets}.get_write_buffer_size", lambda _: 1)
@@ -138,7 +146,27 @@ async def test_a_socket_that_takes_no_head_is_left_to_the_event_loop(
     contents = [os.urandom(50_000), os.urandom(500_000)]
     assert await outcomes(keeping(arrived), [*map(body_of, contents)]) == [200, 200]
     assert arrived == contents
-    assert failing != "waiting" or not refused
+    assert failing not in {"half", "waiting"} or not refused
+
+
+async def test_a_head_is_held_back_until_its_body_follows(
+    body_of: Callable[[bytes], Body], monkeypatch: pytest.MonkeyPatch, both_ways: str
+) -> None:
+    """And no longer: what is held back waits for up to 0.2 seconds."""
+    held: list[int] = []
+    usual = socket.socket.setsockopt
+
+    def set_option(under: TransportSocket, level: int, option: int, value: int) -> None:
+        if option == socket.TCP_CORK:
+            held.append(value)
+        usual(under._sock, level, option, value)  # type: ignore[attr-defined]
+
+    monkeypatch.setattr(TransportSocket, "setsockopt", set_option)
+    arrived: list[bytes] = []
+    contents = [os.urandom(50_000), os.urandom(500_000)]
+    assert await outcomes(keeping(arrived), [*map(body_of, contents)]) == [200, 200]
+    assert arrived == contents
+    assert held == ([] if both_ways == "plain" else [1, 0, 1, 0])
 
 
 async def test_a_second_attempt_reads_the_file(body_of: Callable[[bytes], Body]) -> None:
