@@ -37,7 +37,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from datagym_async._checks import SEVERAL, check
+from datagym_async._checks import to_tuple
 from datagym_async._extras import extra_module
 from datagym_async._printable import printable
 from datagym_async._threads import in_thread
@@ -88,10 +88,7 @@ def store_options(value: Mapping[str, object] | Iterable[str] | None) -> tuple[s
     """Return options as texts ``key=value``, however they are given."""
     if isinstance(value, Mapping):
         return tuple(f"{key}={each}" for key, each in value.items())
-    if value is None or isinstance(value, str):
-        return () if value is None else (value,)
-    check(SEVERAL, store_options=value)
-    return tuple(value)
+    return to_tuple(value)
 
 
 def check_store_options(_: object, __: object, value: tuple[object, ...]) -> None:

@@ -292,14 +292,21 @@ async def test_credentials_that_fail_in_mid_run_end_the_job(
     assert (again.complete, len(await stored(client, dataset_id))) == (True, 12)
 
 
-@pytest.mark.parametrize("said", ["301", "400 AuthorizationHeaderMalformed"])
-async def test_a_bucket_of_another_region(
-    client: DataGymClient, dataset_id: str, broken: BrokenStore, said: str
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ("301", "is in another region; set AWS_REGION, or give"),
+        ("400 AuthorizationHeaderMalformed", "is in another region; set AWS_REGION, or give"),
+        ("404 NoSuchBucket", "the bucket does not exist"),
+    ],
+)
+async def test_a_bucket_that_is_not_there(
+    client: DataGymClient, dataset_id: str, broken: BrokenStore, said: str, words: str
 ) -> None:
-    """S3 leads to no address of it; what to set is told."""
+    """S3 leads to no address of one in another region; what to set is told."""
     broken.fault = lambda key, _: said
     config = UploadConfig(store_options=broken.options)
-    with pytest.raises(ConfigurationError, match="is in another region; set AWS_REGION, or give"):
+    with pytest.raises(ConfigurationError, match=words):
         await client.upload(dataset_id, "s3://b/p/", config=config)
 
 
@@ -310,6 +317,8 @@ async def test_a_bucket_of_another_region(
         ("s3://b/p/*.png", {}, "No object matches s3://b/p/*.png."),
         ("s3://b/p/no.jpg", {}, "s3://b/p/no.jpg: it does not exist."),
         ("s3://AKIASENTINEL:pass@b/p", {}, "credentials have no place in it"),
+        ("s3://AKIASENTINEL@b/p", {}, "An address with an @ is not an address in a store"),
+        ("s3://b:9000/p", {}, "'s3://b:9000/p' is not an address in a store"),
         ("s3:///p", {}, "is not an address in a store"),
         ("s3://b/p//x.png", {}, "has empty or dotted parts"),
         ("s3://b/p/a\tb.png", {}, r"the key 'p/a\tb.png' has empty or dotted parts, or a control"),
