@@ -96,9 +96,12 @@ class Feeder:
         try:
             await self._feed(source)
         finally:
-            await in_thread(self._archives.close)
-            if self._preparer is not None:
-                await in_thread(self._preparer.workers.close)
+            await in_thread(self._close)  # in one call: a second cancellation would skip another
+
+    def _close(self) -> None:
+        if self._preparer is not None:
+            self._preparer.workers.close()
+        self._archives.close()
 
     async def _feed(self, source: object) -> None:
         # Items left by earlier runs come first, before a million files are walked again; but not if

@@ -297,6 +297,24 @@ async def test_a_run_is_cancelled_while_an_image_takes_long(
     assert not children()
 
 
+async def test_a_run_that_is_stopped_while_it_closes_ends_its_processes(
+    here: World, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A limit may be reached, or an error met, in the moment in which all is read."""
+    loop = asyncio.get_running_loop()
+
+    def close(_: object) -> None:
+        run.stop()
+        asyncio.run_coroutine_threadsafe(asyncio.sleep(0), loop).result()
+
+    monkeypatch.setattr("datagym_async.uploads.sources._archives.Archives.close", close)
+    config = UploadConfig(prepare=STEPS)
+    async with here.client.uploader(here.dataset_id, folder, config=config) as run:
+        await run.finish()
+
+    assert not children()
+
+
 # Equal ones.
 
 
