@@ -332,6 +332,7 @@ async def test_a_folder_belongs_to_its_download_whatever_is_left_in_it(tmp_path:
         client, dataset_id = here.client, here.dataset_id
         other = (await client.datasets.create("Other")).id
         await client.download_dataset(other, empty)
+        assert (empty / "manifest.csv").read_text().startswith("file,outcome,name,media_id,")
         await client.download_dataset(dataset_id, gone)
         for path in (gone / "a.jpg", gone / "manifest.csv", gone / "manifest.jsonl"):
             path.unlink()

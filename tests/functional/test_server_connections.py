@@ -204,13 +204,16 @@ async def test_middlewares_see_each_request_first() -> None:
     async def unavailable(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.path.endswith("/dataset"):
             return web.Response(status=503)
+        if request.path.endswith("/user"):
+            raise ValueError
         return await handler(request)
 
     async with Server(middlewares=[unavailable]) as server, service(server) as client:
         broken = await client.ask("GET", "/dataset")
         assert (broken.status, broken.headers["Connection"]) == (503, "close")
         assert (await client.ask("GET", "/project")).status == 200
-        assert server.statistics().requests == 2
+        assert (await client.ask("GET", "/user")).status == 500  # its fault, not of the request
+        assert server.statistics().requests == 3
 
 
 async def test_json_is_pretty_after_the_flag(client: Service) -> None:
