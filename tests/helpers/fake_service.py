@@ -84,8 +84,8 @@ class FakeService:
         names += [(media_id, name) for media_id, (name, _) in self.copies.items()]
         listed = [DatasetMedia(each, 0, MediaSourceType.LOCAL, name) for each, name in names]
         listed += [
-            DatasetMedia(f"u-{number}", 0, MediaSourceType.SHAREABLE_LINK, url.rpartition("/")[2])
-            for number, url in enumerate(self.urls, 1)
+            DatasetMedia(f"u-{url}", 0, MediaSourceType.SHAREABLE_LINK, url.rpartition("/")[2])
+            for url in self.urls
         ]
         return Dataset(DATASET_ID, "Photos", 0, media=tuple(listed))
 
@@ -149,7 +149,7 @@ class FakeService:
         if url.lower() in map(str.lower, self.urls):
             return UrlResult(url, UrlStatus.DUPLICATE)
         self.urls.append(url)
-        return UrlResult(url, UrlStatus.SUCCESS, media_id=f"u-{len(self.urls)}")
+        return UrlResult(url, UrlStatus.SUCCESS, media_id=f"u-{url}")
 
     async def _arrive(self, what: str) -> None:
         await asyncio.sleep(self.delay)

@@ -592,11 +592,14 @@ async def test_a_link_that_somebody_deleted_is_sent_again(
     second = await upload(service, links[1:], journal)
     service.urls = [links[0], links[2]]
     third = await upload(service, links[1:], journal)
+    service.urls = [links[2], links[3]]  # which has the name of the one that is gone
+    fourth = await upload(service, links[1:], journal)
 
     assert counts(first) == (3, 0, 0, 0, 3, 0)
     assert counts(second) == (3, 3, 0, 0, 0, 0)
     assert counts(third) == (3, 2, 1, 0, 0, 1)
-    assert sorted(service.urls) == links
+    assert counts(fourth) == (3, 1, 2, 0, 0, 2)
+    assert sorted(service.urls) == links[1:]
 
 
 async def test_fresh_forgets(service: FakeService, photos: Path, journal: Path) -> None:

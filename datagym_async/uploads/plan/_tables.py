@@ -169,7 +169,8 @@ ADD_ITEM = """INSERT INTO item
 VALUES (?, ?, ?, ?, nullif(?, 0), ?, nullif(?, -1), ?, nullif(?, 0), nullif(?, 0),
         nullif(?, ''), nullif(?, 0), ?)"""
 KNOWN_ITEMS = """SELECT claimed.key, item.seq, name, content, size, mtime, sha, state, named,
-       EXISTS (SELECT 1 FROM listed WHERE listed.key = name_key)
+       EXISTS (SELECT 1 FROM listed WHERE listed.key = name_key
+               AND (link_key IS NULL OR listed.media_id = coalesce(item.media_id, listed.media_id)))
 FROM claimed JOIN item USING (seq) LEFT JOIN seen USING (seq)
 WHERE item.seq <= ? AND claimed.key IN"""
 SEE = "INSERT OR REPLACE INTO seen VALUES (?, 1)"
