@@ -88,6 +88,7 @@ async def test_a_folder_of_another_layout_is_refused(tmp_path: Path) -> None:
     async with Server(tmp_path):
         pass
     database = sqlite3.connect(tmp_path / "datagym.sqlite3")
+    assert database.execute("PRAGMA user_version").fetchone() != (0,)
     database.execute("PRAGMA user_version = 99")
     database.close()
     with pytest.raises(StoreError, match="written by another version"):
@@ -95,10 +96,14 @@ async def test_a_folder_of_another_layout_is_refused(tmp_path: Path) -> None:
 
 
 async def test_a_file_where_the_database_should_be_is_named(tmp_path: Path) -> None:
-    """What is no database is refused with its path."""
-    (tmp_path / "datagym.sqlite3").write_text("this is not a database at all, it is a text" * 100)
-    with pytest.raises(StoreError, match=r"datagym\.sqlite3 is not a database"):
-        await Server(tmp_path).start()
+    """What is no database, or that of another program, is refused with its path."""
+    foreign = sqlite3.connect(tmp_path / "foreign")
+    foreign.execute("CREATE TABLE media (title TEXT)")
+    foreign.close()
+    for content in (b"this is a text" * 1000, (tmp_path / "foreign").read_bytes()):
+        (tmp_path / "datagym.sqlite3").write_bytes(content)
+        with pytest.raises(StoreError, match=r"datagym\.sqlite3 is not a database"):
+            await Server(tmp_path).start()
 
 
 @pytest.mark.parametrize(
