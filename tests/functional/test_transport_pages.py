@@ -41,7 +41,12 @@ def body_of() -> Iterator[Callable[[bytes], Body]]:
 
 
 async def outcomes(
-    talk: Talk, bodies: list[Body], *, tls: trustme.CA | None = None
+    talk: Talk,
+    bodies: list[Body],
+    *,
+    tls: trustme.CA | None = None,
+    method: str = "POST",
+    read: float = 60.0,
 ) -> list[int | bool]:
     """Return the status of each attempt, or whether the failed request may have been sent."""
     found: list[int | bool] = []
@@ -54,11 +59,14 @@ async def outcomes(
         tls.configure_trust(verify)
     async with raw_server(talk, context) as base_url:
         transport = AiohttpTransport(
-            base_url=check_base_url(base_url), token=TOKEN, timeout=Timeout(), verify=verify
+            base_url=check_base_url(base_url),
+            token=TOKEN,
+            timeout=Timeout(read=read),
+            verify=verify,
         )
         try:
             for body in bodies:
-                request = Request("POST", "media/1/file", body=body, lane=Lane.UPLOAD)
+                request = Request(method, "media/1/file", body=body, lane=Lane.UPLOAD)
                 try:
                     found.append((await transport.exchange(request)).status)
                 except APIConnectionError as error:
@@ -186,6 +194,39 @@ async def test_a_second_attempt_reads_the_file(body_of: Callable[[bytes], Body])
     assert not body.is_at_hand
 
 
+@pytest.mark.looptime
+@pytest.mark.parametrize("size", [40_000, 600_000])
+async def test_the_wait_for_an_answer_begins_when_the_pages_are_gone(
+    body_of: Callable[[bytes], Body], size: int
+) -> None:
+    """A service that takes the body and says nothing is given up after `read` seconds."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        del writer
+        await read_request(reader)
+        await asyncio.sleep(10_000)
+
+    assert await outcomes(talk, [body_of(b"x" * size)], read=7) == [True]
+    assert 7 <= asyncio.get_running_loop().time() < 9
+
+
+async def test_a_method_that_is_repeated_repeats_no_pages(
+    body_of: Callable[[bytes], Body], both_ways: str
+) -> None:
+    """On a connection that was closed, others are sent again; aiohttp's session has our memory."""
+    arrived: list[bytes] = []
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        arrived.append((await read_request(reader))[1])
+        if len(arrived) == 1:
+            writer.write(OK)
+            await read_request(reader)
+
+    bodies = [body_of(b"a" * 50_000), body_of(b"b" * 50_000)]
+    assert await outcomes(talk, bodies, method="PUT") == [200, True]
+    assert arrived == [b"a" * 50_000, *([b"b" * 50_000] if both_ways == "plain" else [])]
+
+
 async def test_pages_that_no_attempt_has_taken_are_kept(
     body_of: Callable[[bytes], Body], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -246,11 +287,13 @@ async def test_a_body_that_keeps_a_pace_is_taken_from_its_pages(
 
 
 @pytest.mark.parametrize(("added", "outcome"), [(0, [200]), (1, FileChangedError)])
+@pytest.mark.parametrize("pace", [None, 1e9])
 async def test_a_file_that_was_written_to_while_its_pages_waited(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     added: int,
     outcome: list[int] | type[Exception],
+    pace: float | None,
 ) -> None:
     """What is sent is the file at one moment, or nothing."""
     monkeypatch.setattr(_pages, "_FRESH_SECONDS", -1)
@@ -262,7 +305,8 @@ async def test_a_file_that_was_written_to_while_its_pages_waited(
             pages = pipes.filled(file.fileno(), 50_000, str(path), path.stat().st_mtime_ns)
             file.write(b"y" * (50_000 + added))
         os.utime(path, ns=(1, 1))
-        body = file_body(path, 50_000, pages)
+        limits = Limits(LimitsConfig(upload_rate=pace))
+        body = limits.outgoing(Lane.UPLOAD, file_body(path, 50_000, pages))
         if isinstance(outcome, list):
             assert await outcomes(keeping(arrived), [body]) == outcome
         else:

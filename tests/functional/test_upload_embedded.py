@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 import pytest
 
 from datagym_async import DataGymClient, RetryPolicy
+from datagym_async._wire import Pages
 from datagym_async.exceptions import (
     APIConnectionError,
     NotFoundError,
@@ -293,6 +294,7 @@ async def test_photos_in_pages_arrive_as_they_are(
     client: DataGymClient,
     dataset_id: str,
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     journalled: bool,
     check: Literal["structure", "decode"],
 ) -> None:
@@ -308,6 +310,14 @@ async def test_photos_in_pages_arrive_as_they_are(
     (tmp_path / "photos").mkdir()
     for name, content in contents.items():
         (tmp_path / "photos" / name).write_bytes(content)
+    moved: list[int] = []
+    move = Pages.move
+
+    def count_and_move(pages: Pages, under: int) -> None:
+        moved.append(pages.left)
+        move(pages, under)
+
+    monkeypatch.setattr(Pages, "move", count_and_move)
     config = UploadConfig(
         journal=tmp_path / "a.journal" if journalled else None, check=check, concurrency=24
     )
@@ -315,6 +325,7 @@ async def test_photos_in_pages_arrive_as_they_are(
     report = await client.upload(dataset_id, tmp_path / "photos", config=config)
 
     assert (report.uploaded, report.planned) == (100, 100)
+    assert bool(moved) is (check == "structure" and hasattr(os, "splice"))
     assert report.bytes == sum(map(len, contents.values()))
     assert await stored(client, dataset_id) == {
         name: hashlib.sha1(content).hexdigest() for name, content in contents.items()

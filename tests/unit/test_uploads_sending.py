@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from datagym_async.exceptions import APIConnectionError
+from datagym_async._wire import Pages
+from datagym_async.exceptions import APIConnectionError, RequestRefusedError
 from datagym_async.models import UrlResult, UrlStatus
 from datagym_async.uploads import UploadConfig, Uploader, UploadItem
 from datagym_async.uploads.plan import show_job
@@ -56,6 +58,34 @@ async def test_progress_counts_what_is_being_sent(
         await run.finish()
 
     assert (seen, run.progress.in_flight) == (counts, 0)
+
+
+@pytest.mark.skipif(not hasattr(os, "splice"), reason="only Linux moves pages")
+async def test_an_image_that_was_not_sent_leaves_its_pipe_to_the_next(
+    service: FakeService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many images are refused before their bytes are asked for."""
+    for number in range(200):
+        (tmp_path / f"{number}.jpg").write_bytes(SOUND_JPEG + bytes(40_000))
+    dropped: list[int] = []
+    drop = Pages.drop
+
+    def count_and_drop(pages: Pages) -> None:
+        dropped.append(pages.left)
+        drop(pages)
+
+    async def refuse(_: str) -> None:
+        raise RequestRefusedError("no", status=412, method="POST", path="x", key="ex_x")
+
+    monkeypatch.setattr(Pages, "drop", count_and_drop)
+    service.before = refuse
+    config = UploadConfig(concurrency=1)
+    async with Uploader(service, service, DATASET_ID, tmp_path, config=config) as run:
+        report = await run.finish()
+
+    assert (report.failed, report.planned) == (200, 200)
+    assert len(dropped) > 64  # more than there are pipes
+    assert set(dropped) == {len(SOUND_JPEG) + 40_000}
 
 
 @pytest.mark.parametrize(("sources", "done", "count"), [(IMAGES, 2, 1), (LINKS, 4, 2)])
