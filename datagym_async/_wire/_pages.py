@@ -1,9 +1,9 @@
 """Bytes of files that go from the system's cache to a socket without being copied (Linux).
 
 To read a file of 200 kB and to send it copies it twice, and leaves the processor's own caches full
-of it: a third of the time of an upload. Linux can move the pages of its cache instead of their
-bytes: from a file into a pipe, which may wait for a slow disk and is done in a thread, and from the
-pipe into a socket, which never waits.
+of it: a third of the time of an upload. Linux can move the pages of its cache instead: from a file
+into a pipe, which may wait for a slow disk and is done in a thread, and from the pipe into a
+socket, which never waits.
 
 The pages are those of the file. Programs that replace or truncate a file leave them alone, as
 nearly all do; what is written over its bytes in place is in the pages, too. So a file whose pages
