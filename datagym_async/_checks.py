@@ -57,6 +57,8 @@ class Kind(NamedTuple):
 
 def is_whole(value: object, least: float = -_LARGEST, most: float = _LARGEST) -> bool:
     """Return whether a value is a whole number within bounds; numbers of numpy are."""
+    if type(value) is int:  # at once: calls for each image of a loader ask this
+        return least <= value <= most
     # An array has the method as well; of one number, it could not be a key.
     if isinstance(value, bool) or not isinstance(value, SupportsIndex) or hasattr(value, "__len__"):
         return False
@@ -344,6 +346,8 @@ def _kind_of(annotation: str, here: Mapping[str, Any]) -> Kind | None:
         return None
     words = _either([kind.words for kind in known])
     usual = frozenset().union(*(kind.usual for kind in known))
+    if len(known) == 1:
+        return Kind(words, known[0].fits, usual)
     return Kind(words, lambda value: any(kind.fits(value) for kind in known), usual)
 
 

@@ -19,7 +19,7 @@ from datagym_async._checks import is_coroutine_function
 from datagym_async._limits import Limits, LimitsConfig
 from datagym_async._retry import RetryPolicy
 from datagym_async._session import Session
-from datagym_async._threads import in_thread_left_behind, only_cancelled_by_us
+from datagym_async._threads import OnlyCancelledByUs, in_thread_left_behind
 from datagym_async._transport import (
     AiohttpTransport,
     Auth,
@@ -87,7 +87,7 @@ async def token_of(source: Secret | TokenSource) -> Secret:
     if isinstance(source, Secret):
         return source
     is_coroutine = is_coroutine_function(source)
-    with only_cancelled_by_us():
+    with OnlyCancelledByUs():
         given = source() if is_coroutine else await in_thread_left_behind(source)
         secret = await given if isinstance(given, Awaitable) else given
     del given

@@ -109,22 +109,26 @@ _BY_OTHERS = (
 )
 
 
-@contextmanager
-def only_cancelled_by_us() -> Generator[None, None, None]:
+class OnlyCancelledByUs:
     """Turn a `CancelledError` of something awaited, but not of this task, into an error.
 
     A group takes a task that ends with one as done, and the rest of its work would be missing. A
-    `StopAsyncIteration` would end an iteration of the caller.
+    `StopAsyncIteration` would end an iteration of the caller. A class, since it is entered for each
+    sample of a loader, and a generator costs more.
     """
-    try:
-        yield
-    except StopAsyncIteration as error:
-        raise RuntimeError("StopAsyncIteration was raised in a task") from error
-    except asyncio.CancelledError as error:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
-            raise
-        raise RuntimeError("CancelledError was raised in a task that is not cancelled") from error
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, StopAsyncIteration):
+            raise RuntimeError("StopAsyncIteration was raised in a task") from error
+        if isinstance(error, asyncio.CancelledError):
+            task = asyncio.current_task()
+            if task is not None and not task.cancelling():
+                raise RuntimeError(
+                    "CancelledError was raised in a task that is not cancelled"
+                ) from error
 
 
 class _EndError(Exception):
@@ -149,7 +153,7 @@ class TaskGroup:
     def create_task(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         async def done() -> T:
             try:
-                with only_cancelled_by_us():
+                with OnlyCancelledByUs():
                     return await work
             except asyncio.CancelledError as error:
                 waiting = self._waiting

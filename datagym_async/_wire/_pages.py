@@ -50,12 +50,12 @@ class Pages:
     __slots__ = ("_file", "_pipe", "_pipes", "_since", "left")
 
     def __init__(self, pipes: Pipes, pipe: _Pipe, size: int, path: str, mtime: int) -> None:
-        self._pipes = pipes
+        self._pipes: Pipes = pipes
         self._pipe: _Pipe | None = pipe
-        self.left = size
+        self.left: int = size
         """Bytes that were not taken yet."""
-        self._file = path, size, mtime
-        self._since = monotonic()
+        self._file: tuple[str, int, int] = path, size, mtime
+        self._since: float = monotonic()
 
     async def check(self) -> None:
         """Give the bytes up if they have waited for long, and the file was written to meanwhile."""
@@ -107,8 +107,8 @@ class Pipes:
     def __init__(self) -> None:
         self._all: list[_Pipe] = []
         self.free: list[_Pipe] = []
-        self._are_possible = hasattr(os, "splice") and hasattr(fcntl, "F_SETPIPE_SZ")
-        self._budget = _BUDGET
+        self._are_possible: bool = hasattr(os, "splice") and hasattr(fcntl, "F_SETPIPE_SZ")
+        self._budget: int = _BUDGET
 
     def filled(self, file: int, size: int, path: str, mtime: int) -> Pages | None:
         """Return the bytes of an open file of this size, or None if it has to be read; blocks.

@@ -34,7 +34,7 @@ import attrs
 from datagym_async._printable import Shown, logger
 from datagym_async._runs._engine import Patience, is_fatal
 from datagym_async._runs._images import UPRIGHT, orientation_of
-from datagym_async._threads import in_thread, only_cancelled_by_us
+from datagym_async._threads import OnlyCancelledByUs, in_thread
 from datagym_async.data._cache import DiskCache
 from datagym_async.data._config import LoaderConfig
 from datagym_async.data._listing import Listing, Media, PackedLabels
@@ -164,7 +164,7 @@ class Prefetcher:
                 await woken
             reserved = self._estimate
             try:
-                with only_cancelled_by_us():
+                with OnlyCancelledByUs():
                     loaded = await self._load(number)
             except asyncio.CancelledError:
                 raise

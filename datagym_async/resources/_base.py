@@ -22,7 +22,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 from datagym_async._checks import listed
-from datagym_async._threads import only_cancelled_by_us, together
+from datagym_async._threads import OnlyCancelledByUs, together
 from datagym_async._wire._codec import (
     check_empty,
     decode,
@@ -280,7 +280,7 @@ async def for_each(
 
 async def one_by_one(items: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T, None]:
     """Yield the items of any kind of iterable."""
-    with only_cancelled_by_us():
+    with OnlyCancelledByUs():
         if isinstance(items, AsyncIterable):
             async for item in items:
                 yield item

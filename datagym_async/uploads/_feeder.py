@@ -20,10 +20,10 @@ import attrs
 
 from datagym_async._limits import Admission
 from datagym_async._threads import (
+    OnlyCancelledByUs,
     TaskGroup,
     in_thread,
     in_thread_left_behind,
-    only_cancelled_by_us,
     together,
 )
 from datagym_async.uploads._reading import (
@@ -288,7 +288,7 @@ async def _pump(stream: Stream, arrivals: asyncio.Queue[object]) -> None:
     try:
         if isinstance(source, AsyncIterable):
             try:
-                with only_cancelled_by_us():
+                with OnlyCancelledByUs():
                     async for element in source:
                         await arrivals.put(element)
             finally:
