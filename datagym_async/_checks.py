@@ -274,7 +274,8 @@ def _checking(function: Any) -> Any:
                 if kind := _kind_of(str(annotation), function.__globals__):
                     kinds[name] = kind
         for name, value in (*zip(names, args, strict=False), *named.items()):
-            if (kind := kinds.get(name)) and type(value) not in kind.usual:
+            kind = kinds.get(name)
+            if kind and type(value) not in kind.usual and not kind.fits(value):
                 check(kind, **{name: value})
 
     if iscoroutinefunction(function):

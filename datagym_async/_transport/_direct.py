@@ -17,6 +17,7 @@ import asyncio
 import inspect
 import os
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from urllib.parse import quote, urlencode
 
@@ -125,6 +126,7 @@ class Direct:
         self._fields = self._parameter = Hidden(b"")
         self._path = URL(f"{base_url}api/v1/", encoded=True).raw_path
         self._encodings = ""  # the field that a request may replace
+        self._latest: tuple[Mapping[str, str], str] = {}, ""  # header fields, as they are sent
         self._route: tuple[str, str, str | None] | None = None
         self._of_route = Hidden(b"")
         self.kept = Kept(keep_alive, self._loop)
@@ -139,6 +141,7 @@ class Direct:
         self._fields = Hidden("\r\n".join([*lines, ""]).encode("ascii"))
         self._parameter = Hidden(parameter.reveal().encode("ascii"))
         self._route = None
+        self._latest = {}, ""
 
     @classmethod
     def made(cls, http: aiohttp.ClientSession, base_url: str, keep_alive: float) -> Direct | None:
@@ -174,12 +177,17 @@ class Direct:
                 b"".join((first.encode(), self._parameter.value, then.encode(), self._fields.value))
             )
             self._route = None if request.query else route
-        own = "" if "Accept-Encoding" in request.headers else self._encodings
-        for name, value in request.headers.items():
-            # No line break and no control character, as with aiohttp.
-            if not (value.isascii() and value.isprintable() and name.isascii()):
-                return None
-            own += f"{name}: {value}\r\n"
+        if request.headers is self._latest[0]:  # those of a route are never changed
+            own = self._latest[1]
+        else:
+            own = "" if "Accept-Encoding" in request.headers else self._encodings
+            for name, value in request.headers.items():
+                # No line break and no control character, as with aiohttp.
+                if not (value.isascii() and value.isprintable() and name.isascii()):
+                    return None
+                own += f"{name}: {value}\r\n"
+            if type(request.headers) is MappingProxyType:
+                self._latest = request.headers, own
         if body is not None:
             own += f"Content-Length: {body.size}\r\n\r\n"
         elif request.method not in aiohttp.ClientRequest.GET_METHODS:

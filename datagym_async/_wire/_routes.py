@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Final, Literal, TypeAlias
 from urllib.parse import quote, unquote
 
@@ -38,7 +39,7 @@ _SETTLE: Final = Replay.SETTLE  # to ask an enum for its member costs as much as
 _UPLOAD: Final = Lane.UPLOAD
 _PLAIN = re.compile(r"[A-Za-z0-9_-]+")
 # Images are compressed already, and a gzip body that a gateway has cut off looks whole to aiohttp.
-_AS_IT_IS = {"Accept-Encoding": "identity"}
+_AS_IT_IS = MappingProxyType({"Accept-Encoding": "identity"})  # known to be the same again
 _STEERING = re.compile(r"[/\\;]")
 _DEEPEST = 254  # levels of what orjson writes
 _HALVES = re.compile("[\ud800-\udfff]")  # of characters, which no coding takes
