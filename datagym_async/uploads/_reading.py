@@ -350,10 +350,10 @@ def _in_pages(
 
     A PNG is checked to its end, so it is read.
     """
-    pipes, most = screening.pipes, screening.max_bytes
+    pipes = screening.pipes
     if pipes is None or mtime is None or planned.verdict is not None or not LEAST <= size <= MOST:
         return None
-    if most is not None and size > most:
+    if screening.of_size(size):
         return None
     with suppress(OSError):  # it may have become something else; whoever reads it will say so
         for length in (LONG_HEAD, LONGER_HEAD):
