@@ -482,9 +482,11 @@ class DryRun(BulkRun[Work, PlannedUpload, PlanSummary]):
 
     async def _close(self, *, complete: bool) -> None:
         del complete
-        await in_thread(self._plan.close)
-        if self._prober is not None:
-            await self._prober.aclose()
+        try:
+            await in_thread(self._plan.close)
+        finally:
+            if self._prober is not None:
+                await self._prober.aclose()
 
     @property
     def summary(self) -> PlanSummary:
