@@ -8,6 +8,7 @@ consumer. Only yielded samples are marked, so the state says exactly what remain
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Generic, Self, TypeVar, cast
 
@@ -90,6 +91,9 @@ class DatasetLoader(NotCopied, Generic[T_co]):
         self._position = Position(self._config)
         self._samples: SampleLoader | None = None
         self._prefetcher: Prefetcher | None = None
+        # Called when the loader is deleted. It holds the prefetcher, which would else be deleted
+        # together with a loader in a reference cycle, and tasks that wait do not survive that.
+        self._deletion: weakref.finalize[..., DatasetLoader[T_co]] | None = None
         # What the consumer gets next: the values so far, and the numbers of all samples up to
         # there, also skipped ones, which are done when the consumer has them.
         self._values: list[object] = []
@@ -99,11 +103,6 @@ class DatasetLoader(NotCopied, Generic[T_co]):
 
     def __repr__(self) -> str:
         return f"<DatasetLoader {self._position}>"
-
-    def __del__(self) -> None:
-        prefetcher = getattr(self, "_prefetcher", None)
-        if prefetcher is not None and self._home.is_in_process:
-            prefetcher.abandon()
 
     async def __aenter__(self) -> Self:
         self._home.check()
@@ -154,6 +153,8 @@ class DatasetLoader(NotCopied, Generic[T_co]):
         """
         prefetcher, self._prefetcher = self._prefetcher, None
         self._values, self._numbers = [], []
+        if self._deletion is not None:
+            self._deletion.detach()
         if prefetcher is not None and self._home.is_in_process:
             await prefetcher.aclose()
 
@@ -230,9 +231,11 @@ class DatasetLoader(NotCopied, Generic[T_co]):
         progress = self._position.begin(samples.listing)
         epoch = self._position.epoch
         order = Order(len(samples.listing), self._config.shuffle, epoch)  # of all shards' samples
+        # The loader holds them, and their `transform` may lead back to it.
+        held: SampleLoader = weakref.proxy(samples)
 
         def load(number: int) -> Awaitable[Loaded]:
-            return samples.load(order.at(progress.position(number)), epoch=epoch)
+            return held.load(order.at(progress.position(number)), epoch=epoch)
 
         keep_freed_memory()
         config, lane = self._config, self._library.lane
@@ -240,6 +243,7 @@ class DatasetLoader(NotCopied, Generic[T_co]):
         workers = min(config.prefetch, config.concurrency or lane.most)
         prefetcher = Prefetcher(load, progress, config, workers)
         self._prefetcher = prefetcher
+        self._deletion = weakref.finalize(self, _abandon, self._home, prefetcher)
         await prefetcher.start(lane.pin(config.concurrency) if config.concurrency else None)
         return prefetcher
 
@@ -264,3 +268,8 @@ class DatasetLoader(NotCopied, Generic[T_co]):
         for number in numbers:
             self._position.mark(number)
         return cast("T_co", values[0] if self._config.batch_size is None else tuple(values))
+
+
+def _abandon(home: Home, prefetcher: Prefetcher) -> None:
+    if home.is_in_process:
+        prefetcher.abandon()

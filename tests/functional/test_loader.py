@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import io
 import json
 from collections.abc import AsyncIterator, Mapping
@@ -138,6 +139,33 @@ async def test_a_loader_that_is_dropped_leaves_nothing_running(full: World) -> N
         await asyncio.sleep(0)
 
     assert workers() == 0
+
+
+async def test_a_loader_in_a_circle_is_dropped_like_any_other(full: World) -> None:
+    """Its workers wait for room then; the task that began them goes on, and hears of nothing."""
+
+    class Training:
+        """Holds a loader that leads back to it."""
+
+        def __init__(self) -> None:
+            self.loader = full.client.loader(full.dataset_id, prefetch=3, transform=self.keep)
+
+        def keep(self, sample: Sample) -> Sample:
+            return sample
+
+    reports: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, report: reports.append(report))
+    training = Training()
+    await anext(training.loader)
+    await until(lambda: full.plan.count("GET", "/media/") == 4 and full.plan.in_flight == 0)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    del training
+    gc.collect()
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+    assert (workers(), reports) == (0, [])
 
 
 @pytest.mark.looptime
