@@ -21,7 +21,6 @@ from collections.abc import (
 )
 from contextlib import aclosing, asynccontextmanager
 from functools import partial
-from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast
 from urllib.parse import urlsplit
@@ -32,7 +31,7 @@ from aiofiles.threadpool import wrap
 from datagym_async._checks import PATH, check, checked, of_each_file, shown
 from datagym_async._files import from_home, regular_only, replaced_file
 from datagym_async._printable import logger
-from datagym_async._threads import in_thread
+from datagym_async._threads import in_thread, opened_in_thread
 from datagym_async._wire import _routes as routes
 from datagym_async._wire._codec import decode, too_large, unexpected
 from datagym_async._wire._errors import WEB_PAGE
@@ -454,22 +453,15 @@ def _body_of(path: Path) -> Body:
 
 @asynccontextmanager
 async def _open_body(path: Path, size: int) -> AsyncIterator[AsyncIterator[bytes]]:
-    opened: list[BufferedReader] = []
-
-    def open_now() -> BufferedReader:
-        return open(path, "rb", opener=regular_only)
-
     try:
         # Not aiofiles.open: cancelled while its thread opens the file, it leaves the file open.
-        await in_thread(lambda: opened.append(open_now()))
-        yield _read_chunks(path, cast("AsyncBufferedReader", wrap(cast("Any", opened[0]))), size)
+        begin = partial(open, path, "rb", opener=regular_only)
+        async with opened_in_thread(begin, lambda file: file.close()) as file:
+            yield _read_chunks(path, cast("AsyncBufferedReader", wrap(cast("Any", file))), size)
     except FileNotFoundError:
         raise FileChangedError(
             f"The file {str(path)!r} was deleted before it was sent; restore it, or leave it out"
         ) from None
-    finally:
-        for file in opened:
-            await in_thread(file.close)
 
 
 async def _read_chunks(path: Path, file: AsyncBufferedReader, size: int) -> AsyncIterator[bytes]:
