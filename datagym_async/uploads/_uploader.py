@@ -40,9 +40,7 @@ from datagym_async.uploads._values import (
     UploadProgress,
     UploadReport,
     UploadResult,
-    said_left_out,
-    said_repeated,
-    said_turned,
+    said_remarks,
 )
 from datagym_async.uploads.plan import _journal as journal_file
 from datagym_async.uploads.plan._journal import Job, journal_path
@@ -388,8 +386,7 @@ class PlanSummary:
             f"{counted(self.planned, 'item')} for {quoted(self.dataset_name)}: "
             f"{self.send:,} to send ({size(self.bytes)}), "
             f"{self.skip:,} to skip, {self.reject:,} to reject."
-            f"{said_left_out(self.left_out)}{said_repeated(self.repeated)}"
-            f"{said_turned(self.turned)}"
+            f"{said_remarks(self.left_out, self.repeated, self.turned)}"
         )
 
 

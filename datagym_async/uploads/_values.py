@@ -351,22 +351,18 @@ class Double:
     removed: tuple[str, ...] = ()
 
 
-def said_left_out(count: int) -> str:
-    return f" Left out by include and exclude: {count:,}." if count else ""
-
-
-def said_repeated(count: int) -> str:
-    return f" Named more than once, and taken once: {count:,}." if count else ""
-
-
-def said_turned(count: int) -> str:
-    if not count:
-        return ""
-    have = counted(count, "image has", "images have")
-    return (
-        f" {have} an EXIF orientation, which the service ignores: it shows pixels as they are "
-        'stored (prepare="orientation" applies it).'
-    )
+def said_remarks(left_out: int, repeated: int, turned: int) -> str:
+    """Return a sentence for each count of items that is not 0."""
+    remarks = f" Left out by include and exclude: {left_out:,}." if left_out else ""
+    if repeated:
+        remarks += f" Named more than once, and taken once: {repeated:,}."
+    if turned:
+        have = counted(turned, "image has", "images have")
+        remarks += (
+            f" {have} an EXIF orientation, which the service ignores: it shows pixels as they are "
+            'stored (prepare="orientation" applies it).'
+        )
+    return remarks
 
 
 @attrs.frozen(kw_only=True)
@@ -485,8 +481,7 @@ class UploadReport(BulkReport):
         more = len(self.datasets) - 1
         others = f" and {counted(more, 'more dataset')}" if more > 0 else ""
         remarks = f" It stopped at {self.stopped_by}." if self.stopped_by else ""
-        remarks += said_left_out(self.left_out) + said_repeated(self.repeated)
-        remarks += said_turned(self.turned)
+        remarks += said_remarks(self.left_out, self.repeated, self.turned)
         if self.duplicates:
             remarks += f" Equal to others, byte for byte: {self.duplicates:,}."
         if self.verified:
