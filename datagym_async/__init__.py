@@ -23,9 +23,11 @@ from datagym_async._public import when_asked
 if TYPE_CHECKING:
     __all__: list[str]
     from datagym_async._client import DataGymClient as DataGymClient, RawAnswer as RawAnswer
-    from datagym_async._limits import LimiterState as LimiterState
+    from datagym_async._limits import (
+        LimiterState as LimiterState,
+        SessionStatistics as SessionStatistics,
+    )
     from datagym_async._retry import RetryPolicy as RetryPolicy
-    from datagym_async._session import SessionStatistics as SessionStatistics
     from datagym_async._transport import Timeout as Timeout
     from datagym_async._version import __version__ as __version__
     from datagym_async.data import *
@@ -69,9 +71,8 @@ else:
     __getattr__, __dir__, __all__ = when_asked(
         __name__,
         _client="DataGymClient RawAnswer",
-        _limits="LimiterState",
+        _limits="LimiterState SessionStatistics",
         _retry="RetryPolicy",
-        _session="SessionStatistics",
         _transport="Timeout",
         _version="__version__",
         data="DatasetLoader LoaderConfig Sample",

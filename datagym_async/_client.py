@@ -30,9 +30,9 @@ from datagym_async.exceptions import ClientClosedError, ConfigurationError
 if TYPE_CHECKING:
     import aiohttp
 
-    from datagym_async._limits import LimiterState
+    from datagym_async._limits import LimiterState, SessionStatistics
     from datagym_async._opened import Opened, RemoteJobs, TokenSource
-    from datagym_async._session import Session, SessionStatistics
+    from datagym_async._session import Session
     from datagym_async._wire import Request, Response
     from datagym_async.resources import Dialect
 

@@ -66,8 +66,6 @@ OnAnswer: TypeAlias = Callable[[Request, Response], object]
 # A Location may contain anything, also halves of characters in a wrong coding.
 _HOST = re.compile(r"[a-z0-9._:-]{1,253}")
 
-__all__ = ["Session", "SessionStatistics"]
-
 
 @attrs.define
 class _Counts:

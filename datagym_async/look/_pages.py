@@ -18,9 +18,8 @@ from datagym_async.look._stats import binned
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-    from datagym_async._limits import LimiterState
+    from datagym_async._limits import LimiterState, SessionStatistics
     from datagym_async._runs._text import BulkReport
-    from datagym_async._session import SessionStatistics
     from datagym_async.downloads import DownloadProgress
     from datagym_async.look._stats import Histogram, LabelStatistics
     from datagym_async.uploads import UploadProgress

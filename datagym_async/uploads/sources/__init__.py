@@ -15,7 +15,6 @@
 from datagym_async.uploads._screening import Screening
 from datagym_async.uploads.sources._candidates import Candidate, Filters, Naming, Rules
 from datagym_async.uploads.sources._leaves import (
-    Source,
     Stream,
     check_sources,
     check_there,
