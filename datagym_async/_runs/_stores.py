@@ -74,6 +74,11 @@ _SHOWN: Final = re.compile(
     "virtual_hosted_style_request|account_name|timeout"
 )
 """Options that hold no secret, and may stand in a journal."""
+_VARIABLES: Final = re.compile(
+    "s3:AWS_(ACCESS_KEY_ID|SECRET_ACCESS_KEY|SESSION_TOKEN|(DEFAULT_)?REGION|ENDPOINT(_URL(_S3)?)?)|"
+    "az:AZURE_STORAGE_(ACCOUNT_NAME|TOKEN|ENDPOINT)"
+)
+"""Those that obstore puts into addresses and headers, by the scheme of the store."""
 _ENDPOINT: Final = re.compile(r"https?://[\w.:\[\]-]+(/[!-~]*)?", re.IGNORECASE | re.ASCII)
 _PANIC: Final = "PanicException"
 _MEMORY: Final[dict[str, Any]] = {}
@@ -125,8 +130,8 @@ def trouble_of(error: BaseException) -> tuple[Trouble, str]:
     if code == "AuthorizationHeaderMalformed" or "redirect without" in text:
         words = "its bucket is in another region; set AWS_REGION, or give the option region"
         return "wrong", f"{words}{said and f' ({said})'}"
-    if kind in {"PermissionDeniedError", "UnauthenticatedError"} or status in {"401", "403"}:
-        return "denied", f"access is denied ({said or 'the store refuses the credentials'})"
+    if status in {"401", "403"}:
+        return "denied", f"access is denied ({said})"
     if code in {"NoSuchBucket", "ContainerNotFound"}:
         return "wrong", "the bucket does not exist"
     if isinstance(error, FileNotFoundError):
@@ -187,7 +192,7 @@ def etag_of(said: ObjectMeta | PutResult) -> str:
 def identity_of(meta: ObjectMeta, *, by_time: bool = False) -> int:
     """Return what identifies the bytes of an object: its ETag, or else its time in seconds."""
     mark = "" if by_time else etag_of(meta)
-    mark = mark or f"{meta['last_modified'].timestamp():.0f}"
+    mark = mark or str(int(meta["last_modified"].timestamp()))  # headers have whole seconds
     return int.from_bytes(hashlib.blake2b(mark.encode(), digest_size=8).digest()) >> 1
 
 
@@ -233,12 +238,8 @@ class Stores:
         client = {key: given.pop(key) for key in list(given) if _OF_THE_CLIENT.fullmatch(key)}
         if "anonymous" in given:
             given["skip_signature"] = given.pop("anonymous")
-        is_s3 = root.startswith("s3:")
-        known = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT") if is_s3 else ("AZURE_STORAGE_ENDPOINT",)
-        prefix = "AWS_" if is_s3 else known
-        around = {
-            key: value for key, value in os.environ.items() if value and key.startswith(prefix)
-        }
+        scheme = root.partition("//")[0]
+        around = {k: v for k, v in os.environ.items() if v and _VARIABLES.fullmatch(scheme + k)}
         every = around | given
         # obstore would panic at a control character, or a bad address.
         if odd := next((key for key, value in every.items() if not value.isprintable()), ""):
@@ -246,8 +247,7 @@ class Stores:
                 f"{odd} contains a line break or another control character; remove it."
             )
         for key, value in every.items():
-            is_given = key in given and re.search("endpoint|base_url", key.lower())
-            if key not in known and not is_given:
+            if not re.search("(?<!fabric_)endpoint|base_url", key.lower()):
                 continue
             try:
                 is_address = _ENDPOINT.fullmatch(value) and urlsplit(value).port != 0

@@ -13,7 +13,7 @@ import pytest
 
 from datagym_async import DataGymClient, ItemSettled, UploadEvent
 from datagym_async._runs import Stores
-from datagym_async.exceptions import ConfigurationError, TransferError
+from datagym_async.exceptions import ConfigurationError, StoreError, TransferError
 from datagym_async.server import Server
 from datagym_async.uploads import Source, UploadConfig, UploadItem, UploadReport, show_job
 from datagym_async.uploads.sources import Rules, check_there, leaves
@@ -181,10 +181,14 @@ async def test_clashes_of_objects_are_seen_before_anything_is_sent(
     ("faults", "outcome", "words"),
     [
         ({1: "404"}, "rejected", "s3://b/p/05.jpg: it does not exist."),
+        ({1: "401"}, "rejected", "access is denied (the store answered 401 X)"),
         ({1: "403"}, "rejected", "access is denied (the store answered 403 AccessDenied)"),
+        ({1: "400"}, "rejected", "s3://b/p/05.jpg: the store answered 400 X."),
         ({1: "reset"}, "uploaded", ""),
         ({1: "503", 2: "503"}, "uploaded", ""),
         ({1: "429", 2: "500"}, "uploaded", ""),
+        (dict.fromkeys((1, 2, 3), "408"), "failed", "s3://b/p/05.jpg: the store answered 408 X."),
+        (dict.fromkeys((1, 2, 3), "429"), "failed", "s3://b/p/05.jpg: the store answered 429 X."),
     ],
 )
 async def test_what_goes_wrong_with_one_object(
@@ -194,8 +198,10 @@ async def test_what_goes_wrong_with_one_object(
     faults: dict[int, str],
     outcome: str,
     words: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Its own trouble is its own verdict; what may pass is asked again; all others are sent."""
+    monkeypatch.setattr("datagym_async._runs._stores._RETRIES", {"max_retries": 2})
     broken.fault = lambda key, number: faults.get(number, "") if key == "p/05.jpg" else ""
     config = UploadConfig(store_options=broken.options)
     report = await client.upload(dataset_id, "s3://b/p/", config=config)
@@ -298,6 +304,7 @@ async def test_credentials_that_fail_in_mid_run_end_the_job(
         ("301", "is in another region; set AWS_REGION, or give"),
         ("400 AuthorizationHeaderMalformed", "is in another region; set AWS_REGION, or give"),
         ("404 NoSuchBucket", "the bucket does not exist"),
+        ("404 ContainerNotFound", "the bucket does not exist"),
     ],
 )
 async def test_a_bucket_that_is_not_there(
@@ -333,6 +340,11 @@ async def test_a_bucket_that_is_not_there(
         ("s3://b/p", {"access_key_id": f"{ACCESS}\n"}, "access_key_id contains a line break"),
         ("s3://b/p", {"bucket": "a b"}, "s3://b/p: its address, options or cred"),
         ("az://b/p", {"endpoint": ""}, "is not an address of a store"),
+        (
+            "az://b/p",
+            {"azure_msi_endpoint": "x"},
+            "azure_msi_endpoint is not an address of a store",
+        ),
         ("gs://b/p", {"base_url": "here"}, "base_url is not an address of a store"),
     ],
 )
@@ -352,23 +364,51 @@ async def test_slips_are_told_before_anything_is_sent(
     assert all(each not in repr(caught.value) for each in (ACCESS, SECRET))
 
 
+@pytest.mark.parametrize(
+    ("source", "name", "value", "words"),
+    [
+        ("az://b/p", "OTHER", "", "az://b has no account; set AZURE_STORAGE_ACCOUNT_NAME"),
+        ("az://b/p", "AZURE_STORAGE_ENDPOINT", "x", "{name} is not an address of a store"),
+        ("s3://b/p", "AWS_ENDPOINT", "minio:9000", "{name} is not an address of a store"),
+        ("s3://b/p", "AWS_ENDPOINT_URL", "minio:9000", "{name} is not an address of a store"),
+        ("s3://b/p", "AWS_ENDPOINT_URL_S3", "minio:9000", "{name} is not an address of a store"),
+        ("s3://b/p", "AWS_SECRET_ACCESS_KEY", f"{SECRET}\n", "{name} contains a line break"),
+        ("s3://b/p", "AWS_DEFAULT_REGION", "a\n", "{name} contains a line break"),
+        ("s3://b/p", "AWS_SKIP_SIGNATURE", SECRET, "cannot use its options (options: none were"),
+    ],
+)
 async def test_slips_of_the_environment(
-    client: DataGymClient, dataset_id: str, monkeypatch: pytest.MonkeyPatch
+    client: DataGymClient,
+    dataset_id: str,
+    monkeypatch: pytest.MonkeyPatch,
+    source: str,
+    name: str,
+    value: str,
+    words: str,
 ) -> None:
     """They are told of by the name of the variable; what lacks is named too."""
-    for name in ("AZURE_STORAGE_ACCOUNT_NAME", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"):
-        monkeypatch.delenv(name, raising=False)
-    with pytest.raises(ConfigurationError, match="az://b has no account; set AZURE_STORAGE_ACC"):
-        await client.upload(dataset_id, "az://b/p")
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "minio:9000")
-    with pytest.raises(ConfigurationError, match="AWS_ENDPOINT_URL is not an address of a store"):
-        await client.upload(dataset_id, "s3://b/p")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", f"{SECRET}\n")
-    with pytest.raises(
-        ConfigurationError, match="AWS_SECRET_ACCESS_KEY contains a line br"
-    ) as caught:
-        await client.upload(dataset_id, "s3://b/p")
+    monkeypatch.delenv("AZURE_STORAGE_ACCOUNT_NAME", raising=False)
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError) as caught:
+        await client.upload(dataset_id, source)
+    assert words.format(name=name) in str(caught.value)
     assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["AWS_ENDPOINT", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"])
+async def test_the_environment_may_name_a_server_without_tls(
+    client: DataGymClient,
+    dataset_id: str,
+    broken: BrokenStore,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    """By each variable that holds its address; others, of whatever content, change nothing."""
+    options = broken.options
+    monkeypatch.setenv(name, options.pop("endpoint"))
+    monkeypatch.setenv("AWS_CREDENTIALS", "[default]\nregion = here\n")
+    config = UploadConfig(store_options=options)
+    assert (await client.upload(dataset_id, "s3://b/p/", config=config)).uploaded == 12
 
 
 async def test_no_credentials(
@@ -395,6 +435,31 @@ async def test_a_listing_that_is_refused(
     assert [each.reason for each in report.problems] == [
         "s3://b/p: access is denied (the store answered 403 AccessDenied)."
     ]
+
+
+async def test_a_listing_with_a_key_that_cannot_be_asked_for(
+    client: DataGymClient, dataset_id: str, broken: BrokenStore
+) -> None:
+    """The key is named, with what to do about it."""
+    broken.objects["p/../x.jpg"] = jpeg(2000)
+    config = UploadConfig(store_options=broken.options)
+    with pytest.raises(
+        ConfigurationError, match=r"the key 'p/\.\./x\.jpg' has .* parts.*; rename it"
+    ):
+        await client.upload(dataset_id, "s3://b/p/", config=config)
+
+
+def test_a_store_is_gone_after_so_many_failures_in_a_row() -> None:
+    """Any other answer in between, also one against an object, begins the count anew."""
+    stores, failed = Stores(), StoreError("no answer", trouble="passing")
+    for between in (None, StoreError("it does not exist", trouble="gone")):
+        for _ in range(7):
+            stores.noted(failed)
+        stores.noted(between)
+    for _ in range(7):
+        stores.noted(failed)
+    with pytest.raises(StoreError, match="no answer"):
+        stores.noted(failed)
 
 
 async def test_reads_are_one_request_and_bounded(
@@ -514,16 +579,20 @@ async def test_no_secret_is_kept_or_shown(
 
 @pytest.mark.parametrize("listed", ["", "bare", "weak"])
 async def test_stores_list_etags_in_ways_of_their_own(
-    client: DataGymClient, dataset_id: str, broken: BrokenStore, listed: str
+    client: DataGymClient, dataset_id: str, broken: BrokenStore, listed: str, tmp_path: Path
 ) -> None:
-    """Without quotes, or not at all: that is no change of an object."""
+    """Without quotes, or not at all, which is no change; then the time of an object tells one."""
     broken.listed_etags = listed
-    config = UploadConfig(store_options=broken.options)
+    config = UploadConfig(store_options=broken.options, journal=tmp_path / "j")
     assert (await client.upload(dataset_id, "s3://b/p/", config=config)).uploaded == 12
+    broken.objects["p/05.jpg"], broken.minute = jpeg(3005, seed=99), 29
+    again = await client.upload(dataset_id, "s3://b/p/", config=config)
+    assert again.resumed == (11 if listed else 0)
 
 
+@pytest.mark.parametrize("asked", [1, 2, 3])
 async def test_leaving_early_leaves_nothing_behind(
-    client: DataGymClient, dataset_id: str, broken: BrokenStore
+    client: DataGymClient, dataset_id: str, broken: BrokenStore, asked: int
 ) -> None:
     """No task, whether the block is left or cancelled, whatever is being read or sent."""
     large = [jpeg(9_000_000, seed=at) for at in range(6)]
@@ -536,11 +605,12 @@ async def test_leaving_early_leaves_nothing_behind(
     assert run.report.unsettled == 0
     # Of its own: on a slow machine the first ones may all have been read and sent by now.
     broken.objects |= {f"p/larger {at}.jpg": large[at] for at in range(3, 6)}
-    begun, loop = asyncio.Event(), asyncio.get_running_loop()
+    begun, loop, left = asyncio.Event(), asyncio.get_running_loop(), threading.Event()
 
-    def fault(key: str, _: int) -> str:
-        if key.startswith("p/larger"):
+    def fault(key: str, number: int) -> str:
+        if key.startswith("p/larger") and number == asked:
             loop.call_soon_threadsafe(begun.set)
+            left.wait(30)
         return ""
 
     broken.fault = fault
@@ -549,19 +619,29 @@ async def test_leaving_early_leaves_nothing_behind(
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+    assert "Object.read" not in str(asyncio.all_tasks())
+    left.set()
 
 
 @pytest.mark.parametrize(
     ("root", "options"),
     [
         ("gs://bucket", ("anonymous=true",)),
-        ("az://container", ("account_name=me", "skip_signature=true", "timeout=5s")),
+        ("az://container", ("account_name=me", "skip_signature=true", "use_fabric_endpoint=true")),
+        ("az://container", ("account_name=me", "account_key=c2VjcmV0IQ==", "timeout=5s")),
         ("s3://bucket", ("request_payer=true", "virtual_hosted_style_request=true")),
     ],
 )
-def test_other_services_are_opened_by_the_same_options(root: str, options: tuple[str, ...]) -> None:
-    """An address and options are enough; nothing is asked before something is read."""
-    assert root.partition("://")[2] in repr(Stores(options).open(root))
+def test_other_services_are_opened_by_the_same_options(
+    root: str, options: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An address and options are enough, once; nothing is asked before something is read."""
+    for scheme, name in (("s3", "AWS_ENDPOINT_URL"), ("az", "AZURE_STORAGE_ENDPOINT")):
+        if not root.startswith(scheme):
+            monkeypatch.setenv(name, "of another service")
+    stores = Stores(options)
+    assert root.partition("://")[2] in repr(stores.open(root))
+    assert stores.open(root) is stores.open(root)
 
 
 # A real S3 server.

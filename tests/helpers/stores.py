@@ -21,7 +21,6 @@ from datagym_async._runs import Stores
 
 ACCESS, SECRET = "AKIASENTINEL", "sentinel/secret/key"
 """Credentials, never to be seen anywhere."""
-_DATE = "Wed, 21 Oct 2015 07:28:00 GMT"
 
 
 def options_of(endpoint: str) -> dict[str, str]:
@@ -72,6 +71,7 @@ class BrokenStore:
     (with a code)."""
     latency: float = 0.0
     listed_etags: str = "quoted"  # or "bare", "weak", or none
+    minute: int = 28  # of the last change of all objects; listings have parts of a second too
     url: str = ""
 
     @contextmanager
@@ -135,7 +135,8 @@ class BrokenStore:
             self._send(request, 412, b"<Error><Code>PreconditionFailed</Code></Error>")
         else:
             data, size = self.objects[key], len(self.objects[key])
-            fields = {"ETag": self.etag(key), "Last-Modified": _DATE}
+            date = f"Wed, 21 Oct 2015 07:{self.minute}:00 GMT"
+            fields = {"ETag": self.etag(key), "Last-Modified": date}
             wanted, status = request.headers.get("Range"), 200
             if wanted and size:
                 self.ranges.append((key, wanted))
@@ -182,7 +183,7 @@ class BrokenStore:
         keys = [key for key in sorted(self.objects) if key.startswith(prefix) and key > after]
         page, more = keys[:1000], len(keys) > 1000
         rows = "".join(
-            f"<Contents><Key>{escape(key)}</Key><LastModified>2015-10-21T07:28:00.000Z"
+            f"<Contents><Key>{escape(key)}</Key><LastModified>2015-10-21T07:{self.minute}:00.700Z"
             f"</LastModified>{self._listed_etag(key)}"
             f"<Size>{len(self.objects[key])}</Size></Contents>"
             for key in page
