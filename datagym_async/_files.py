@@ -396,6 +396,12 @@ def swept(path: Path) -> bool:
         os.close(descriptor)
 
 
+def sweep_beside(target: Path) -> None:
+    """Delete the dead parts of one target, also those of a folder (see `FolderPart`)."""
+    for number in range(_NUMBERS):
+        swept(_aside(target, number))
+
+
 def sweep(folder: Path) -> None:
     """Delete the dead parts in a folder and those below."""
     for path in folder.rglob(f".datagym-*{PART_SUFFIX}"):

@@ -25,7 +25,7 @@ from typing import Any, Final, Self
 
 import attrs
 
-from datagym_async._files import PRIVATE, USUAL, telling
+from datagym_async._files import PRIVATE, USUAL, sweep_beside, telling
 from datagym_async._printable import printable
 from datagym_async._runs._disk import (
     PARTS,
@@ -265,6 +265,8 @@ class Manifest(Planning):
         def prepare() -> None:
             with telling(root):
                 tidy(root / STATE_FOLDER)
+                for name in KEPT_NAMES:  # whether this run writes it or not
+                    sweep_beside(root / name)
 
         in_use = (
             f"Another download is writing into {_shown(place)}; wait for it to end, or give "

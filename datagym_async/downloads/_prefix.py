@@ -18,7 +18,7 @@ from typing import Final, Self
 
 import attrs
 
-from datagym_async._files import PRIVATE, private_folder, write_private
+from datagym_async._files import PRIVATE, private_folder, sweep, write_private
 from datagym_async._runs._disk import PARTS, SIDES, Database, JournalLock, state_folder
 from datagym_async._runs._stores import RANGE, StoreLocation, Stores, etag_of, store_errors
 from datagym_async._threads import in_thread
@@ -69,6 +69,7 @@ class Prefix:
         await in_thread(self._clear)
 
     def _rest(self) -> list[Path]:
+        sweep(self.root)  # parts that killed runs left
         found = (path for path in self.root.rglob("*") if path.is_file())
         return [path for path in found if path.relative_to(self.root).parts[0] != STATE_FOLDER]
 
@@ -142,8 +143,10 @@ class Prefix:
         source = self.root / STATE_FOLDER / PARTS / "manifest"
         with contextlib.closing(sqlite3.connect(source)) as copy, database.using() as connection:
             connection.backup(copy)
-        self.keep_state(source)
-        source.unlink()
+        try:
+            self.keep_state(source)
+        finally:
+            source.unlink()
 
     def keep_state(self, source: Path | None = None) -> None:
         """Put a copy of the closed manifest beside the files; blocks."""

@@ -472,12 +472,23 @@ async def test_a_second_run_in_one_folder_says_so(tmp_path: Path) -> None:
 
 
 async def test_what_a_kill_left_behind_is_tidied_up(tmp_path: Path) -> None:
-    """Half-written files of a killed run are deleted by the next."""
+    """Half-written files of a killed run are deleted by the next, whatever that one writes.
+
+    A folder of labels that it was about to replace, with what else was in it, is there again.
+    """
+    mark = hashlib.blake2b(b"labels.yolo", digest_size=6).hexdigest()
     async with world(*SEEDED) as here:
         await run(here, tmp_path, max_files=2)
         (tmp_path / ".datagym" / "parts" / "0123456789abcdef.part").write_bytes(b"half")
+        (tmp_path / f".datagym-{mark}-0.part").touch()
+        old = tmp_path / f".datagym-{mark}-0.part.d" / "old" / "labels.yolo"
+        old.mkdir(parents=True)
+        (old / "notes.txt").write_text("mine")
 
         await check_resumed(here, tmp_path)
+
+    assert (tmp_path / "labels.yolo" / "notes.txt").read_text() == "mine"
+    assert [path.name for path in tmp_path.glob(".datagym*")] == [".datagym"]
 
 
 @pytest.mark.parametrize("media_id", ["../project", "a/b", "..", " ", "a;b", "\x1b[2J"])

@@ -269,16 +269,24 @@ async def test_a_store_that_refuses_one_object(client: DataGymClient, dataset_id
 
 
 async def test_labels_lie_beside_the_media_in_a_store(tmp_path: Path, place: str) -> None:
-    """Whatever a download writes into a folder is in the prefix in the end, and not here."""
+    """Whatever a download writes into a folder is in the prefix in the end, and not here.
+
+    What a killed run has left is in neither.
+    """
     media = [SeedMedia(name, jpeg(2000, seed=3)) for name in ("a.jpg", "b.jpg")]
     async with world(*media) as here:
         await label(here, "a.jpg")
+        await here.client.download_dataset(here.dataset_id, place)
+        (folder,) = (tmp_path / "state" / "downloads").iterdir()
+        (folder / "bitmaps").mkdir()
+        (folder / "bitmaps" / ".datagym-0123456789ab-0.part").write_bytes(b"half")
         config = DownloadConfig(labels=("jsonl", "coco", "yolo"))
         report = await here.client.download_dataset(here.dataset_id, place, config=config)
     files = held(place)
     assert {"labels.jsonl", "labels.coco.json", "labels.yolo/labels/train/a.txt"} < set(files)
     assert set(report.written) == {"labels.jsonl", "labels.coco.json", "labels.yolo"}
     assert json.loads(files["labels.jsonl"])["file"] == "a.jpg"
+    assert not [name for name in files if name.endswith(".part")]
     left = [path for path in (tmp_path / "state").rglob("*") if path.is_file()]
     assert {path.parent.name for path in left} == {".datagym"}
 
