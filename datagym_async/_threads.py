@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Generator
 from concurrent.futures import CancelledError, Executor, Future
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
@@ -87,6 +87,11 @@ async def _awaited(future: asyncio.Future[T], *, patience: float | None) -> T:
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.wait((future,), timeout=until and until - loop.time())
         raise
+
+
+async def all_ended(tasks: Collection[asyncio.Task[Any]]) -> None:
+    """Wait for the end of tasks; a cancellation waits for it, too."""
+    await _awaited(asyncio.ensure_future(asyncio.wait(tasks)), patience=None)
 
 
 @asynccontextmanager

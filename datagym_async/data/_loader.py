@@ -244,7 +244,7 @@ class DatasetLoader(NotCopied, Generic[T_co]):
         prefetcher = Prefetcher(load, progress, config, workers)
         self._prefetcher = prefetcher
         self._deletion = weakref.finalize(self, _abandon, self._home, prefetcher)
-        await prefetcher.start(lane.pin(config.concurrency) if config.concurrency else None)
+        prefetcher.start(lane.pin(config.concurrency) if config.concurrency else None)
         return prefetcher
 
     async def _next(self, prefetcher: Prefetcher) -> tuple[int, Loaded] | None:

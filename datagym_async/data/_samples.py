@@ -34,7 +34,7 @@ import attrs
 from datagym_async._printable import Shown, logger
 from datagym_async._runs._engine import Patience, is_fatal
 from datagym_async._runs._images import UPRIGHT, orientation_of
-from datagym_async._threads import OnlyCancelledByUs, in_thread
+from datagym_async._threads import OnlyCancelledByUs, all_ended, in_thread
 from datagym_async.data._cache import DiskCache
 from datagym_async.data._config import LoaderConfig
 from datagym_async.data._listing import Listing, Media, PackedLabels
@@ -86,7 +86,6 @@ class Prefetcher:
     _pending: Iterator[int] = attrs.field(
         default=attrs.Factory(lambda self: self._progress.pending(), takes_self=True), init=False
     )
-    _group: asyncio.TaskGroup = attrs.field(factory=asyncio.TaskGroup, init=False)
     _tasks: list[asyncio.Task[None]] = attrs.field(factory=list, init=False)
     _pins: contextlib.ExitStack = attrs.field(factory=contextlib.ExitStack, init=False)
     _idle: deque[asyncio.Future[None]] = attrs.field(factory=deque, init=False)
@@ -103,13 +102,14 @@ class Prefetcher:
         factory=lambda: asyncio.get_running_loop().time, init=False
     )
 
-    async def start(self, pin: AbstractContextManager[object] | None) -> None:
+    def start(self, pin: AbstractContextManager[object] | None) -> None:
         """Begin to load; `pin` lasts until this is closed."""
-        await self._group.__aenter__()
         if pin is not None:
             self._pins.enter_context(pin)
         self._next = next(self._pending, None)
-        self._tasks += [self._group.create_task(self._work()) for _ in range(self._workers)]
+        # A group would hold the task of who has begun, and with its error, if it was cancelled, the
+        # loader, which then is never deleted.
+        self._tasks += [asyncio.create_task(self._work()) for _ in range(self._workers)]
 
     @property
     def has_ready(self) -> bool:
@@ -150,10 +150,10 @@ class Prefetcher:
     async def aclose(self) -> None:
         """Cancel all tasks and wait for their end; may be called again."""
         self.stop()
-        if self._tasks:
-            self._tasks.clear()
+        if tasks := self._tasks:
+            self._tasks = []
             self._arrived.set()  # for a consumer in another task
-            await self._group.__aexit__(None, None, None)
+            await all_ended(tasks)
 
     # The workers' side.
 

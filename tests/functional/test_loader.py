@@ -158,14 +158,34 @@ async def test_a_loader_in_a_circle_is_dropped_like_any_other(full: World) -> No
     training = Training()
     await anext(training.loader)
     await until(lambda: full.plan.count("GET", "/media/") == 4 and full.plan.in_flight == 0)
-    for _ in range(20):
-        await asyncio.sleep(0)
     del training
-    gc.collect()
-    for _ in range(20):
-        await asyncio.sleep(0)
+    await collected()
 
     assert (workers(), reports) == (0, [])
+
+
+async def test_a_loader_whose_first_step_was_cancelled_is_dropped_like_any_other(
+    full: World,
+) -> None:
+    """Nothing that runs holds the error of that step, which leads to the loader."""
+    full.plan.add(Hang(), path="/media/")
+    loader = full.client.loader(full.dataset_id)
+    step = asyncio.ensure_future(anext(loader))
+    await until(lambda: full.plan.in_flight > 0)
+    step.cancel()
+    await asyncio.wait([step])
+    del loader, step
+    await collected()
+
+    assert workers() == 0
+
+
+async def collected() -> None:
+    """Let the loop run, and Python delete what is left in circles."""
+    for turn in range(40):
+        if turn == 20:
+            gc.collect()
+        await asyncio.sleep(0)
 
 
 @pytest.mark.looptime
