@@ -7,6 +7,7 @@ import contextlib
 import inspect
 import logging
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Generator, Iterator
 
@@ -46,6 +47,13 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
         return (yield)
     finally:
         sys.settrace(tracer)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def usual_ctrl_c() -> None:
+    """Take Ctrl-C also as a job in the background, for which a shell has it ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,6 @@ import io
 import os
 import re
 import select
-import signal
 import subprocess
 import sys
 import time
@@ -71,8 +70,6 @@ class Terminal:
             stderr=theirs,
             env=clean_environment() | {"TERM": "xterm-256color"} | dict(environment),
             start_new_session=True,
-            # As of what people start, also where the tests run in the background of a shell.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
         )
         os.close(theirs)
 
