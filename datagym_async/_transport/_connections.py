@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.http_exceptions import HttpProcessingError
 
 if TYPE_CHECKING:
     from aiohttp.abc import AbstractStreamWriter
@@ -253,8 +254,14 @@ class OneAnswer(ResponseHandler):
 
         aiohttp would let them wait for ever, or take half of an answer without a length for all.
         """
-        if self._payload is not None and not self._payload.is_eof():
-            self._payload.set_exception(aiohttp.ClientConnectionError())
+        if (content := self._payload) is not None and not (content.is_eof() or content.exception()):
+            content.set_exception(aiohttp.ClientConnectionError())
+
+    def set_exception(self, exc: BaseException, *exc_cause: BaseException) -> None:
+        """Keep what went wrong for who waits for a head, and also tell who reads a body."""
+        super().set_exception(exc, *exc_cause)
+        if isinstance(exc, HttpProcessingError):  # a body that is not HTTP is forgotten by aiohttp
+            self._leave_reader()
 
     def set_response_params(self, **params: Any) -> None:
         """Prepare for an answer; aiohttp calls this right before each request."""

@@ -296,6 +296,24 @@ async def test_a_truncated_answer_is_an_error() -> None:
             await send(transport, READ)
 
 
+async def test_a_body_that_is_no_longer_http_is_an_error_at_once() -> None:
+    """A chunk that cannot be read ends its answer, also after the head; it is not waited for."""
+    head_was_read = asyncio.Event()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n[\r\n")
+        await head_was_read.wait()
+        writer.write(b"no number\r\n")
+        await reader.read()
+
+    async with transport_to(talk) as transport, transport.send(READ) as answer:
+        assert await anext(answer.chunks) == b"["
+        head_was_read.set()
+        with pytest.raises(APIConnectionError, match=r"The connection to .* broke"):
+            await anext(answer.chunks)
+
+
 @pytest.mark.looptime
 async def test_silence_ends_with_the_read_timeout() -> None:
     """A service that takes the request and says nothing is given up after `read` seconds."""
