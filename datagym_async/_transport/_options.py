@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import ssl
-from ipaddress import ip_address
+from contextlib import suppress
+from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 from urllib.request import getproxies, proxy_bypass
@@ -144,9 +145,11 @@ def proxy_for(base_url: str, proxy: str | Secret | None, *, trust_env: bool) -> 
     """
     parts, where = urlsplit(base_url), "proxy"
     if proxy is None:
-        if not trust_env or _is_loopback(parts.hostname or "") or proxy_bypass(parts.netloc):
+        if not trust_env or _is_loopback(host := parts.hostname or ""):
             return Secret("")
         known, where = getproxies(), "the proxy of the environment"
+        if proxy_bypass(parts.netloc) or _is_within(host, known.get("no", "")):
+            return Secret("")
         proxy = known.get(parts.scheme) or known.get("all") or ""
     secret = Secret(proxy)
     del proxy
@@ -168,6 +171,20 @@ def proxy_for(base_url: str, proxy: str | Secret | None, *, trust_env: bool) -> 
             'like http://proxy.example:3128, or give proxy="" for none'
         )
     return secret
+
+
+def _is_within(host: str, names: str) -> bool:
+    """Return whether an address is, or is in a network of, `names`, of which `urllib` takes texts.
+
+    So do curl and requests: ``10.0.0.0/8,fd00::1,[fd00::2]``.
+    """
+    with suppress(ValueError):
+        address = ip_address(host.partition("%")[0])
+        for name in names.split(","):
+            with suppress(ValueError):
+                if address in ip_network(name.strip().strip("[]"), strict=False):
+                    return True
+    return False
 
 
 def _is_loopback(host: str) -> bool:

@@ -20,6 +20,7 @@ import pytest
 import trustme
 
 from datagym_async import DataGymClient, RetryPolicy
+from datagym_async._transport import proxy_for
 from datagym_async.exceptions import (
     APIConnectionError,
     APIError,
@@ -105,6 +106,30 @@ async def test_a_proxy_is_left_out(
         assert await client.projects.list() == []
 
     assert heads[0].startswith(b"GET /api/v1/project")
+
+
+@pytest.mark.parametrize(
+    ("host", "names", "is_left_out"),
+    [
+        ("10.1.2.3:8080", "localhost, 10.0.0.0/8", True),
+        ("10.1.2.3", "10.1.2.9/8", True),
+        ("11.1.2.3", "10.0.0.0/8,::/0", False),
+        ("[fd00::1]:8080", "fd00::1", True),
+        ("[fd00::1]", "[FD00:0::1]", True),
+        ("[fd00::1]", "fd00::/16", True),
+        ("[fd00::1]", "fe80::/10,0.0.0.0/0,10.0.0.0/99", False),
+        ("service.test", ".test", True),
+        ("service.test", "0.0.0.0/0", False),
+    ],
+)
+def test_addresses_and_networks_without_a_proxy(
+    host: str, names: str, is_left_out: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NO_PROXY may hold addresses of both kinds, and networks, besides names."""
+    monkeypatch.setenv("http_proxy", "http://proxy.test")
+    monkeypatch.setenv("no_proxy", names)
+    found = proxy_for(f"http://{host}/", None, trust_env=True)
+    assert found.reveal() == ("" if is_left_out else "http://proxy.test")
 
 
 async def test_a_proxy_that_is_given_counts_for_this_machine_too() -> None:
