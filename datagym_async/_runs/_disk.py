@@ -183,7 +183,6 @@ class JournalLock:
             file.close()  # another process has deleted the file in between
 
     def read(self) -> str:
-        self._file.seek(0)
         return self._file.read(_NOTE).decode("ascii", "replace")
 
     def write(self, note: str) -> None:
@@ -325,10 +324,8 @@ class Database:
             connection, self._connection = self._connection, None
             is_plain = False
             try:
-                if connection is None:
-                    return
-                with contextlib.closing(connection), contextlib.suppress(sqlite3.Error):
-                    if self.path is not None and self._lock is not None:
+                if connection is not None:
+                    with contextlib.closing(connection), contextlib.suppress(sqlite3.Error):
                         statement = "PRAGMA main.journal_mode = DELETE"
                         is_plain = connection.execute(statement).fetchone() == ("delete",)
                 # Not on a full disk: the WAL stays, and is read.

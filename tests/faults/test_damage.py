@@ -181,6 +181,23 @@ async def test_a_manifest_whose_rows_were_changed(tmp_path: Path, change: str, w
         assert database.execute("SELECT count(*) FROM media").fetchone() == (COUNT,)
 
 
+@pytest.mark.parametrize("runs", [1, 2])
+async def test_a_byte_that_sqlite_does_not_check(tmp_path: Path, runs: int) -> None:
+    """The seal finds it, after each number of runs; without a seal nobody can tell."""
+    async with world(*[SeedMedia(name, content) for name, content in IMAGES.items()]) as here:
+        for _ in range(runs):
+            assert await download(here, tmp_path)
+        path = manifests.manifest_path(tmp_path)
+        content = bytearray(path.read_bytes())
+        content[80] ^= 1  # of the header, reserved
+        path.write_bytes(content)
+
+        with pytest.raises(DataGymError, match="it was changed after the last run"):
+            await here.client.download_dataset(here.dataset_id, tmp_path)
+        lock_path(path).write_bytes(b"\xff" * 90)  # no seal of ours
+        assert await download(here, tmp_path)
+
+
 async def test_a_manifest_of_another_version(tmp_path: Path) -> None:
     """It is left as it is."""
     async with world(*[SeedMedia(name, content) for name, content in IMAGES.items()]) as here:

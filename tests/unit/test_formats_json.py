@@ -522,6 +522,16 @@ def _label_2(root: Path) -> Path:
     return root
 
 
+def _with_poses(root: Path) -> Path:
+    text(root / "poses" / "00.txt", "1 0 0 0 0 1 0 0 0 0 1 0\n")
+    return _label_2(root)
+
+
+def _many_classes(root: Path) -> Path:
+    classes = [{"id": number, "name": f"class {number}"} for number in range(3000)]
+    return text(root / "a.json", json.dumps({"categories": classes, "images": []}))
+
+
 def _labelbox(root: Path) -> Path:
     return text(root / "a.ndjson", labelbox())
 
@@ -546,6 +556,8 @@ FOUND = [
     (_bare, "yolo"),
     (_kitti, "kitti"),
     (_label_2, "kitti"),
+    (_with_poses, "kitti"),
+    (_many_classes, "coco"),
     (_labelbox, "labelbox"),
     (_labelme, "labelme"),
 ]
@@ -699,6 +711,11 @@ def test_a_list_of_the_service_is_that_of_no_tool(tmp_path: Path, name: str) -> 
         (
             "min.json",
             b'[{"label": [{"original_width": 9}]}]',
+            "is a file of Label Studio, which is",
+        ),
+        (
+            "long.json",
+            json.dumps([TOOLS["Label Studio"]] * 2000).encode(),
             "is a file of Label Studio, which is",
         ),
     ],

@@ -1543,7 +1543,7 @@ def test_an_empty_folder_is_no_kitti(tmp_path: Path) -> None:
 def test_scores_are_a_threshold(tmp_path: Path) -> None:
     """Objects below the score that was asked for are left out and counted; those of none stay."""
     text(tmp_path / "a.txt", f"{TRUCK} 0.25\n{TRUCK} 0.75\n{TRUCK}\n")
-    (image,), lost = read(open_dataset(tmp_path, "kitti", min_score=0.5))
+    (image,), lost = read(open_dataset(tmp_path, "kitti", min_score=0.75))
     assert [each.score for each in image.objects] == [0.75, None]
     assert lost == {"low_score": 1, "size": 1}
 

@@ -41,6 +41,7 @@ ROWS = [
     ({"ratelimit-remaining": "0", "ratelimit-reset": "nan"}, None),
     ({"ratelimit-remaining": "0", "ratelimit-reset": "-5"}, None),
     ({"ratelimit-remaining": "0, 0", "ratelimit-reset": "1, 60"}, 1),
+    ({"ratelimit-remaining": "0;w=60", "ratelimit-reset": "9;w=60"}, 9),
     ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "7"}, 7),
     ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(int(NOW) + 40)}, 40),
     ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(int(NOW * 1000) + 2500)}, 2.5),

@@ -422,6 +422,8 @@ def test_a_job_is_the_same_from_any_folder(tmp_path: Path, monkeypatch: pytest.M
 
     assert len({job.digest for job in jobs}) == len({job.digest for job in by_item}) == 1
     assert len({journal_path(True, job) for job in jobs}) == 1
+    links = [Job.of("u", "d", f"{tmp_path}/link{end}") for end in ("", "/", "//")]
+    assert len({job.digest for job in links}) == 1
 
 
 def test_a_set_of_sources_is_one_job_in_any_order() -> None:
