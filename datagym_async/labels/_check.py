@@ -144,7 +144,7 @@ def _as_json(prediction: object) -> object:
     if not isinstance(prediction, LabeledImage):
         return prediction
     item = to_prediction(prediction)
-    if isinstance(prediction, LabeledTask) and prediction.task_export_url:
+    if isinstance(prediction, LabeledTask):
         item["task_export_url"] = prediction.task_export_url
     return item
 
@@ -187,7 +187,7 @@ def _findings(
     at, answers = (GLOBALS,), prediction.get(GLOBALS)
     if GLOBALS in prediction:
         yield from check_answers(answers, at, entries)
-    if not keep_data and prediction.get("keepData") is not True:
+    if flag is not True:
         yield from unanswered(answers, at, entries)
     if LABELS in prediction:
         yield from check_geometries(prediction[LABELS], (LABELS,), entries, frame)

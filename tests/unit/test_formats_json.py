@@ -529,7 +529,8 @@ def _with_poses(root: Path) -> Path:
 
 def _many_classes(root: Path) -> Path:
     classes = [{"id": number, "name": f"class {number}"} for number in range(3000)]
-    return text(root / "a.json", json.dumps({"categories": classes, "images": []}))
+    images = [{"id": 1, "file_name": "a.png", "width": 9, "height": 9}]
+    return text(root / "a.json", json.dumps({"categories": classes, "images": images}))
 
 
 def _labelbox(root: Path) -> Path:

@@ -130,6 +130,9 @@ def test_what_was_changed_is_written_as_it_is_now() -> None:
     written = to_payload(attrs.evolve(task, annotations=[moved], state=TaskState.REVIEWED))
     assert written["labels"] == {"car": [{"rectangle": [{"x": 9, "y": 2, "w": 3, "h": 4}]}]}
     assert written["status"] == "reviewed"
+    odd = parse_task(task_with(video_width="0640", video_height="0480", note="x"))
+    written = to_payload(attrs.evolve(odd, video_width=641, extra={}))
+    assert written == task_with(video_width="641", video_height="0480")
 
 
 def test_values_made_by_hand_are_written_as_the_service_does() -> None:
@@ -155,6 +158,13 @@ def test_values_made_by_hand_are_written_as_the_service_does() -> None:
         }
     )
     assert LabelExport(tasks=[task]).to_payload() == [{"label_classes": []}, to_payload(task)]
+    video = LabeledTask(
+        media_id="M", state=TaskState.COMPLETED, task_export_url="http://x", video_width=640
+    )
+    assert {*to_payload(video).items()} == {
+        ("internal_media_ID", "M"), ("external_media_ID", ""), ("labeler", None),
+        ("status", "completed"), ("task_export_url", "http://x"), ("video_width", "640"),
+    }  # fmt: skip
 
 
 # --- what is read --------------------------------------------------------------------------------

@@ -171,20 +171,32 @@ def test_flags_contradict() -> None:
 def test_members_that_are_ignored() -> None:
     """Those of exports pass in silence, others with a warning."""
     known = item(external_media_ID="a.jpg", labeler=None, status="completed", segmentations=[])
-    assert warnings(known) == []
+    of_a_video = {"task_export_url": None, "video_duration": None}
+    known |= of_a_video | {"label_classes": [], "keepData": True}
+    assert check_prediction(known, ENTRIES, keep_data=True) == ()
+    assert check_prediction(LabeledTask(media_id="M", state=TaskState.COMPLETED)) == ()
     assert warnings(item(score=0.9)) == ["score: the service ignores it"]
     below = {"plate": [{"rectangle": BOX, "score": 1}]}
     ignored = "labels.vehicle[0].nested_geometries.plate[0].score: the service ignores it"
     assert ignored in warnings(drawn("vehicle", rectangle=BOX, nested_geometries=below))
 
 
-@pytest.mark.parametrize(("keep_data", "told"), [(True, False), (False, True)])
-def test_required_answers(keep_data: bool, told: bool) -> None:
+@pytest.mark.parametrize(
+    ("keep_data", "own", "told"),
+    [
+        (True, {}, False),
+        (False, {}, True),
+        (None, {}, True),
+        (None, {"keepData": True}, False),
+        (None, {"keepData": False}, True),
+    ],
+)
+def test_required_answers(keep_data: bool | None, own: dict[str, Any], told: bool) -> None:
     """A missing one is a warning, but where it may be there already."""
     config = LabelConfig()
     config.add_freetext("note", "Note", max_length=9, required=True)
     config.add_freetext("more", "More", max_length=9)
-    found = check_prediction(item(), config.entries, keep_data=keep_data)
+    found = check_prediction(item(**own), config.entries, keep_data=keep_data)
     assert [(each.where, each.severity) for each in found] == (
         [("global_classifications.note", Severity.WARNING)] if told else []
     )
@@ -207,6 +219,25 @@ def test_what_is_an_answer(answers: object, told: int) -> None:
     config.add_freetext("note", "Note", max_length=9, required=True)
     found = check_prediction(answered(note=answers), config.entries, keep_data=False)
     assert len(found) == told
+
+
+@pytest.mark.parametrize(
+    ("answers", "told"),
+    [
+        ({}, True),
+        ({"note": ["a"]}, True),
+        ({"note": ["a", {"more": [None]}]}, True),
+        ({"note": ["a", {"more": ["b"]}]}, False),
+        ({"note": [None, {"more": ["b"]}]}, False),
+    ],
+)
+def test_required_answers_below_others(answers: dict[str, object], told: bool) -> None:
+    """They are asked for whether the question above them has an answer or not."""
+    config = LabelConfig()
+    note = config.add_freetext("note", "Note", max_length=9)
+    note.add_freetext("more", "More", max_length=9, required=True)
+    found = check_prediction(answered(**answers), config.entries, keep_data=False)
+    assert [each.where for each in found] == ["global_classifications.note.more"] * told
 
 
 def test_of_no_configuration() -> None:
@@ -296,6 +327,8 @@ def test_old_names_and_ignored_members() -> None:
     """An export of an older service goes in, too."""
     old = {"internal_image_ID": "M", "external_image_ID": "a.jpg", "status": "completed"}
     assert prepare_prediction(old).prediction == {"internal_media_ID": "M"}
+    both = {"internal_media_ID": "N", **old}
+    assert prepare_prediction(both).prediction == {"internal_media_ID": "N"}
 
 
 def test_what_lies_beyond_the_upper_or_left_edge_goes_alone() -> None:
