@@ -14,6 +14,9 @@ from multiprocessing.context import SpawnContext, SpawnProcess
 from threading import Thread
 from typing import Any, Final
 
+from datagym_async._files import TOO_MANY_OPEN
+from datagym_async.exceptions import ConfigurationError
+
 GUARD: Final = 'A program that starts some runs its own code below `if __name__ == "__main__":`'
 """For the error if worker processes end as they start: each of them runs the program's file."""
 
@@ -45,7 +48,16 @@ class WorkerProcesses(ProcessPoolExecutor):
 
     def __init__(self, count: int, also: Callable[[], None] | None = None) -> None:
         self.context = _Remembering()
-        super().__init__(count, self.context, initializer=_begin, initargs=(also,))
+        try:
+            super().__init__(count, self.context, initializer=_begin, initargs=(also,))
+        except (OSError, NotImplementedError) as error:
+            if isinstance(error, OSError) and error.errno in TOO_MANY_OPEN:
+                raise
+            reason = getattr(error, "strerror", None) or error
+            raise ConfigurationError(
+                f"No worker processes can be started here ({reason}): they need shared memory "
+                "(/dev/shm), which some containers lack; ask for 0 processes"
+            ) from error
 
     def end(self) -> None:
         """End all processes without finishing pending work; blocks, and not beside `submit`.

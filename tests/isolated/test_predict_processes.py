@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import sys
 import time
 from concurrent.futures import BrokenExecutor
 from multiprocessing import active_children
+from multiprocessing.context import SpawnContext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,7 @@ import pytest
 
 from datagym_async import DataGymClient
 from datagym_async._processes import WorkerProcesses
+from datagym_async.exceptions import ConfigurationError
 from datagym_async.labels import LabelConfig
 from datagym_async.server import SeedDataset, SeedMedia, SeedProject, Server
 from tests.helpers import models
@@ -130,6 +133,28 @@ def test_workers_that_end_as_they_start_are_no_fault_of_the_images(tmp_path: Pat
     assert ran.returncode == 0, ran.stderr
     assert 'below `if __name__ == "__main__":`; or use processes=0' in ran.stdout
     assert "0 stored, 40 left." in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("number", "raised"),
+    [
+        (errno.ENOSYS, ConfigurationError),
+        (errno.EROFS, ConfigurationError),
+        (errno.EMFILE, OSError),  # of which the command line says what to do
+    ],
+)
+def test_a_system_without_shared_memory_is_named(
+    number: int, raised: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some containers have none: the error says so, and what works there."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(number, "no semaphores")
+
+    monkeypatch.setattr(SpawnContext, "Lock", refuse)
+    with pytest.raises(raised, match="no semaphores") as error:
+        WorkerProcesses(1)
+    assert ("ask for 0 processes" in str(error.value)) == (raised is ConfigurationError)
 
 
 def test_nothing_is_left_of_a_pool_whose_worker_was_killed_while_another_was_started() -> None:
