@@ -258,9 +258,7 @@ class LoaderState:
 
 
 def states_in(given: State | Sequence[State]) -> list[LoaderState]:
-    # Trainings that have resumed from the same states, and done nothing yet, all have these.
-    found = map(LoaderState.of, [given] if isinstance(given, Mapping) else given)
-    states = [*dict.fromkeys(found)]
+    states = [LoaderState.of(each) for each in ([given] if isinstance(given, Mapping) else given)]
     if not states:
         raise ConfigurationError("The list of states is empty; pass what state_dict() returned")
     return states

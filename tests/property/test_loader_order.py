@@ -102,7 +102,6 @@ def test_states_that_do_not_belong_together_are_refused(other: dict[str, Any], s
     ("states", "left"),
     [
         ([of(0, 2, passed=1), of(1, 2, passed=2)], [2, 4, 5, 6, 7, 8, 9, 10, 11]),
-        ([of(0, 2, passed=1), of(1, 2, passed=2)] * 2, [2, 4, 5, 6, 7, 8, 9, 10, 11]),  # twice
         ([of(0, 2, passed=1), of(1, 2, epoch=4)], [2, 4, 6, 8, 10]),  # the other has finished
         ([of(0, 2, passed=5), of(1, 2, media=0, listing="")], [1, 3, 5, 7, 9, 10, 11]),  # or waits
         ([of(0, 1, passed=2, ahead=2)], [2, 4, 5, 6, 7, 8, 9, 10, 11]),
