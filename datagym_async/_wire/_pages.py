@@ -20,6 +20,7 @@ from time import monotonic
 
 import attrs
 
+from datagym_async._files import changed_at
 from datagym_async._threads import in_thread
 
 try:
@@ -71,7 +72,7 @@ class Pages:
         except OSError:
             self.drop()
         else:
-            if [found.st_size, found.st_mtime_ns] != known:
+            if [found.st_size, changed_at(found)] != known:
                 self.drop()
 
     def drop(self) -> None:

@@ -28,7 +28,7 @@ from typing import Final
 
 import attrs
 
-from datagym_async._files import READ_FLAGS, TOO_MANY_OPEN, check_regular
+from datagym_async._files import READ_FLAGS, TOO_MANY_OPEN, changed_at, check_regular
 from datagym_async._printable import printable, words_of
 from datagym_async._runs._disk import refusal
 from datagym_async._runs._images import JPEG, Prepared, Steps, decode
@@ -310,7 +310,7 @@ def _read_file(planned: Planned, path: str, screening: Screening) -> None:
                 check_regular(path, found.st_mode)
                 if whole is not None:
                     os.lseek(file, 0, os.SEEK_SET)
-                size, whole, mtime = found.st_size, None, found.st_mtime_ns
+                size, whole, mtime = found.st_size, None, changed_at(found)
                 if size <= screening.small and is_likely:
                     pages = _in_pages(planned, file, size, mtime, screening)
                     if pages is None:

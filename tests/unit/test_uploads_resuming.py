@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -475,6 +476,21 @@ async def test_a_touched_file_is_the_same_by_its_hash(
 
     assert counts(by_hash) == (12, 0, 10, 2, 0, 10)
     assert counts(by_time) == (12, 0, 10, 2, 0, 9)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such times")
+@pytest.mark.parametrize("identity", ["size+mtime", "sha256"])
+async def test_a_file_with_a_damaged_time_is_known_by_it(
+    service: FakeService, photos: Path, journal: Path, identity: str
+) -> None:
+    """A time after 2262 has more nanoseconds than a database stores, and tells versions apart."""
+    os.utime(photos / "3.jpg", (0, 2**33 + 2**30))
+
+    first = await upload(service, photos, journal, identity=identity)
+    again = await upload(service, photos, journal, identity=identity)
+
+    assert counts(first) == (12, 10, 0, 2, 0, 0)
+    assert counts(again) == (12, 0, 10, 2, 0, 10)
 
 
 async def test_bytes_in_memory_resume_by_their_hash(service: FakeService, journal: Path) -> None:

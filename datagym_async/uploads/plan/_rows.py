@@ -18,7 +18,7 @@ from zlib import crc32
 
 import attrs
 
-from datagym_async._files import regular_only
+from datagym_async._files import changed_at, regular_only
 from datagym_async._runs._disk import DamagedError, Database
 from datagym_async.models import Dataset, MediaSourceType
 from datagym_async.models._names import fold_link, fold_written, name_key
@@ -164,7 +164,7 @@ def row_of(seq: int, part: int, candidate: Candidate, known_by: KnownBy = "") ->
                 if known_by == "hash":
                     with open(content, "rb", opener=regular_only) as file:
                         sha = hashlib.file_digest(file, "sha256").digest()
-                size, mtime = found.st_size, found.st_mtime_ns
+                size, mtime = found.st_size, changed_at(found)
             except (OSError, ValueError):
                 pass  # reading it says what is wrong
     name = item.name.encode("utf-8", "surrogatepass")

@@ -26,7 +26,7 @@ from typing import Final, NamedTuple, TypeVar
 
 import attrs
 
-from datagym_async._files import kind_of
+from datagym_async._files import changed_at, kind_of
 from datagym_async._printable import printable
 from datagym_async._runs._disk import refusal
 from datagym_async._runs._stores import StoreLocation, identity_of, is_stored
@@ -174,7 +174,7 @@ def _met(
     try:
         if entry.is_file():
             status = entry.stat()
-            return rules.file(entry.path, relative, status.st_size, "", status.st_mtime_ns)
+            return rules.file(entry.path, relative, status.st_size, "", changed_at(status))
         words = f"{kind_of(entry.stat().st_mode)}, not a regular file."
         if entry.is_dir():
             words = "a link to a folder, which is not followed; name it as a source, or upload with"

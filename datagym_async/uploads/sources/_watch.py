@@ -26,6 +26,7 @@ import attrs
 
 from datagym_async._checks import PATH, by_annotation, check
 from datagym_async._extras import require_modules
+from datagym_async._files import changed_at
 from datagym_async._printable import printable
 from datagym_async._runs._disk import given_path, look
 from datagym_async._threads import first_of, in_thread
@@ -195,7 +196,7 @@ class _Look(NamedTuple):
         status = look(path)
         if isinstance(status, str) or not stat.S_ISREG(status.st_mode):
             return None
-        return cls(path, relative, status.st_size, status.st_mtime_ns, now)
+        return cls(path, relative, status.st_size, changed_at(status), now)
 
 
 @attrs.define
