@@ -37,6 +37,7 @@ import attrs
 
 from datagym_async._json import ShapeError
 from datagym_async._printable import Shown, counted, logger, printable, tally, told
+from datagym_async._retry import Trouble, classify
 from datagym_async._threads import in_thread
 from datagym_async.exceptions import (
     APIError,
@@ -73,7 +74,8 @@ class ImportOutcome(enum.StrEnum):
     FAILED = "failed"
     """The service refused it; nothing of it was stored."""
     UNKNOWN = "unknown"
-    """The answer was lost and sending it again could store it twice: see in the project."""
+    """The answer was lost: it may be stored or not. What replaces labels can be imported again;
+    what is appended could then be there twice: see in the project."""
     CHECKED = "checked"
     """It can be imported; it was not sent, because only a check was wanted."""
 
@@ -331,7 +333,9 @@ class Importer:
             self._lost += 1
             is_lost = keep_data and error.unknown and not error.remark
             stop = None if is_lost and self._lost < _PATIENCE else error
-            outcome = ImportOutcome.UNKNOWN if error.unknown else ImportOutcome.FAILED
+            # What replaces was sent again, and may be stored all the same.
+            is_unknown = error.unknown or classify(error) is Trouble.ANSWER_LOST
+            outcome = ImportOutcome.UNKNOWN if is_unknown else ImportOutcome.FAILED
             return _Verdict(outcome, str(error), key, stop=stop)
         self._lost = 0
         if said:

@@ -92,12 +92,13 @@ async def test_a_lost_answer_is_unknown_where_labels_are_appended() -> None:
         assert await there.spots() == [1, 1, 1, 1]
 
 
-async def test_nobody_there_ends_an_append() -> None:
-    """After three lost answers in a row it is over; what was lost is said to be unknown."""
+@pytest.mark.parametrize(("keep_data", "lost"), [(True, 3), (False, 1)])
+async def test_nobody_there_ends_an_import(keep_data: bool, lost: int) -> None:
+    """What was lost is unknown; an append goes on until three are lost in a row."""
     async with bench(5) as there:
         there.fail(CommitThenDrop())
         results = there.here.client.labels.iter_import_predictions(
-            there.here.project_id, there.predictions(), keep_data=True, batch_size=1
+            there.here.project_id, there.predictions(), keep_data=keep_data, batch_size=1
         )
         seen: list[str] = []
         note = seen.append
@@ -108,7 +109,9 @@ async def test_nobody_there_ends_an_append() -> None:
 
         with pytest.raises(APIConnectionError):
             await run()
-        assert (seen, there.requests) == (["unknown"] * 3, 3)
+        assert seen == ["unknown"] * lost
+        assert there.requests == lost or not keep_data
+        assert await there.spots() == [1] * lost + [0] * (5 - lost)
 
 
 async def test_a_refused_connection_ends_an_import() -> None:
