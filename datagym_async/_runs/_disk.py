@@ -65,7 +65,7 @@ _WORDS = {
 }
 
 
-_ODD_BYTES: Final = re.compile("[\udc80-\udcff]")  # as Python writes bytes that are no UTF-8
+ODD_BYTES: Final = re.compile("[\udc80-\udcff]")  # as Python writes bytes that are no UTF-8
 
 
 def refusal(path: str, error: OSError | ValueError) -> Refusal:
@@ -78,7 +78,7 @@ def refusal(path: str, error: OSError | ValueError) -> Refusal:
         words = "is not a path that this system can open"
     if os.name != "nt" and "\\" in path and isinstance(error, FileNotFoundError):
         words += " (paths of this system have / between folders, and no drive)"
-    if isinstance(error, FileNotFoundError) and _ODD_BYTES.search(path):
+    if isinstance(error, FileNotFoundError) and ODD_BYTES.search(path):
         words += " (its name is not in UTF-8; save the list that names it as UTF-8)"
     return f"{printable(path)} {words}."
 

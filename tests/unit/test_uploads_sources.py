@@ -299,6 +299,11 @@ def test_relative_names_of_a_list_are_as_written(photos: Path) -> None:
             "path,name\n,x.jpg\na.jpg\n",
             ["line 2: the line has neither a path nor a URL."],
         ),
+        (
+            "l.csv",
+            "path,name\na.jpg,Müller.jpg\n".encode("cp1252"),
+            ["line 2: the name is not in UTF-8; save the list as UTF-8."],
+        ),
         ("l.csv", '"' + "x" * 140_000 + '"\na.jpg\n', ["line 1: the line is longer than"]),
         ("l.csv", "a.jpg\n" + ("y" * 60_000 + "\n") * 1, ["line 2: {}/y"]),
         ("l.csv", '"' + ("y" * 60_000 + "\n") * 3 + '"\n', ["line 3: the line is not CSV"]),

@@ -33,7 +33,7 @@ import attrs
 from datagym_async._files import regular_only
 from datagym_async._json import check_depth
 from datagym_async._printable import printable, quoted
-from datagym_async._runs._disk import bytes_in, local_path, look, refusal
+from datagym_async._runs._disk import ODD_BYTES, bytes_in, local_path, look, refusal
 from datagym_async._runs._stores import RANGE, is_stored
 from datagym_async._runs._text import plain_cell
 from datagym_async.exceptions import StoreError
@@ -202,6 +202,8 @@ def _from_members(number: int, known: dict[str, Any]) -> Line:
         return Line(number, wrong="the line has neither a path nor a URL.")
     if name is not None and not isinstance(name, str):
         return Line(number, wrong="the name is not text.")
+    if name and ODD_BYTES.search(name) and not ODD_BYTES.search(content):  # no name of that file
+        return Line(number, wrong="the name is not in UTF-8; save the list as UTF-8.")
     return Line(number, content.strip(), name or None)
 
 
