@@ -111,8 +111,20 @@ def _checked(answers: object, samples: Sequence[Sample]) -> list[LabeledImage | 
             continue
         if labels.media_id and labels.media_id.lower() != media.id.lower():
             raise ValueError(f"an answer is for media {labels.media_id}, not for {media.id}")
-        found.append(attrs.evolve(labels, media_id=media.id, media_name=media.name))
+        width, height = _size_of(sample)
+        width, height = labels.width or width, labels.height or height
+        named = attrs.evolve(labels, media_id=media.id, media_name=media.name)
+        found.append(attrs.evolve(named, width=width, height=height))
     return found
+
+
+def _size_of(sample: Sample) -> tuple[Any, Any]:
+    """Return width and height of the image that the model was shown; None of bytes."""
+    data = sample.data
+    if isinstance(data, bytes | bytearray | memoryview):
+        return None, None
+    size: tuple[Any, Any] = data.shape[1::-1] if hasattr(data, "shape") else data.size
+    return size
 
 
 # --- Chunks of images -----------------------------------------------------------------------------
@@ -171,8 +183,7 @@ def _as_stored(found: Predicted, sample: Sample) -> Predicted:
     if found.labels is None or sample.orientation is None:
         return found
     back = {6: 8, 8: 6}.get(sample.orientation, sample.orientation)
-    size = sample.data.shape[1::-1] if hasattr(sample.data, "shape") else sample.data.size
-    return attrs.evolve(found, labels=turned(found.labels, back, size))
+    return attrs.evolve(found, labels=turned(found.labels, back, _size_of(sample)))
 
 
 _loaded: dict[str, LoadedModel] = {}  # of the job that this process works for

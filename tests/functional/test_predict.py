@@ -262,6 +262,35 @@ async def test_images_that_cannot_be_loaded_or_do_not_fit_are_named() -> None:
         assert await there.held() == there.wanted | {"01.jpg": [], "04.jpg": []}
 
 
+@pytest.mark.parametrize(
+    ("options", "more", "outcome"),
+    [
+        ({}, Annotation("boat", Rectangle(1, 1, 2, 2)), PredictOutcome.REJECTED),
+        ({"partial": True}, Annotation("boat", Rectangle(1, 1, 2, 2)), PredictOutcome.STORED),
+        ({}, Annotation("car", Rectangle(1, 1, 9999, 2)), PredictOutcome.STORED),
+        *(
+            (
+                {"strict": True, "decode": decode},
+                Annotation("car", Rectangle(1, 1, 9999, 2)),
+                PredictOutcome.STORED if decode == "bytes" else PredictOutcome.REJECTED,
+            )
+            for decode in ("numpy", "pillow", "bytes")  # of bytes no size is known
+        ),
+    ],
+)
+async def test_what_does_not_fit_is_held_back_as_in_an_import(
+    options: dict[str, Any], more: Annotation, outcome: PredictOutcome
+) -> None:
+    """Alone with `partial`, and also what would be stored but is odd with `strict`."""
+
+    def model(samples: Sequence[Sample]) -> list[object]:
+        return [[*found, more] for found in models.boxes(samples)]
+
+    async with bench(2) as there:
+        report = await there.predict(model, **{"decode": "numpy", **options})
+    assert report.counts == {outcome: 2}
+
+
 async def test_a_model_that_is_unfit_ends_the_run(caplog: pytest.LogCaptureFixture) -> None:
     """It fails at each of the first images, or cannot be loaded: the rest is not asked for."""
 
@@ -280,6 +309,20 @@ async def test_a_model_that_is_unfit_ends_the_run(caplog: pytest.LogCaptureFixtu
         with pytest.raises(TransferError, match="setup raised OSError: no weights"):
             await there.predict(setup=setup)
         assert "import was cancelled" not in caplog.text  # nothing was stored or sent
+
+
+async def test_a_model_with_one_answer_is_not_unfit() -> None:
+    """However many images it fails at behind that."""
+    asked = itertools.count()
+
+    def model(samples: Sequence[Sample]) -> list[object]:
+        if next(asked):
+            raise ValueError("too dark")
+        return list(models.boxes(samples))
+
+    async with bench() as there:
+        report = await there.predict(model, batch_size=1)
+    assert report.counts == {PredictOutcome.STORED: 1, PredictOutcome.FAILED: IMAGES - 1}
 
 
 async def test_images_that_failed_before_do_not_make_a_model_unfit(tmp_path: Path) -> None:
@@ -503,8 +546,30 @@ async def test_a_killed_journal_with_an_unknown_outcome_is_damaged(tmp_path: Pat
     journal = tmp_path / "predict.journal"
     async with bench(2) as there:
         await there.predict(journal=journal, keep_data=True)
+        for statement, words in (
+            ("UPDATE media SET outcome = 'storeQ'", "is damaged"),
+            ("PRAGMA user_version = 99", "it has another version"),
+        ):
+            with contextlib.closing(sqlite3.connect(journal)) as database, database:
+                database.execute(statement)
+            lock_path(journal).write_bytes(b"")
+            with pytest.raises(ConfigurationError, match=words):
+                await there.predict(journal=journal, keep_data=True)
+
+
+@pytest.mark.parametrize("before", ["sending", "unknown"])
+@pytest.mark.parametrize("keep_data", [True, False])
+async def test_what_a_killed_run_may_have_stored(
+    tmp_path: Path, before: str, keep_data: bool
+) -> None:
+    """It is sent again only where that replaces it; else it is told, and nothing is added."""
+    journal = tmp_path / "predict.journal"
+    async with bench(2) as there:
+        await there.predict(journal=journal, keep_data=keep_data)
         with contextlib.closing(sqlite3.connect(journal)) as database, database:
-            database.execute("UPDATE media SET outcome = 'storeQ'")
+            database.execute("UPDATE media SET outcome = ?", (before,))
         lock_path(journal).write_bytes(b"")
-        with pytest.raises(ConfigurationError, match="is damaged"):
-            await there.predict(journal=journal, keep_data=True)
+        report = await there.predict(journal=journal, keep_data=keep_data)
+        outcome = PredictOutcome.UNKNOWN if keep_data else PredictOutcome.STORED
+        assert report.counts == {outcome: 2}
+        assert await there.held() == there.wanted
