@@ -369,6 +369,7 @@ def opened_database(
         lock.write("")
         path.touch(mode=PRIVATE)  # SQLite gives its side files the same mode
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        check_kinds(connection)
         return Database(connection, what, path, lock, begin(connection, is_whole))
     except BaseException as error:
         if connection is not None:
@@ -410,6 +411,13 @@ def remedy(error: Exception, usual: str = "free some space on its disk") -> str:
         return "check the permissions of its folder, and the limit of open files (`ulimit -n`)"
     is_denied = code == sqlite3.SQLITE_READONLY or isinstance(error, PermissionError)
     return "change its permissions" if is_denied else usual
+
+
+def check_kinds(connection: sqlite3.Connection) -> None:
+    """Raise `DamagedError` if there is more than tables: a view in place of one may never end."""
+    kinds = {kind for (kind,) in connection.execute("SELECT type FROM main.sqlite_master")}
+    if not kinds <= {"table", "index"}:
+        raise DamagedError("it holds more than tables")
 
 
 def check_database(connection: sqlite3.Connection, schema: str) -> None:

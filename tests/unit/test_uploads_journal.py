@@ -14,6 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 
 from datagym_async._locks import LockFile, lock
@@ -227,6 +228,50 @@ def test_a_journal_whose_rows_were_changed(path: Path, change: str, words: str) 
     lock_path(path).unlink()
 
     assert refusal(path).startswith(f"The journal PATH is damaged ({words})")
+
+
+_META = "UPDATE meta SET value = {} WHERE name = '{}'"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (_META.format("X'ff'", "base_url"), "a value in it was changed"),
+        (_META.format(f"'{'[' * 10_000}'", "words"), "it is nested deeper than 64 levels"),
+        (_META.format("'[1]'", "words"), "a value in it was changed"),
+        (_META.format("'\"a\"'", "words"), "a value in it was changed"),
+        (_META.format("'[\"\"]'", "words"), "a value in it was changed"),
+        (_META.format("'[\"\\ud800\"]'", "words"), "can't encode character"),
+        (_META.format("'[\"--log-file=/a\"]'", "words"), "a value in it was changed"),
+        (_META.format("'[1]'", "options"), "a value in it was changed"),
+        (_META.format("'null'", "options"), "a value in it was changed"),
+        ("CREATE VIEW more AS SELECT 1", "it holds more than tables"),
+        ("CREATE TRIGGER t AFTER INSERT ON run BEGIN SELECT 1; END", "it holds more than tables"),
+    ],
+)
+def test_a_journal_of_somebody_else_is_listed_with_its_problem(
+    path: Path, change: str, words: str
+) -> None:
+    """Whatever its values are, it hides no other one, and no word of it is an option."""
+    make(path, attrs.evolve(JOB, words=("-", "/photos"), count=2))
+    assert show_job(path).words == ("-", "/photos")
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute(change)
+
+    (job,) = list_jobs(path.parent)
+    assert job.problem.startswith("It is damaged: ")
+    assert words in job.problem
+
+
+def test_a_view_in_place_of_a_table_is_not_read(path: Path) -> None:
+    """It could go on for ever; a journal with one is refused, also by the next run."""
+    make(path)
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("ALTER TABLE meta RENAME TO other")
+        database.execute("CREATE VIEW meta AS SELECT * FROM no_such_table")
+
+    assert show_job(path).problem == "It is damaged: it holds more than tables."
+    assert refusal(path).startswith("The journal PATH is damaged (it holds more than tables)")
 
 
 @pytest.mark.parametrize("known", ["media_id = 'm'", "dataset_id = 'd'", "attempts = 1"])

@@ -24,6 +24,7 @@ import attrs
 
 from datagym_async._checks import checked
 from datagym_async._files import from_home, private_folder, regular_only
+from datagym_async._json import check_depth
 from datagym_async._printable import printable
 from datagym_async._runs._disk import (
     SIDES,
@@ -31,6 +32,7 @@ from datagym_async._runs._disk import (
     Database,
     JournalLock,
     check_database,
+    check_kinds,
     full_path,
     given_path,
     is_locked,
@@ -399,17 +401,29 @@ def _summary(path: Path, size: int, database: sqlite3.Connection) -> JobSummary:
     if version != sql.VERSION:
         text = "It is empty." if version == 0 else "It has another version."
         return JobSummary(path=path, size=size, problem=text)
+    check_kinds(database)
     meta = dict(database.execute(sql.ALL_META))
-    words = json.loads(meta.get("words", "null"))  # a kill at the very beginning leaves none
+    kept = {key: meta.get(key, "") for key in ("base_url", "dataset_id", "dataset_name", "sources")}
+    # A kill at the very beginning leaves none of these.
+    texts = (meta.get("words") or "null", meta.get("options") or "{}")
+    for each in texts:
+        check_depth(each)
+    words, options = map(json.loads, texts)
+    if not (
+        all(isinstance(each, str) for each in kept.values())
+        and isinstance(options, dict)
+        and (words is None or (isinstance(words, list) and all(map(_is_source, words))))
+    ):
+        raise DamagedError("a value in it was changed")
     started, beat, runs = database.execute(sql.SUM_RUNS).fetchone()
     last = database.execute(sql.LAST_RUN).fetchone()
     counted = {State(state): count for state, count in database.execute(sql.COUNT_STATES)}
     return JobSummary(
         path=path,
-        **{key: meta.get(key, "") for key in ("base_url", "dataset_id", "dataset_name", "sources")},
+        **kept,
         words=None if words is None else tuple(words),
         count=int(meta.get("count", "0")),
-        options=json.loads(meta.get("options", "{}")),
+        options=options,
         started=None if started is None else datetime.fromtimestamp(started, UTC),
         last_active=None if beat is None else datetime.fromtimestamp(beat, UTC),
         runs=runs,
@@ -418,6 +432,11 @@ def _summary(path: Path, size: int, database: sqlite3.Connection) -> JobSummary:
         in_use=is_locked(path),
         size=size,
     )
+
+
+def _is_source(word: object) -> bool:
+    """Return whether a word of a journal is a source, and no option for the command."""
+    return isinstance(word, str) and bool(os.fsencode(word)) and (word == "-" or word[0] != "-")
 
 
 @checked
