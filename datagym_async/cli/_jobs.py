@@ -179,8 +179,12 @@ def resume(
     from datagym_async.cli._connect import address_of
 
     shared = invocation.shared
-    if shared.base_url and address_of(invocation) != found.base_url.rstrip("/"):
-        raise CommandError(f"The job belongs to {found.base_url}; leave --base-url out.")
+    # The token goes to no address that a file alone names: the file may be somebody else's.
+    if (here := address_of(invocation)) != found.base_url.rstrip("/"):
+        raise CommandError(
+            f"The job belongs to {found.base_url}, and this command is for {here}; choose that "
+            "address with --base-url or --profile if you trust it with your token."
+        )
     for name in OF_CLIENTS:
         value = getattr(shared, name)
         flag_ = "--json" if name == "as_json" else f"--{name.replace('_', '-')}"

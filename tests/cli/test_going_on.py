@@ -351,7 +351,7 @@ def test_a_file_that_is_no_journal(at_service: Cli, many: Path, state: Path) -> 
 
 
 def test_jobs_that_cannot_be_resumed_by_their_name(
-    at_service: Cli, many: Path, state: Path, faults: FaultPlan
+    at_service: Cli, many: Path, state: Path, faults: FaultPlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of another service, with more sources than a journal names, or damaged: nothing is sent."""
     gone = [many / f"{number}.gone" for number in range(1000)]
@@ -373,7 +373,10 @@ def test_jobs_that_cannot_be_resumed_by_their_name(
     upload(at_service, many, "--max-files", "1")
     asked = len(faults.requests)
     elsewhere = at_service("jobs", "resume", "Photos", "--base-url", "http://127.0.0.1:1")
-    assert (elsewhere.status, "leave --base-url out" in elsewhere.err) == (2, True)
+    assert (elsewhere.status, "choose that address with --base-url" in elsewhere.err) == (2, True)
+    with monkeypatch.context() as other:
+        other.setenv("DATAGYM_BASE_URL", "http://127.0.0.1:1")
+        assert at_service("jobs", "resume", "Photos").err == elsewhere.err
     assert (len(faults.requests), only_job(at_service)["complete"]) == (asked, False)
 
 
