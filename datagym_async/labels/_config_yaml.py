@@ -24,9 +24,10 @@ class _Loader(yaml.SafeLoader):
         """Return a mapping; a repeated key is an error."""
         seen: set[str] = set()
         for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                raise given_twice(key.value)
-            seen.add(str(key.value))
+            if isinstance(key, yaml.ScalarNode):  # another one may mean billions of words
+                if key.value in seen:
+                    raise given_twice(key.value)
+                seen.add(key.value)
         return super().construct_mapping(node, deep)
 
     def construct_word(self, node: yaml.ScalarNode) -> object:

@@ -385,6 +385,9 @@ def test_a_few_lines_that_stand_for_millions() -> None:
         inner = f"[{', '.join([f'*a{level}'] * 10)}]"
     with pytest.raises(LabelConfigError, match="more than 10,000 entries"):
         LabelConfig.from_yaml(text)
+    words = "\n".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12))
+    with pytest.raises(LabelConfigError, match="found unhashable key"):
+        LabelConfig.from_yaml(f"a0: &a0 [x]\n{words}\n? *a11\n: x")
 
 
 def test_yaml_without_pyyaml(monkeypatch: pytest.MonkeyPatch) -> None:
