@@ -355,6 +355,27 @@ def test_a_header_of_any_length_is_not_read(tmp_path: Path, kind: bytes, suffix:
     assert most < 10_000_000
 
 
+def test_global_headers_are_not_kept(tmp_path: Path) -> None:
+    """Each is for all members after it, and of none of them; 10 MB became a gigabyte."""
+    parts = [tar_of({f"{n}.jpg": jpeg(2000)}).rstrip(b"\0") for n in range(30)]
+    content = b""
+    for number, part in enumerate(parts):
+        record = b" %07d=%b\n" % (number, b"a" * 999_983)
+        said = b"%d%b" % (len(record) + 7, record)
+        content += header(b"g", len(said)) + said + bytes(-len(said) % 512)
+        content += part + bytes(-len(part) % 512)
+    (tmp_path / "a.tar").write_bytes(content + bytes(1024))
+    tracemalloc.start()
+    try:
+        found = found_in(tmp_path / "a.tar")
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert [each.refusal for each in found] == [""] * 30
+    assert most < 10_000_000
+
+
 @pytest.mark.parametrize("suffix", ["tar", "tar.gz"])
 def test_the_map_of_a_sparse_file_is_not_kept(tmp_path: Path, suffix: str) -> None:
     """However long it is, the member is refused, and those after it count."""

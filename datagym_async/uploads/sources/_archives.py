@@ -132,7 +132,7 @@ class Archive:
         tar: Any = tarfile.open(fileobj=file, mode=mode, bufsize=1 << 18, tarinfo=_Header)  # noqa: SIM115
         self._opened.enter_context(tar)
         while (info := tar.next()) is not None:
-            tar.members = []  # or all of them stay in memory
+            tar.members, tar.pax_headers = [], {}  # or all of them stay in memory
             if info.size < 0:  # an extended header may say so; the next one would be before it
                 raise ValueError(_NEGATIVE)
             if info.isdir():
