@@ -5,7 +5,7 @@ Classes are found by name in a label configuration: an existing one, or that of 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterable, Mapping
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 from functools import cache, lru_cache
 from itertools import chain, count
 from typing import Any, Final, Literal, TypeAlias, TypeVar, get_args
@@ -258,10 +258,12 @@ def _entry(key: str, kind: EntryType, **others: Any) -> ConfigEntry:
 @lru_cache(maxsize=1024)
 def keypoint_names(category: Category) -> tuple[str, ...]:
     """Return the names of a category's keypoints, each once: repeated names get numbers."""
-    found: list[str] = []
+    found = dict[str, None]()
+    numbers = dict[str, Iterator[int]]()
     for name in map(composed, category.keypoints):
-        tried = (name if number == 1 else f"{name} {number}" for number in count(1))
-        found.append(next(each for each in tried if each not in found))
+        own = numbers.setdefault(name, count(1))  # none is tried twice, however many there are
+        tried = (name if number == 1 else f"{name} {number}" for number in own)
+        found[next(each for each in tried if each not in found)] = None
     return tuple(found)
 
 

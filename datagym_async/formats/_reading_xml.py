@@ -579,5 +579,7 @@ def _mask(each: Element, left: int, top: int, width: int, height: int) -> list[l
         raise BrokenError(f"a mask of {width} by {height} pixels is not read")
     if min(runs, default=-1) < 0 or sum(runs) != width * height:
         raise BrokenError(f"'rle' covers {sum(runs):,} pixels of {width * height:,}")
-    filled = numpy.repeat(numpy.arange(len(runs)) % 2, runs).reshape(height, width)
+    # A byte for each pixel: as numbers of 64 bits, a line of a file could take gigabytes.
+    colours = (numpy.arange(len(runs)) & 1).astype(numpy.uint8)
+    filled = numpy.repeat(colours, runs).reshape(height, width)
     return segments_at(trace(filled), left, top)

@@ -14,7 +14,7 @@ from datagym_async import formats
 from datagym_async.formats import Category, FormatError, LabelMapping, LossKind, service_key
 from datagym_async.formats._labelled import images_of
 from datagym_async.formats._losses import Losses
-from datagym_async.formats._mapping import config_of
+from datagym_async.formats._mapping import config_of, keypoint_names
 from datagym_async.formats._raw import RawDataset, RawImage, RawObject
 from datagym_async.labels import (
     Annotation,
@@ -255,6 +255,12 @@ def test_keys_and_texts(name: str, key: str, text: str) -> None:
     """They have a hash if something is lost that may tell names apart, and only then."""
     (entry,) = config_of(dataset(classes=(named(name),)), LabelMapping()).entries
     assert (entry.key, entry.value) == (key, text)
+
+
+def test_points_of_one_name_are_numbered() -> None:
+    """However many there are: thousands took an hour."""
+    names = keypoint_names(named("hand", keypoints=["tip 2", *["tip"] * 20_000, "tip 7"]))
+    assert (names[:4], names[-2:]) == (("tip 2", "tip", "tip 3", "tip 4"), ("tip 20001", "tip 7 2"))
 
 
 def test_keys_that_cannot_be_had() -> None:

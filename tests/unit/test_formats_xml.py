@@ -643,6 +643,13 @@ def test_cvat_masks(tmp_path: Path) -> None:
         [[(5, 6), (8, 6), (8, 9), (5, 9)], [(6, 7), (7, 7), (7, 8), (6, 8)]],
     ]
     assert not lost
+    large = '<mask label="car" rle="0, 4000000" left="0" top="0" width="2000" height="2000"/>'
+    tracemalloc.start()
+    try:
+        one(tmp_path, large)
+        assert tracemalloc.get_traced_memory()[1] < 20 * 4_000_000  # bytes a pixel
+    finally:
+        tracemalloc.stop()
 
 
 def test_cvat_ellipses(tmp_path: Path) -> None:
