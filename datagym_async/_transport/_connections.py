@@ -25,6 +25,8 @@ import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
 
+from datagym_async._public import NotCopied
+
 if TYPE_CHECKING:
     from aiohttp.abc import AbstractStreamWriter
     from aiohttp.connector import Connection
@@ -169,8 +171,8 @@ class StreamedBody(OutgoingBody):
                 raise
 
 
-class Hidden:
-    """Bytes that no repr shows."""
+class Hidden(NotCopied):
+    """Bytes that no repr, and no pickle, shows."""
 
     __slots__ = ("value",)
 
