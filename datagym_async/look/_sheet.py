@@ -170,7 +170,7 @@ def _cell(
     from PIL import Image, ImageDraw
 
     cell = Image.new("RGB", (_CELL[0], _CELL[1] + _CAPTION), _GROUND)
-    words = printable(name)
+    words = printable(name[: _CELL[0]])  # no more can fit
     try:
         image = opened(content) if content is not None else None
         if image is not None:

@@ -815,12 +815,16 @@ def test_options_of_a_gallery(wrong: dict[str, Any]) -> None:
 async def test_a_sheet_of_a_service_that_is_gone(
     tmp_path: Path, error: Exception, ends: bool
 ) -> None:
-    """It is an error; it was a sheet of gray fields. An image that was deleted is one of them."""
+    """It is an error; it was a sheet of gray fields. An image that was deleted is one of them.
+
+    Its name may have any length: Pillow refuses to write more than a million letters.
+    """
 
     async def load(_: object) -> object:
         raise error
 
-    subjects = [SimpleNamespace(name=f"{n}.jpg", labels=None, state="") for n in range(20)]
+    named = ["long" * 300_000, *(f"{n}.jpg" for n in range(19))]
+    subjects = [SimpleNamespace(name=each, labels=None, state="") for each in named]
     looked: Any = SimpleNamespace(title="a", subjects=subjects, load=load, config=None)
     sheet = tmp_path / "sheet.png"
 
