@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, suppress
+from itertools import chain
 from typing import Final
 
 import attrs
@@ -87,8 +88,8 @@ class TaskSource:
     ) -> LossReport:
         """Add the sizes of images, and exact shapes, to exported tasks, from the details of each.
 
-        If a task has changed, its exported shapes stay and count as a loss; if it was deleted, its
-        image has no size. `on_read` gets the numbers of tasks read and in total.
+        If a task has changed or was deleted, its exported shapes stay and are counted; if deleted,
+        its image has no size. `on_read` gets the numbers of tasks read and in total.
         """
         losses, done = Losses(), 0
         # Videos have no shapes there.
@@ -96,7 +97,6 @@ class TaskSource:
         places = grouped((each.media_id, at) for at, each in images)
         wanted = [each for each in await self._listed() if each.media_id in places]
         left = {media_id: [*each] for media_id, each in places.items()}  # that are not exact yet
-        seen = dict[str, str]()
 
         async def read(task: Task) -> None:
             nonlocal done
@@ -111,14 +111,12 @@ class TaskSource:
                 if exact and own:
                     exported[own[0]] = attrs.evolve(exported[own[0]], annotations=known.annotations)
                     left[task.media_id].remove(own[0])
-                seen[task.media_id] = task.media_name
             done += 1
             on_read(done, len(wanted))
 
         await for_each(wanted, read, concurrency=DEFAULT_CONCURRENCY)
-        for media_id, name in seen.items():
-            if exact and left[media_id]:
-                losses.add(LossKind.CHANGED, name, count=len(left[media_id]))
+        for at in chain.from_iterable(left.values()) if exact else ():
+            losses.add(LossKind.CHANGED, exported[at].media_name)
         return losses.report()
 
     async def exact(self, on_read: Callable[[int, int], None]) -> AsyncGenerator[LabeledTask, None]:

@@ -54,7 +54,7 @@ class LossKind(enum.StrEnum):
     BOX = "box", "boxes without an outline, written as their four corners"
     BROKEN = "broken", "annotations that cannot be read, left out", True
     CAPTION = "caption", "captions, left out", True
-    CHANGED = "changed", "tasks that changed while they were exported, now in whole pixels"
+    CHANGED = "changed", "tasks changed or deleted while they were exported, now in whole pixels"
     CHARACTERS = "characters", "names with characters that a file cannot hold, now with _"
     CLASH = "clash", "images that share a number or a name with another one, left out", True
     CLIPPED = "clipped", "shapes cut off at the edges of their image"

@@ -109,14 +109,14 @@ async def test_cancelling(tmp_path: Path, wanted: Any, path: str) -> None:
 
 
 async def test_a_task_that_is_gone(tmp_path: Path) -> None:
-    """An image whose task cannot be found any more has no size, and the others have theirs."""
+    """Its image has no size, and its shapes are in whole pixels; the others have theirs."""
     plan = FaultPlan()
     async with project_of_two(plan) as (client, project_id):
         plan.add(ServiceError(404, "ex_notfound"), path=r"/task/[^/]+$", nth=1)
         done = await client.export_labels(project_id, tmp_path / "coco.json", "coco")
         images = json.loads((tmp_path / "coco.json").read_bytes())["images"]
         assert sorted(bool(each.get("width")) for each in images) == [False, True]
-        assert [each.kind.value for each in done.losses.items] == ["size"]
+        assert [each.kind.value for each in done.losses.items] == ["changed", "size"]
         plan.add(ServiceError(500, "ex_system"), path=r"/task/[^/]+$")
         with pytest.raises(APIError):
             await client.export_labels(project_id, tmp_path / "coco.json", "coco")

@@ -190,6 +190,14 @@ async def test_a_task_without_its_like() -> None:
     assert (tasks[0].width, tasks[0].height) == (9, 8)
 
 
+async def test_a_task_that_was_deleted_after_it_was_exported() -> None:
+    """It keeps whole pixels, and is counted as well."""
+    tasks = [exported(7)]
+    losses = await Fakes([]).source().read(tasks, lambda *_: None, exact=True)
+    assert [(each.kind, each.examples) for each in losses.items] == [(LossKind.CHANGED, ("a.jpg",))]
+    assert tasks == [exported(7)]
+
+
 async def test_whole_pixels_stay_if_exact_ones_are_not_asked_for() -> None:
     """Only the sizes of images are read then, and nothing has changed by it."""
     tasks = [exported(7), exported(1)]
