@@ -14,6 +14,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from datagym_async._transport import LinkError, LinkFetcher
 from tests.helpers.photos import jpeg
+from tests.helpers.raw_server import raw_server, read_request
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
@@ -108,6 +109,28 @@ async def test_credentials_of_a_link_are_not_sent() -> None:
         set(),
         set(),
     ]
+
+
+async def test_a_body_that_is_no_longer_http_is_not_waited_for() -> None:
+    """A chunk that cannot be read ends it; it would be waited for, for ever."""
+    head_was_read = asyncio.Event()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n[\r\n")
+        await head_was_read.wait()
+        writer.write(b"no number\r\n")
+        await reader.read()
+
+    fetcher = LinkFetcher(allow_private=True)
+    async with raw_server(talk) as url, fetcher.open(f"{url}a.jpg") as pieces:
+        assert await anext(pieces) == b"["
+        head_was_read.set()
+        with pytest.raises(LinkError) as raised:
+            await anext(pieces)
+    await fetcher.aclose()
+
+    assert raised.value.may_pass
 
 
 async def test_a_body_that_breaks_off_may_come_another_time() -> None:
