@@ -39,7 +39,7 @@ IMAGES = 90
 
 @attrs.frozen
 class Bench:
-    """A project of small images, whose labels are boxes named car."""
+    """A project of small images, whose labels are boxes named car and a note."""
 
     here: World
 
@@ -70,6 +70,7 @@ async def bench(images: int = IMAGES) -> AsyncIterator[Bench]:
     async with world(*media, retry=retry) as here:
         config = LabelConfig()
         config.add_rectangle("car", "Car")
+        config.add_freetext("note", "Note", max_length=20)
         await here.client.label_configs.upload(here.project.label_configuration_id, config)
         yield Bench(here)
 
@@ -100,7 +101,9 @@ async def test_what_a_model_may_answer() -> None:
         answers: list[object] = []
         for each in samples:
             found = models.box(each)
-            kinds = (LabeledImage(annotations=[found]), [found], found, None)
+            own = LabeledImage(media_id=each.media.id.upper(), annotations=[found])
+            note = Classification.freetext("note", each.media.name)
+            kinds = (own, [found, note], found, None)
             answers.append(kinds[int(each.media.name[:2]) % 4])
         return answers
 
@@ -110,13 +113,16 @@ async def test_what_a_model_may_answer() -> None:
         assert report.counts == {PredictOutcome.STORED: 6, PredictOutcome.EMPTY: 2}
         held = await there.held()
         assert held == there.wanted | {"03.jpg": [], "07.jpg": []}
+        here = there.here
+        labels = await here.client.values.read(here.project.task_ids["05.jpg"])
+        assert labels.classification("note") == Classification.freetext("note", "05.jpg")
 
 
 @pytest.mark.parametrize("decode", ["numpy", "pillow"])
 async def test_answers_for_images_that_are_shown_upright(decode: str) -> None:
     """A model that sees images rotated by EXIF labels them as people see them: as stored."""
     stored = Image.new("L", (64, 40))
-    stored.paste(255, (8, 16, 24, 24))
+    stored.paste(255, (40, 16, 56, 24))
     media = []
     for orientation in range(1, 9):
         exif, file = Image.Exif(), io.BytesIO()
@@ -144,11 +150,12 @@ async def test_answers_for_images_that_are_shown_upright(decode: str) -> None:
             model,
             decode=decode,  # type: ignore[arg-type]
             orientation="apply",
+            strict=True,
         )
         assert (report.ok, report.stored) == (True, 8)
         for task_id in here.project.task_ids.values():
             (found,) = (await here.client.values.read(task_id)).annotations
-            assert found.shape == Rectangle(8, 16, 16, 8)
+            assert found.shape == Rectangle(40, 16, 16, 8)
 
 
 async def test_setup_runs_once_and_the_model_gets_what_it_gave() -> None:
