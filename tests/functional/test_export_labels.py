@@ -71,6 +71,13 @@ async def test_progress(tmp_path: Path) -> None:
         done = await client.export_labels(project_id, tmp_path / "x.json", on_progress=told.append)
         assert (told[-1].done, told[-1].unit) == (done.size, "bytes")
         assert done.size == (tmp_path / "x.json").stat().st_size
+        told.clear()
+        place = tmp_path / "yolo"
+        await client.export_labels(
+            project_id, place, "yolo", images="download", on_progress=told.append
+        )
+        phases = {each.phase: (each.done, each.total) for each in told}
+        assert list(phases.items())[-2:] == [("images", (2, 2)), ("write", (2, 2))]
 
 
 @pytest.mark.parametrize("wanted", ["json", "jsonl", "coco", "yolo"])
