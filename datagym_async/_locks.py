@@ -39,12 +39,13 @@ def lock(descriptor: int) -> bool | None:
 class LockFile(FileIO):
     """A file to `lock`, made if there is none. Forked processes close it.
 
-    Otherwise the lock would last until they have ended, too: workers may live for days.
+    Otherwise the lock would last until they have ended, too: workers may live for days. A link in
+    its place is an error: it may lead to a file that is not ours.
     """
 
     def __init__(self, path: Path, mode: int = 0o600) -> None:
         def made(name: str, flags: int) -> int:
-            return os.open(name, flags | os.O_CREAT, mode)
+            return os.open(name, flags | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), mode)
 
         super().__init__(str(path), "r+", opener=made)
         _OPEN.add(self)

@@ -224,6 +224,8 @@ def path_in(root: Path, path: str) -> Path:
 
 def tidy(state: Path) -> None:
     """Make the folder for unfinished files, and delete files that a killed run left in it."""
+    if (state / PARTS).is_symlink():  # in a folder of somebody else, to files that are not ours
+        raise NotADirectoryError(errno.ENOTDIR, "it is a link", str(state / PARTS))
     private_folder(state / PARTS)
     for left in (state / PARTS).iterdir():
         left.unlink(missing_ok=True)

@@ -263,8 +263,9 @@ class Manifest(Planning):
             )
 
         def prepare() -> None:
-            with telling(root):
+            with telling(root / STATE_FOLDER / PARTS):
                 tidy(root / STATE_FOLDER)
+            with telling(root):
                 for name in KEPT_NAMES:  # whether this run writes it or not
                     sweep_beside(root / name)
 

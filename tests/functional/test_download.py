@@ -6,6 +6,7 @@ import asyncio
 import csv
 import errno
 import json
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from datagym_async import (
     UploadConfig,
     UploadItem,
 )
+from datagym_async.exceptions import FileWriteError
 from datagym_async.server import SeedDataset, SeedMedia, SeedProject, SeedVideo
 from datagym_async.testing import ServiceError
 from tests.helpers.photos import jpeg, png
@@ -300,6 +302,20 @@ async def test_a_file_that_is_not_ours_is_not_replaced(tmp_path: Path) -> None:
 
     assert (tmp_path / "b.jpg").read_bytes() == b"mine"
     assert (tmp_path / "b (2).jpg").read_bytes() == jpeg(2_000, seed=7)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+async def test_a_link_in_the_place_of_our_folder_is_not_followed(tmp_path: Path) -> None:
+    """What it leads to is not deleted, as files of a killed run are: the folder may be a copy."""
+    (parts := tmp_path / "out" / ".datagym" / "parts").parent.mkdir(parents=True)
+    parts.symlink_to(tmp_path / "other")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "a.part").write_bytes(b"mine")
+    async with world(*photos(["a.jpg"])) as here:
+        with pytest.raises(FileWriteError, match=r"parts cannot be written \(it is a link\)"):
+            await here.client.download_dataset(here.dataset_id, tmp_path / "out")
+
+    assert (tmp_path / "other" / "a.part").read_bytes() == b"mine"
 
 
 async def test_a_folder_in_the_place_of_a_list_is_named(tmp_path: Path) -> None:

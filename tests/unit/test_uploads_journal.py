@@ -602,6 +602,18 @@ def test_a_lock_whose_file_was_deleted_holds_nobody(path: Path) -> None:
     store.close()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_a_link_in_place_of_a_lock_is_not_followed(path: Path) -> None:
+    """What it leads to stays as it is, and nobody waits for it to change."""
+    make(path)
+    lock_path(path).unlink()
+    lock_path(path).symlink_to(other := path.with_name("other"))
+    other.write_text("mine")
+
+    assert "cannot be written" in refusal(path)
+    assert (len(list_jobs(path.parent)), other.read_text()) == (1, "mine")
+
+
 def test_states_stand_in_statements_by_name() -> None:
     """No number is written twice."""
     assert stated("state IN ($PLANNED, $FAILED)") == "state IN (0, 5)"
