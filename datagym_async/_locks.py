@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 import sys
 from io import FileIO
 from pathlib import Path
@@ -40,7 +41,8 @@ class LockFile(FileIO):
     """A file to `lock`, made if there is none. Forked processes close it.
 
     Otherwise the lock would last until they have ended, too: workers may live for days. A link in
-    its place is an error: it may lead to a file that is not ours.
+    its place is an error, since it may lead to a file that is not ours; so is a pipe, which would
+    be waited for.
     """
 
     def __init__(self, path: Path, mode: int = 0o600) -> None:
@@ -48,6 +50,9 @@ class LockFile(FileIO):
             return os.open(name, flags | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), mode)
 
         super().__init__(str(path), "r+", opener=made)
+        if not stat.S_ISREG(os.fstat(self.fileno()).st_mode):
+            self.close()
+            raise OSError(errno.EINVAL, "it is no regular file", self.name)
         _OPEN.add(self)
 
     def lock(self) -> bool:

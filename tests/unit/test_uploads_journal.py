@@ -521,11 +521,13 @@ def test_what_lies_among_journals_hides_none(tmp_path: Path) -> None:
     (tmp_path / "folder.journal").mkdir()
     os.mkfifo(tmp_path / "pipe.journal")
     (tmp_path / "link.journal").symlink_to("nowhere")
+    (tmp_path / "loop.journal").symlink_to("loop.journal")
 
     found = {job.path.stem: job.problem for job in list_jobs(tmp_path)}
 
-    assert (set(found), found["a"]) == ({"a", "folder", "pipe"}, "")
+    assert (set(found), found["a"]) == ({"a", "folder", "loop", "pipe"}, "")
     assert not lock_path(tmp_path / "a.journal").exists(), "to look leaves nothing"
+    assert found["loop"] == f"It cannot be read: {os.strerror(errno.ELOOP)}."
     assert found["folder"].startswith(f"It cannot be read: {tmp_path}/folder.journal is a folder")
     assert found["pipe"].startswith(f"It cannot be read: {tmp_path}/pipe.journal is a pipe")
     assert [job.path.stem for job in clean_jobs(tmp_path, unfinished=True)] == ["a"]
@@ -602,16 +604,18 @@ def test_a_lock_whose_file_was_deleted_holds_nobody(path: Path) -> None:
     store.close()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
-def test_a_link_in_place_of_a_lock_is_not_followed(path: Path) -> None:
-    """What it leads to stays as it is, and nobody waits for it to change."""
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+def test_a_link_or_pipe_in_place_of_a_lock_is_refused(path: Path) -> None:
+    """What a link leads to stays as it is, and nobody waits for either."""
     make(path)
+    (other := path.with_name("other")).write_text("mine")
     lock_path(path).unlink()
-    lock_path(path).symlink_to(other := path.with_name("other"))
-    other.write_text("mine")
-
+    lock_path(path).symlink_to(other)
     assert "cannot be written" in refusal(path)
     assert (len(list_jobs(path.parent)), other.read_text()) == (1, "mine")
+    lock_path(path).unlink()
+    os.mkfifo(lock_path(path))
+    assert "cannot be written (it is no regular file)" in refusal(path)
 
 
 def test_states_stand_in_statements_by_name() -> None:

@@ -379,13 +379,14 @@ def show_job(path: str | os.PathLike[str]) -> JobSummary:
 
 
 def _read(path: Path) -> JobSummary:
-    size = path.stat().st_size
+    size = 0
     try:
+        size = path.stat().st_size
         if not is_journal(path):
             return JobSummary(path=path, size=size, problem="It is not a journal.")
     except FileNotFoundError:
         raise
-    except OSError as error:  # of another user, or a folder
+    except OSError as error:  # of another user, a folder, or a link to itself
         text = f"It cannot be read: {error.strerror or error}."
         return JobSummary(path=path, size=size, problem=text)
     try:
