@@ -175,12 +175,16 @@ def resume(
             f"{how_to_resume(found)}"
         )
     # Not at the top: listing journals opens no client, and `_app` loads this module.
+    from datagym_async._client_jobs import DEFAULT_BASE_URL
     from datagym_async.cli._app import run
     from datagym_async.cli._connect import address_of
 
     shared = invocation.shared
-    # The token goes to no address that a file alone names: the file may be somebody else's.
-    if (here := address_of(invocation)) != found.base_url.rstrip("/"):
+    # The token goes to no address that a file alone names, if that may be somebody else's; in our
+    # folder it is of this user, who named the address in the first run.
+    here, is_ours = address_of(invocation), found.path.parent == jobs_folder()
+    is_chosen = shared.base_url or here != DEFAULT_BASE_URL
+    if here != found.base_url.rstrip("/") and (is_chosen or not is_ours):
         raise CommandError(
             f"The job belongs to {found.base_url}, and this command is for {here}; choose that "
             "address with --base-url or --profile if you trust it with your token."

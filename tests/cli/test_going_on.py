@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shlex
+import shutil
 import sqlite3
 import time
 from pathlib import Path
@@ -353,7 +354,10 @@ def test_a_file_that_is_no_journal(at_service: Cli, many: Path, state: Path) -> 
 def test_jobs_that_cannot_be_resumed_by_their_name(
     at_service: Cli, many: Path, state: Path, faults: FaultPlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of another service, with more sources than a journal names, or damaged: nothing is sent."""
+    """Of another service, with more sources than a journal names, or damaged: nothing is sent.
+
+    One of the state folder goes to its own address if no other is named.
+    """
     gone = [many / f"{number}.gone" for number in range(1000)]
     at_service("upload", many / "00.jpg", *gone, "-d", "Photos", "--create")
     (path,) = state.glob("*.journal")
@@ -377,7 +381,12 @@ def test_jobs_that_cannot_be_resumed_by_their_name(
     with monkeypatch.context() as other:
         other.setenv("DATAGYM_BASE_URL", "http://127.0.0.1:1")
         assert at_service("jobs", "resume", "Photos").err == elsewhere.err
-    assert (len(faults.requests), only_job(at_service)["complete"]) == (asked, False)
+        other.delenv("DATAGYM_BASE_URL")
+        foreign = shutil.copy(next(state.glob("*.journal")), many.parent / "foreign.journal")
+        refused = at_service("jobs", "resume", foreign)
+        assert (refused.status, "if you trust it with your token" in refused.err) == (2, True)
+        assert (len(faults.requests), only_job(at_service)["complete"]) == (asked, False)
+        assert at_service("jobs", "resume", "Photos").status == 0
 
 
 def test_a_job_is_resumed_with_the_options_of_this_command(
