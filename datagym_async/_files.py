@@ -216,8 +216,7 @@ class Part:
         for number in range(_MOST):
             swept(path := _aside(target, number))
             if (descriptor := _begun(path, mode)) is not None:
-                for other in range(number + 1, _NUMBERS):
-                    swept(_aside(target, other))
+                sweep_beside(target, number + 1)
                 mode = stat.S_IMODE(os.fstat(descriptor).st_mode)  # less the umask
                 if sys.platform != "win32":
                     os.fchmod(descriptor, PRIVATE)
@@ -406,9 +405,9 @@ def swept(path: Path) -> bool:
         os.close(descriptor)
 
 
-def sweep_beside(target: Path) -> None:
+def sweep_beside(target: Path, first: int = 0) -> None:
     """Delete the dead parts of one target, also those of a folder (see `FolderPart`)."""
-    for number in range(_NUMBERS):
+    for number in range(first, _NUMBERS):
         swept(_aside(target, number))
 
 

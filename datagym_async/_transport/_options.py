@@ -6,7 +6,7 @@ import os
 import re
 import ssl
 from contextlib import suppress
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 from urllib.request import getproxies, proxy_bypass
@@ -118,13 +118,19 @@ def is_host(host: str) -> bool:
     For others Python raises UnicodeError during the request. A name cannot end in a number: each
     system reads ``127.1`` or ``0x7f000001`` as addresses in its own way.
     """
+    if _address_of(host) is not None:
+        return True
+    labels = host.removesuffix(".").split(".")
+    is_short = len(host) <= _HOST and all(0 < len(label) <= _LABEL for label in labels)
+    return is_short and not _NUMBER.fullmatch(labels[-1])
+
+
+def _address_of(host: str) -> IPv4Address | IPv6Address | None:
+    """Return the address that a host is, without its zone; None if it is a name."""
     try:
-        ip_address(host.partition("%")[0])
+        return ip_address(host.partition("%")[0])
     except ValueError:
-        labels = host.removesuffix(".").split(".")
-        is_short = len(host) <= _HOST and all(0 < len(label) <= _LABEL for label in labels)
-        return is_short and not _NUMBER.fullmatch(labels[-1])
-    return True
+        return None
 
 
 def _parts_of(url: str) -> SplitResult:
@@ -178,20 +184,17 @@ def _is_within(host: str, names: str) -> bool:
 
     So do curl and requests: ``10.0.0.0/8,fd00::1,[fd00::2]``.
     """
-    with suppress(ValueError):
-        address = ip_address(host.partition("%")[0])
-        for name in names.split(","):
-            with suppress(ValueError):
-                if address in ip_network(name.strip().strip("[]"), strict=False):
-                    return True
+    address = _address_of(host)
+    for name in () if address is None else names.split(","):
+        with suppress(ValueError):
+            if address in ip_network(name.strip().strip("[]"), strict=False):
+                return True
     return False
 
 
 def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host.partition("%")[0]).is_loopback
-    except ValueError:
-        return host == "localhost"
+    address = _address_of(host)
+    return host == "localhost" if address is None else address.is_loopback
 
 
 def tls_context(ca_file: str | os.PathLike[str] | None) -> ssl.SSLContext | bool:

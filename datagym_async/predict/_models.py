@@ -112,9 +112,15 @@ def _checked(answers: object, samples: Sequence[Sample]) -> list[LabeledImage | 
         if labels.media_id and labels.media_id.lower() != media.id.lower():
             raise ValueError(f"an answer is for media {labels.media_id}, not for {media.id}")
         width, height = _size_of(sample)
-        width, height = labels.width or width, labels.height or height
-        named = attrs.evolve(labels, media_id=media.id, media_name=media.name)
-        found.append(attrs.evolve(named, width=width, height=height))
+        found.append(
+            attrs.evolve(
+                labels,
+                media_id=media.id,
+                media_name=media.name,
+                width=labels.width or width,
+                height=labels.height or height,
+            )
+        )
     return found
 
 
