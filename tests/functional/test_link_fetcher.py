@@ -14,7 +14,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from datagym_async._transport import LinkError, LinkFetcher
 from tests.helpers.photos import jpeg
-from tests.helpers.raw_server import raw_server, read_request
+from tests.helpers.raw_server import no_longer_http, raw_server
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
@@ -114,15 +114,7 @@ async def test_credentials_of_a_link_are_not_sent() -> None:
 async def test_a_body_that_is_no_longer_http_is_not_waited_for() -> None:
     """A chunk that cannot be read ends it; it would be waited for, for ever."""
     head_was_read = asyncio.Event()
-
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await read_request(reader)
-        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n[\r\n")
-        await head_was_read.wait()
-        writer.write(b"no number\r\n")
-        await reader.read()
-
-    fetcher = LinkFetcher(allow_private=True)
+    talk, fetcher = no_longer_http(head_was_read), LinkFetcher(allow_private=True)
     async with raw_server(talk) as url, fetcher.open(f"{url}a.jpg") as pieces:
         assert await anext(pieces) == b"["
         head_was_read.set()

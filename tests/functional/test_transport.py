@@ -23,7 +23,7 @@ from datagym_async.exceptions import (
     ConfigurationError,
     FileChangedError,
 )
-from tests.helpers.raw_server import OK, Talk, raw_server, read_head, read_request
+from tests.helpers.raw_server import OK, Talk, no_longer_http, raw_server, read_head, read_request
 from tests.helpers.sentinel import TOKEN, contains_sentinel
 
 pytestmark = pytest.mark.usefixtures("both_ways")
@@ -299,14 +299,7 @@ async def test_a_truncated_answer_is_an_error() -> None:
 async def test_a_body_that_is_no_longer_http_is_an_error_at_once() -> None:
     """A chunk that cannot be read ends its answer, also after the head; it is not waited for."""
     head_was_read = asyncio.Event()
-
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await read_request(reader)
-        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n[\r\n")
-        await head_was_read.wait()
-        writer.write(b"no number\r\n")
-        await reader.read()
-
+    talk = no_longer_http(head_was_read)
     async with transport_to(talk) as transport, transport.send(READ) as answer:
         assert await anext(answer.chunks) == b"["
         head_was_read.set()

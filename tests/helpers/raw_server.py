@@ -61,3 +61,16 @@ async def read_request(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
         if name.lower() == b"content-length":
             size = int(value)
     return head, await reader.readexactly(size)
+
+
+def no_longer_http(head_was_read: asyncio.Event) -> Talk:
+    """Answer with one chunk and, once its head was read, with what is no HTTP."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n[\r\n")
+        await head_was_read.wait()
+        writer.write(b"no number\r\n")
+        await reader.read()
+
+    return talk
