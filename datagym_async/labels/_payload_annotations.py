@@ -28,10 +28,26 @@ from datagym_async.labels._values import (
 )
 from datagym_async.models import EntryType
 
+
+def _parts(kind: type, *names: str) -> tuple[Callable[..., Any], ...]:
+    """Return functions that make an empty value of a class and set each attribute.
+
+    A file has millions of values. Made in this way, one takes a third of the time of an `__init__`,
+    which checks its arguments.
+    """
+    setters = (getattr(kind, name).__set__ for name in names)
+    return (partial(object.__new__, kind), *setters)
+
+
 # --- Answers: ["bus", {"damage": ["dent"]}] -------------------------------------------------------
 
 ClassTypes: TypeAlias = Mapping[str, EntryType]
 """Key of an entry to its type, for the keys that are of one type throughout."""
+
+
+_new_answer, _set_answered, _set_values, _set_children, _set_type = _parts(
+    Classification, "key", "values", "children", "type"
+)
 
 
 def read_classifications(value: object, types: ClassTypes) -> tuple[Classification, ...]:
@@ -63,9 +79,14 @@ def _read_tree(key: str, value: object, types: ClassTypes) -> Classification:
             due = nested if children else f"a text, null or {nested}"
             found = "an empty object" if item == {} else kind_of(item)
             raise ShapeError(f"{due}, not {found}", path=f"[{index}]")
-    if children:
-        return Classification(key, tuple(values), tuple(children), types.get(key))
-    return _leaf(key, tuple(values), types.get(key))
+    if not children:
+        return _leaf(key, tuple(values), types.get(key))
+    tree: Classification = _new_answer()
+    _set_answered(tree, key)
+    _set_values(tree, tuple(values))
+    _set_children(tree, tuple(children))
+    _set_type(tree, types.get(key))
+    return tree
 
 
 @lru_cache(maxsize=4096)
@@ -129,17 +150,8 @@ def read_shape(member: str, payload: object, kind: EntryType | None = None) -> t
 Read = tuple[Shape | None, bool]
 
 
-def _parts(kind: type, *names: str) -> tuple[Callable[..., Any], ...]:
-    """Return functions that make an empty value of a class and set each attribute.
-
-    A file has millions of values. Made in this way, one takes a third of the time of an `__init__`,
-    which checks its arguments.
-    """
-    setters = (getattr(kind, name).__set__ for name in names)
-    return (partial(object.__new__, kind), *setters)
-
-
 _new_point, _set_x, _set_y = _parts(Point, "x", "y")
+_, _set_points = _parts(Polygon, "points")  # also for lines
 _new_box, *_box_setters = _parts(Rectangle, "x", "y", "width", "height")
 _set_left, _set_top, _set_width, _set_height = _box_setters
 
@@ -161,10 +173,14 @@ def _single(make: Callable[..., Shape], names: str, items: list[Any]) -> Read:
     return (make(*sides) if sides else None), exact
 
 
-def _outline(make: Callable[..., Shape], fewest: int, items: list[Any]) -> Read:
-    """Read a shape of corners: a line or a polygon."""
+def _outline(kind: type[Line | Polygon], items: list[Any]) -> Read:
+    """Read a shape of corners."""
     corners, exact = _corners(items)
-    return (make(corners) if corners and len(corners) >= fewest else None), exact
+    if corners is None or len(corners) < FEWEST[kind.type]:
+        return None, exact
+    shape = object.__new__(kind)
+    _set_points(shape, corners)
+    return shape, exact
 
 
 def _segmentation(items: list[Any]) -> Read:
@@ -183,8 +199,8 @@ def _segmentation(items: list[Any]) -> Read:
 
 _READERS: Final[Mapping[str, Callable[[list[Any]], Read]]] = {
     "point": partial(_single, Point, "xy"),
-    "line": partial(_outline, Line, FEWEST[EntryType.LINE]),
-    "polygon": partial(_outline, Polygon, FEWEST[EntryType.POLYGON]),
+    "line": partial(_outline, Line),
+    "polygon": partial(_outline, Polygon),
     "rectangle": partial(_single, _box, "xywh"),
     "image_segmentation": _segmentation,
 }
