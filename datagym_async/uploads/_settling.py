@@ -315,7 +315,10 @@ def _digest_of_file(path: str) -> tuple[bytes, int]:
         return digest, os.fstat(file.fileno()).st_size
 
 
-_SEQS = stated("SELECT seq FROM item WHERE state = $UPLOADED AND link_key IS NULL ORDER BY seq")
+# A journal also has items whose files earlier runs had, and this one has not.
+_OF_THIS_RUN = "(seq > ? OR EXISTS (SELECT 1 FROM seen WHERE seen.seq = item.seq))"
+_SEQS = stated(f"""SELECT seq FROM item
+WHERE state = $UPLOADED AND link_key IS NULL AND {_OF_THIS_RUN} ORDER BY seq""")  # noqa: S608 -- our own text
 # One that was uploaded knows its image; one that was skipped is found by its name.
 _IMAGES = """
 SELECT item.name, item.content, coalesce(sent.sha, item.sha), sent.seq IS NOT NULL,
@@ -326,16 +329,16 @@ LEFT JOIN listed ON listed.key = name_key AND item.media_id IS NULL AND NOT is_l
 WHERE item.seq IN ({}) GROUP BY item.seq ORDER BY item.seq
 """
 # Without items left out as equal to another one: nothing has their names, or something else has.
-_PAGE = stated("""
-SELECT seq FROM item WHERE seq > ? AND link_key IS NULL AND state IN ($UPLOADED, $SKIPPED)
-AND reason IS NOT ?
+_PAGE = stated(f"""
+SELECT seq FROM item WHERE seq > ? AND {_OF_THIS_RUN}
+AND link_key IS NULL AND state IN ($UPLOADED, $SKIPPED) AND reason IS NOT ?
 AND NOT EXISTS (SELECT 1 FROM claimed JOIN item AS holder USING (seq)
     WHERE claimed.key = item.name_key AND holder.seq <> item.seq
     AND (holder.link_key IS NOT NULL OR holder.sha <> item.sha))
 AND NOT (state = $SKIPPED AND sha IN (SELECT sha FROM content)
          AND NOT EXISTS (SELECT 1 FROM listed WHERE listed.key = name_key))
 ORDER BY seq LIMIT ?
-""")
+""")  # noqa: S608 -- our own text
 
 
 async def images_of(
@@ -343,14 +346,16 @@ async def images_of(
     sample: int | None,
     seed: str,
     stores: Stores | None = None,
+    earlier: int = 0,
 ) -> AsyncGenerator[Stored, None]:
     """Yield images of a run by its plan, all outcomes of which must be written.
 
     They are a sample of the uploaded images, the same for the same seed, or all of these and the
-    skipped ones. Members of archives are read here, in their order.
+    skipped ones. The last item that earlier runs wrote has the number `earlier`. Members of
+    archives are read here, in their order.
     """
     archives = Archives(stores or Stores())
-    pages = _pages(using, sample, seed)
+    pages = _pages(using, sample, seed, earlier)
     try:
         while images := await in_thread(next, pages, list[Stored]()):
             for image in images:
@@ -362,19 +367,26 @@ async def images_of(
 
 
 def _pages(
-    using: Callable[[], AbstractContextManager[sqlite3.Connection]], sample: int | None, seed: str
+    using: Callable[[], AbstractContextManager[sqlite3.Connection]],
+    sample: int | None,
+    seed: str,
+    earlier: int,
 ) -> Iterator[list[Stored]]:
     chosen: list[int] | None = None
     if sample is not None:
         with using() as database:
-            count = sum(1 for _ in database.execute(_SEQS))  # only chosen ones are kept
+            count = sum(1 for _ in database.execute(_SEQS, (earlier,)))  # only chosen ones are kept
             at = set(random.Random(seed).sample(range(count), min(sample, count)))
-            chosen = [seq for n, (seq,) in enumerate(database.execute(_SEQS)) if n in at]
+            chosen = [
+                seq for n, (seq,) in enumerate(database.execute(_SEQS, (earlier,))) if n in at
+            ]
     start = last = 0
     while True:
         with using() as database:
             if chosen is None:
-                page = [seq for (seq,) in database.execute(_PAGE, (last, LEFT_ALONE, PAGE))]
+                page = [
+                    seq for (seq,) in database.execute(_PAGE, (last, earlier, LEFT_ALONE, PAGE))
+                ]
             else:
                 page = chosen[start : start + PAGE]
             if not page:

@@ -261,7 +261,9 @@ class Uploader(BulkRun[Work, UploadResult, UploadReport]):
         if config.verify is not None:
             sample = config.verify_sample if config.verify == "sample" else None
             steps, stores = self._rules.steps, self._rules.stores
-            chosen = images_of(self._plan.using, sample, self._dataset_id, stores)
+            chosen = images_of(
+                self._plan.using, sample, self._dataset_id, stores, self._plan.earlier
+            )
             async with aclosing(chosen) as images:
                 await verify(self._media.stream, images, self._tally, steps, stores)
 

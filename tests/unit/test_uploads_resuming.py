@@ -106,6 +106,22 @@ async def test_what_is_done_is_counted_and_not_read_again(
     assert service.listings == 2
 
 
+@pytest.mark.parametrize("verify", ["all", "sample"])
+async def test_what_the_sources_have_no_longer_is_not_compared(
+    service: FakeService, photos: Path, journal: Path, verify: str
+) -> None:
+    """A folder is emptied each day: only images of this run are compared with the dataset."""
+    await upload(service, photos, journal)
+    for number in range(8):
+        (photos / f"{number}.jpg").unlink()
+    (photos / "new.jpg").write_bytes(JPEG)
+
+    report = await upload(service, photos, journal, verify=verify)
+
+    assert counts(report) == (5, 1, 2, 2, 0, 2)
+    assert (report.verified, report.mismatches) == (3, ())
+
+
 async def test_a_source_that_is_gone_leaves_the_journal_as_it_was(
     service: FakeService, photos: Path, journal: Path
 ) -> None:

@@ -152,6 +152,11 @@ class Plan:
         """Return the journal's path, or an empty text."""
         return str(self._database.path or "")
 
+    @property
+    def earlier(self) -> int:
+        """Return the number of the last item that earlier runs wrote."""
+        return 0 if self._resuming is None else self._resuming.last
+
     def failure_text(self, error: sqlite3.Error) -> str:
         """Return the message for a database that fails during a run."""
         if self._database.path is None:
