@@ -108,7 +108,8 @@ class Pipes:
     def __init__(self) -> None:
         self._all: list[_Pipe] = []
         self.free: list[_Pipe] = []
-        self._are_possible: bool = hasattr(os, "splice") and hasattr(fcntl, "F_SETPIPE_SZ")
+        # Whether this system has what it takes, as far as is known.
+        self.are_possible: bool = hasattr(os, "splice") and hasattr(fcntl, "F_SETPIPE_SZ")
         self._budget: int = _BUDGET
 
     def filled(self, file: int, size: int, path: str, mtime: int) -> Pages | None:
@@ -120,7 +121,7 @@ class Pipes:
             path: Where it can be looked at again.
             mtime: When it was last written to, in nanoseconds.
         """
-        if not self._are_possible or (pipe := self._empty_one(size + _SPARE)) is None:
+        if (pipe := self._empty_one(size + _SPARE)) is None:
             return None
         at = 0
         try:
@@ -128,7 +129,7 @@ class Pipes:
             while moved := os.splice(file, pipe.into, size + 1 - at, offset_src=at):
                 at += moved
         except OSError:  # a sandbox, or a filesystem that cannot do it
-            self._are_possible = False
+            self.are_possible = False
             return None
         pages = Pages(self, pipe, at, path, mtime)
         if at == size:

@@ -351,9 +351,9 @@ def _in_pages(
     A PNG is checked to its end, so it is read.
     """
     pipes = screening.pipes
-    if pipes is None or mtime is None or planned.verdict is not None or not LEAST <= size <= MOST:
+    if pipes is None or not pipes.are_possible or not LEAST <= size <= MOST:
         return None
-    if screening.of_size(size):
+    if mtime is None or planned.verdict is not None or screening.of_size(size):
         return None
     with suppress(OSError):  # it may have become something else; whoever reads it will say so
         for length in (LONG_HEAD, LONGER_HEAD):

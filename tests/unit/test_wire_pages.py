@@ -199,7 +199,8 @@ def test_a_system_that_does_not_allow_it_is_asked_once(
     else:
         monkeypatch.setattr(os, step, refuse)
 
-    assert [filled(pipes, tmp_path / "a", b"x" * 5000) for _ in range(3)] == [None] * 3
+    for _ in range(3):
+        assert not pipes.are_possible or filled(pipes, tmp_path / "a", b"x" * 5000) is None
     assert asked == 1
 
 
