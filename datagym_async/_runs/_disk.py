@@ -360,10 +360,10 @@ def opened_database(
         private_folder(path.parent)
         if (lock := JournalLock.take(path)) is None:
             raise ConfigurationError(in_use)
+        sealed = lock.read()  # removed while it is open
         before()
-        # Its seal is removed while it is open.
         is_new = not path.exists()
-        sealed = "" if is_new else lock.read()
+        sealed = "" if is_new else sealed
         found = _seal_of(path) if sealed else ""
         is_whole = bool(sealed) and found == sealed
         if sealed and not is_whole and found.partition(" ")[0] in {sealed.partition(" ")[0], ""}:

@@ -515,9 +515,17 @@ def test_jobs_are_listed_and_cleaned(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
 def test_what_lies_among_journals_hides_none(tmp_path: Path) -> None:
-    """A folder or pipe with such a name is listed with its problem; a dead link is nothing."""
-    make(tmp_path / "a.journal")
-    lock_path(tmp_path / "a.journal").unlink()
+    """A folder or pipe with such a name is listed with its problem; a dead link is nothing.
+
+    What has them in place of its files, as if these were of another user, keeps none from cleaning.
+    """
+    for name in "abc":
+        make(path := tmp_path / f"{name}.journal")
+        lock_path(path).unlink()
+    lock_path(tmp_path / "b.journal").mkdir()
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA journal_mode = WAL")
+    path.with_name(f"{path.name}-wal").mkdir()
     (tmp_path / "folder.journal").mkdir()
     os.mkfifo(tmp_path / "pipe.journal")
     (tmp_path / "link.journal").symlink_to("nowhere")
@@ -525,14 +533,28 @@ def test_what_lies_among_journals_hides_none(tmp_path: Path) -> None:
 
     found = {job.path.stem: job.problem for job in list_jobs(tmp_path)}
 
-    assert (set(found), found["a"]) == ({"a", "folder", "loop", "pipe"}, "")
+    assert set(found) == {"a", "b", "c", "folder", "loop", "pipe"}
+    assert (found["a"], found["c"]) == ("", "It cannot be read: unable to open database file.")
     assert not lock_path(tmp_path / "a.journal").exists(), "to look leaves nothing"
     assert found["loop"] == f"It cannot be read: {os.strerror(errno.ELOOP)}."
     assert found["folder"].startswith(f"It cannot be read: {tmp_path}/folder.journal is a folder")
     assert found["pipe"].startswith(f"It cannot be read: {tmp_path}/pipe.journal is a pipe")
+    path.unlink()
     assert [job.path.stem for job in clean_jobs(tmp_path, unfinished=True)] == ["a"]
     with pytest.raises(ConfigurationError, match=r"pipe\.journal cannot be read \(Not a dir"):
         list_jobs(tmp_path / "pipe.journal")
+
+
+def test_a_journal_that_was_away_is_still_sealed(path: Path) -> None:
+    """Another file lay in its place: when it is back, what was changed in it is damage as ever."""
+    make(path)
+    whole = path.read_bytes()
+    path.write_bytes(b"Dear diary")
+    assert "no journal of an upload" in refusal(path)
+
+    path.write_bytes(whole[:-1] + b"x")
+
+    assert "is damaged (it was changed after the last run)" in refusal(path)
 
 
 def test_who_only_looks_at_a_journal_keeps_nobody_from_it(

@@ -394,7 +394,9 @@ def _read(path: Path) -> JobSummary:
         with contextlib.closing(sqlite3.connect(address, uri=True, timeout=5)) as database:
             return _summary(path, size, database)
     except (sqlite3.Error, ValueError, TypeError, OverflowError, OSError) as error:
-        return JobSummary(path=path, size=size, problem=f"It is damaged: {error}.")
+        is_there = isinstance(error, sqlite3.Error | OSError) and is_of_the_disk(error)
+        said = "cannot be read" if is_there else "is damaged"
+        return JobSummary(path=path, size=size, problem=f"It {said}: {error}.")
 
 
 def _summary(path: Path, size: int, database: sqlite3.Connection) -> JobSummary:
@@ -466,11 +468,9 @@ def clean_jobs(
 
 def _deleted(path: Path) -> bool:
     try:
-        if not is_journal(path):
+        if not is_journal(path) or (lock := JournalLock.take(path)) is None:
             return False
     except OSError:  # of another user, a folder, or deleted by another command
-        return False
-    if (lock := JournalLock.take(path)) is None:
         return False
     try:
         remove(path)
