@@ -520,12 +520,12 @@ def test_what_lies_among_journals_hides_none(tmp_path: Path) -> None:
     What has them in place of its files, as if these were of another user, keeps none from cleaning.
     """
     for name in "abc":
-        make(path := tmp_path / f"{name}.journal")
-        lock_path(path).unlink()
+        make(tmp_path / f"{name}.journal")
+        lock_path(tmp_path / f"{name}.journal").unlink()
     lock_path(tmp_path / "b.journal").mkdir()
-    with closing(sqlite3.connect(path)) as database:
+    with closing(sqlite3.connect(tmp_path / "c.journal")) as database:
         database.execute("PRAGMA journal_mode = WAL")
-    path.with_name(f"{path.name}-wal").mkdir()
+    (tmp_path / "c.journal-wal").mkdir()
     (tmp_path / "folder.journal").mkdir()
     os.mkfifo(tmp_path / "pipe.journal")
     (tmp_path / "link.journal").symlink_to("nowhere")
@@ -539,7 +539,7 @@ def test_what_lies_among_journals_hides_none(tmp_path: Path) -> None:
     assert found["loop"] == f"It cannot be read: {os.strerror(errno.ELOOP)}."
     assert found["folder"].startswith(f"It cannot be read: {tmp_path}/folder.journal is a folder")
     assert found["pipe"].startswith(f"It cannot be read: {tmp_path}/pipe.journal is a pipe")
-    path.unlink()
+    (tmp_path / "c.journal").unlink()
     assert [job.path.stem for job in clean_jobs(tmp_path, unfinished=True)] == ["a"]
     with pytest.raises(ConfigurationError, match=r"pipe\.journal cannot be read \(Not a dir"):
         list_jobs(tmp_path / "pipe.journal")
