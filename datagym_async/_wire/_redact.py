@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
+from collections import deque
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from itertools import chain
@@ -32,6 +33,10 @@ from datagym_async._public import NotCopied
 REDACTED = "[redacted]"
 
 SHORTEST_SECRET: Final = 8  # characters; shorter ones are not searched for
+
+# Tokens of a client: one that was replaced so often was refused long ago. A service that gets one
+# each hour would search for thousands after a year.
+_LEARNED: Final = 8
 
 _URL: Final = re.compile(r"://[^\s\"'<>]++")
 _USER: Final = re.compile(r"//[^/]*+")
@@ -95,14 +100,16 @@ class Secrets(NotCopied):
     """Removes secrets from foreign text, except those below `SHORTEST_SECRET`."""
 
     def __init__(self, *known: str | Secret) -> None:
-        self._plain: frozenset[bytes] = frozenset()
-        self.learn(*known)
+        self._always = tuple(map(Secret, known))
+        self._learned: deque[Secret] = deque(maxlen=_LEARNED)
+        self.learn()
 
     def learn(self, *known: str | Secret) -> None:
-        """Search for these as well from now on."""
-        texts = {Secret(each).reveal().encode(*_ENCODING) for each in known}
-        self._plain |= {text for text in texts if len(text) >= SHORTEST_SECRET}
-        both = chain(self._plain, chain.from_iterable(map(_base64, self._plain)))
+        """Search for these as well from now on, until many others were learned."""
+        self._learned.extend(map(Secret, known))
+        texts = {each.reveal().encode(*_ENCODING) for each in (*self._always, *self._learned)}
+        plain = {text for text in texts if len(text) >= SHORTEST_SECRET}
+        both = chain(plain, chain.from_iterable(map(_base64, plain)))
         self._needles = tuple(sorted(both, key=len, reverse=True))
         # One that contains another one need not be searched for; and none is in a text without its
         # rarest character, which is found ten times as fast.

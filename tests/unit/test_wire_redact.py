@@ -108,6 +108,17 @@ def test_short_secrets_are_not_looked_for() -> None:
     assert Secrets("", "administ").hide("an administrator") == "an [redacted]rator"
 
 
+def test_a_token_that_was_replaced_often_is_not_looked_for() -> None:
+    """A client that gets a new one each hour has the last few as secrets, and its proxy's."""
+    secrets = Secrets("user:password")
+    for number in range(100):
+        secrets.learn(f"sentinel-{number:02}")
+
+    cleaned = secrets.hide("user:password sentinel-01 sentinel-92 sentinel-99")
+
+    assert cleaned == "[redacted] sentinel-01 [redacted] [redacted]"
+
+
 def test_header_fields_are_cleaned_by_name_and_value() -> None:
     """A header field that holds a secret is cleaned, others are given as they came."""
     raw = ((b"X-Echo", f"Token {TOKEN}".encode()), (f"X-{TOKEN}".encode(), b"1"))
