@@ -58,6 +58,9 @@ CREATE UNIQUE INDEX IF NOT EXISTS media_ids ON media (media_id);
 CREATE INDEX IF NOT EXISTS media_claims ON media (claim);
 """
 
+# A dataset that was renamed keeps its folder.
+_DATASET = """INSERT INTO dataset VALUES (?, ?, ?)
+ON CONFLICT (dataset_id) DO UPDATE SET name = excluded.name"""
 _LIST = "INSERT INTO listed VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 # Looked up in the order of the index, each of its pages is read once. The limit has no effect, but
 # SQLite would otherwise drop the order.
@@ -107,7 +110,7 @@ class Planning:
         with self.using() as database:
             folder = self._folder(database, dataset) if subfolder else ""
             known = (dataset.id, dataset.name, folder)
-            database.execute("INSERT OR IGNORE INTO dataset VALUES (?, ?, ?)", known)
+            database.execute(_DATASET, known)
             start = f"{folder}/" if folder else ""
             said = attrgetter("id", "name", "stored_name", "source_type.value", "timestamp")
             paths = [start + safe_name(media.name) for media in dataset.media]

@@ -34,12 +34,12 @@ def open_plan() -> Iterator[Plan]:
         plan.close()
 
 
-def list_held(plan: Plan, stored_names: Iterable[str]) -> None:
+def list_held(plan: Plan, stored_names: Iterable[str], dataset: str = "Photos") -> None:
     """Let a plan know what its dataset holds, as the service lists it: encoded."""
     media = tuple(DatasetMedia("", 0, MediaSourceType.LOCAL, name) for name in stored_names)
     plan.listed.begin()
-    plan.listed.add(Dataset(DATASET_ID, "Photos", 0, media=media))
-    plan.listed.end("Photos")
+    plan.listed.add(Dataset(DATASET_ID, dataset, 0, media=media))
+    plan.listed.end(dataset)
 
 
 @attrs.define

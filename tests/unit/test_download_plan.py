@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ from uuid import UUID
 
 import pytest
 
-from datagym_async.downloads._manifest import DownloadJob, Manifest
+from datagym_async.downloads._manifest import DownloadJob, Manifest, export_manifest
 from datagym_async.models import Dataset, DatasetMedia, MediaSourceType
 
 JOB = DownloadJob("http://a.example", "dataset", "d")
@@ -73,6 +74,20 @@ def test_what_has_a_file_keeps_it_and_what_is_new_gets_another(tmp_path: Path) -
     )
 
     assert found == {1: "a (2).jpg", 2: "c (2).jpg", 3: "labels (2).json", 5: "a.jpg"}
+
+
+def test_a_dataset_that_was_renamed_keeps_its_folder(tmp_path: Path) -> None:
+    """The manifest has the name of now, beside the paths that it had before."""
+    for name in ("Photos", "Photos 2026"):
+        manifest = Manifest.open(tmp_path, JOB)
+        manifest.enter(Dataset("d", name, 0, media=(media(1), media(2))), subfolder=True)
+        manifest.allot(9)
+        export_manifest(manifest)
+        manifest.close()
+
+    rows = [*map(json.loads, (tmp_path / "manifest.jsonl").read_text().splitlines())]
+    found = [(row["dataset"], row["file"]) for row in rows]
+    assert found == [("Photos 2026", "Photos/1.jpg"), ("Photos 2026", "Photos/2.jpg")]
 
 
 def test_folders_in_names_are_folders_again(tmp_path: Path) -> None:

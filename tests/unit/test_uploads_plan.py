@@ -205,6 +205,21 @@ def resumed(path: Path) -> Iterator[Plan]:
         yield plan
 
 
+def test_a_journal_has_the_name_that_its_dataset_has_now(tmp_path: Path) -> None:
+    """It may be renamed between two runs; what was there before the first one stays known."""
+    path = tmp_path / "a.journal"
+    items = [UploadItem(None, name) for name in ("a.jpg", "b.jpg")]
+    with resumed(path) as plan:
+        list_held(plan, ["a.jpg"])
+        planned(plan, items[0])
+    with resumed(path) as plan:
+        list_held(plan, ["a.jpg", "b.jpg"], "Photos 2026")
+        found = planned(plan, *items)
+
+    assert show_job(path).dataset_name == "Photos 2026"
+    assert [each.is_held for each in found] == [True, False]
+
+
 @pytest.mark.parametrize("judged", [None, Outcome.REJECTED, Outcome.SKIPPED])
 def test_what_has_no_name_is_judged_again_and_kept_once(
     tmp_path: Path, judged: Outcome | None

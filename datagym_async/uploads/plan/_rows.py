@@ -209,7 +209,7 @@ class Listed:
                 database.execute(statement)
             if not database.execute(sql.TARGET_NAME).fetchone():
                 database.execute(sql.HOLD_LISTED)
-                database.execute(sql.SET_META, ("dataset_name", name))
+            database.execute(sql.SET_META, ("dataset_name", name))  # which may be a new one
 
 
 _STATES = {each: State[each.name].value for each in Outcome}
