@@ -52,7 +52,7 @@ if TYPE_CHECKING:
         Snapshot,
         showing,
     )
-    from datagym_async.cli._screen import LogHandler, Output, clock, local_time
+    from datagym_async.cli._screen import LogFileHandler, LogHandler, Output, clock, local_time
     from datagym_async.cli._signals import ending_in_two_steps, on_stop_signals
     from datagym_async.cli._upload import upload
 else:
@@ -70,7 +70,7 @@ else:
         _option_table="Option OptionTable",
         _options="parse_bytes parse_seconds split_usage",
         _progress="LINES_OF_PROBLEMS DownloadSnapshot ProblemLines Problems Snapshot showing",
-        _screen="LogHandler Output clock local_time",
+        _screen="LogFileHandler LogHandler Output clock local_time",
         _signals="ending_in_two_steps on_stop_signals",
         _upload="upload",
     )

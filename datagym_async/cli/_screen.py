@@ -17,6 +17,7 @@ import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from logging.handlers import WatchedFileHandler
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -259,14 +260,20 @@ def repaired(record: logging.LogRecord) -> bool:
 _RECORD = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
-class LogFileHandler(logging.FileHandler):
-    """Appends all records to a file, without secrets."""
+class LogFileHandler(WatchedFileHandler):
+    """Appends all records to a file, without secrets; to a new one if that was renamed."""
 
     def __init__(self, output: Output, file: Path) -> None:
         super().__init__(file, encoding="utf-8", errors="backslashreplace")
         self._output = output
         self.setFormatter(logging.Formatter(_RECORD))
         self._is_told = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            super().emit(record)
+        except OSError:  # a new one cannot be opened
+            self.handleError(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 -- logging's own name
         """Print once that the log is incomplete; the command continues without it."""

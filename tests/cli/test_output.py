@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import logging
@@ -9,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -16,6 +18,7 @@ import pytest
 from datagym_async._threads import first_of
 from datagym_async.cli import (
     CommandError,
+    LogFileHandler,
     LogHandler,
     Output,
     choose,
@@ -79,6 +82,29 @@ def test_secrets_are_taken_out(
     said = "".join(capsys.readouterr())
     assert SECRET not in said
     assert "before [redacted] after" in said
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="an open file cannot be renamed there")
+def test_a_log_file_that_was_renamed_is_begun_anew(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As soon as it can be: a folder that is gone costs records, which is said once."""
+    folder, kept = tmp_path / "logs", tmp_path / "kept"
+    folder.mkdir()
+
+    with contextlib.closing(LogFileHandler(Output(), folder / "log")) as handler:
+        for text in ("one", "two"):
+            handler.handle(logging.makeLogRecord({"msg": text}))
+        (folder / "log").rename(kept)
+        folder.rmdir()
+        for text in ("three", "four"):
+            handler.handle(logging.makeLogRecord({"msg": text}))
+        folder.mkdir()
+        handler.handle(logging.makeLogRecord({"msg": "five"}))
+
+    texts = [file.read_text().splitlines() for file in (kept, folder / "log")]
+    assert [[line.split()[-1] for line in lines] for lines in texts] == [["one", "two"], ["five"]]
+    assert capsys.readouterr().err.count("is not complete: No such file or directory.") == 1
 
 
 def test_an_empty_secret_hides_nothing(capsys: pytest.CaptureFixture[str]) -> None:
