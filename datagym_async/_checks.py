@@ -357,7 +357,7 @@ def _kind_by_name(name: str, here: Mapping[str, Any]) -> Kind | None:
     if get_origin(kind) is Literal and all(isinstance(word, str) for word in get_args(kind)):
         return TEXT  # which one, is a rule of its own
     if kind is not Any and isinstance(kind, type) and not getattr(kind, "_is_protocol", False):
-        return _of(kind, f"a {kind.__name__}")
+        return _of(kind, f"of the type {kind.__name__}")
     return kind if isinstance(kind, Kind) else None
 
 

@@ -122,7 +122,7 @@ async def waiting(
                 said_at *= 2
                 invocation.output.message(
                     f"Waiting for {client.base_url}: nothing has arrived for {silent:.0f} "
-                    "seconds (--timeout TIME gives up sooner)."
+                    "seconds (--timeout TIME and --retries N give up sooner)."
                 )
 
     watching = asyncio.ensure_future(watch())

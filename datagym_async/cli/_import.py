@@ -116,7 +116,8 @@ IMPORT: Final = OptionTable(
             ),
             Option(
                 "--lossy-ok",
-                "Exit with 0 even if something of the file was left out. It is still reported.",
+                "Exit with 0 even if something of the file was left out, unless predictions were "
+                "not stored. It is still reported.",
             ),
             Option(
                 "--create-config",

@@ -131,7 +131,13 @@ class Shared(NamedTuple):
     ] = None
     profile: Profile = None
     retries: Annotated[
-        int | None, _shared("--retries N", "How often a failed request is tried again.", min=0)
+        int | None,
+        _shared(
+            "--retries N",
+            "How often a failed request is tried again. Default: 5 in jobs such as `upload`; 2 in "
+            "other commands, and before the first answer.",
+            min=0,
+        ),
     ] = None
     proxy: Annotated[
         str | None,

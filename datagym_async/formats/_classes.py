@@ -61,7 +61,7 @@ def service_key(name: str) -> str:
     ``"Traffic Light"`` gives ``"traffic_light"``, ``"Äpfel (grün)"`` gives ``"apfel_grun"``,
     ``"кошка"`` gives ``"koshka"``. A hash of the name is appended if nothing is left of it, if it
     was cut, if a sign was lost that may distinguish names (``"C++"``), and if the name itself looks
-    like a key with a hash.
+    like a key with a hash. A word that the service reserves stays; `label_config` adds a ``_``.
 
     Args:
         name: Any text.

@@ -232,8 +232,10 @@ def _problems_below(
 ) -> Iterator[str]:
     here = (*path, entry.key or "(no key)")
     for text in (
-        *_text("key", entry.key, _KEY, "letters a to z, digits, blanks, _ and -"),
-        *_text("text", entry.value, _VALUE, "letters, digits, blanks and _-!@#$%^&*()?"),
+        *_text("key", entry.key, _KEY, "only letters a to z, digits, blanks, _ and -"),
+        *_text(
+            "text", entry.value, _VALUE, "only letters, digits, blanks and the signs _-!@#$%^&*()?"
+        ),
         *_kind(entry),
         *_place(entry, above),
     ):
@@ -249,7 +251,7 @@ def _text(what: str, text: str, allowed: re.Pattern[str], words: str) -> Iterato
     elif len(text) > LONGEST_KEY:
         yield f"the {what} has {len(text)} characters, {LONGEST_KEY} are allowed"
     if bad := sorted({each for each in text if not allowed.fullmatch(each)}):
-        yield f"the {what} {text!r} holds {_quoted(bad)}, which the service refuses; use {words}"
+        yield f"the {what} {text!r} holds {_quoted(bad)}; the service takes {words}"
 
 
 def _kind(entry: ConfigEntry) -> Iterator[str]:

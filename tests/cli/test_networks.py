@@ -100,7 +100,7 @@ def test_a_service_that_never_answers(
 
     assert ran.status == 2
     assert "Waiting for http://127.0.0.1:" in ran.err
-    assert "--timeout TIME gives up sooner" in ran.err
+    assert "--timeout TIME and --retries N give up sooner" in ran.err
     assert 1 <= ran.err.count("Waiting for") <= 6  # ever less often
     assert "Error: " in ran.err.splitlines()[-1]
 

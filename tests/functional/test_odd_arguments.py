@@ -161,7 +161,12 @@ SPOT = Point(1, 2)
         (Classification, ("w", "sun"), {}, "values is 'sun'; it must be a list"),
         (Classification.select, ("w", 5), {}, "one of the values is 5; it must be of the type s"),
         (Classification.checklist, ("w", "sun"), {}, "values is 'sun'; it must be a list"),
-        (Classification, ("w", ("s",), (), "SELECT"), {}, r"type is 'SELECT'; .* EntryType"),
+        (
+            Classification,
+            ("w", ("s",), (), "SELECT"),
+            {},
+            "type is 'SELECT'; it must be of the type EntryType or None",
+        ),
         (LabeledImage, (), {"media_name": 5}, "media_name is 5; it must be of the type str"),
         (LabeledImage, (), {"width": "640"}, "width is '640'; it must be a whole number"),
         (LabeledImage, (), {"height": 640.5}, "height is 640.5; it must be a whole number"),
