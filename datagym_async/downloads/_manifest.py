@@ -109,6 +109,8 @@ OR source NOT IN (SELECT value FROM json_each(?)) LIMIT 1
 def trouble(path: Path, error: sqlite3.Error | OSError) -> str:
     """Say why a manifest cannot be used, and what to do."""
     if isinstance(error, OSError):
+        if isinstance(error, PermissionError) and error.filename:  # a file of another user
+            return f"{printable(str(FileWriteError.of(Path(error.filename), error)))}."
         return f"The folder {printable(str(FileWriteError.of(path.parent.parent, error)))}."
     if is_of_the_disk(error):
         return (

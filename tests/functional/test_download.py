@@ -6,6 +6,7 @@ import asyncio
 import csv
 import errno
 import json
+import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -276,19 +277,29 @@ async def test_an_address_of_no_store_is_no_folder(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("step", "error", "said"),
+    [
+        ("mkdir", errno.ENOSPC, "The folder PATH cannot be written (WHY); free some space on its"),
+        ("mkdir", errno.EACCES, "PATH cannot be written (WHY); use another path."),
+        ("touch", errno.EACCES, "PATH/.datagym/manifest.sqlite3 cannot be written (WHY); use"),
+    ],
+)
 async def test_a_folder_that_cannot_be_made_is_named_with_a_way_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, error: int, said: str
 ) -> None:
-    """Another folder on a full disk would not help."""
+    """Another folder on a full disk would not help; a file in it may be of another user."""
 
-    def full(self: Path, *_: object, **__: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device", str(self))
+    def refuse(self: Path, *_: object, **__: object) -> None:
+        raise OSError(error, os.strerror(error), str(self))
 
     async with world() as here:
-        monkeypatch.setattr(Path, "mkdir", full)
-        said = r"out cannot be written \(No space left on device\); free some space on its disk"
-        with pytest.raises(ConfigurationError, match=said):
+        monkeypatch.setattr(Path, step, refuse)
+        with pytest.raises(ConfigurationError) as caught:
             await here.client.download_dataset(here.dataset_id, tmp_path / "out")
+
+    text = str(caught.value).replace(str(tmp_path / "out"), "PATH")
+    assert text.startswith(said.replace("WHY", os.strerror(error)))
 
 
 async def test_a_file_that_is_not_ours_is_not_replaced(tmp_path: Path) -> None:
