@@ -64,7 +64,7 @@ def preview(
         argument(
             "PROJECT|DATASET|IMAGE",
             "Name or id of a project or dataset, id of a media, or a folder or image on disk. A "
-            "path that exists on disk is used first.",
+            "path on disk is used first, but an id always belongs to the service.",
         ),
     ],
     output: Annotated[
@@ -220,8 +220,8 @@ def gallery(
         str,
         argument(
             "PROJECT|DATASET|FOLDER",
-            "Name or id at the service, or a folder of images. A path that exists on disk is used "
-            "first.",
+            "Name or id at the service, or a folder of images. A path on disk is used first, but "
+            "an id always belongs to the service.",
         ),
     ],
     output: Annotated[
@@ -332,7 +332,7 @@ def stats(
         argument(
             "PROJECT|DATASET|FILE",
             "Name or id at the service, or a file or folder of labels, in any format that `import` "
-            "takes. A path that exists on disk is used first.",
+            "takes. A path on disk is used first, but an id always belongs to the service.",
         ),
     ],
     output: Annotated[

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
+import attrs
+
 from datagym_async._client import DataGymClient
 from datagym_async._runs._text import counted, size
 from datagym_async.cli._command import Invocation, command, group
@@ -125,7 +127,7 @@ def show(
     """Show a dataset and its media, the newest first (all of them with --json)."""
     found = with_client(invocation, lambda client: whole_dataset_of(client, dataset))
     if invocation.output.as_json:
-        invocation.output.document(plain(found))
+        invocation.output.document(plain(attrs.evolve(found, media=tuple(newest(found, 0)[0]))))
     else:
         left_out = show_dataset(invocation.output, found, limit=limit)
         if left_out:

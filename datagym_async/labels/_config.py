@@ -25,6 +25,8 @@ from datagym_async.labels._config_entries import (
     CHOICES,
     CLASSIFICATIONS,
     GEOMETRIES,
+    TYPES,
+    TYPES_IN_WORDS,
     ConfigEntry,
     EntryLike,
     EntryList,
@@ -257,9 +259,8 @@ def _text(what: str, text: str, allowed: re.Pattern[str], words: str) -> Iterato
 def _kind(entry: ConfigEntry) -> Iterator[str]:
     if entry.key.strip() in RESERVED:
         yield f"the key {entry.key!r} is a reserved word of the service; use another one"
-    if entry.type not in (*GEOMETRIES, *CLASSIFICATIONS, EntryType.IMAGE_SEGMENTATION):
-        known = (each for each in EntryType if each not in {EntryType.UNKNOWN, EntryType.RADIO})
-        yield f"its type is unknown; use one of {', '.join(known)}"
+    if entry.type not in TYPES:
+        yield f"its type is unknown; use one of {TYPES_IN_WORDS}"
     if entry.type is EntryType.FREETEXT and entry.max_length is None:
         yield f"a free text needs a maximum length, 1 to {LONGEST_TEXT}"
     if entry.max_length is not None and not 1 <= entry.max_length <= LONGEST_TEXT:

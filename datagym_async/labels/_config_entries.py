@@ -25,6 +25,9 @@ CHOICES = frozenset({EntryType.SELECT, EntryType.CHECKLIST})  # types with optio
 
 CLASSIFICATIONS = CHOICES | {EntryType.FREETEXT}  # types for questions instead of shapes
 
+TYPES = GEOMETRIES | CLASSIFICATIONS | {EntryType.IMAGE_SEGMENTATION}
+TYPES_IN_WORDS = ", ".join(each for each in EntryType if each in TYPES)
+
 
 def _key(given: str) -> str:
     check_is("key", given, str)
@@ -404,8 +407,9 @@ def _entry(value: object, at: str, number: Iterator[int]) -> ConfigEntry:
     key, words, word = needed
     kind = EntryType(word)
     if kind is EntryType.UNKNOWN:
-        known = ", ".join(each for each in EntryType if each is not EntryType.UNKNOWN)
-        raise LabelConfigError(f"{at}.type is {word!r}, which is not a type; use one of {known}")
+        raise LabelConfigError(
+            f"{at}.type is {word!r}, which is not a type; use one of {TYPES_IN_WORDS}"
+        )
     color, shortcut = (
         None if value.get(name) in (None, "") else _word(value[name], f"{at}.{name}")
         for name in ("color", "shortcut")

@@ -114,3 +114,5 @@ def test_a_dataset_is_shown(at_service: Cli, photos: Path) -> None:
     assert "more" not in at_service("datasets", "show", "Photos", "--limit", "0").err
     (listed,) = at_service("datasets", "list", "--json").documents
     assert listed["media_count"] == 4
+    shown = at_service("datasets", "show", "Photos", "--json").document["media"]
+    assert shown == at_service("media", "list", "Photos", "--json").documents  # newest first

@@ -334,6 +334,7 @@ ONE = '[{"entryKey": "a", "entryValue": "A", "type": "point"%s}]'
         (ONE % ', "options": {"a": "x", "a": "y"}', "gives 'a' twice"),
         (ONE % ', "children": [{}]', r"\[0\].children\[0\] has no entryKey"),
         (ONE.replace("point", "circle") % "", "'circle', which is not a type; use one of POINT"),
+        (ONE.replace("point", "circle") % "", "CHECKLIST, FREETEXT$"),
     ],
 )
 def test_a_document_that_is_none(text: str, words: str) -> None:
