@@ -504,7 +504,8 @@ def _in_folder(folder: Path, images: Path | None) -> list[Labelled]:
         beside = (_swapped(folder, labels, images) for images, labels in _IMAGES.items())
         folder = next((each for each in beside if each != folder and each.is_dir()), folder)
     root = folder / "labels" if images and (folder / "labels").is_dir() else _labels_of(folder)
-    tried = dict.fromkeys((root, folder, root.with_name(_DOTA)))
+    within = (folder / each for each in (_DOTA, *_IMAGES.values()))
+    tried = dict.fromkeys((*within, root, folder, root.with_name(_DOTA)))  # names are below these
     places = [each for each in tried if each.is_dir()]
     texts = {file: place for place in reversed(places) for file in files_below(place, {".txt"})}
     by_name = {composed(str(file)): file for file in texts}

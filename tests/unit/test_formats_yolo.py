@@ -1237,6 +1237,16 @@ def test_images_of_dota_without_objects(tmp_path: Path) -> None:
     assert not found.losses
 
 
+@pytest.mark.parametrize("folder", ["labelTxt", "labels"])
+def test_labels_of_missing_images_have_no_folder_of_labels_in_their_names(
+    tmp_path: Path, folder: str
+) -> None:
+    """They are named as if the images were there."""
+    text(tmp_path / folder / "below" / "a.txt", "10 20 110.5 20 110.5 60 10 60 ship 0")
+    (image,), _ = read(open_dataset(tmp_path, "dota"))
+    assert image.name == "below/a"
+
+
 NOTES = {
     "trainval.txt": "0\n1\n",
     "about.txt": "these are labels that we have drawn by hand in 2024\n",
