@@ -290,8 +290,9 @@ class ClientReading(ClientJobs):
         ::
 
             def model(samples, network):
-                boxes = network([sample.data for sample in samples])
-                return [[Annotation("car", Rectangle(*box)) for box in each] for each in boxes]
+                found = network([sample.data for sample in samples])
+                boxes = [[Rectangle.from_corners(*box) for box in each] for each in found]
+                return [[Annotation("car", box) for box in each] for each in boxes]
 
             report = await client.predict(project_id, model, setup=load_network)
 
