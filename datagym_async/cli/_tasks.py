@@ -14,6 +14,7 @@ from datagym_async.cli._options import ProjectArgument, Yes, argument, flag
 from datagym_async.cli._progress import ProblemLines, Step, showing
 from datagym_async.cli._screen import Output, plain
 from datagym_async.cli._signals import run_in_loop
+from datagym_async.exceptions import APIError
 from datagym_async.models import Task
 from datagym_async.models._ids import is_id
 from datagym_async.resources import TaskOutcome, TasksReport
@@ -168,15 +169,18 @@ def _settle(
 
     async def work() -> TasksReport:
         async with client, waiting(invocation, client), showing(output, look):
-            await client.ping()  # or each task would report a refused token, or a dead service
-            if verb == "complete":
-                return await client.tasks.complete_many(task_ids, on_outcome=note)
-            return await client.tasks.skip_many(task_ids, on_outcome=note)
+            settle = {"complete": client.tasks.complete_many, "skip": client.tasks.skip_many}[verb]
+            return await settle(task_ids, on_outcome=note)
 
+    # Or each task would report a dead service.
+    with_client(invocation, lambda asked: asked.ping())
     try:
         report, interrupted = run_in_loop(work()), False
     except (KeyboardInterrupt, asyncio.CancelledError):
         report, interrupted = TasksReport(tuple(outcomes)), True
+    except APIError as error:
+        _say(output, TasksReport(tuple(outcomes)), verb)
+        raise CommandError(sentence_of(error), status=SOME_FAILED) from error
     lines.say_rest()
     status = _say(output, report, verb)
     if interrupted:

@@ -304,8 +304,8 @@ def match(
     """Return images with the ids of their media, found by name.
 
     Names are compared as the service does it, in their encoded form: the case of the letters A to Z
-    is ignored. If no media has a name with folders, its last part is used. An image that has an id
-    keeps it if a media has this id.
+    is ignored. If no media has the whole name, fewer of its folders are tried. An image that has an
+    id keeps it if a media has this id.
 
     Args:
         images: Images as a reader returns them.

@@ -21,6 +21,7 @@ from datagym_async.exceptions import (
     AuthenticationError,
     ConfigurationError,
     NotFoundError,
+    PermissionDeniedError,
 )
 from datagym_async.models import CompleteResult, ProjectId, Task, TaskDetail, TaskId, TaskState
 from datagym_async.models._ids import id_of
@@ -192,9 +193,9 @@ class TasksResource(Resource):
     ) -> TasksReport:
         """Set many tasks to COMPLETED, a few at once, and report what became of each.
 
-        A task that the service refuses does not stop the others. Cancelled, the tasks that were
-        told to `on_outcome` are settled, those in flight may be; to complete a task again does no
-        harm.
+        A task that the service refuses does not stop the others. If the call is cancelled, the
+        tasks that `on_outcome` got are settled, and those in flight may be. Completing a task
+        again does no harm.
 
         Args:
             task_ids: UUIDs of the tasks, or tasks.
@@ -205,7 +206,8 @@ class TasksResource(Resource):
 
         Raises:
             ConfigurationError: `concurrency` is out of its range.
-            AuthenticationError: The token does not count (any more).
+            AuthenticationError: No token reached the service.
+            PermissionDeniedError: The token is not valid, or no longer.
         """
         completer = _Completer(self, last_changed_config)
 
@@ -213,7 +215,7 @@ class TasksResource(Resource):
             result = await completer.complete(task_id)
             return TaskOutcome(task_id, "completed" if result.completed else "config_changed")
 
-        return await _settle_all(task_ids, complete, concurrency, on_outcome)
+        return await _settle_all(self, task_ids, complete, concurrency, on_outcome)
 
     async def skip_many(
         self,
@@ -228,7 +230,7 @@ class TasksResource(Resource):
             await self.skip(task_id)
             return TaskOutcome(task_id, "skipped")
 
-        return await _settle_all(task_ids, skip, concurrency, on_outcome)
+        return await _settle_all(self, task_ids, skip, concurrency, on_outcome)
 
 
 @attrs.define
@@ -265,6 +267,7 @@ class _Completer:
 
 
 async def _settle_all(
+    tasks: TasksResource,
     task_ids: Iterable[TaskId] | AsyncIterable[TaskId],
     work: Callable[[str], Awaitable[TaskOutcome]],
     concurrency: int,
@@ -279,6 +282,8 @@ async def _settle_all(
         except AuthenticationError:  # all other tasks would fail as well
             raise
         except APIError as error:
+            if isinstance(error, PermissionDeniedError):  # of the token, or of this task alone
+                await tasks._do(routes.check_token())
             outcome = TaskOutcome(task_id, "failed", error)
         outcomes.append(outcome)
         if on_outcome is not None:

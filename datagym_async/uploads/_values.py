@@ -404,7 +404,7 @@ class UploadReport(BulkReport):
         stopped_by: The limit that ended the run early (``"max_files: 100 were sent"``), or empty.
             Such a run is not `complete`, but this is not an error.
         datasets: What was done in each dataset of the job, the first one first.
-        verified: Uploaded images that were downloaded and compared (``UploadConfig.verify``).
+        verified: Images that were downloaded and compared (``UploadConfig.verify``).
         mismatched: Those of them that differ, or could not be compared.
         mismatches: Which ones, at most ``UploadConfig.max_problems``.
         advice: What limited the run and what would help, in one sentence; empty until its end.

@@ -12,7 +12,7 @@ import pytest
 from datagym_async import DataGymClient
 from datagym_async.labels import Annotation, Segmentation
 from datagym_async.server import SeedDataset, SeedMedia, SeedProject
-from datagym_async.testing import Hang, Status
+from datagym_async.testing import Hang, RefuseToken, Status
 from tests.helpers.photos import jpeg
 from tests.helpers.sentinel import TOKEN
 from tests.helpers.terminal import Terminal, clean_environment
@@ -107,6 +107,18 @@ def test_a_refused_token_is_no_matter_of_tasks(
     ran = at_service("tasks", "skip", "one", "two")
     assert (ran.status, ran.out, ran.err.count("\n")) == (2, "", 1)
     assert "--token-file" in ran.err
+
+
+def test_a_token_that_is_revoked_in_mid_run_ends_it(
+    at_service: Cli, project: SeededProject, faults: FaultPlan
+) -> None:
+    """It is no matter of tasks either: one sentence, what was done, and the status of a job."""
+    faults.add(RefuseToken(), path="/skipTask$")
+    faults.add(RefuseToken(), method="HEAD", when=lambda _: faults.count("PUT", "/skipTask$") > 0)
+    ran = at_service("tasks", "skip", *project.task_ids.values(), "--json")
+    assert (ran.status, ran.document) == (1, {"skipped": 0, "problems": []})
+    assert "refused the token" in ran.err
+    assert ran.err.count("Error: ") == 1
 
 
 def test_of_many_problems_the_first_are_told(at_service: Cli, project: SeededProject) -> None:

@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from datagym_async import AuthenticationError, ConfigurationError
+from datagym_async import AuthenticationError, ConfigurationError, PermissionDeniedError
 from datagym_async.models import TaskState
 from datagym_async.resources import TasksResource
 from datagym_async.server import SeedMedia
-from datagym_async.testing import CommitThenDrop, Delay, Status
+from datagym_async.testing import CommitThenDrop, Delay, RefuseToken
 from tests.helpers.examples import example
 from tests.helpers.fake_session import FakeSession, answer
 from tests.helpers.photos import jpeg
 from tests.helpers.world import World, world
 
 if TYPE_CHECKING:
+    from datagym_async import APIError
     from datagym_async.resources import TaskOutcome
     from datagym_async.server import TaskState as SeedState
 
@@ -167,12 +168,22 @@ async def test_tasks_are_skipped_from_a_stream(here: World) -> None:
     assert (await states_of(here)).count("SKIPPED") == 4
 
 
-async def test_a_bad_token_ends_it_all(here: World) -> None:
+@pytest.mark.parametrize(
+    ("status", "error"), [(401, AuthenticationError), (403, PermissionDeniedError)]
+)
+async def test_a_bad_token_ends_it_all(here: World, status: int, error: type[APIError]) -> None:
     """What would be the same with every task is raised, on its own."""
-    here.plan.add(Status.of_json(401, {"key": "ex_unauthorized"}), path="/skipTask$")
-    with pytest.raises(AuthenticationError):
+    here.plan.add(RefuseToken(status))
+    with pytest.raises(error):
         await here.client.tasks.skip_many(ids_of(here), concurrency=2)
     assert here.plan.count("PUT") <= 4
+
+
+async def test_a_task_of_another_organisation_fails_alone(here: World) -> None:
+    """The service answers as for a bad token, so it is asked whether it is that."""
+    here.plan.add(RefuseToken(), path="/skipTask$", nth=1)
+    report = await here.client.tasks.skip_many(ids_of(here), concurrency=1)
+    assert [each.verdict for each in report.outcomes] == ["failed"] + ["skipped"] * 5
 
 
 @pytest.mark.looptime
