@@ -117,10 +117,10 @@ class LabelConfigsResource(Resource):
 
         With `replace` it takes the place of the present one, **which deletes every label of the
         project**; nothing is sent if nothing differs. Before, the present configuration and the
-        labels are saved to a new folder in `backup`. Whatever goes wrong then, a cancellation
-        included, the project is left with the old or the new configuration as long as the service
-        can be asked at all. A client runs one upload at a time; see to it that no other
-        client does one, since configurations stored at once are stored twice (observed).
+        labels are saved to a new folder in `backup`. If anything goes wrong then, also a
+        cancellation, the project has the old or the new configuration, unless the service cannot
+        be reached. A client runs one upload at a time. No other client may run one, because
+        configurations that are stored at the same time are there twice (observed).
 
         Args:
             entries: A `LabelConfig`, what the service shows of one, entries, or root entries as

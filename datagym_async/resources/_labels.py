@@ -245,10 +245,10 @@ class LabelsResource(Resource):
                 tasks as exported. An iterable is asked in the event loop, an async one awaited.
             keep_data: True to append to the labels of each media: importing twice doubles them, and
                 a batch whose answer is lost is not sent again, but ``unknown``. False to replace
-                all labels of each media, those too that cannot be imported.
+                all labels of each media, also those that cannot be imported.
             config: What the labels are checked against: a configuration, ``"read"`` for that of the
-                project (it is read from one of its tasks), or None for the rules of the format
-                alone.
+                project (it is read from one of its tasks), or None for only the rules of the
+                format.
             check: False to send labels as they are. Only predictions that name no media, or a media
                 a second time where labels are replaced, are then held back.
             partial: True to leave out the parts that cannot be imported and send the rest; the
@@ -260,20 +260,20 @@ class LabelsResource(Resource):
             dry_run: True to send nothing and only say what would be done: what can be imported is
                 ``checked``. Whether the project has a task for each media is not looked at, unless
                 they are found by name.
-            sizes: Whether the width and height that a value has are compared with those of its
-                media: labels of an image of another size are held back. The service tells them in
-                the details of tasks alone: a listing of the tasks, and a request for each image of
-                which a size is said (or, with `clip`, for each), 8 at once. That has the service
-                create the empty answers of a task that nobody has opened.
+            sizes: Whether the width and height of a value are compared with those of its media:
+                labels of an image of another size are held back. The service has sizes only in the
+                details of tasks, so this takes a listing of the tasks and one request for each
+                image with a size (with `clip`, for each image), 8 at once. The service then
+                creates empty answers in tasks that nobody has opened.
             rescale: True to scale labels whose image has another size of exactly the same ratio.
-            clip: True to cut shapes off at the edges of their image, and to leave out those of
-                which nothing is within it. Else what reaches beyond the right or lower edge is
-                stored and warned of; what reaches beyond the left or upper edge, which the service
-                refuses, is left out.
+            clip: True to cut shapes off at the edges of their image, and to leave out those that
+                are entirely outside. Otherwise a shape beyond the right or lower edge is stored,
+                with a warning. One beyond the left or upper edge, which the service refuses, is
+                left out.
             batch_size: Predictions in one request, 1 to 500; more than 50 take longer each.
 
         Returns:
-            One result a prediction, in their order.
+            One result for each prediction, in their order.
 
         Raises:
             ConfigurationError: `batch_size` is out of range, `predictions` is no collection, or the

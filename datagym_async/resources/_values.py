@@ -226,10 +226,10 @@ class ValuesResource(Resource):
         """Add annotations to a task, and answer the questions about its image.
 
         This writes what an import cannot: segmentations with holes, and several answers below one
-        answer. It takes several requests for each annotation, one after the other. An annotation is
-        written as a whole, or what was created of it is deleted again, also where the call is
-        cancelled, which can take some seconds for that. Answers take the place of earlier ones,
-        annotations are added to those that are there: to write twice is to draw twice.
+        answer. It takes several requests for each annotation, one after the other. If an annotation
+        fails, what was created of it is deleted again. So it is if the call is cancelled, which may
+        take some seconds. Answers replace earlier ones. Annotations are added: if you write twice,
+        they are there twice.
 
         Args:
             task_id: UUID of the task, in any state; its state stays.
