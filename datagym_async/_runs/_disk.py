@@ -19,6 +19,7 @@ import hashlib
 import os
 import re
 import sqlite3
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -193,7 +194,9 @@ class JournalLock:
     def release(self, *, delete: bool = False) -> None:
         """Release it, and with `delete` its file too, if there is no journal any more."""
         if delete and not self._file.closed:
-            with contextlib.suppress(OSError):  # Windows keeps what is open
+            if sys.platform == "win32":  # which deletes nothing that is open, also to others
+                self._file.close()
+            with contextlib.suppress(OSError):
                 self._path.unlink()
         self._file.close()
 
@@ -320,23 +323,34 @@ class Database:
                     connection.execute("ROLLBACK")
                 raise
 
-    def close(self) -> None:
-        """Close it as a plain file, sealed if that works, and release its lock; may be repeated."""
+    def close(self, *, delete: bool = False) -> None:
+        """Close it as a plain file, sealed if that works, and release its lock; may be repeated.
+
+        Or `delete` it, which Windows allows only once it is closed.
+        """
         with self._using:
             connection, self._connection = self._connection, None
-            is_plain = False
+            is_plain, delete = False, delete and connection is not None
             try:
                 if connection is not None:
                     with contextlib.closing(connection), contextlib.suppress(sqlite3.Error):
                         statement = "PRAGMA main.journal_mode = DELETE"
                         is_plain = connection.execute(statement).fetchone() == ("delete",)
-                # Not on a full disk: the WAL stays, and is read.
-                if is_plain and self.path is not None and self._lock is not None:
+                if self.path is not None and self._lock is not None:
                     with contextlib.suppress(OSError):
-                        self._lock.write(_seal_of(self.path))
+                        if delete:
+                            remove(self.path)
+                        elif is_plain:  # not on a full disk: the WAL stays, and is read
+                            self._lock.write(_seal_of(self.path))
             finally:
                 if self._lock is not None:
-                    self._lock.release()
+                    self._lock.release(delete=delete)
+
+
+def remove(path: Path) -> None:
+    """Delete a database that is not open, with what SQLite keeps beside it."""
+    for side in ("", *SIDES):
+        path.with_name(path.name + side).unlink(missing_ok=True)
 
 
 class DamagedError(sqlite3.DatabaseError):
@@ -377,9 +391,9 @@ def opened_database(
         if connection is not None:
             connection.close()
         if lock is not None:
-            for side in ("", *SIDES) if is_new else ():  # half of a database is no job
+            if is_new:  # half of a database is no job
                 with contextlib.suppress(OSError):
-                    path.with_name(path.name + side).unlink(missing_ok=True)
+                    remove(path)
             # Nothing is left beside a foreign file.
             lock.release(delete=is_new or (connection is None and not sealed))
         cause: BaseException = error

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 ON_WINDOWS = """
-import asyncio, concurrent.futures.process, fcntl, importlib, multiprocessing.popen_spawn_posix, os
-import pkgutil, select, shutil, signal, sysconfig, sys, threading, types
+import asyncio, concurrent.futures.process, errno, fcntl, importlib
+import multiprocessing.popen_spawn_posix, os, pkgutil, select, shutil, signal, sysconfig, sys
+import threading, types
 from pathlib import Path
 
 # The standard library and what we stand on were made for this system: they stay as they are.
@@ -24,6 +25,21 @@ def locking(descriptor, mode, count):
 
 def unknown(*_):
     raise NotImplementedError
+
+def is_open(path):
+    links = [f"/proc/self/fd/{each}" for each in os.listdir("/proc/self/fd")]
+    return any(os.path.exists(each) and os.path.samefile(each, path) for each in links)
+
+def refusing(function):
+    def refuse(*paths, **options):
+        if any(os.path.isfile(path) and is_open(path) for path in paths):
+            raise PermissionError(errno.EACCES, "another process uses it", str(paths[0]))
+        return function(*paths, **options)
+    return refuse
+
+if os.path.isdir("/proc/self/fd"):
+    for name in ("unlink", "remove", "rename", "replace"):
+        setattr(os, name, refusing(getattr(os, name)))
 
 sys.modules["msvcrt"] = msvcrt = types.ModuleType("msvcrt")
 msvcrt.locking, msvcrt.LK_NBLCK = locking, 2
@@ -51,14 +67,15 @@ for module in pkgutil.walk_packages(datagym_async.__path__, "datagym_async."):
 
 from datagym_async.__main__ import main
 from datagym_async.server import Server
+from datagym_async.testing import FaultPlan, Status
 
 async def serve():
-    async with Server(home / "service") as server:
+    async with Server(home / "service", middlewares=[faults.middleware]) as server:
         os.environ |= {"DATAGYM_BASE_URL": server.base_url, "DATAGYM_TOKEN": server.token}
         started.set()
         await asyncio.Event().wait()
 
-home, started = Path(sys.argv[1]), threading.Event()
+home, started, faults = Path(sys.argv[1]), threading.Event(), FaultPlan()
 (home / "photos").mkdir()
 for index in range(5):
     PIL.Image.new("RGB", (20, 20), (index, 0, 0)).save(home / "photos" / f"é{index}.png")
@@ -68,7 +85,10 @@ threading.Thread(target=asyncio.run, args=(serve(),), daemon=True).start()
 started.wait(30)
 upload = ["upload", str(home / "photos"), "-d", "Photos", "--create"]
 print([main(upload), main(upload), main(["download", "-d", "Photos", str(home / "out")])])
+faults.add(Status(400), method="GET", path=r"/dataset/[^/]+$")
+print(main(["upload", str(home / "photos"), "-d", "New", "--create"]))
 print(main(["jobs", "list"]))
+print(*(path.name for path in (home / "datagym-async").iterdir()))
 """
 
 
@@ -94,4 +114,5 @@ def test_the_package_loads_and_works_without_what_windows_lacks(tmp_path: Path) 
     assert all(
         (downloaded / path.name).read_bytes() == path.read_bytes() for path in photos.iterdir()
     )
-    assert (tmp_path / "datagym-async").is_dir()
+    journal, lock = sorted(ran.stdout.splitlines()[-1].split(), key=len)  # of the first job alone
+    assert lock == f"{journal}.lock"

@@ -27,7 +27,6 @@ from datagym_async._files import from_home, private_folder, regular_only
 from datagym_async._json import check_depth
 from datagym_async._printable import printable
 from datagym_async._runs._disk import (
-    SIDES,
     DamagedError,
     Database,
     JournalLock,
@@ -37,9 +36,9 @@ from datagym_async._runs._disk import (
     given_path,
     is_locked,
     is_of_the_disk,
-    lock_path,
     opened_database,
     remedy,
+    remove,
     state_folder,
 )
 from datagym_async._runs._stores import shown_options
@@ -268,14 +267,6 @@ def is_journal(path: Path) -> bool:
         head = file.read(100)
     mark = sql.APPLICATION_ID.to_bytes(4, "big")
     return not head or (head[:16] == _MAGIC and head[68:72] == mark)
-
-
-def remove(path: Path, *, lock: bool = False) -> None:
-    """Delete a journal with the other files of SQLite; its lock is deleted or stays."""
-    for each in (path, *(path.with_name(path.name + side) for side in SIDES)):
-        each.unlink(missing_ok=True)
-    if lock:
-        lock_path(path).unlink(missing_ok=True)
 
 
 def unusable(path: Path, error: Exception) -> str:

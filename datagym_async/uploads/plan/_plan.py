@@ -137,11 +137,9 @@ class Plan:
                     if not complete:  # items that were not begun are planned again
                         database.executemany(sql.LOSE, ((seq,) for seq in doubtful))
                         database.execute(sql.GIVE_BACK)
-                if not (complete or self._added) and self._database.path is not None:
-                    with contextlib.suppress(OSError):  # of a run that found no dataset, say
-                        journal_file.remove(self._database.path, lock=True)
         finally:
-            self._database.close()
+            # A journal without items is of a run that found no dataset, say.
+            self._database.close(delete=not (complete or self._added))
             self._in_memory.clear()
 
     def using(self) -> AbstractContextManager[sqlite3.Connection]:
