@@ -34,6 +34,7 @@ from datagym_async.exports._bitmaps import (
 from datagym_async.exports._tasks import TaskSource
 from datagym_async.formats import LossReport, WrittenFormat, classes_from, write
 from datagym_async.labels import LabelConfig, LabeledTask, to_payload
+from datagym_async.labels._payload import OF_DOWNLOADS
 from datagym_async.models import Project
 from datagym_async.resources._base import in_batches
 
@@ -125,7 +126,7 @@ class _Texts:
 
     def write(self, joined: Sequence[Labelled]) -> None:
         for task, file in joined:
-            value = {"file": file or None, **to_payload(task)}
+            value = {OF_DOWNLOADS: file or None, **to_payload(task)}
             line = json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace")
             if "jsonl" in self.parts:
                 self.parts["jsonl"].write([line, b"\n"])

@@ -34,6 +34,7 @@ from datagym_async.labels._payload import (
     ID,
     LABELS,
     MEMBERS,
+    OF_DOWNLOADS,
     OLD_NAMES,
     VIDEO_MEMBERS,
     to_prediction,
@@ -173,7 +174,7 @@ def _findings(
     for name in prediction:
         if name in VIDEO_MEMBERS and prediction[name] is not None:
             yield Finding((name,), "it is of a video, whose labels cannot be imported")
-        elif name not in MEMBERS | {"keepData", "label_classes"}:
+        elif name not in MEMBERS | {"keepData", "label_classes", OF_DOWNLOADS}:
             yield warning((name,), "the service ignores it")
     flag = prediction.get("keepData", keep_data)
     if "keepData" in prediction and not isinstance(flag, bool):

@@ -108,6 +108,8 @@ _NAMES = {*OLD_NAMES, *OLD_NAMES.values()}
 MEMBERS: Final = frozenset(
     {*_NAMES, _STATUS, GLOBALS, LABELS, "labeler", "segmentations", *VIDEO_MEMBERS}
 )
+OF_DOWNLOADS: Final = "file"
+"""The member that a download adds: where the image is in its folder."""
 _TASK_ID: Final = re.compile(r"/export(?:/bitmap|VideoTask)/([^/?#]+)")
 
 

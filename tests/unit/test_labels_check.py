@@ -169,10 +169,10 @@ def test_flags_contradict() -> None:
 
 
 def test_members_that_are_ignored() -> None:
-    """Those of exports pass in silence, others with a warning."""
+    """Those of exports and downloads pass in silence, others with a warning."""
     known = item(external_media_ID="a.jpg", labeler=None, status="completed", segmentations=[])
     of_a_video = {"task_export_url": None, "video_duration": None}
-    known |= of_a_video | {"label_classes": [], "keepData": True}
+    known |= of_a_video | {"label_classes": [], "keepData": True, "file": "a.jpg"}
     assert check_prediction(known, ENTRIES, keep_data=True) == ()
     assert check_prediction(LabeledTask(media_id="M", state=TaskState.COMPLETED)) == ()
     assert warnings(item(score=0.9)) == ["score: the service ignores it"]
