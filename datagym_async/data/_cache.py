@@ -51,7 +51,7 @@ class DiskCache:
                 header, data = file.read(_HEADER), file.read()
             if header != _header(data):
                 _log.warning("a damaged file in the cache is downloaded again: media %s", media_id)
-                path.unlink(missing_ok=True)
+                path.unlink()
                 return None
             with contextlib.suppress(OSError):  # a read-only folder is useful, too
                 os.utime(path)
