@@ -173,7 +173,11 @@ class DatasetLoader(NotCopied, Generic[T_co]):
         return self._position.epoch
 
     async def set_epoch(self, epoch: int) -> None:
-        """Go to the beginning of an epoch, by its number from 0; stops what is running."""
+        """Go to the beginning of an epoch, by its number from 0; stops what is running.
+
+        Raises:
+            ConfigurationError: It is not a whole number from 0 on.
+        """
         await self.aclose()
         self._position.go_to(epoch)
 

@@ -23,6 +23,7 @@ from typing import TypeAlias
 
 import attrs
 
+from datagym_async._checks import SEVERAL, is_whole, shown
 from datagym_async.data._config import Even, LoaderConfig
 from datagym_async.data._listing import Listing
 from datagym_async.exceptions import ConfigurationError
@@ -236,12 +237,12 @@ class LoaderState:
     @classmethod
     def of(cls, state: State) -> LoaderState:
         """Read the result of `as_dict`; anything else raises a `ConfigurationError`."""
-        members = dict(state)
-        if members.pop("version", None) == VERSION:
-            try:
+        try:
+            members = dict(state)
+            if members.pop("version", None) == VERSION:
                 return cls(**members)  # type: ignore[arg-type]  # checked by the validators
-            except (TypeError, ValueError):
-                pass
+        except (TypeError, ValueError):
+            pass
         raise ConfigurationError(
             "The state is not from a loader of this version; pass what state_dict() returned"
         )
@@ -258,6 +259,8 @@ class LoaderState:
 
 
 def states_in(given: State | Sequence[State]) -> list[LoaderState]:
+    if not SEVERAL.fits(given):
+        given = {}  # which is no state either
     states = [LoaderState.of(each) for each in ([given] if isinstance(given, Mapping) else given)]
     if not states:
         raise ConfigurationError("The list of states is empty; pass what state_dict() returned")
@@ -353,7 +356,7 @@ class Position:
             self._progress.mark(number)
 
     def go_to(self, epoch: int) -> None:
-        self.epoch, self._progress, self._loaded = int(epoch), None, None
+        self.epoch, self._progress, self._loaded = to_epoch(epoch), None, None
 
     def state(self, listing: Listing | Known | None) -> LoaderState:
         """Return the state; without a listing it is the one given at the beginning."""
@@ -399,6 +402,12 @@ class Position:
 
     def _whole(self, media: int) -> Progress:
         return Progress(Rest(media), self._shard, self._shards, even=self._even)
+
+
+def to_epoch(value: int) -> int:
+    if not is_whole(value, 0):
+        raise ConfigurationError(f"epoch is {shown(value)}; it must be a whole number, 0 or more")
+    return int(value)  # one of numpy is not JSON
 
 
 def rounds(left: Sequence[int], values: int) -> list[int]:

@@ -28,7 +28,15 @@ import attrs
 
 from datagym_async.data._config import LoaderConfig
 from datagym_async.data._loader import DatasetLoader
-from datagym_async.data._order import Known, LoaderState, Position, State, rounds, states_in
+from datagym_async.data._order import (
+    Known,
+    LoaderState,
+    Position,
+    State,
+    rounds,
+    states_in,
+    to_epoch,
+)
 from datagym_async.data._samples import Sample
 from datagym_async.exceptions import ConfigurationError
 from datagym_async.models import DatasetId, ProjectId
@@ -287,8 +295,11 @@ class LoaderDataset(IterableDataset[object]):
         """Set the epoch of the next iteration of all workers, by its number from 0.
 
         It begins at a loaded state if that is of this epoch, else at its beginning.
+
+        Raises:
+            ConfigurationError: It is not a whole number from 0 on.
         """
-        board = self._board
+        board, epoch = self._board, to_epoch(epoch)
         has_begun = self._is_used or board.workers
         if self._start is not None and (has_begun or _epoch_of(self._start) != epoch):
             self._start = None
@@ -303,6 +314,7 @@ class LoaderDataset(IterableDataset[object]):
             raise ConfigurationError(
                 f"num_workers is {self._num_workers}, and the DataLoader has {have}; pass the same"
             )
+        self._sync()  # what was loaded is not used yet
         self._is_used = True
         if info is None:
             return

@@ -538,11 +538,23 @@ async def test_states_that_do_not_say_what_is_left_are_refused(full: World) -> N
     assert len([sample async for sample in other]) == len(await full.media()) - 3
 
 
-@pytest.mark.parametrize("state", [{}, {"version": 1}, {"version": 2, "epoch": 0}, []])
+@pytest.mark.parametrize(
+    "state", [{}, {"version": 1}, {"version": 2, "epoch": 0}, [], [None], None, 7, "state"]
+)
 async def test_what_is_no_state_is_refused(full: World, state: dict[str, object]) -> None:
     """What no loader has written is refused in a sentence."""
     with pytest.raises(ConfigurationError, match="pass what state_dict"):
         await full.client.loader(full.dataset_id).load_state_dict(state)
+
+
+@pytest.mark.parametrize("epoch", [-1, 1.5, True, None, "1"])
+async def test_what_is_no_epoch_is_refused(full: World, epoch: int) -> None:
+    """A state could not hold it, and the loader stays where it is."""
+    loader = full.client.loader(full.dataset_id)
+    await loader.set_epoch(3)
+    with pytest.raises(ConfigurationError, match=r"^epoch is .*; it must be a whole number, 0 or "):
+        await loader.set_epoch(epoch)
+    assert loader.state_dict()["epoch"] == loader.epoch == 3
 
 
 @pytest.mark.parametrize(
@@ -553,6 +565,7 @@ async def test_what_is_no_state_is_refused(full: World, state: dict[str, object]
         {"passed": 24},
         {"base": 24},
         {"ahead": "f" * 9},
+        {"done": "f" * 9},
         {"media": 1 << 99},
     ],
 )

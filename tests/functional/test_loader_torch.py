@@ -11,6 +11,7 @@ import threading
 import types
 from collections.abc import Iterable, Iterator
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar, cast
 
 import attrs
@@ -125,9 +126,9 @@ def given(torch: Standing, workers: list[LoaderDataset]) -> list[object]:
 
 
 def left_after(dataset: LoaderDataset, count: int) -> list[object]:
-    """Iterate, and leave after so many values."""
+    """Iterate, and leave after so many values at most."""
     iteration = iter(dataset)
-    values = [next(iteration) for _ in range(count)]
+    values = [*islice(iteration, count)]
     cast("types.GeneratorType[object, None, None]", iteration).close()
     return values
 
@@ -176,7 +177,7 @@ def test_an_iteration_that_is_left_ends_its_thread(
 
 
 def test_workers_go_on_where_others_stood(service: tuple[str, str], torch: Standing) -> None:
-    """States that three workers had are gone on from by two, exactly."""
+    """States that three workers had are gone on from by two, then by four, exactly."""
     seen, states = [], []
     for worker in range(3):
         torch.worker = Worker(worker, 3)
@@ -187,11 +188,14 @@ def test_workers_go_on_where_others_stood(service: tuple[str, str], torch: Stand
         states.append(dataset.state_dict())
         cast("types.GeneratorType[object, None, None]", iteration).close()
         assert dataset.state_dict() == states[-1]
-    for worker in range(2):
-        torch.worker = Worker(worker, 2)
-        dataset = dataset_of(service, LoaderConfig(shuffle=1))
-        dataset.load_state_dict(states)
-        seen += dataset
+    for workers, most in ((2, 5), (4, COUNT)):  # of two, one ends the epoch and one is left
+        before, states = states, []
+        for worker in range(workers):
+            torch.worker = Worker(worker, workers)
+            dataset = dataset_of(service, LoaderConfig(shuffle=1))
+            dataset.load_state_dict(before)
+            seen += dataset if worker == 0 else left_after(dataset, most)
+            states.append(dataset.state_dict())
 
     assert sorted(cast("list[int]", seen)) == list(range(COUNT))
 
@@ -373,6 +377,8 @@ def test_states_that_would_not_be_true_are_errors(
         late.load_state_dict({**late.state_dict(), "epoch": 2})
     with pytest.raises(ConfigurationError, match="list of states is empty"):
         late.load_state_dict([])
+    with pytest.raises(ConfigurationError, match="epoch is -1"):
+        late.set_epoch(-1)
 
 
 def test_a_state_of_an_epoch_that_has_ended_begins_the_next(
@@ -418,7 +424,9 @@ def test_a_worker_resumes_a_state_of_its_epoch(
     assert sorted([*seen, *given(torch, [worker])]) == list(range(COUNT))  # type: ignore[type-var]  # numbers
 
 
-@pytest.mark.parametrize("begins", ["nowhere", "here", "in a worker", "in the same worker"])
+@pytest.mark.parametrize(
+    "begins", ["nowhere", "nowhere yet", "here", "in a worker", "in the same worker"]
+)
 @pytest.mark.parametrize("epoch", [0, 1])
 def test_a_loaded_state_is_used_once_and_for_its_epoch(
     service: tuple[str, str], torch: Standing, epoch: int, begins: str
@@ -431,11 +439,11 @@ def test_a_loaded_state_is_used_once_and_for_its_epoch(
     worker = forked(dataset)
     if begins == "here":
         left_after(dataset, 1)
-    elif begins != "nowhere":
+    elif not begins.startswith("nowhere"):
         assert len(given(torch, [worker])) == COUNT - 5
     dataset.set_epoch(epoch)
-    worker = worker if begins == "in the same worker" else forked(dataset)
-    resumes = begins == "nowhere" and epoch == 0
+    worker = worker if begins in {"in the same worker", "nowhere yet"} else forked(dataset)
+    resumes = begins.startswith("nowhere") and epoch == 0
 
     assert len(given(torch, [worker])) == (COUNT - 5 if resumes else COUNT)
 
