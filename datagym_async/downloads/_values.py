@@ -153,10 +153,10 @@ class DownloadConfig(Stops):
     max_problems: int = attrs.field(default=10_000, validator=within(0, 10_000_000))
 
     def __attrs_post_init__(self) -> None:
-        parts_of(self.split, self.group)
+        parts_of(self.split, self.group)  # without a split there is no group
         converted = set(self.labels) - {"json", "jsonl"}
         idle = set() if "voc" in converted else {"zero_based"}
-        idle |= set() if converted else {"exact", "classes", "clip", "split", "group"}
+        idle |= set() if converted else {"exact", "classes", "clip", "split"}
         for field in attrs.fields(DownloadConfig):
             if field.name in idle and getattr(self, field.name) != field.default:
                 needed = '"voc"' if field.name == "zero_based" else "... other than json and jsonl"
