@@ -29,7 +29,7 @@ from datagym_async import (
 )
 from datagym_async.exceptions import FileWriteError
 from datagym_async.server import SeedDataset, SeedMedia, SeedProject, SeedVideo
-from datagym_async.testing import ServiceError
+from datagym_async.testing import Hang, ServiceError
 from tests.helpers.photos import jpeg, png
 from tests.helpers.world import world
 
@@ -425,6 +425,19 @@ async def test_results_come_one_by_one(tmp_path: Path) -> None:
     assert (progress.phase, progress.items_done, progress.items_total) == ("done", 20, 20)
 
 
+async def test_a_media_that_is_waited_for_is_in_flight(tmp_path: Path) -> None:
+    """The progress says so while the others are done, and then that the run has stopped."""
+    async with world(*photos(["a.jpg", "b.jpg"])) as here:
+        here.plan.add(Hang(), path=(await here.media())[0].id)
+        config = DownloadConfig(concurrency=2)
+        async with here.client.downloader(here.dataset_id, tmp_path, config=config) as run:
+            await anext(run)
+            during = run.progress
+
+    assert (during.phase, during.in_flight, during.items_done) == ("fetching", 1, 1)
+    assert (run.progress.phase, run.progress.in_flight) == ("stopped", 0)
+
+
 @pytest.mark.parametrize(
     ("config", "word"),
     [
@@ -462,19 +475,24 @@ async def test_stopping_ends_what_is_in_flight(tmp_path: Path) -> None:
 
 
 async def test_the_reports_of_a_run(tmp_path: Path) -> None:
-    """JSON holds counts and problems, CSV the failed media."""
-    async with world(*photos(["a.jpg", "b.jpg"])) as here:
-        media = {each.name: each.id for each in await here.media()}
-        here.plan.add(GONE, path=media["b.jpg"])
+    """JSON holds counts and problems, CSV the failed media, both up to `max_problems`."""
+    async with world(*photos(["a.jpg", "b.jpg", "c.jpg"])) as here:
+        for media in (await here.media())[1:]:
+            here.plan.add(GONE, path=media.id)
+        config = DownloadConfig(max_problems=1)
 
-        report = await here.client.download_dataset(here.dataset_id, tmp_path / "out")
+        report = await here.client.download_dataset(
+            here.dataset_id, tmp_path / "out", config=config
+        )
 
     text = json.loads(await asyncio.to_thread(report.to_json, tmp_path / "report.json"))
-    assert (text["downloaded"], text["failed"], text["planned"]) == (1, 1, 2)
+    assert (text["downloaded"], text["failed"], text["planned"]) == (1, 2, 3)
+    assert (len(text["problems"]), text["problems_omitted"]) == (1, 1)
+    assert report.items_per_second * report.seconds == pytest.approx(1)
     assert text["problems"][0]["key"] == "ex_notfound"
     assert json.loads((tmp_path / "report.json").read_text()) == text
     assert report.to_csv().count("\n") == 2
-    assert "1 downloaded, 1 failed" in report.summary()
+    assert "1 downloaded, 2 failed" in report.summary()
     assert not report.ok
 
 

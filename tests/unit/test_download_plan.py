@@ -51,6 +51,7 @@ def test_the_oldest_has_the_name_and_the_others_are_numbered(tmp_path: Path, por
         tmp_path,
         [media(4, "a (2).jpg"), media(3, "A.JPG"), media(1, "a.jpg")],
         [media(5, "a.jpg"), media(2, "b.jpg")],
+        [media(8, "c.jpg"), media(7, "c.jpg"), media(6, "C (2).jpg")],
         portion=portion,
     )
 
@@ -60,6 +61,9 @@ def test_the_oldest_has_the_name_and_the_others_are_numbered(tmp_path: Path, por
         3: "A (2).JPG",
         4: "a (2) (2).jpg",
         5: "a (3).jpg",
+        6: "C (2).jpg",
+        7: "c.jpg",
+        8: "c (3).jpg",
     }
 
 
