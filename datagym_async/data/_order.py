@@ -356,7 +356,7 @@ class Position:
             self._progress.mark(number)
 
     def go_to(self, epoch: int) -> None:
-        self.epoch, self._progress, self._loaded = to_epoch(epoch), None, None
+        self.epoch, self._progress, self._loaded = to_number("epoch", epoch), None, None
 
     def state(self, listing: Listing | Known | None) -> LoaderState:
         """Return the state; without a listing it is the one given at the beginning."""
@@ -404,9 +404,9 @@ class Position:
         return Progress(Rest(media), self._shard, self._shards, even=self._even)
 
 
-def to_epoch(value: int) -> int:
+def to_number(what: str, value: int) -> int:
     if not is_whole(value, 0):
-        raise ConfigurationError(f"epoch is {shown(value)}; it must be a whole number, 0 or more")
+        raise ConfigurationError(f"{what} is {shown(value)}; it must be a whole number, 0 or more")
     return int(value)  # one of numpy is not JSON
 
 

@@ -35,7 +35,7 @@ from datagym_async.data._order import (
     State,
     rounds,
     states_in,
-    to_epoch,
+    to_number,
 )
 from datagym_async.data._samples import Sample
 from datagym_async.exceptions import ConfigurationError
@@ -244,9 +244,11 @@ class LoaderDataset(IterableDataset[object]):
             batches: Batches received in this epoch, or since it was resumed.
 
         Raises:
-            ConfigurationError: It is not known: there are workers, and the dataset does not make
-                the batches, yields them without order, or skips samples that cannot be loaded.
+            ConfigurationError: `batches` is not a whole number from 0 on. Or it is not known: there
+                are workers, and the dataset does not make the batches, yields them without order,
+                or skips samples that cannot be loaded.
         """
+        batches = to_number("batches", batches)
         config, workers = self._config, self._board.workers
         if not workers:
             if self._start is None or self._is_used:
@@ -299,7 +301,7 @@ class LoaderDataset(IterableDataset[object]):
         Raises:
             ConfigurationError: It is not a whole number from 0 on.
         """
-        board, epoch = self._board, to_epoch(epoch)
+        board, epoch = self._board, to_number("epoch", epoch)
         has_begun = self._is_used or board.workers
         if self._start is not None and (has_begun or _epoch_of(self._start) != epoch):
             self._start = None

@@ -261,6 +261,8 @@ def test_a_resume_is_of_one_epoch(
     assert [indexes(epoch) for epoch in epochs[1:]] == [list(range(COUNT))] * 2
     with pytest.raises(ConfigurationError, match="count one epoch"):
         first.states_after(10)
+    with pytest.raises(ConfigurationError, match="batches is -1; it must be a whole number, 0 or "):
+        first.states_after(-1)
 
 
 def test_trainings_resume_each_on_its_own(service: tuple[str, str], torch: Standing) -> None:
