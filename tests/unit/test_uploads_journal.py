@@ -95,6 +95,23 @@ def test_a_plan_may_be_closed_twice(path: Path) -> None:
     assert (show_job(path).complete, show_job(path).in_use) == (True, False)
 
 
+def test_a_journal_whose_items_cannot_be_counted_is_kept(path: Path) -> None:
+    """They may be there: a disk fails for a moment, and the next run resumes."""
+    plan = Plan()
+    plan.open(opened(path))
+    plan.add([(0, Candidate(UploadItem(None, "a.jpg")))])
+    plan.close()
+    plan, database = Plan(), opened(path)
+    with database.using() as connection:
+        connection.set_authorizer(lambda *_: sqlite3.SQLITE_DENY)
+
+    with pytest.raises(sqlite3.DatabaseError):
+        plan.open(database)
+    plan.close()
+
+    assert sum(show_job(path).counts.values()) == 1
+
+
 def test_the_second_one_on_a_journal_is_told_and_stops(path: Path) -> None:
     """Also within one process; the lock goes with its holder."""
     store = opened(path)

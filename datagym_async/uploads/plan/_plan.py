@@ -138,8 +138,10 @@ class Plan:
                         database.executemany(sql.LOSE, ((seq,) for seq in doubtful))
                         database.execute(sql.GIVE_BACK)
         finally:
-            # A journal without items is of a run that found no dataset, say.
-            self._database.close(delete=not (complete or self._added))
+            # A journal without items is of a run that found no dataset, say; in one that could not
+            # be read there may be some.
+            is_empty = self._resuming is not None and not self._added
+            self._database.close(delete=is_empty and not complete)
             self._in_memory.clear()
 
     def using(self) -> AbstractContextManager[sqlite3.Connection]:
