@@ -36,6 +36,7 @@ from datagym_async.formats import (
 )
 from datagym_async.formats._classes import composed
 from datagym_async.formats._splits import parts_of
+from datagym_async.formats._table import is_download
 from datagym_async.formats._writing import check_target
 from datagym_async.formats._written import Fixed, given_classes
 from datagym_async.labels import LabeledImage, LabeledTask, to_payload
@@ -318,7 +319,7 @@ def files_in(folder: Path, output: Path) -> Callable[[LabeledImage], Path | None
             f"{folder} is not a folder; name one with the files of the images."
         )
     with telling(folder):
-        if (folder / MANIFEST).is_file() and (folder / ".datagym").is_dir():
+        if is_download(folder):
             by_id = _downloaded(folder)
             return lambda image: by_id.get(image.media_id)
         found, last, earlier = dict[str, Path](), dict[str, list[Path]](), output.resolve()

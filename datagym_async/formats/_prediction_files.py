@@ -26,7 +26,14 @@ from datagym_async.formats._labelled import images_of
 from datagym_async.formats._losses import FormatError, Losses, LossKind, LossReport
 from datagym_async.formats._mapping import LabelMapping, config_of
 from datagym_async.formats._raw import RawDataset
-from datagym_async.formats._table import LINES, format_info, head_of, open_dataset, sniff
+from datagym_async.formats._table import (
+    LINES,
+    format_info,
+    head_of,
+    labels_of_download,
+    open_dataset,
+    sniff,
+)
 from datagym_async.formats._written import Fixed, classes_from
 from datagym_async.labels import LabelConfig, LabeledImage
 from datagym_async.models import TaskDetail
@@ -117,6 +124,8 @@ class PredictionFile:
         return self.format
 
     def _by_content(self) -> str:
+        if self.path.is_dir():
+            self.path = labels_of_download(self.path)
         if not self.path.is_dir():
             _, start = head_of(self.path)
             is_own = _KEYS.search(start) or not _MEMBER.search(start)  # empty, or broken

@@ -203,6 +203,25 @@ def sniff(path: str | Path) -> FormatName:
     return found
 
 
+_READ: Final = tuple(
+    f"labels.{name}" for name in ("json", "jsonl", "coco.json", *(each.name for each in FORMATS))
+)
+LABELS_OF_DOWNLOADS: Final = frozenset({*_READ, "labels.imagefolder"})
+
+
+def is_download(folder: Path) -> bool:
+    """Return whether a download has written into a folder."""
+    return (folder / "manifest.jsonl").is_file() and (folder / ".datagym").is_dir()
+
+
+def labels_of_download(folder: Path) -> Path:
+    """Return the labels that the last download wrote into a folder; else the folder itself."""
+    if not is_download(folder):
+        return folder
+    found = [path for name in _READ if (path := folder / name).exists()]
+    return max(found, key=lambda path: path.stat().st_mtime_ns, default=folder)
+
+
 def not_read(path: Path) -> str:
     """Return what to do with a file of a tool that is not supported; empty for other files."""
     what = _NEVER_READ.get(path.suffix.lower(), "")

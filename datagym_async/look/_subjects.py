@@ -27,6 +27,7 @@ from datagym_async.exceptions import ConfigurationError, NotFoundError
 from datagym_async.formats import FormatError, LabelMapping, LossKind, PredictionFile, sniff
 from datagym_async.formats._prediction_files import OWN_FORMATS
 from datagym_async.formats._reading import files_below
+from datagym_async.formats._table import LABELS_OF_DOWNLOADS, is_download, labels_of_download
 from datagym_async.formats._written import Fixed
 from datagym_async.labels import (
     Annotation,
@@ -428,7 +429,9 @@ async def labels_by_id(
 
 
 def _labels_below(folder: Path) -> Path:
-    """Return the one JSON file of a folder, if it has labels, or the folder itself."""
+    """Return the labels of a download, the one JSON file of a folder with labels, or the folder."""
+    if (path := labels_of_download(folder)) != folder:
+        return path
     found = [path for pattern in ("*.json", "annotations/*.json") for path in folder.glob(pattern)]
     with suppress(FormatError):  # such as the notes.json beside YOLO of Label Studio
         if len(found) == 1:
@@ -442,7 +445,10 @@ def _images_below(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise ConfigurationError(f"{folder} is not a folder; name a folder of images")
     found = files_below(folder, IMAGE_SUFFIXES)
-    # Thumbnails of earlier galleries are not wanted.
+    # Thumbnails of earlier galleries are not wanted, nor images that a download has laid beside
+    # labels as well.
     places = {each for path in found for each in path.relative_to(folder).parents}
-    galleries = {each for each in places if (folder / each / MARKER).is_file()}
-    return [path for path in found if galleries.isdisjoint(path.relative_to(folder).parents)]
+    others = {each for each in places if (folder / each / MARKER).is_file()}
+    if is_download(folder):
+        others.update(map(Path, LABELS_OF_DOWNLOADS))
+    return [path for path in found if others.isdisjoint(path.relative_to(folder).parents)]

@@ -23,6 +23,7 @@ from datagym_async import (
     AuthenticationError,
     ConfigurationError,
     DataGymClient,
+    DownloadConfig,
     FileWriteError,
     LabeledTask,
     NotFoundError,
@@ -37,7 +38,7 @@ from datagym_async import (
     look,
     show_job,
 )
-from datagym_async.formats import FormatError, LossKind
+from datagym_async.formats import FormatError, LossKind, PredictionFile
 from datagym_async.labels import (
     Annotation,
     Classification,
@@ -52,6 +53,7 @@ from datagym_async.look import GalleryOptions
 from datagym_async.models import EntryType
 from datagym_async.server import SeedDataset, SeedMedia, SeedProject, SeedVideo, Server
 from datagym_async.testing import Status
+from tests.helpers.coco_files import NUMPY_2
 from tests.helpers.full_device import NEEDS_FULL_DEVICE
 from tests.helpers.label_files import text
 from tests.helpers.photos import jpeg
@@ -847,3 +849,27 @@ async def test_a_service_that_is_gone_ends_a_gallery(here: World, tmp_path: Path
         with pytest.raises(AuthenticationError):
             await here.client.gallery(tmp_path, project_id=here.project.id, options=IN_THREADS)
         assert not (tmp_path / "index.html").exists()
+
+
+@pytest.mark.filterwarnings(NUMPY_2)
+@pytest.mark.parametrize("name", ["json", "jsonl", "coco", "yolo", "yolo-seg", "voc", "kitti"])
+async def test_a_download_is_looked_at_with_the_labels_it_wrote_last(
+    here: World, tmp_path: Path, name: Any
+) -> None:
+    """Each image is there once, whatever lies beside its labels; and they are those of an import.
+
+    Labels of a second run replace those of the first, which is in another format.
+    """
+    folder, project, client = tmp_path / "photos", here.project.id, here.client
+    await client.download_project(project, folder, config=DownloadConfig(labels=["cvat"]))
+    await client.values.write(here.project.task_ids["b.jpg"], [CAR, CAR])
+    await client.tasks.complete(here.project.task_ids["b.jpg"])
+    await client.download_project(project, folder, config=DownloadConfig(labels=[name]))
+
+    gallery = await look.gallery(folder, tmp_path / "gallery")
+    counted = await look.stats(folder)
+    read = [image async for image in PredictionFile(folder)]
+
+    assert (gallery.images, gallery.objects) == (3, 5)
+    assert (counted.images, sum(each.objects for each in counted.classes)) == (2, 5)
+    assert len(read) == 2
