@@ -7,6 +7,7 @@ before a command has begun ends it without a traceback.
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import signal
@@ -133,7 +134,9 @@ class SafeStream:
         try:
             write()
         except OSError as error:
-            self.lost = self.lost or error
+            # Windows has another number for a pipe whose reader has left.
+            is_broken = sys.platform == "win32" and error.errno == errno.EINVAL
+            self.lost = self.lost or (BrokenPipeError() if is_broken else error)
             # The buffer would fail again, also at the end of the process.
             with contextlib.suppress(OSError):
                 nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import os
 import select
@@ -9,10 +11,11 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
+from datagym_async.__main__ import main
 from tests.cli.test_terminal import environment
 from tests.helpers.full_device import NEEDS_FULL_DEVICE
 from tests.helpers.terminal import clean_environment
@@ -206,6 +209,27 @@ def test_a_reader_that_has_left(at_service: Cli, service: ServerThread, photos: 
 
     assert (ran.returncode, b"Broken" in ran.stderr) == (0, False)
     assert at_service("datasets", "list", "--json").documents[0]["media_count"] == 4
+
+
+@pytest.mark.parametrize(("system", "is_told"), [("linux", True), ("win32", False)])
+def test_a_reader_that_has_left_on_windows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: str, is_told: bool
+) -> None:
+    """There it is the error of an invalid argument, and no broken pipe."""
+
+    class Left(io.StringIO):
+        def write(self, _: str) -> NoReturn:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    monkeypatch.setenv("DATAGYM_STATE_DIR", str(tmp_path))
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(sys, "stdout", Left())
+    monkeypatch.setattr(sys, "stderr", told := io.StringIO())
+
+    assert main(["--version"]) == 0
+    assert bool(told.getvalue()) is is_told
+    assert main(["jobs", "list", "--json"]) == 1
+    assert ("Not all of the output" in told.getvalue()) is is_told
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])

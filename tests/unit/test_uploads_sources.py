@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import ntpath
 import os
+import sys
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
@@ -103,6 +106,44 @@ def test_links_to_files_are_followed_and_links_to_folders_are_not(photos: Path) 
             'upload with symlinks="follow".'
         ),
     ] == refusals(photos)
+
+
+def test_junctions_of_windows_lead_to_each_folder_once(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They look like folders and may lead in a circle, which the length of a path would end."""
+
+    class Junction(os.PathLike[str]):
+        def __init__(self, entry: os.DirEntry[str]) -> None:
+            self.entry, self.name, self.path = entry, entry.name, entry.path
+
+        def __fspath__(self) -> str:
+            return self.path
+
+        def is_symlink(self) -> bool:
+            return False
+
+        def is_dir(self, *, follow_symlinks: bool = True) -> bool:
+            return self.entry.is_dir()
+
+        def is_file(self) -> bool:
+            return self.entry.is_file()
+
+        def stat(self) -> os.stat_result:
+            return self.entry.stat()
+
+    @contextmanager
+    def scandir(path: str) -> Iterator[Iterator[Junction]]:
+        with read(path) as entries:
+            yield map(Junction, entries)
+
+    read = os.scandir
+    (photos / "sub" / "loop").symlink_to(photos, target_is_directory=True)
+    before = names(photos)
+    monkeypatch.setattr(os, "scandir", scandir)
+    monkeypatch.setattr(sys, "platform", "win32")
+
+    assert names(photos) == before
 
 
 def test_what_is_no_regular_file_is_never_opened(photos: Path) -> None:
@@ -271,6 +312,17 @@ def test_relative_names_of_a_list_are_as_written(photos: Path) -> None:
     listed = list_file(photos, "l.txt", f"./sub/c.png\n{photos}/sub/deep/d.JPG\n")
 
     assert names(listed, Rules(Naming("relative"))) == ["sub/c.png", "d.JPG"]
+
+
+def test_drives_of_windows_are_no_part_of_relative_names(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A path with a drive counts by its last part, as every absolute path of a list."""
+    (photos / "C:").symlink_to(photos / "sub", target_is_directory=True)
+    listed = list_file(photos, "l.txt", "C:/deep/d.JPG\n")
+    monkeypatch.setattr(os.path, "splitdrive", ntpath.splitdrive)
+
+    assert names(listed, Rules(Naming("relative"))) == ["d.JPG"]
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import sys
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from heapq import heappop, heappush
@@ -113,7 +114,8 @@ def walk(
         if here.is_link:
             here = here._replace(path=os.path.realpath(here.path))
         try:
-            if rules.symlinks == "follow":  # only links can lead to a folder twice
+            # Only links lead to a folder twice, and junctions of Windows, which look like folders.
+            if rules.symlinks == "follow" or sys.platform == "win32":
                 # By its path, since some disks number no files, or anew each time.
                 if (own := os.path.realpath(here.path)) in read:
                     continue

@@ -127,7 +127,7 @@ def _candidate(line: Line, path: str, rules: Rules) -> Candidate:
         item = UploadItem(line.name or last_part(content), full, origin=origin)
         return Candidate(item, refusal=f"{said}: {size}")
     # Its path below the list; an absolute one counts by its last part.
-    written = content.replace(os.sep, "/")
+    written = os.path.splitdrive(content)[1].replace(os.sep, "/")
     below = last_part(written) if written.startswith("/") else written.removeprefix("./")
     return rules.file(rules.full(full), below, size, place="", name=line.name, origin=origin)
 
