@@ -6,7 +6,6 @@ read the disk.
 
 import importlib.util
 import json
-import shlex
 import shutil
 import sys
 from importlib import metadata
@@ -14,6 +13,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
+
+from datagym_async._printable import for_shell
 
 
 def _command() -> str:
@@ -37,13 +38,13 @@ def _command() -> str:
     elif {"uv", "tools"} <= {*folders}:
         tool = "uv tool install"
     elif importlib.util.find_spec("pip") is None:
-        tool = f"uv pip install --python {shlex.quote(sys.executable)}"
+        tool = f"uv pip install --python {for_shell(sys.executable)}"
     elif pip and Path(pip).parent == Path(sys.executable).parent:
         tool = "pip install"
     else:  # the first one in PATH is of another Python
-        tool = f"{shlex.quote(sys.executable)} -m pip install"
+        tool = f"{for_shell(sys.executable)} -m pip install"
     is_editable = origin.get("dir_info", {}).get("editable")
-    return f"{tool} {'-e ' if is_editable else ''}{shlex.quote(what)}"
+    return f"{tool} {'-e ' if is_editable else ''}{for_shell(what)}"
 
 
 COMMAND: Final = _command()  # with EXTRA in place of the extra's name

@@ -22,6 +22,8 @@ asks. If it cannot draw, the notebook shows the ``repr``.
 from __future__ import annotations
 
 import re
+import shlex
+import sys
 from collections.abc import Callable, Iterable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -51,6 +53,21 @@ def quoted(text: str) -> str:
     """Return a text in quotes, for a sentence; it is escaped once, unlike its repr."""
     mark = '"' if "'" in text and '"' not in text else "'"
     return f"{mark}{printable(text)}{mark}"
+
+
+def for_shell(word: str) -> str:
+    """Return one word of a command that is pasted into a shell of this system.
+
+    On Windows, cmd and PowerShell have double quotes in common, and take a word that needs none as
+    a program, too. Backslashes before a double quote count double there.
+    """
+    if sys.platform == "win32":
+        doubled = re.sub(r'(\\+)(?="|\Z)', r"\1\1", word).replace('"', '\\"')
+        return word if _BARE.fullmatch(word) else f'"{doubled}"'
+    return shlex.quote(word)
+
+
+_BARE = re.compile(r"[\w.:/\\+=-]+")
 
 
 def without_secrets(url: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shlex
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
@@ -13,6 +12,7 @@ import attrs
 
 from datagym_async._extras import require_modules
 from datagym_async._files import write_private
+from datagym_async._printable import for_shell
 from datagym_async._runs._engine import BulkRun
 from datagym_async._runs._text import RESUMED, BulkReport, counted, size
 from datagym_async._threads import first_of
@@ -190,7 +190,7 @@ def how_to_resume(report: UploadReport | None, *, written: str = "") -> str:
         return RESUME
     if not report.failed:
         return ""
-    again = f", or `upload --retry-failed {shlex.quote(written)}`" if written else ""
+    again = f", or `upload --retry-failed {for_shell(written)}`" if written else ""
     return f"The same command{again} tries again what failed."
 
 

@@ -1,13 +1,13 @@
 """`config`: the label configurations of projects; look at them, check them, replace them safely."""
 
 import asyncio
-import shlex
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
 from datagym_async._client import DataGymClient
 from datagym_async._files import read_whole, write_file
+from datagym_async._printable import for_shell
 from datagym_async._runs._text import counted
 from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._connect import with_client
@@ -198,8 +198,8 @@ def restore(
     if status == WELL and (there := [each for each in files if each.is_file()]):
         invocation.output.message("To restore the labels too:")
         for each in there:
-            words = shlex.join(["datagym-async", "import", str(each), "-p", project, "--replace"])
-            invocation.output.message(words)
+            words = ("datagym-async", "import", str(each), "-p", project, "--replace")
+            invocation.output.message(" ".join(map(for_shell, words)))
     return status
 
 
@@ -340,7 +340,7 @@ def _read(file: Path) -> LabelConfig:
         hint = ""
         if file.suffix.lower() not in (".yaml", ".yml"):
             with suppress(FormatError, OSError):
-                name, command_line = sniff(file), f"config from {shlex.quote(str(file))}"
+                name, command_line = sniff(file), f"config from {for_shell(str(file))}"
                 hint = f" It holds labels ({name}); `{command_line}` makes one for their classes."
         raise CommandError(f"{file}: {error}.{hint}") from None
 

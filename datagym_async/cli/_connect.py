@@ -8,7 +8,6 @@ import contextlib
 import getpass
 import json
 import os
-import shlex
 import sys
 import time
 import tomllib
@@ -32,7 +31,7 @@ from datagym_async._files import (
     write_private,
 )
 from datagym_async._locks import LockFile, lock
-from datagym_async._printable import quoted
+from datagym_async._printable import for_shell, quoted
 from datagym_async._retry import RetryPolicy
 from datagym_async._runs._text import counted
 from datagym_async._threads import in_thread
@@ -170,7 +169,7 @@ def _profile(invocation: Invocation) -> dict[str, str]:
     if name not in profiles and is_named and not invocation.is_login:
         raise CommandError(
             f"{no_profile(name, profiles)}; `datagym-async auth login --profile "
-            f"{shlex.quote(name)}` creates it."
+            f"{for_shell(name)}` creates it."
         )
     invocation.profile = profiles.get(name, {})
     return invocation.profile
@@ -198,7 +197,7 @@ def token_source(invocation: Invocation) -> str:
 def ways_to_a_token(address: str) -> str:
     """Return how to give a token for an address, for an error."""
     fitting = sorted(name for name, each in read_profiles().items() if each["base_url"] == address)
-    profile = "".join(f"use --profile {shlex.quote(name)}, " for name in fitting[:1])
+    profile = "".join(f"use --profile {for_shell(name)}, " for name in fitting[:1])
     return (
         f"{profile}run `datagym-async auth login` in a terminal, set {TOKEN_VARIABLE}, or name a "
         "file that contains the token with --token-file"

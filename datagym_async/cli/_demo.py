@@ -9,7 +9,6 @@ import asyncio
 import hashlib
 import importlib.util
 import math
-import shlex
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -21,6 +20,7 @@ from aiohttp import web
 
 from datagym_async._client import DataGymClient
 from datagym_async._extras import how_to_install
+from datagym_async._printable import for_shell
 from datagym_async._runs._text import counted, size
 from datagym_async._threads import in_thread
 from datagym_async.cli._closing import UploadAccount
@@ -127,7 +127,7 @@ async def _demo(
         )
     _heading(output, "Next steps")
     for line in (
-        f"datagym-async serve --data {'DIR' if data is None else shlex.quote(str(data))}",
+        f"datagym-async serve --data {'DIR' if data is None else for_shell(str(data))}",
         "    runs this server for as long as you like",
         "datagym-async upload FOLDER --dataset NAME --create",
         "    uploads your own images, here or to your account",

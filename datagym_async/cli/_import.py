@@ -1,7 +1,6 @@
 """`import`: labels of a file or folder into a project."""
 
 import asyncio
-import shlex
 from contextlib import aclosing
 from functools import partial
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import attrs
 
+from datagym_async._printable import for_shell
 from datagym_async._runs._text import counted
 from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._connect import client_for, waiting
@@ -313,7 +313,7 @@ def _close(output: Output, account: _Account, source: PredictionFile) -> int:
         output.warning(f"{'lost' if loss.kind.is_loss else 'changed'}: {said}")
     if any(losses.count(kind) for kind in (LossKind.NO_ENTRY, LossKind.NO_POINT)):
         output.warning(
-            f"`datagym-async config from {shlex.quote(str(source.path))} --add --upload PROJECT` "
+            f"`datagym-async config from {for_shell(str(source.path))} --add --upload PROJECT` "
             "adds what is missing. That deletes all labels of the project; they are saved first."
         )
     if source.skipped:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final
 
+from datagym_async._printable import for_shell
 from datagym_async._runs._text import counted, size
 from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._errors import WELL, CommandError
@@ -25,7 +25,7 @@ LEFT_OUT: Final = "..."  # replaces sources that are not named
 
 
 def command_of(
-    job: JobSummary, *, most: int | None = None, quote: Callable[[str], str] = shlex.quote
+    job: JobSummary, *, most: int | None = None, quote: Callable[[str], str] = for_shell
 ) -> str | None:
     """Return the command that resumes a job; None if only the program that started it can.
 
@@ -79,7 +79,7 @@ def quoted_for_display(word: str) -> str:
             return one
         return "".join(f"\\x{byte:02x}" for byte in os.fsencode(one))
 
-    return shlex.quote(word) if word.isprintable() else f"$'{''.join(map(escaped, word))}'"
+    return for_shell(word) if word.isprintable() else f"$'{''.join(map(escaped, word))}'"
 
 
 app = group("jobs")

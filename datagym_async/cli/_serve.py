@@ -3,13 +3,14 @@
 import asyncio
 import contextlib
 import errno
-import shlex
 import socket
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from datagym_async._files import to_path
+from datagym_async._printable import for_shell
 from datagym_async.cli._command import Invocation, command, group
 from datagym_async.cli._connect import read_token
 from datagym_async.cli._errors import WELL, CommandError
@@ -120,8 +121,8 @@ def serve(
                     where = data or "a temporary folder"
                     output.message(f"Serving {address} from {where}. In another terminal:")
                     output.message("")
-                    output.secret_result(f"export DATAGYM_BASE_URL={shlex.quote(address)}")
-                    output.secret_result(f"export DATAGYM_TOKEN={shlex.quote(secret)}")
+                    output.secret_result(command_to_set("DATAGYM_BASE_URL", address))
+                    output.secret_result(command_to_set("DATAGYM_TOKEN", secret))
                     output.message("")
                     output.message("Ctrl-C stops it.")
                 await asked.wait()
@@ -130,3 +131,11 @@ def serve(
         asyncio.run(run())
     output.message("Stopped.")
     return WELL
+
+
+def command_to_set(variable: str, value: str) -> str:
+    """Return the command that sets a variable: of a POSIX shell, on Windows of PowerShell."""
+    if sys.platform == "win32":
+        doubled = value.replace("'", "''")
+        return f"$env:{variable} = '{doubled}'"
+    return f"export {variable}={for_shell(value)}"

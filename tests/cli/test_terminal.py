@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from datagym_async.cli._serve import command_to_set
 from datagym_async.testing import Status
 from tests.helpers.photos import jpeg
 from tests.helpers.sentinel import TOKEN
@@ -284,6 +285,15 @@ def test_serve_until_ctrl_c(at_service: Cli, tmp_path: Path) -> None:
         assert (busy.status, "already uses the data folder" in busy.err) == (2, True)
         taken = at_service("serve", "--port", again.base_url.rpartition(":")[2])
         assert (taken.status, "is in use" in taken.err, "--port" in taken.err) == (2, True, True)
+
+
+def test_variables_are_set_as_the_usual_shell_of_the_system_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """`export` is no command of Windows."""
+    assert command_to_set("X", "it's") == """export X='it'"'"'s'"""
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert command_to_set("X", "it's") == "$env:X = 'it''s'"
 
 
 def test_serve_as_json_with_a_token_of_ones_own(at_service: Cli, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import pickle
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 import datagym_async
 from datagym_async._json import ShapeError
 from datagym_async._printable import (
+    for_shell,
     indented_trace,
     logger,
     printable,
@@ -185,3 +187,25 @@ def test_an_error_of_foreign_code_has_words() -> None:
 def test_odd_names_are_shown_escaped(text: str, expected: str) -> None:
     """Bytes that are no text, control characters and lone surrogates show as escapes."""
     assert expected == printable(text)
+
+
+@pytest.mark.parametrize(
+    ("word", "posix", "windows"),
+    [
+        ("photos", "photos", "photos"),
+        (r"C:\Python\python.exe", r"'C:\Python\python.exe'", r"C:\Python\python.exe"),
+        ("C:\\My Photos\\", "'C:\\My Photos\\'", '"C:\\My Photos\\\\"'),
+        ("datagym-async[cli]", "'datagym-async[cli]'", '"datagym-async[cli]"'),
+        (r"12\" & more", r"""'12\" & more'""", r'"12\\\" & more"'),
+        ("it's", """'it'"'"'s'""", '"it\'s"'),
+        ("", "''", '""'),
+    ],
+)
+def test_words_of_a_command_are_quoted_for_the_shells_of_the_system(
+    word: str, posix: str, windows: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On Windows single quotes are no quotes of cmd, and a quoted program none of PowerShell."""
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert for_shell(word) == posix
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert for_shell(word) == windows

@@ -15,6 +15,7 @@ SUBJECTS: Final = {
     "cli/test_networks.py": {"cli._connect"},
     "cli/test_output.py": {"_threads"},
     "cli/test_signals.py": {"cli._signals"},
+    "cli/test_terminal.py": {"cli._serve"},
     "faults/test_damage.py": {"downloads._manifest"},
     "functional/test_bitmaps.py": {"_runs._engine", "exports._bitmaps"},
     "functional/test_look_browser.py": {"look._gallery", "look._pages"},
