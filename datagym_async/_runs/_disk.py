@@ -330,7 +330,8 @@ class Database:
         """
         with self._using:
             connection, self._connection = self._connection, None
-            is_plain, delete = False, delete and connection is not None
+            is_plain = is_gone = False
+            delete = delete and connection is not None
             try:
                 if connection is not None:
                     with contextlib.closing(connection), contextlib.suppress(sqlite3.Error):
@@ -340,11 +341,12 @@ class Database:
                     with contextlib.suppress(OSError):
                         if delete:
                             remove(self.path)
+                            is_gone = True
                         elif is_plain:  # not on a full disk: the WAL stays, and is read
                             self._lock.write(_seal_of(self.path))
             finally:
                 if self._lock is not None:
-                    self._lock.release(delete=delete)
+                    self._lock.release(delete=is_gone)
 
 
 def remove(path: Path) -> None:

@@ -21,7 +21,7 @@ from datagym_async._threads import in_thread
 from datagym_async.data._cache import DiskCache
 from datagym_async.data._config import LoaderConfig, refuse_coroutines
 from datagym_async.data._listing import Library, Listing, export_labels, list_media, pack
-from datagym_async.data._order import Order, Position, State
+from datagym_async.data._order import Order, Position, State, to_number
 from datagym_async.data._samples import Loaded, Prefetcher, Sample, SampleLoader
 from datagym_async.exceptions import ClientClosedError, ConfigurationError
 from datagym_async.models import DatasetMedia
@@ -178,6 +178,7 @@ class DatasetLoader(NotCopied, Generic[T_co]):
         Raises:
             ConfigurationError: It is not a whole number from 0 on.
         """
+        epoch = to_number("epoch", epoch)
         await self.aclose()
         self._position.go_to(epoch)
 

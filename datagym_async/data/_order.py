@@ -356,7 +356,7 @@ class Position:
             self._progress.mark(number)
 
     def go_to(self, epoch: int) -> None:
-        self.epoch, self._progress, self._loaded = to_number("epoch", epoch), None, None
+        self.epoch, self._progress, self._loaded = epoch, None, None
 
     def state(self, listing: Listing | Known | None) -> LoaderState:
         """Return the state; without a listing it is the one given at the beginning."""

@@ -283,7 +283,11 @@ async def _settle_all(
             raise
         except APIError as error:
             if isinstance(error, PermissionDeniedError):  # of the token, or of this task alone
-                await tasks._do(routes.check_token())
+                try:
+                    await tasks._do(routes.check_token())
+                except APIError as other:  # any other one tells nothing of the token
+                    if isinstance(other, AuthenticationError | PermissionDeniedError):
+                        raise
             outcome = TaskOutcome(task_id, "failed", error)
         outcomes.append(outcome)
         if on_outcome is not None:
