@@ -135,6 +135,7 @@ _NOT_READ: Final = {
     "VoTT": r'"(?:securityToken|lastVisitedAssetId)"\s*:|"asset"\s*:\s*\{\s*"format"',
     "Datumaro": r'"dm_format_version"\s*:|"categories"\s*:\s*\{',
     "CVAT's own JSON": r'"(?:z_order|data_meta)"\s*:',
+    "Dataloop": r'"(?:itemMetadata|itemId|annotationsCount)"\s*:',  # has "coordinates", too
     "Create ML": r'"coordinates"\s*:\s*\{',
     "Labelbox before 2023": r'"Labeled Data"\s*:',
     "BDD100K": r'"(?:box2d|poly2d)"\s*:',
@@ -153,7 +154,6 @@ _NOT_READ: Final = {
     "nuImages": r'"category_token"\s*:',
     "SuperAnnotate": r'"className"\s*:',
     "Ultralytics' platform": r'"type"\s*:\s*"dataset"',
-    "Dataloop": r'"itemMetadata"\s*:',
     "OIDv4 ToolKit": r"\A[A-Z][A-Za-z ]*(?: \d+\.\d+){4}\s",
     "Hasty": r'\A\{[^{\[]*"label_classes"\s*:',  # lists of the service have them, too
     "OpenPose": r'"pose_keypoints_2d"\s*:',

@@ -656,7 +656,7 @@ TOOLS = {
     "nuImages": [{"token": "a", "category_token": "b", "bbox": [1, 2, 3, 4]}],
     "SuperAnnotate": {"metadata": {"name": "a.jpg"}, "instances": [{"className": "car"}]},
     "Ultralytics' platform": {"type": "dataset", "task": "detect", "class_names": {"0": "car"}},
-    "Dataloop": {"filename": "/a.jpg", "itemMetadata": {}, "annotations": [{"label": "car"}]},
+    "Dataloop": {"filename": "/a.jpg", "annotations": [{"itemId": "9", "coordinates": {"x": 1}}]},
     "OIDv4 ToolKit": "Traffic light 10.0 20.5 100.0 90.0\n",
     "KITTI's tracklets": "<boost_serialization/>",
     "dlib": "<dataset><images><image file='a.jpg'><box top='1'/></image></images></dataset>",
