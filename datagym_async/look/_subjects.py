@@ -400,7 +400,7 @@ async def labels_by_id(
     for each in looked.subjects:
         whole.add([each])
         last.add([Subject(name=each.name.rpartition("/")[2], media_id=each.id)])
-    found, lost, again, notes = dict[str, LabeledImage](), 0, 0, list[str]()
+    found, lost, several, again, notes = dict[str, LabeledImage](), 0, 0, 0, list[str]()
     try:
         beside = looked.folder, looked.listing, looked.classes
         labels = labels_in(path, notes, looked.config, *beside, in_shares=in_shares)
@@ -409,8 +409,10 @@ async def labels_by_id(
                 name, of = image.media_name, [image.media_id]
                 if image.media_id not in whole:
                     of = whole.ids_of(name) or last.ids_of(name)
-                if len(of) != 1:
+                if not of:
                     lost += 1
+                elif len(of) > 1:
+                    several += 1
                 elif of[0] in found:
                     again += 1
                 else:
@@ -422,6 +424,9 @@ async def labels_by_id(
     notes = [_NAME_IMAGES.sub("", note) for note in notes]  # the images are those of the gallery
     if lost:
         notes.append(f"{counted(lost, 'image')} of {path.name or path} not found here.")
+    if several:
+        what = f"{counted(several, 'image')} of {path.name or path}"
+        notes.append(f"{what} left out: several images here have the same name.")
     if again:
         what = f"{counted(again, 'image')} of {path.name or path}"
         notes.append(f"{what} left out: another one there has the labels of the same image.")

@@ -417,7 +417,8 @@ async def test_a_gallery_of_a_folder(tmp_path: Path) -> None:
     ]
     assert rows[1]["m"][0][1:3] == ["box", "M1 2H31V11H1Z"]
     assert gallery.problems == ("broken.png: It is not an image that can be read.",)
-    assert gallery.notes == ("1 image of labels.json not found here.",)
+    said = "1 image of labels.json left out: several images here have the same name."
+    assert gallery.notes == (said,)
 
 
 async def test_shapes_of_files_are_shown_as_they_are(tmp_path: Path) -> None:
