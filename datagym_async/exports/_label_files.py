@@ -36,7 +36,7 @@ from datagym_async.formats import (
 )
 from datagym_async.formats._classes import composed
 from datagym_async.formats._splits import parts_of
-from datagym_async.formats._table import is_download
+from datagym_async.formats._table import MANIFEST, is_download
 from datagym_async.formats._writing import check_target
 from datagym_async.formats._written import Fixed, given_classes
 from datagym_async.labels import LabeledImage, LabeledTask, to_payload
@@ -48,7 +48,6 @@ ExportFormat: TypeAlias = Literal["json", "jsonl", WrittenFormat]
 EXPORT_FORMATS: Final[tuple[ExportFormat, ...]] = get_args(ExportFormat)
 ONE_FILE: Final = frozenset({"json", "jsonl", "coco"})
 """Formats that are a file; the others are folders, and so is COCO with images or parts."""
-MANIFEST: Final = "manifest.jsonl"  # in the folder of a download: a line a media
 
 ImagesWay: TypeAlias = Literal["link", "copy", "download"]
 """How images get beside their labels: from existing files, or downloaded and then linked."""

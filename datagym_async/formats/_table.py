@@ -206,12 +206,13 @@ def sniff(path: str | Path) -> FormatName:
 _READ: Final = tuple(
     f"labels.{name}" for name in ("json", "jsonl", "coco.json", *(each.name for each in FORMATS))
 )
+MANIFEST: Final = "manifest.jsonl"  # in the folder of a download: a line a media
 LABELS_OF_DOWNLOADS: Final = frozenset({*_READ, "labels.imagefolder"})
 
 
 def is_download(folder: Path) -> bool:
     """Return whether a download has written into a folder."""
-    return (folder / "manifest.jsonl").is_file() and (folder / ".datagym").is_dir()
+    return (folder / MANIFEST).is_file() and (folder / ".datagym").is_dir()
 
 
 def labels_of_download(folder: Path) -> Path:
