@@ -159,7 +159,7 @@ def export(
                     on_progress=latest.append,
                 )
 
-    states = "all" if state == ["all"] else state or None
+    states = "all" if "all" in (state or ()) else state or None
     try:
         with TemporaryDirectory(prefix="datagym-async-") if to_stdout else nullcontext() as folder:
             exported = run_in_loop(run(Path(folder, "export") if folder else output))

@@ -327,6 +327,7 @@ def test_chosen_tasks(bench: Bench, service: ServerThread) -> None:
     assert names("--state", "completed") == ["a.jpg", "b.jpg", "c.jpg"]
     assert names("--state", "skipped") == []
     assert names("--state", "all", "--only-labelled") == ["a.jpg", "b.jpg"]
+    assert names("--state", "skipped", "--state", "all") == ["a.jpg", "b.jpg", "c.jpg"]
     assert names("--state", "backlog", "--state", "waiting") == []
     ran = bench.run("coco", "coco.json", "--dataset", "nothing")
     assert (ran.status, "no dataset" in ran.err) == (2, True)
