@@ -277,6 +277,32 @@ async def test_new_files_are_found(service: FakeService, photos: Path, journal: 
 
 
 @pytest.mark.parametrize(
+    ("first", "second", "names"),
+    [
+        ({"name": "{parent}_{name}"}, {}, {"photos_0.jpg", *(f"{at}.jpg" for at in range(10))}),
+        ({}, {"exclude": ("5.jpg",)}, {f"{at}.jpg" for at in range(10) if at != 5}),
+        ({}, {"dedupe": "skip"}, {"0.jpg"}),
+        ({"include_hidden": True}, {"include": ("1.jpg",)}, {"0.jpg", "1.jpg"}),
+    ],
+)
+async def test_what_was_not_sent_follows_the_options_of_this_run(
+    service: FakeService,
+    photos: Path,
+    journal: Path,
+    first: dict[str, Any],
+    second: dict[str, Any],
+    names: set[str],
+) -> None:
+    """An image that is left out or named otherwise now is not sent as it was planned before."""
+    await upload(service, photos, journal, max_files=1, concurrency=1, **first)
+
+    again = await upload(service, photos, journal, **second)
+
+    assert again.complete
+    assert set(service.stored) == names
+
+
+@pytest.mark.parametrize(
     ("first", "counted"),
     [({}, (12, 0, 10, 2, 0, 9)), ({"max_files": 1, "concurrency": 1}, (13, 9, 1, 3, 0, 1))],
 )

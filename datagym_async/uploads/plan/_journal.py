@@ -62,6 +62,11 @@ _OF_ONE_RUN: Final = frozenset(
         *("max_files", "max_bytes_total", "max_failures", "max_duration"),
     }
 )
+# What decides which items there are, and their names.
+_CHOOSING: Final = (
+    *("include", "exclude", "include_hidden", "symlinks"),
+    *("name", "name_separator", "on_clash", "dedupe", "prepare"),
+)
 _MAGIC: Final = b"SQLite format 3\0"
 
 
@@ -247,6 +252,9 @@ def _begin(path: Path, job: Job, connection: sqlite3.Connection, is_whole: bool)
         )
     # For the command that resumes it; escaped, because a path may not be valid text.
     last = {name: json.dumps(getattr(job, name)) for name in ("words", "count", "options")}
+    last["choice"] = json.dumps({each: job.options.get(each) for each in _CHOOSING})
+    if known.get("choice", last["choice"]) != last["choice"]:
+        connection.executescript(sql.FORGET_UNSENT)
     connection.executemany(sql.SET_META, last.items())
     connection.executescript(sql.OF_ONE_RUN)
     now = time.time()

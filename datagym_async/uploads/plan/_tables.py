@@ -147,6 +147,10 @@ HOLD_LISTED = "INSERT OR IGNORE INTO held SELECT key FROM listed"
 
 # Items of earlier runs get turns, before the sources are read.
 
+# Other options may leave an item out, or name it otherwise: what was not sent is planned anew.
+FORGET_UNSENT = stated("""BEGIN; DELETE FROM item WHERE state IN ($PLANNED, $FAILED);
+DELETE FROM claimed WHERE seq NOT IN (SELECT seq FROM item);
+DELETE FROM renamed WHERE seq NOT IN (SELECT seq FROM item); COMMIT;""")
 RESUME = (
     # Items without a name (clashes, names that cannot be sent) are judged again.
     stated("""DELETE FROM item WHERE state IN ($PLANNED, $SKIPPED, $REJECTED) AND NOT EXISTS (
