@@ -62,7 +62,7 @@ def for_shell(word: str) -> str:
     a program, too. Backslashes before a double quote count double there.
     """
     if sys.platform == "win32":
-        doubled = re.sub(r'(\\+)(?="|\Z)', r"\1\1", word).replace('"', '\\"')
+        doubled = re.sub(r'(?<!\\)(\\++)(?="|\Z)', r"\1\1", word).replace('"', '\\"')
         return word if _BARE.fullmatch(word) else f'"{doubled}"'
     return shlex.quote(word)
 
