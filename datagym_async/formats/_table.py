@@ -207,7 +207,6 @@ _READ: Final = tuple(
     f"labels.{name}" for name in ("json", "jsonl", "coco.json", *(each.name for each in FORMATS))
 )
 MANIFEST: Final = "manifest.jsonl"  # in the folder of a download: a line a media
-LABELS_OF_DOWNLOADS: Final = frozenset({*_READ, "labels.imagefolder"})
 
 
 def is_download(folder: Path) -> bool:

@@ -23,11 +23,12 @@ from datagym_async._printable import quoted
 from datagym_async._runs._text import counted
 from datagym_async._threads import in_thread
 from datagym_async.data._listing import Library, Listing, PackedLabels, export_labels, list_media
+from datagym_async.downloads._plan import KEPT_NAMES
 from datagym_async.exceptions import ConfigurationError, NotFoundError
 from datagym_async.formats import FormatError, LabelMapping, LossKind, PredictionFile, sniff
 from datagym_async.formats._prediction_files import OWN_FORMATS
 from datagym_async.formats._reading import files_below
-from datagym_async.formats._table import LABELS_OF_DOWNLOADS, is_download, labels_of_download
+from datagym_async.formats._table import is_download, labels_of_download
 from datagym_async.formats._written import Fixed
 from datagym_async.labels import (
     Annotation,
@@ -450,10 +451,10 @@ def _images_below(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise ConfigurationError(f"{folder} is not a folder; name a folder of images")
     found = files_below(folder, IMAGE_SUFFIXES)
-    # Thumbnails of earlier galleries are not wanted, nor images that a download has laid beside
-    # labels as well.
+    # Thumbnails of earlier galleries are not wanted, nor what a download has laid beside the media:
+    # the same images with labels, and bitmaps.
     places = {each for path in found for each in path.relative_to(folder).parents}
     others = {each for each in places if (folder / each / MARKER).is_file()}
     if is_download(folder):
-        others.update(map(Path, LABELS_OF_DOWNLOADS))
+        others.update(map(Path, KEPT_NAMES))
     return [path for path in found if others.isdisjoint(path.relative_to(folder).parents)]
